@@ -1,0 +1,142 @@
+//! Cargo, called from cargo: the same toolchain, at the root of the workspace.
+
+use std::fmt;
+use std::io::{BufRead, BufReader, Read};
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use crate::environment;
+use crate::steps::Outcome;
+
+/// A cargo command that starts in the workspace's root. `CARGO` names the cargo that runs this
+/// program, so that `cargo +nightly xtask` stays with nightly.
+pub(crate) fn command(root: &Path) -> Command {
+    let program = environment::variable("CARGO").unwrap_or_else(|| "cargo".to_owned());
+    let mut command = Command::new(program);
+    command.current_dir(root);
+    command
+}
+
+pub(crate) fn run(root: &Path, arguments: &[&str]) -> Outcome {
+    let shown = arguments.join(" ");
+    match command(root).args(arguments).status() {
+        Ok(status) if status.success() => Outcome::Passed,
+        Ok(status) => Outcome::failed(format!("cargo {shown}: {status}")),
+        Err(error) => Outcome::failed(format!("cargo {shown} did not start: {error}")),
+    }
+}
+
+/// In CI a Cargo.lock that does not fit is an error; for a person it is the next thing to commit.
+pub(crate) fn run_locked(root: &Path, arguments: &[&str], trailing: &[&str]) -> Outcome {
+    let mut all = arguments.to_vec();
+    if environment::is_ci() {
+        all.push("--locked");
+    }
+    all.extend_from_slice(trailing);
+    run(root, &all)
+}
+
+/// What all the test binaries together said of themselves.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct TestCounts {
+    passed: u64,
+    failed: u64,
+    ignored: u64,
+}
+
+impl fmt::Display for TestCounts {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{} passed, {} failed", self.passed, self.failed)?;
+        if self.ignored > 0 {
+            write!(formatter, ", {} skipped", self.ignored)?;
+        }
+        Ok(())
+    }
+}
+
+impl TestCounts {
+    /// Adds a line such as `test result: ok. 3 passed; 0 failed; 1 ignored; …`; any other adds nothing.
+    fn add(&mut self, line: &str) {
+        let Some(result) = line.strip_prefix("test result: ") else {
+            return;
+        };
+        // The first part still has the verdict before it, so the number is looked for from the end.
+        for part in result.split(';') {
+            let mut words = part.split_whitespace().rev();
+            let (word, number) = (words.next(), words.next());
+            let Some(number) = number.and_then(|number| number.parse::<u64>().ok()) else {
+                continue;
+            };
+            match word {
+                Some("passed") => self.passed += number,
+                Some("failed") => self.failed += number,
+                Some("ignored") => self.ignored += number,
+                _ => {}
+            }
+        }
+    }
+}
+
+/// All tests of the workspace. The counts are there only if the tests were built and ran.
+pub(crate) fn test(root: &Path) -> (Outcome, Option<TestCounts>) {
+    let mut command = command(root);
+    command.args(["test", "--workspace", "--no-fail-fast"]);
+    if environment::is_ci() {
+        command.arg("--locked");
+    }
+    let mut child = match command.stdout(Stdio::piped()).spawn() {
+        Ok(child) => child,
+        Err(error) => {
+            return (
+                Outcome::failed(format!("cargo test did not start: {error}")),
+                None,
+            );
+        }
+    };
+    let stdout = child.stdout.take().expect("it was piped");
+    let counts = pass_through(stdout);
+    let outcome = match child.wait() {
+        Ok(status) if status.success() => Outcome::Passed,
+        Ok(status) => Outcome::failed(format!("cargo test: {status}")),
+        Err(error) => Outcome::failed(format!("cargo test was lost: {error}")),
+    };
+    match counts {
+        Some(counts) if counts == TestCounts::default() => {
+            let outcome = if outcome == Outcome::Passed {
+                Outcome::failed("cargo test ran no test")
+            } else {
+                outcome
+            };
+            (outcome, None)
+        }
+        counts => (outcome, counts),
+    }
+}
+
+/// Prints what the tests print as they print it, and adds up their last lines.
+fn pass_through(stdout: impl Read) -> Option<TestCounts> {
+    let mut counts = TestCounts::default();
+    // Bytes, not lines of text: a test may print anything.
+    for line in BufReader::new(stdout).split(b'\n') {
+        let line = line.ok()?;
+        let line = String::from_utf8_lossy(&line);
+        println!("{line}");
+        counts.add(&line);
+    }
+    Some(counts)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn results_of_several_test_binaries_are_added_up() {
+        let output = "running 4 tests\n\
+            test result: FAILED. 3 passed; 1 failed; 0 ignored; 0 measured; 0 filtered out\n\
+            test result: ok. 10 passed; 0 failed; 2 ignored; 0 measured; 7 filtered out\n\
+            nothing like a test result: ok. 99 passed\n";
+        let counts = pass_through(output.as_bytes()).expect("bytes in memory can be read");
+        assert_eq!(counts.to_string(), "13 passed, 1 failed, 2 skipped");
+    }
+}

@@ -1,0 +1,78 @@
+//! The project's own commands, run as `cargo xtask COMMAND`.
+//!
+//! A command is a list of steps. Every step of it runs, whatever became of the one before, so that one
+//! run shows all that is wrong; the table at the end says what each cost and how it ended. What needs
+//! another language (cfn-lint) installs itself, held to hashes; where a person has no Python that step
+//! is skipped aloud, and under `CI=true` it fails instead, because a check that CI skips is no check.
+
+mod cargo;
+mod environment;
+mod licences;
+mod python;
+mod spdx;
+mod steps;
+mod tidy;
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use steps::Report;
+
+const USAGE: &str = "\
+cargo xtask COMMAND
+
+  test      every check below but lint, then the tests
+  lint      formatting and clippy, warnings denied
+  licences  every crate's licence against deny.toml
+  template  infra/template.yaml by cfn-lint
+  tidy      the purity of the domain, links and folders named in the documents
+";
+
+fn main() -> ExitCode {
+    let root = environment::workspace_root();
+    let mut arguments = std::env::args().skip(1);
+    let (command, rest) = (arguments.next(), arguments.next());
+    if rest.is_some() {
+        return usage();
+    }
+    let mut report = Report::default();
+    match command.as_deref() {
+        Some("test") => test(&root, &mut report),
+        Some("lint") => lint(&root, &mut report),
+        Some("licences") => report.run("licences", || licences::check(&root)),
+        Some("template") => report.run("template", || python::lint_template(&root)),
+        Some("tidy") => report.run("tidy", || tidy::check(&root)),
+        _ => return usage(),
+    }
+    report.finish()
+}
+
+fn usage() -> ExitCode {
+    eprint!("{USAGE}");
+    ExitCode::from(2)
+}
+
+fn lint(root: &Path, report: &mut Report) {
+    report.run("fmt", || cargo::run(root, &["fmt", "--all", "--check"]));
+    report.run("clippy", || {
+        cargo::run_locked(
+            root,
+            &["clippy", "--workspace", "--all-targets"],
+            &["--", "-D", "warnings"],
+        )
+    });
+}
+
+/// The seconds-long checks come first: a broken link should not wait for the tests to be seen.
+fn test(root: &Path, report: &mut Report) {
+    report.run("tidy", || tidy::check(root));
+    report.run("licences", || licences::check(root));
+    report.run("template", || python::lint_template(root));
+    let mut counts = None;
+    report.run("tests", || {
+        let (outcome, counted) = cargo::test(root);
+        counts = counted;
+        outcome
+    });
+    report.count_tests(counts);
+}
