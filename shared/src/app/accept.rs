@@ -1,0 +1,225 @@
+//! A new deployment. Everything is checked before anything is written, and nothing in SageMaker
+//! is changed here: the record is the intent, and `deploy` as provision carries it out.
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::ports::{Class, ConfigView, Creation, IdempotencyClaim, Loaded, PortError, Ports, Refused};
+use crate::domain::deployment::{Deployment, Terms};
+use crate::domain::due::Actor;
+use crate::domain::evidence::Evidence;
+use crate::domain::history::{Entry, Name, Severity};
+use crate::domain::judge::floor_minute;
+use crate::domain::observation::{EndpointStatus, EndpointView};
+use crate::domain::specification::Specification;
+
+/// Why a deployment was not accepted.
+#[derive(Debug, thiserror::Error)]
+pub enum Refusal {
+    /// The endpoint or the model can't take it: which field, and what to do.
+    #[error("{detail}")]
+    Unfit {
+        /// A stable word for the kind of problem.
+        kind: &'static str,
+        /// The field of the specification.
+        field: &'static str,
+        /// What is wrong and the way out.
+        detail: String,
+    },
+    /// The endpoint has a deployment that is not over.
+    #[error("endpoint {endpoint} has deployment {by}, which is not over; wait for it, or roll it back")]
+    Locked {
+        /// The endpoint.
+        endpoint: String,
+        /// The deployment that holds the lock.
+        by: String,
+    },
+    /// The key was used for another request.
+    #[error("this Idempotency-Key was used for another request in the last 24 h; use a new one")]
+    KeyReused,
+    /// A request with the same key is under way.
+    #[error("a request with this Idempotency-Key is under way; repeat it in a moment")]
+    KeyInProgress,
+    /// Something could not be read or written.
+    #[error(transparent)]
+    Port(#[from] PortError),
+}
+
+/// An accepted deployment.
+#[derive(Debug)]
+pub struct Accepted {
+    /// The record.
+    pub loaded: Loaded,
+    /// Whether the same key had made it before.
+    pub repeated: bool,
+}
+
+/// The key of a request, and its digest.
+#[derive(Debug, Clone)]
+pub struct Key {
+    /// The caller's role and the key given.
+    pub key: String,
+    /// SHA-256 of the request in hexadecimal.
+    pub digest: String,
+}
+
+/// Checks and writes a new deployment.
+pub async fn accept<P: Ports>(
+    ports: &P,
+    specification: &Specification,
+    given: &serde_json::Value,
+    caller: &str,
+    key: Option<Key>,
+) -> Result<Accepted, Refusal> {
+    if let Some(key) = &key
+        && let Some(claim) = ports.idempotency(&key.key).await?
+    {
+        return repeated(ports, key, &claim).await;
+    }
+    let deployment = propose(ports, specification, caller).await?;
+    if let Some(by) = ports.lock_holder(&specification.endpoint).await? {
+        return Err(Refusal::Locked { endpoint: specification.endpoint.clone(), by });
+    }
+    let claim = key.map(|key| IdempotencyClaim { key: key.key, digest: key.digest, deployment_id: deployment.terms.id.clone() });
+    let loaded = create(ports, deployment, given, claim.as_ref()).await?;
+    let terms = &loaded.deployment.terms;
+    if let Err(error) = ports.wake(Actor::Provision, &terms.id, loaded.deployment.state.version).await {
+        tracing::warn!(deployment_id = %terms.id, %error, "provision could not be woken; the next tick wakes it again");
+    }
+    Ok(Accepted { loaded, repeated: false })
+}
+
+async fn repeated<P: Ports>(ports: &P, key: &Key, claim: &IdempotencyClaim) -> Result<Accepted, Refusal> {
+    if claim.digest != key.digest {
+        return Err(Refusal::KeyReused);
+    }
+    let loaded = ports.load(&claim.deployment_id).await?;
+    let loaded = loaded.ok_or_else(|| PortError::new(Class::Bug, "load", "a key names a deployment that is not there"))?;
+    Ok(Accepted { loaded, repeated: true })
+}
+
+async fn create<P: Ports>(
+    ports: &P,
+    mut deployment: Deployment,
+    given: &serde_json::Value,
+    claim: Option<&IdempotencyClaim>,
+) -> Result<Loaded, Refusal> {
+    let entry = first_entry(&mut deployment);
+    let evidence = Evidence::starting_after(floor_minute(deployment.terms.created_at));
+    let loaded = Loaded { deployment, evidence };
+    let creation = Creation { loaded: &loaded, specification: given, entry: &entry, idempotency: claim };
+    match ports.create(creation).await {
+        Ok(()) => Ok(loaded),
+        Err(Refused::Locked { by }) => Err(Refusal::Locked { endpoint: loaded.deployment.terms.endpoint, by }),
+        Err(Refused::KeyTaken) => Err(Refusal::KeyInProgress),
+        Err(Refused::Port(error)) => Err(error.into()),
+    }
+}
+
+fn first_entry(deployment: &mut Deployment) -> Entry {
+    let (terms, state) = (&deployment.terms, &mut deployment.state);
+    let reason = format!("{} is to replace {} on {}", terms.model, terms.former_model, terms.endpoint);
+    state.reason.clone_from(&reason);
+    state.last_seq = 1;
+    Entry {
+        seq: 1,
+        at: terms.created_at,
+        event: Name::Started,
+        severity: Severity::Info,
+        reason,
+        value: format!("{} stages, {} to 100 %", terms.plan.stages.len(), terms.plan.shortest()),
+        limit: format!("deadline {}", terms.plan.deadline),
+        status: state.status,
+        phase: state.phase,
+        weight: state.target,
+        by: Some(terms.created_by.clone()),
+    }
+}
+
+/// The deployment that the specification would make, held against the endpoint as it is now.
+/// Writes nothing.
+pub async fn propose<P: Ports>(ports: &P, specification: &Specification, caller: &str) -> Result<Deployment, Refusal> {
+    let endpoint = &specification.endpoint;
+    let Some(view) = ports.endpoint(endpoint).await? else {
+        return Err(unfit("endpoint-not-found", "endpoint", format!("there is no endpoint {endpoint} in this account and region; check the name, or create it first")));
+    };
+    if view.status != EndpointStatus::InService {
+        return Err(unfit("endpoint-not-in-service", "endpoint", format!("endpoint {endpoint} is {:?}; wait until it is InService, or repair it", view.status)));
+    }
+    let Some(config) = ports.endpoint_config(&view.config).await? else {
+        return Err(unfit(
+            "endpoint-config-not-found",
+            "endpoint",
+            format!("endpoint {endpoint} is on config {}, which was deleted: no canary can be added to a copy of it; update the endpoint to a new config first", view.config),
+        ));
+    };
+    let former_model = can_take_canary(endpoint, &config)?;
+    if !ports.has_model(&specification.model).await? {
+        let detail = format!("there is no model {} in this account and region; check the name, or create it first", specification.model);
+        return Err(unfit("model-not-found", "model", detail));
+    }
+    Ok(draft(ports.now(), ports.new_id(), specification, &view, &config.variants[0].name, former_model, caller))
+}
+
+/// Whether a weighted canary variant can stand beside what the endpoint has; returns the model in
+/// production.
+fn can_take_canary(endpoint: &str, config: &ConfigView) -> Result<String, Refusal> {
+    let refuse = |kind, detail: String| Err(unfit(kind, "endpoint", detail));
+    let [production] = config.variants.as_slice() else {
+        return refuse(
+            "several-variants",
+            format!("endpoint {endpoint} has {} production variants; a canary needs exactly one, so update it to a config with one first", config.variants.len()),
+        );
+    };
+    if config.shadow_variants > 0 {
+        return refuse("shadow-variant", format!("endpoint {endpoint} has a shadow variant, and SageMaker allows no second production variant beside it; remove the shadow first"));
+    }
+    if config.is_async {
+        return refuse("async-endpoint", format!("endpoint {endpoint} is asynchronous: its latency metrics do not measure requests; canaries need a real-time endpoint"));
+    }
+    if production.is_serverless {
+        return refuse("serverless-variant", format!("endpoint {endpoint} is serverless, which allows one production variant only; canaries need instances"));
+    }
+    match &production.model {
+        Some(model) => Ok(model.clone()),
+        None => refuse("inference-components", format!("endpoint {endpoint} serves inference components, which have no weighted split between variants")),
+    }
+}
+
+fn draft(
+    now: Timestamp,
+    id: String,
+    specification: &Specification,
+    view: &EndpointView,
+    production: &str,
+    former_model: String,
+    caller: &str,
+) -> Deployment {
+    let names = Deployment::names(&specification.endpoint, &id);
+    // Whole seconds: the record and every message say the same time.
+    let now = now - SignedDuration::from_nanos(i64::from(now.subsec_nanosecond()));
+    let instances = view.variant(production).map_or(1, |variant| variant.current_instances.max(variant.desired_instances)).max(1);
+    let terms = Terms {
+        id,
+        endpoint: specification.endpoint.clone(),
+        endpoint_created_at: view.created_at,
+        model: specification.model.clone(),
+        former_model,
+        production: production.to_owned(),
+        canary: names.canary,
+        original_config: view.config.clone(),
+        canary_config: names.canary_config,
+        final_config: names.final_config,
+        plan: specification.plan.clone(),
+        policy: specification.policy.clone(),
+        capacity: specification.capacity.clone(),
+        cleanup: specification.cleanup,
+        topic: specification.topic.clone(),
+        created_at: now,
+        created_by: caller.to_owned(),
+    };
+    Deployment::accepted(terms, instances)
+}
+
+fn unfit(kind: &'static str, field: &'static str, detail: String) -> Refusal {
+    Refusal::Unfit { kind, field, detail }
+}

@@ -1,0 +1,20 @@
+//! The control loop over the rules: load, observe, decide, commit, act. Generic over the ports, so
+//! the same code runs against AWS and against the simulator.
+//!
+//! | module | holds |
+//! |---|---|
+//! | [`ports`] | what the outside world is asked for, in our own types |
+//! | [`tick`](mod@tick) | one pass over every active deployment: `monitor` |
+//! | [`observe`] | reading the world; the metric queries of all deployments in few calls |
+//! | [`carry_out`](mod@carry_out) | one committed effect: `deploy` as provision, `traffic-shift`, `rollback` |
+//! | [`accept`](mod@accept) | a new deployment: everything is checked before anything is written |
+//! | [`order`](mod@order) | an operator's command |
+//! | [`announce`] | the outbox: telling people what was committed |
+
+pub mod accept;
+pub mod announce;
+pub mod carry_out;
+pub mod observe;
+pub mod order;
+pub mod ports;
+pub mod tick;

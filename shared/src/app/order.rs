@@ -1,0 +1,46 @@
+//! An operator's command: read, apply, commit, and wake the function that acts on it.
+
+use super::observe;
+use super::ports::{Class, Commit, Loaded, PortError, Ports};
+use crate::domain::command::{Command, IllegalCommand, apply};
+use crate::domain::decide::effect_after;
+
+/// Why a command was not followed.
+#[derive(Debug, thiserror::Error)]
+pub enum OrderError {
+    /// There is no such deployment.
+    #[error("there is no deployment {0}")]
+    Unknown(String),
+    /// The state forbids it.
+    #[error(transparent)]
+    Illegal(#[from] IllegalCommand),
+    /// The record could not be read or written.
+    #[error(transparent)]
+    Port(#[from] PortError),
+}
+
+/// Follows the command. A conflict with the control loop is read again and tried again.
+pub async fn order<P: Ports>(ports: &P, id: &str, command: Command, by: &str, why: Option<&str>) -> Result<Loaded, OrderError> {
+    let mut tries = 0;
+    loop {
+        tries += 1;
+        match once(ports, id, command, by, why).await {
+            Err(OrderError::Port(error)) if error.class == Class::Conflict && tries < 5 => {}
+            other => return other,
+        }
+    }
+}
+
+async fn once<P: Ports>(ports: &P, id: &str, command: Command, by: &str, why: Option<&str>) -> Result<Loaded, OrderError> {
+    let Some(before) = ports.load(id).await? else { return Err(OrderError::Unknown(id.to_owned())) };
+    let decision = apply(&before.deployment, &before.evidence, command, by, why, ports.now())?;
+    let commit = Commit { before: &before, next: &decision.next, evidence: &decision.evidence, minutes: &[], entries: &decision.entries };
+    let written = ports.commit(commit).await?;
+    let endpoint = observe::endpoint(ports, &written.deployment.terms.endpoint).await;
+    if let Some(effect) = effect_after(&decision, &endpoint, ports.now())
+        && let Err(error) = ports.wake(effect.actor(), id, written.deployment.state.version).await
+    {
+        tracing::warn!(deployment_id = id, %error, "the function that acts could not be woken; the next tick wakes it again");
+    }
+    Ok(written)
+}

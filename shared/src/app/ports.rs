@@ -1,0 +1,350 @@
+//! What the outside world is asked for, in our own types. No type of the SDK passes here, and no
+//! policy lives behind these traits.
+
+use std::fmt;
+use std::future::Future;
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use crate::domain::deployment::{Deployment, ScalableTarget};
+use crate::domain::due::Actor;
+use crate::domain::evidence::Evidence;
+use crate::domain::history::Entry;
+use crate::domain::judge::MinuteReport;
+use crate::domain::observation::EndpointView;
+use crate::domain::quantity::Span;
+
+/// What a caller can do about an error (row S10).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Class {
+    /// The request can never work: told to the caller, not retried.
+    Invalid,
+    /// Somebody else was faster: re-read, and do nothing now.
+    Conflict,
+    /// It may work later: throttled, timed out, refused for the moment.
+    Retryable,
+    /// The answer was lost: it may have happened, and may still happen until the lease ends.
+    InDoubt,
+    /// Ours: a record that can't be, an answer that makes no sense.
+    Bug,
+}
+
+/// A call that did not do what it was asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PortError {
+    /// What can be done about it.
+    pub class: Class,
+    /// The call.
+    pub operation: &'static str,
+    /// What the other side said, without anything that a model's user sent.
+    pub message: String,
+}
+
+impl PortError {
+    /// An error of this class.
+    pub fn new(class: Class, operation: &'static str, message: impl Into<String>) -> Self {
+        Self { class, operation, message: message.into() }
+    }
+}
+
+impl fmt::Display for PortError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.operation, self.message)
+    }
+}
+
+impl std::error::Error for PortError {}
+
+/// A record as it was read.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Loaded {
+    /// Terms and state.
+    pub deployment: Deployment,
+    /// What has been measured.
+    pub evidence: Evidence,
+}
+
+/// One transaction over a record: all of it is written, or none.
+#[derive(Debug, Clone)]
+pub struct Commit<'a> {
+    /// What was read; the write is conditional on its version and watermark.
+    pub before: &'a Loaded,
+    /// The next record. Its version is set by the store.
+    pub next: &'a Deployment,
+    /// The next evidence.
+    pub evidence: &'a Evidence,
+    /// Rows of evidence.
+    pub minutes: &'a [MinuteReport],
+    /// History rows; each is an outbox row too.
+    pub entries: &'a [Entry],
+}
+
+/// A new deployment, with everything that is written beside it.
+#[derive(Debug, Clone)]
+pub struct Creation<'a> {
+    /// The record.
+    pub loaded: &'a Loaded,
+    /// The specification as it was given.
+    pub specification: &'a serde_json::Value,
+    /// The first history row.
+    pub entry: &'a Entry,
+    /// The caller's key with a digest of the request, when one was given.
+    pub idempotency: Option<&'a IdempotencyClaim>,
+}
+
+/// An `Idempotency-Key` as it is remembered for 24 h.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IdempotencyClaim {
+    /// The caller's role and the key.
+    pub key: String,
+    /// SHA-256 of the request in hexadecimal.
+    pub digest: String,
+    /// The deployment it made.
+    pub deployment_id: String,
+}
+
+/// Why a creation was not written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Refused {
+    /// The endpoint has a deployment that is not over.
+    Locked {
+        /// The one that holds the lock.
+        by: String,
+    },
+    /// The key was used a moment ago.
+    KeyTaken,
+    /// Something else.
+    Port(PortError),
+}
+
+impl From<PortError> for Refused {
+    fn from(error: PortError) -> Self {
+        Self::Port(error)
+    }
+}
+
+/// What [`Store::list`] is asked for.
+#[derive(Debug, Clone, Default)]
+pub struct ListQuery {
+    /// Only this endpoint's.
+    pub endpoint: Option<String>,
+    /// At most this many.
+    pub limit: usize,
+    /// Where the page before ended.
+    pub cursor: Option<String>,
+}
+
+/// One page, newest first.
+#[derive(Debug, Clone, Default)]
+pub struct Page<T> {
+    /// The rows.
+    pub items: Vec<T>,
+    /// Where the next page begins; absent on the last.
+    pub cursor: Option<String>,
+}
+
+/// Something announced but not yet sent.
+#[derive(Debug, Clone, PartialEq)]
+pub struct OutboxRow {
+    /// Stable: the deployment's id and the entry's number.
+    pub event_id: String,
+    /// Which part of the outbox it lies in.
+    pub shard: u8,
+    /// The topic of its own, if the deployment named one.
+    pub topic: Option<String>,
+    /// The deployment's id.
+    pub deployment_id: String,
+    /// The endpoint.
+    pub endpoint: String,
+    /// The new model.
+    pub model: String,
+    /// The former model.
+    pub former_model: String,
+    /// What happened.
+    pub entry: Entry,
+}
+
+/// The records. Every read is strongly consistent, except lists and the active index.
+pub trait Store: Sync {
+    /// A record; `None` if there is none.
+    fn load(&self, id: &str) -> impl Future<Output = Result<Option<Loaded>, PortError>> + Send;
+    /// The specification as it was given.
+    fn specification(&self, id: &str) -> impl Future<Output = Result<Option<serde_json::Value>, PortError>> + Send;
+    /// Writes a new deployment under the endpoint's lock.
+    fn create(&self, creation: Creation<'_>) -> impl Future<Output = Result<(), Refused>> + Send;
+    /// Writes the next record; `Class::Conflict` if somebody else wrote since. A terminal record
+    /// frees the lock and leaves the active index in the same transaction.
+    fn commit(&self, commit: Commit<'_>) -> impl Future<Output = Result<Loaded, PortError>> + Send;
+    /// The ids of every deployment that is not over (eventually consistent).
+    fn active(&self) -> impl Future<Output = Result<Vec<String>, PortError>> + Send;
+    /// The deployment that holds the endpoint's lock.
+    fn lock_holder(&self, endpoint: &str) -> impl Future<Output = Result<Option<String>, PortError>> + Send;
+    /// What a key was used for in the last 24 h.
+    fn idempotency(&self, key: &str) -> impl Future<Output = Result<Option<IdempotencyClaim>, PortError>> + Send;
+    /// Deployments, newest first.
+    fn list(&self, query: &ListQuery) -> impl Future<Output = Result<Page<Deployment>, PortError>> + Send;
+    /// History rows in order.
+    fn history(&self, id: &str) -> impl Future<Output = Result<Vec<Entry>, PortError>> + Send;
+    /// Rows of evidence, newest first.
+    fn minutes(&self, id: &str, limit: usize, cursor: Option<&str>) -> impl Future<Output = Result<Page<MinuteReport>, PortError>> + Send;
+    /// Unsent announcements of a shard, in order per deployment.
+    fn outbox(&self, shard: u8) -> impl Future<Output = Result<Vec<OutboxRow>, PortError>> + Send;
+    /// Removes a sent announcement.
+    fn sent(&self, row: &OutboxRow) -> impl Future<Output = Result<(), PortError>> + Send;
+}
+
+/// What an endpoint config holds, as far as it decides whether a canary can be added.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConfigView {
+    /// Production variants.
+    pub variants: Vec<ConfigVariant>,
+    /// Shadow variants.
+    pub shadow_variants: usize,
+    /// Whether it is an asynchronous endpoint.
+    pub is_async: bool,
+}
+
+/// A production variant of an endpoint config.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConfigVariant {
+    /// Its name.
+    pub name: String,
+    /// Absent on endpoints of inference components.
+    pub model: Option<String>,
+    /// Whether it has no instances at all.
+    pub is_serverless: bool,
+    /// The type of its instances.
+    pub instance_type: Option<String>,
+    /// Instances at the start.
+    pub initial_instances: u32,
+}
+
+/// A new endpoint config, as a change to one that exists.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Recipe {
+    /// The source's config with a canary variant beside production, at weight 0.
+    WithCanary {
+        /// The config to copy.
+        source: String,
+        /// The new config's name.
+        name: String,
+        /// The variant whose settings the canary takes over.
+        production: String,
+        /// The canary variant's name.
+        canary: String,
+        /// The canary's model.
+        model: String,
+        /// The canary's instances at the start.
+        instances: u32,
+        /// Another instance type than production's.
+        instance_type: Option<String>,
+        /// For the tags.
+        deployment_id: String,
+    },
+    /// The source's config with one variant alone, which carries all the weight.
+    Only {
+        /// The config to copy.
+        source: String,
+        /// The new config's name.
+        name: String,
+        /// The variant that stays.
+        variant: String,
+        /// For the tags.
+        deployment_id: String,
+    },
+}
+
+/// SageMaker's control plane. Raises and UpdateEndpoint are one call each, never retried by the SDK.
+pub trait Endpoints: Sync {
+    /// DescribeEndpoint; `None` if there is none.
+    fn endpoint(&self, name: &str) -> impl Future<Output = Result<Option<EndpointView>, PortError>> + Send;
+    /// DescribeEndpointConfig; `None` if there is none.
+    fn endpoint_config(&self, name: &str) -> impl Future<Output = Result<Option<ConfigView>, PortError>> + Send;
+    /// Whether the model exists.
+    fn has_model(&self, name: &str) -> impl Future<Output = Result<bool, PortError>> + Send;
+    /// Makes a config; one that is there already is left as it is.
+    fn make_config(&self, recipe: &Recipe) -> impl Future<Output = Result<(), PortError>> + Send;
+    /// Deletes a config; one that is gone already is fine.
+    fn delete_config(&self, name: &str) -> impl Future<Output = Result<(), PortError>> + Send;
+    /// Deploys a config, live weights and counts retained.
+    fn update(&self, endpoint: &str, config: &str) -> impl Future<Output = Result<(), PortError>> + Send;
+    /// Sets weights.
+    fn set_weights(&self, endpoint: &str, weights: &[(&str, f32)]) -> impl Future<Output = Result<(), PortError>> + Send;
+    /// Sets one variant's instances.
+    fn set_instances(&self, endpoint: &str, variant: &str, instances: u32) -> impl Future<Output = Result<(), PortError>> + Send;
+}
+
+/// Application Auto Scaling of a variant's instances.
+pub trait Scaling: Sync {
+    /// The target with its policies; `None` if the variant does not scale by itself.
+    fn target(&self, endpoint: &str, variant: &str) -> impl Future<Output = Result<Option<ScalableTarget>, PortError>> + Send;
+    /// Changes the floor alone.
+    fn set_floor(&self, endpoint: &str, variant: &str, min: u32) -> impl Future<Output = Result<(), PortError>> + Send;
+    /// Registers a target with its policies.
+    fn register(&self, endpoint: &str, variant: &str, target: &ScalableTarget) -> impl Future<Output = Result<(), PortError>> + Send;
+    /// Removes the target; its policies go with it.
+    fn deregister(&self, endpoint: &str, variant: &str) -> impl Future<Output = Result<(), PortError>> + Send;
+}
+
+/// One query of GetMetricData, one point a minute.
+#[derive(Debug, Clone, PartialEq)]
+pub struct MetricQuery {
+    /// `AWS/SageMaker` or `/aws/sagemaker/Endpoints`.
+    pub namespace: &'static str,
+    /// The metric's name.
+    pub metric: &'static str,
+    /// Dimension `EndpointName`.
+    pub endpoint: String,
+    /// Dimension `VariantName`.
+    pub variant: String,
+    /// `Sum`, `p99`, `TC(100000:)`.
+    pub statistic: String,
+}
+
+/// One query's answer.
+#[derive(Debug, Clone, PartialEq)]
+pub enum MetricAnswer {
+    /// Every point of the range, by the start of its minute.
+    Complete(Vec<(Timestamp, f64)>),
+    /// Partial, forbidden or failed inside CloudWatch.
+    Incomplete(String),
+}
+
+/// CloudWatch's metrics and alarms.
+pub trait Metrics: Sync {
+    /// At most 500 queries; answers in their order, pages followed.
+    fn read(&self, queries: &[MetricQuery], from: Timestamp, through: Timestamp) -> impl Future<Output = Result<Vec<MetricAnswer>, PortError>> + Send;
+    /// Those of the named alarms that are in state ALARM; an unknown name is an error.
+    fn firing(&self, alarms: &[String]) -> impl Future<Output = Result<Vec<String>, PortError>> + Send;
+}
+
+/// Where announcements go.
+pub trait Notifier: Sync {
+    /// Sends one announcement to people and machines.
+    fn announce(&self, row: &OutboxRow) -> impl Future<Output = Result<(), PortError>> + Send;
+}
+
+/// The other functions.
+pub trait Functions: Sync {
+    /// A hint that something is due; the next tick is the guarantee.
+    fn wake(&self, actor: Actor, deployment_id: &str, version: u64) -> impl Future<Output = Result<(), PortError>> + Send;
+}
+
+/// Time and chance.
+pub trait Ambient: Sync {
+    /// The time.
+    fn now(&self) -> Timestamp;
+    /// A new UUID of version 7.
+    fn new_id(&self) -> String;
+    /// How long a call may take, wall clock.
+    fn call_timeout(&self) -> Duration;
+    /// How long a lease lasts: longer than a call can still land, in the clock's own time.
+    fn lease(&self) -> Span;
+    /// Waits before another try, wall clock; a simulated clock does not wait.
+    fn pause(&self, wait: Duration) -> impl Future<Output = ()> + Send;
+}
+
+/// Everything the control plane needs.
+pub trait Ports: Store + Endpoints + Scaling + Metrics + Notifier + Functions + Ambient {}
+impl<T: Store + Endpoints + Scaling + Metrics + Notifier + Functions + Ambient> Ports for T {}

@@ -1,0 +1,71 @@
+//! Sorting the SDK's errors into what a caller can do about them.
+
+use std::error::Error;
+
+use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
+use aws_smithy_runtime_api::client::result::SdkError;
+use aws_smithy_types::error::metadata::ProvideErrorMetadata;
+
+use crate::app::ports::{Class, PortError};
+
+/// Codes of errors that go away by themselves.
+const RETRYABLE: [&str; 11] = [
+    "Throttling",
+    "ThrottlingException",
+    "ThrottledException",
+    "TooManyRequestsException",
+    "RequestLimitExceeded",
+    "ProvisionedThroughputExceededException",
+    "TransactionInProgressException",
+    "LimitExceededException",
+    "ResourceLimitExceeded",
+    "ConcurrentUpdateException",
+    "ServiceUnavailable",
+];
+
+/// Codes of errors that say that somebody else was faster.
+const CONFLICT: [&str; 3] = ["ConditionalCheckFailedException", "ConflictException", "ResourceInUse"];
+
+/// The class and the service's own words.
+pub(super) fn sort<E>(operation: &'static str, error: &SdkError<E, HttpResponse>) -> PortError
+where
+    E: ProvideErrorMetadata + Error + 'static,
+{
+    match error {
+        SdkError::ServiceError(service) => {
+            let (code, text) = (service.err().code().unwrap_or("unknown"), service.err().message().unwrap_or("no message"));
+            PortError::new(class_of(code, service.raw().status().as_u16()), operation, format!("{code}: {text}"))
+        }
+        SdkError::ConstructionFailure(_) => PortError::new(Class::Bug, operation, chain(error)),
+        // Timed out, cut off or unreadable: it may have happened.
+        _ => PortError::new(Class::InDoubt, operation, chain(error)),
+    }
+}
+
+fn class_of(code: &str, status: u16) -> Class {
+    if RETRYABLE.contains(&code) || status == 429 {
+        Class::Retryable
+    } else if CONFLICT.contains(&code) {
+        Class::Conflict
+    } else if status >= 500 {
+        Class::InDoubt
+    } else {
+        Class::Invalid
+    }
+}
+
+/// An error with its sources, outermost first.
+fn chain(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(inner) = source {
+        text = format!("{text}: {inner}");
+        source = inner.source();
+    }
+    text
+}
+
+/// An answer that makes no sense.
+pub(super) fn nonsense(operation: &'static str, what: impl Into<String>) -> PortError {
+    PortError::new(Class::Bug, operation, what)
+}

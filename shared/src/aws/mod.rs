@@ -1,0 +1,139 @@
+//! The SDK behind the ports: calls, their translation into our own types, and the sorting of their
+//! errors. No policy.
+
+#[cfg(feature = "sagemaker")]
+mod autoscaling;
+#[cfg(feature = "sagemaker")]
+mod cloudwatch;
+#[cfg(feature = "sagemaker")]
+pub mod config_copy;
+mod dynamodb;
+mod error;
+#[cfg(feature = "sagemaker")]
+mod functions;
+#[cfg(feature = "sagemaker")]
+pub mod loopback;
+#[cfg(feature = "sagemaker")]
+mod notifier;
+#[cfg(feature = "runtime")]
+pub mod runtime;
+#[cfg(feature = "sagemaker")]
+mod sagemaker;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use aws_config::{BehaviorVersion, SdkConfig};
+use jiff::Timestamp;
+
+use crate::app::ports::Ambient;
+use crate::config::Config;
+use crate::domain::quantity::Span;
+
+/// Where the time comes from.
+pub type TimeSource = Arc<dyn Fn() -> Timestamp + Send + Sync>;
+
+/// The clients, made once at the start of a function.
+#[derive(Clone)]
+pub struct Aws {
+    config: Arc<Config>,
+    time: TimeSource,
+    dynamodb: aws_sdk_dynamodb::Client,
+    #[cfg(feature = "sagemaker")]
+    control: ControlPlane,
+    #[cfg(feature = "runtime")]
+    runtime: aws_sdk_sagemakerruntime::Client,
+}
+
+/// What `inference` does without.
+#[cfg(feature = "sagemaker")]
+#[derive(Clone)]
+struct ControlPlane {
+    sagemaker: aws_sdk_sagemaker::Client,
+    /// For raises and UpdateEndpoint: one call, no retry, a bounded time.
+    sagemaker_once: aws_sdk_sagemaker::Client,
+    cloudwatch: aws_sdk_cloudwatch::Client,
+    autoscaling: aws_sdk_applicationautoscaling::Client,
+    sns: aws_sdk_sns::Client,
+    events: aws_sdk_eventbridge::Client,
+    lambda: aws_sdk_lambda::Client,
+}
+
+impl Aws {
+    /// The clients of the real account, with the environment's credentials and region.
+    pub async fn connect(config: Config) -> Self {
+        let sdk = aws_config::defaults(BehaviorVersion::latest()).load().await;
+        Self::new(config, &sdk, Arc::new(wall_clock))
+    }
+
+    /// The clients of this SDK configuration, with this clock.
+    pub fn new(config: Config, sdk: &SdkConfig, time: TimeSource) -> Self {
+        Self {
+            time,
+            dynamodb: aws_sdk_dynamodb::Client::new(sdk),
+            #[cfg(feature = "sagemaker")]
+            control: ControlPlane::new(&config, sdk),
+            #[cfg(feature = "runtime")]
+            runtime: aws_sdk_sagemakerruntime::Client::new(sdk),
+            config: Arc::new(config),
+        }
+    }
+
+    /// The settings it was made with.
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+}
+
+#[cfg(feature = "sagemaker")]
+impl ControlPlane {
+    fn new(config: &Config, sdk: &SdkConfig) -> Self {
+        use aws_sdk_sagemaker::config::retry::RetryConfig;
+        use aws_sdk_sagemaker::config::timeout::TimeoutConfig;
+        let once = aws_sdk_sagemaker::config::Builder::from(sdk)
+            .retry_config(RetryConfig::disabled())
+            .timeout_config(TimeoutConfig::builder().operation_timeout(config.call_timeout).build())
+            .build();
+        Self {
+            sagemaker: aws_sdk_sagemaker::Client::new(sdk),
+            sagemaker_once: aws_sdk_sagemaker::Client::from_conf(once),
+            cloudwatch: aws_sdk_cloudwatch::Client::new(sdk),
+            autoscaling: aws_sdk_applicationautoscaling::Client::new(sdk),
+            sns: aws_sdk_sns::Client::new(sdk),
+            events: aws_sdk_eventbridge::Client::new(sdk),
+            lambda: aws_sdk_lambda::Client::new(sdk),
+        }
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "the one place where the wall clock enters")]
+fn wall_clock() -> Timestamp {
+    Timestamp::now()
+}
+
+impl Ambient for Aws {
+    fn now(&self) -> Timestamp {
+        (self.time)()
+    }
+
+    fn new_id(&self) -> String {
+        // Milliseconds of our own clock, then 74 random bits.
+        let milliseconds = u64::try_from(self.now().as_millisecond()).unwrap_or(0);
+        let time = uuid::Timestamp::from_unix(uuid::NoContext, milliseconds / 1000, u32::try_from(milliseconds % 1000).unwrap_or(0) * 1_000_000);
+        uuid::Uuid::new_v7(time).to_string()
+    }
+
+    fn call_timeout(&self) -> Duration {
+        self.config.call_timeout
+    }
+
+    fn lease(&self) -> Span {
+        self.config.lease()
+    }
+
+    async fn pause(&self, wait: Duration) {
+        if self.config.waits {
+            tokio::time::sleep(wait.div_f64(self.config.speed)).await;
+        }
+    }
+}

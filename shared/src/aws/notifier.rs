@@ -1,0 +1,70 @@
+//! Announcements to SNS (people, chat, queues) and EventBridge (pipelines, webhooks).
+
+use std::collections::HashMap;
+
+use aws_sdk_eventbridge::types::PutEventsRequestEntry;
+use aws_sdk_sns::types::MessageAttributeValue;
+use aws_smithy_types::DateTime;
+
+use super::Aws;
+use super::error::{nonsense, sort};
+use crate::app::ports::{Class, Notifier, OutboxRow, PortError};
+use crate::wire::messages::{self, About};
+
+/// `source` of every event on the bus.
+const SOURCE: &str = "canary";
+
+impl Notifier for Aws {
+    async fn announce(&self, row: &OutboxRow) -> Result<(), PortError> {
+        let about = About {
+            event_id: &row.event_id,
+            deployment_id: &row.deployment_id,
+            endpoint: &row.endpoint,
+            model: &row.model,
+            former_model: &row.former_model,
+            entry: &row.entry,
+        };
+        self.publish(row, about).await?;
+        self.put_event(about).await
+    }
+}
+
+impl Aws {
+    async fn publish(&self, row: &OutboxRow, about: About<'_>) -> Result<(), PortError> {
+        let mut attributes = HashMap::new();
+        for (name, text) in messages::attributes(about) {
+            let value = MessageAttributeValue::builder().data_type("String").string_value(text).build();
+            attributes.insert(name.to_owned(), value.map_err(|error| nonsense("Publish", error.to_string()))?);
+        }
+        self.control
+            .sns
+            .publish()
+            .topic_arn(row.topic.as_ref().unwrap_or(&self.config.topic))
+            .subject(messages::subject(about))
+            .message(messages::by_protocol(about).to_string())
+            .message_structure("json")
+            .set_message_attributes(Some(attributes))
+            .send()
+            .await
+            .map(drop)
+            .map_err(|error| sort("Publish", &error))
+    }
+
+    async fn put_event(&self, about: About<'_>) -> Result<(), PortError> {
+        const OPERATION: &str = "PutEvents";
+        let entry = PutEventsRequestEntry::builder()
+            .source(SOURCE)
+            .detail_type(about.entry.event.as_str())
+            .detail(messages::machine(about).to_string())
+            .resources(about.endpoint)
+            .time(DateTime::from_secs(about.entry.at.as_second()))
+            .event_bus_name(&self.config.bus)
+            .build();
+        let output = self.control.events.put_events().entries(entry).send().await.map_err(|error| sort(OPERATION, &error))?;
+        match output.entries().iter().find_map(|entry| entry.error_message()) {
+            // A 200 may still carry a failed entry.
+            Some(failure) => Err(PortError::new(Class::Retryable, OPERATION, failure)),
+            None => Ok(()),
+        }
+    }
+}

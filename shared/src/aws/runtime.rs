@@ -1,0 +1,91 @@
+//! SageMaker's runtime, for `inference`.
+
+use aws_sdk_sagemakerruntime::error::SdkError;
+use aws_sdk_sagemakerruntime::operation::invoke_endpoint::InvokeEndpointError;
+use aws_sdk_sagemakerruntime::primitives::Blob;
+
+use super::Aws;
+use super::error::sort;
+use crate::app::ports::{Class, PortError};
+
+/// One request to a model.
+#[derive(Debug, Clone, Default)]
+pub struct Invocation {
+    /// The endpoint.
+    pub endpoint: String,
+    /// The body as the model gets it.
+    pub body: Vec<u8>,
+    /// Its media type.
+    pub content_type: Option<String>,
+    /// The media type wanted.
+    pub accept: Option<String>,
+    /// Passed through to the container.
+    pub custom_attributes: Option<String>,
+    /// A variant by name, over the weights.
+    pub target_variant: Option<String>,
+    /// Joins the request to data capture and ground truth.
+    pub inference_id: String,
+}
+
+/// A model's answer.
+#[derive(Debug, Clone)]
+pub struct Answer {
+    /// The body.
+    pub body: Vec<u8>,
+    /// Its media type.
+    pub content_type: Option<String>,
+    /// The variant that answered.
+    pub variant: String,
+    /// Passed through from the container.
+    pub custom_attributes: Option<String>,
+}
+
+/// Why there is no answer.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum InvokeError {
+    /// The model itself answered with an error.
+    #[error("the model answered {status}")]
+    Model {
+        /// The container's status.
+        status: u16,
+        /// The container's body, bounded.
+        message: String,
+    },
+    /// The endpoint or variant can't be asked.
+    #[error("the endpoint refused: {0}")]
+    Refused(String),
+    /// Anything else.
+    #[error(transparent)]
+    Port(#[from] PortError),
+}
+
+/// The most of a model's error body that is passed on.
+const MESSAGE_LIMIT: usize = 1024;
+
+impl Aws {
+    /// InvokeEndpoint, once: a prediction is not repeated behind the caller's back.
+    pub async fn invoke(&self, request: Invocation) -> Result<Answer, InvokeError> {
+        let call = self.runtime.invoke_endpoint().endpoint_name(request.endpoint).body(Blob::new(request.body));
+        let call = call.set_content_type(request.content_type).set_accept(request.accept).set_custom_attributes(request.custom_attributes);
+        let call = call.set_target_variant(request.target_variant).inference_id(request.inference_id);
+        match call.send().await {
+            Ok(output) => Ok(Answer {
+                variant: output.invoked_production_variant().unwrap_or_default().to_owned(),
+                content_type: output.content_type().map(str::to_owned),
+                custom_attributes: output.custom_attributes().map(str::to_owned),
+                body: output.body.map(Blob::into_inner).unwrap_or_default(),
+            }),
+            Err(error) => Err(sorted(&error)),
+        }
+    }
+}
+
+fn sorted(error: &SdkError<InvokeEndpointError>) -> InvokeError {
+    if let Some(InvokeEndpointError::ModelError(model)) = error.as_service_error() {
+        let status = model.original_status_code().and_then(|status| u16::try_from(status).ok()).unwrap_or(0);
+        let message = model.original_message().unwrap_or_default().chars().take(MESSAGE_LIMIT).collect();
+        return InvokeError::Model { status, message };
+    }
+    let error = sort("InvokeEndpoint", error);
+    if error.class == Class::Invalid { InvokeError::Refused(error.message) } else { InvokeError::Port(error) }
+}

@@ -1,0 +1,84 @@
+//! Change windows: the hours in which raises are allowed, as `Mon-Thu 09:00-17:00 Europe/Berlin`.
+
+use std::fmt;
+use std::str::FromStr;
+
+use jiff::civil::{Time, Weekday};
+use jiff::tz::TimeZone;
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+
+use super::quantity::Unfit;
+
+/// Days of the week, hours of the day (end exclusive) and a time zone.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ChangeWindow {
+    first_day: Weekday,
+    last_day: Weekday,
+    from: Time,
+    to: Time,
+    zone: TimeZone,
+    text: String,
+}
+
+const DAYS: [(&str, Weekday); 7] = [
+    ("Mon", Weekday::Monday),
+    ("Tue", Weekday::Tuesday),
+    ("Wed", Weekday::Wednesday),
+    ("Thu", Weekday::Thursday),
+    ("Fri", Weekday::Friday),
+    ("Sat", Weekday::Saturday),
+    ("Sun", Weekday::Sunday),
+];
+
+impl ChangeWindow {
+    /// Whether the window is open at this moment.
+    pub fn is_open(&self, now: jiff::Timestamp) -> bool {
+        let local = now.to_zoned(self.zone.clone());
+        let day = local.weekday().to_monday_zero_offset();
+        let (first, last) = (self.first_day.to_monday_zero_offset(), self.last_day.to_monday_zero_offset());
+        // "Fri-Mon" wraps around the week's end.
+        let day_fits = if first <= last { (first..=last).contains(&day) } else { day >= first || day <= last };
+        day_fits && (self.from..self.to).contains(&local.time())
+    }
+}
+
+impl FromStr for ChangeWindow {
+    type Err = Unfit;
+
+    fn from_str(text: &str) -> Result<Self, Unfit> {
+        let unfit = |what: &str| Unfit(format!("not a change window ({what}): write it like \"Mon-Thu 09:00-17:00 Europe/Berlin\""));
+        let parts: Vec<&str> = text.split_whitespace().collect();
+        let [days, hours, zone] = parts[..] else { return Err(unfit("three parts are needed")) };
+        let (first, last) = days.split_once('-').unwrap_or((days, days));
+        let day = |name: &str| DAYS.iter().find(|(short, _)| *short == name).map(|(_, day)| *day).ok_or_else(|| unfit("the days"));
+        let (from, to) = hours.split_once('-').ok_or_else(|| unfit("the hours"))?;
+        let hour = |clock: &str| match clock {
+            "24:00" => Ok(Time::MAX),
+            _ => Time::strptime("%H:%M", clock).map_err(|_| unfit("the hours")),
+        };
+        let (from, to) = (hour(from)?, hour(to)?);
+        if from >= to {
+            return Err(unfit("it ends before it begins; for a night, write two windows"));
+        }
+        let zone_found = TimeZone::get(zone).map_err(|_| unfit("the time zone is unknown"))?;
+        Ok(Self { first_day: day(first)?, last_day: day(last)?, from, to, zone: zone_found, text: parts.join(" ") })
+    }
+}
+
+impl fmt::Display for ChangeWindow {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+impl Serialize for ChangeWindow {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.text)
+    }
+}
+
+impl<'de> Deserialize<'de> for ChangeWindow {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(de::Error::custom)
+    }
+}

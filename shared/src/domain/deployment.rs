@@ -1,0 +1,280 @@
+//! The record of a deployment: the terms it was accepted on, which never change, and the state
+//! the control loop commits.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::plan::Plan;
+use super::policy::Policy;
+use super::quantity::{Span, Weight};
+use super::state::{Interrupted, Outcome, Phase, Status};
+
+/// The version of the record's shape that this code writes.
+pub const SCHEMA_VERSION: u32 = 1;
+
+/// What was accepted. Immutable.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Terms {
+    /// A UUID of version 7: sortable by time.
+    pub id: String,
+    /// The endpoint whose model is replaced.
+    pub endpoint: String,
+    /// The endpoint's creation: tells it from one made again under the same name.
+    pub endpoint_created_at: Timestamp,
+    /// The new model.
+    pub model: String,
+    /// The model in production when the deployment was accepted.
+    pub former_model: String,
+    /// The variant in production when the deployment was accepted.
+    pub production: String,
+    /// The new model's variant, for good.
+    pub canary: String,
+    /// The endpoint config in force when the deployment was accepted.
+    pub original_config: String,
+    /// The config with both variants.
+    pub canary_config: String,
+    /// The config with the new model alone.
+    pub final_config: String,
+    /// Stages, soak, deadline.
+    pub plan: Plan,
+    /// What the canary is held against.
+    pub policy: Policy,
+    /// How many instances the canary gets, and of which type.
+    pub capacity: CanaryCapacity,
+    /// What is left behind, and when it goes.
+    pub cleanup: Cleanup,
+    /// The topic people are told on, when it is not the stack's own.
+    pub topic: Option<String>,
+    /// When it was accepted.
+    pub created_at: Timestamp,
+    /// The role that asked for it.
+    pub created_by: String,
+}
+
+/// The canary's instances.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct CanaryCapacity {
+    /// A fixed number, or its share of production's count (`None`).
+    pub instances: Option<u32>,
+    /// As production's, unless named.
+    pub instance_type: Option<String>,
+}
+
+/// What happens to what the rollout leaves behind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Cleanup {
+    /// After a rollback: how long the canary stays at weight 0 for inspection.
+    pub after: Span,
+    /// After a completion: whether the old variant stays at weight 0.
+    pub keep_old_variant: bool,
+}
+
+impl Cleanup {
+    /// The default of `after`.
+    pub const AFTER: Span = Span::from_hours(1);
+}
+
+/// A deployment.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Deployment {
+    /// What was accepted.
+    pub terms: Terms,
+    /// What is committed.
+    pub state: State,
+}
+
+/// What is committed: small, and written under a condition on `version`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct State {
+    /// The shape of this record.
+    pub schema_version: u32,
+    /// Counts writes; every write names the one it read.
+    pub version: u64,
+    /// See [`Status`].
+    pub status: Status,
+    /// See [`Phase`].
+    pub phase: Phase,
+    /// The share last confirmed by DescribeEndpoint.
+    pub weight: Weight,
+    /// The share intended.
+    pub target: Weight,
+    /// When the phase was entered.
+    pub phase_since: Timestamp,
+    /// When the present share was confirmed: the bake runs from here.
+    pub stage_since: Timestamp,
+    /// The last write.
+    pub updated_at: Timestamp,
+    /// Where a pause returns to.
+    #[serde(default)]
+    pub interrupted: Option<Interrupted>,
+    /// Where the cleanup leads to.
+    #[serde(default)]
+    pub outcome: Option<Outcome>,
+    /// One plain sentence: why it stands where it stands.
+    pub reason: String,
+    /// The deadline's clock.
+    pub clock: Clock,
+    /// A raise or an UpdateEndpoint that may still be under way.
+    #[serde(default)]
+    pub lease: Option<Lease>,
+    /// The last UpdateEndpoint that was asked for.
+    #[serde(default)]
+    pub update: Option<Update>,
+    /// The most instances production was seen with: what the total traffic needs.
+    pub production_instances: u32,
+    /// Production's scaling floor, while it is held above its own.
+    #[serde(default)]
+    pub floor: Option<Floor>,
+    /// Whether everything that the rollout left behind is gone.
+    #[serde(default)]
+    pub cleaned: bool,
+    /// What somebody else changed at the endpoint, while it stands.
+    #[serde(default)]
+    pub drift: Option<String>,
+    /// The last history entry's number.
+    pub last_seq: u64,
+}
+
+/// Time that counts against the deadline; it stops in pauses, approvals and closed windows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Clock {
+    /// Counted so far, up to `running_since`.
+    pub used: Span,
+    /// Set while it runs.
+    pub running_since: Option<Timestamp>,
+}
+
+impl Clock {
+    /// What has been used at `now`.
+    pub fn used_at(&self, now: Timestamp) -> Span {
+        let running = self.running_since.map_or(0, |since| Span::between(since, now).secs());
+        Span::from_secs(self.used.secs() + running)
+    }
+
+    /// Starts or stops it; neither twice.
+    pub fn run(&mut self, runs: bool, now: Timestamp) {
+        match (runs, self.running_since) {
+            (true, None) => self.running_since = Some(now),
+            (false, Some(_)) => *self = Self { used: self.used_at(now), running_since: None },
+            _ => {}
+        }
+    }
+}
+
+/// Nobody else may raise or update, and no terminal state is written, before it ends.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Lease {
+    /// Outlasts the call's total timeout.
+    pub until: Timestamp,
+    /// Whose it is: the one who took it may give it back early.
+    pub holder: String,
+}
+
+/// An UpdateEndpoint that was asked for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Update {
+    /// The config it was to deploy.
+    pub config: String,
+    /// How often it was tried.
+    pub attempts: u32,
+    /// When SageMaker accepted it; absent while that is not known.
+    #[serde(default)]
+    pub accepted_at: Option<Timestamp>,
+}
+
+/// A scalable target as it was found, and the floor it is held at.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Floor {
+    /// Held at this many instances.
+    pub held_at: u32,
+    /// What to put back; `None` when the variant does not scale by itself.
+    pub found: Option<ScalableTarget>,
+}
+
+/// An Application Auto Scaling target of a variant.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ScalableTarget {
+    /// The floor.
+    pub min: u32,
+    /// The ceiling.
+    pub max: u32,
+    /// Its policies, each as the JSON that PutScalingPolicy takes.
+    #[serde(default)]
+    pub policies: Vec<String>,
+}
+
+impl Deployment {
+    /// A deployment just accepted.
+    pub fn accepted(terms: Terms, production_instances: u32) -> Self {
+        let now = terms.created_at;
+        let state = State {
+            schema_version: SCHEMA_VERSION,
+            version: 1,
+            status: Status::Pending,
+            phase: Phase::Provisioning,
+            weight: Weight::ZERO,
+            target: Weight::ZERO,
+            phase_since: now,
+            stage_since: now,
+            updated_at: now,
+            interrupted: None,
+            outcome: None,
+            reason: String::new(),
+            clock: Clock::default(),
+            lease: None,
+            update: None,
+            production_instances,
+            floor: None,
+            cleaned: false,
+            drift: None,
+            last_seq: 0,
+        };
+        Self { terms, state }
+    }
+
+    /// Whether a call may still be under way that this deployment started.
+    pub fn is_leased(&self, now: Timestamp) -> bool {
+        self.state.lease.as_ref().is_some_and(|lease| lease.until > now)
+    }
+
+    /// The canary's instances that its share needs: a fixed number, or its share of production's
+    /// count rounded up, and never none.
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "at most the production count, which is a u32")]
+    pub fn canary_instances_for(&self, weight: Weight) -> u32 {
+        self.terms
+            .capacity
+            .instances
+            .unwrap_or_else(|| (f64::from(self.state.production_instances) * weight.fraction()).ceil() as u32)
+            .max(1)
+    }
+
+    /// Whether inference must ask for production by name: the second lever, for as long as
+    /// production may not have everything back.
+    pub fn pins_production(&self) -> bool {
+        self.state.status == Status::RollingBack && self.state.phase == Phase::Reverting
+    }
+
+    /// Canary variant, config names: unique per deployment by the random end of its id.
+    pub fn names(endpoint: &str, id: &str) -> Names {
+        let short: String = id.chars().rev().filter(char::is_ascii_alphanumeric).take(8).collect::<Vec<_>>().into_iter().rev().collect();
+        // 63 characters at most, less "-canary-" and the 8.
+        let stem: String = endpoint.chars().take(47).collect();
+        let stem = stem.trim_end_matches('-');
+        Names {
+            canary: format!("canary-{short}"),
+            canary_config: format!("{stem}-canary-{short}"),
+            final_config: format!("{stem}-final-{short}"),
+        }
+    }
+}
+
+/// The names a deployment gives to what it makes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Names {
+    /// The canary variant.
+    pub canary: String,
+    /// The config with both variants.
+    pub canary_config: String,
+    /// The config with the new model alone.
+    pub final_config: String,
+}

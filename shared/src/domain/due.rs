@@ -1,0 +1,152 @@
+//! Which call to AWS is due. Derived from the record and the world alone, every time anew, so an
+//! effect that failed, was lost or was doubled is simply still due, or no longer, at the next pass.
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::deployment::Deployment;
+use super::evidence::Evidence;
+use super::observation::{EndpointReading, EndpointView};
+use super::policy::OnDrift;
+use super::quantity::{Span, Weight};
+use super::state::{Outcome, Phase, Status};
+use super::truth;
+
+/// How long `inference` may go on pinning production after the record stopped asking for it; no
+/// variant is removed before.
+pub const PIN_LIFETIME: Span = Span::from_secs(30);
+
+/// Something that is to be true of the world. Absolute, so doing it twice is doing it once.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Effect {
+    /// The endpoint is on this config (made first, where it is ours).
+    Deploy {
+        /// The config's name.
+        config: String,
+    },
+    /// Production keeps at least this many instances.
+    HoldFloor {
+        /// What the total traffic needs.
+        instances: u32,
+    },
+    /// The canary has this many instances.
+    Grow {
+        /// What its next share needs.
+        instances: u32,
+    },
+    /// The canary has this share.
+    Shift {
+        /// The share.
+        weight: Weight,
+    },
+    /// Production has everything.
+    TakeBack,
+    /// Floors are as they were found and configs that nobody uses are gone.
+    Tidy,
+}
+
+/// The function whose role may carry the effect out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Actor {
+    /// `deploy`, as provision.
+    Provision,
+    /// `traffic-shift`.
+    TrafficShift,
+    /// `rollback`.
+    Rollback,
+}
+
+impl Effect {
+    /// Who carries it out.
+    pub const fn actor(&self) -> Actor {
+        match self {
+            Self::Deploy { .. } | Self::Tidy => Actor::Provision,
+            Self::HoldFloor { .. } | Self::Grow { .. } | Self::Shift { .. } => Actor::TrafficShift,
+            Self::TakeBack => Actor::Rollback,
+        }
+    }
+
+    /// Whether it needs a lease: what could do harm if it landed late. Taking everything back can't.
+    pub const fn is_leased(&self) -> bool {
+        matches!(self, Self::Deploy { .. } | Self::Grow { .. } | Self::Shift { .. })
+    }
+}
+
+/// The effect that is due now, if any.
+pub fn due(deployment: &Deployment, evidence: &Evidence, endpoint: &EndpointReading, now: Timestamp) -> Option<Effect> {
+    let (terms, state) = (&deployment.terms, &deployment.state);
+    if state.status.is_terminal() {
+        return None;
+    }
+    if state.phase == Phase::CleaningUp && state.outcome == Some(Outcome::Failed) {
+        // Whatever became of the endpoint is not ours to touch; what we made beside it is.
+        let known = !matches!(endpoint, EndpointReading::Failed { .. });
+        return (known && !state.cleaned && !deployment.is_leased(now)).then_some(Effect::Tidy);
+    }
+    let EndpointReading::Seen(view) = endpoint else { return None };
+    if state.phase == Phase::Reverting && view.variant(&terms.production).is_some() {
+        // No lease, and tried while the endpoint refuses too: it may accept any moment.
+        return view.share(&terms.canary).is_some_and(|share| share > 0.0).then_some(Effect::TakeBack);
+    }
+    if deployment.is_leased(now) || !view.is_in_service() {
+        return None;
+    }
+    match (state.status, state.phase) {
+        (Status::Pending, Phase::Provisioning) => deploy(view, &terms.canary_config),
+        (_, Phase::Scaling) => scale(deployment, view),
+        (_, Phase::Shifting) if evidence.blind.is_some() => None,
+        (_, Phase::Shifting | Phase::Retreating) => shift(deployment, view, state.target),
+        (_, Phase::Finalizing) => deploy(view, &terms.final_config),
+        (_, Phase::Reverting) => deploy(view, &terms.original_config),
+        (_, Phase::CleaningUp) => clean_up(deployment, view, now),
+        _ if state.drift.is_some() && terms.policy.on_drift == OnDrift::Restore && truth::drifted_up(deployment, view) => {
+            shift(deployment, view, state.weight)
+        }
+        _ => None,
+    }
+}
+
+fn deploy(view: &EndpointView, config: &str) -> Option<Effect> {
+    (view.config != config).then(|| Effect::Deploy { config: config.to_owned() })
+}
+
+fn shift(deployment: &Deployment, view: &EndpointView, weight: Weight) -> Option<Effect> {
+    (!view.is_settled_at(&deployment.terms.canary, weight)).then_some(Effect::Shift { weight })
+}
+
+/// Production's floor first, then the canary's instances: capacity precedes weights.
+fn scale(deployment: &Deployment, view: &EndpointView) -> Option<Effect> {
+    let state = &deployment.state;
+    if !floor_is_held(deployment) {
+        return Some(Effect::HoldFloor { instances: state.production_instances });
+    }
+    let needed = deployment.canary_instances_for(state.target);
+    let asked = view.variant(&deployment.terms.canary).map_or(0, |canary| canary.desired_instances);
+    (asked < needed).then_some(Effect::Grow { instances: needed })
+}
+
+/// Whether production can't shrink below what the total traffic needs.
+pub fn floor_is_held(deployment: &Deployment) -> bool {
+    let state = &deployment.state;
+    state.floor.as_ref().is_some_and(|floor| floor.held_at >= state.production_instances)
+}
+
+fn clean_up(deployment: &Deployment, view: &EndpointView, now: Timestamp) -> Option<Effect> {
+    let (terms, state) = (&deployment.terms, &deployment.state);
+    let rolled_back = matches!(state.outcome, Some(Outcome::RolledBack | Outcome::Cancelled));
+    if rolled_back && view.config != terms.original_config {
+        return (now >= removal_from(deployment)).then(|| Effect::Deploy { config: terms.original_config.clone() });
+    }
+    // Both variants stay: the weights can still be moved by somebody else, and nobody could order
+    // them back any more.
+    if state.outcome == Some(Outcome::Completed) && terms.cleanup.keep_old_variant && !view.is_settled_at(&terms.canary, Weight::FULL) {
+        return Some(Effect::Shift { weight: Weight::FULL });
+    }
+    (!state.cleaned).then_some(Effect::Tidy)
+}
+
+/// When the canary variant may be removed after a rollback: once it has been there for inspection
+/// long enough, and nobody pins production any more.
+pub fn removal_from(deployment: &Deployment) -> Timestamp {
+    let wait: SignedDuration = deployment.terms.cleanup.after.max(PIN_LIFETIME).duration();
+    deployment.state.phase_since + wait
+}

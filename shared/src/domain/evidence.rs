@@ -1,0 +1,181 @@
+//! What has been measured so far: the watermark, the open windows of the guards, and how much the
+//! present stage has seen. Kept beside the record and written in the same transaction, so a minute
+//! counts once however often a tick is repeated.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::observation::ArmMinute;
+use super::quantity::Span;
+
+/// The measured side of a deployment.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Evidence {
+    /// The start of the last minute taken in.
+    pub judged_through: Timestamp,
+    /// By guard name.
+    #[serde(default)]
+    pub guards: BTreeMap<String, GuardState>,
+    /// Canary requests judged since the weights of the present stage were confirmed.
+    #[serde(default)]
+    pub stage_samples: u64,
+    /// Over the whole deployment.
+    #[serde(default)]
+    pub canary: Totals,
+    /// Over the whole deployment.
+    #[serde(default)]
+    pub production: Totals,
+    /// Canary requests that production's traffic predicts since the canary was last seen.
+    #[serde(default)]
+    pub expected_unseen: f64,
+    /// Set while the canary, or both arms, can't be seen.
+    #[serde(default)]
+    pub blind: Option<Blind>,
+    /// Canary requests a minute, smoothed over the last minutes: for "how long until".
+    #[serde(default)]
+    pub canary_per_minute: f64,
+    /// The state of the anytime-valid comparison, by signal. Empty in this schema version.
+    #[serde(default)]
+    pub comparison: BTreeMap<String, Vec<f64>>,
+}
+
+/// Running totals of one arm.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Totals {
+    /// Requests.
+    pub invocations: u64,
+    /// Requests answered 4XX.
+    pub errors_4xx: u64,
+    /// Requests answered 5XX.
+    pub errors_5xx: u64,
+}
+
+impl Totals {
+    /// Takes in a minute.
+    pub fn add(&mut self, minute: &ArmMinute) {
+        self.invocations += minute.invocations;
+        self.errors_4xx += minute.errors_4xx;
+        self.errors_5xx += minute.errors_5xx;
+    }
+}
+
+/// Since when, and whether production can't be seen either.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Blind {
+    /// The first pass that saw nothing.
+    pub since: Timestamp,
+    /// CloudWatch itself is out: hold and alarm, never roll back in bulk.
+    pub production_too: bool,
+    /// What failed.
+    pub reason: String,
+}
+
+/// One guard's open window and its row of breaches.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct GuardState {
+    /// The window still being filled.
+    pub window: Window,
+    /// Checks in a row that were broken.
+    #[serde(default)]
+    pub breaches: u32,
+    /// The time those checks cover.
+    #[serde(default)]
+    pub breached_for: Span,
+    /// The last closed window, as judged.
+    #[serde(default)]
+    pub last: Option<Check>,
+}
+
+/// A span of whole minutes that overlaps no other of the same guard.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct Window {
+    /// Minutes taken in.
+    pub minutes: u32,
+    /// The new model.
+    pub canary: Arm,
+    /// The old model.
+    pub production: Arm,
+}
+
+/// One arm of a window, as counts.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+pub struct Arm {
+    /// Trials.
+    pub n: u64,
+    /// Bad ones among them.
+    pub x: u64,
+    /// Trials in minutes in which the bad ones could not be counted.
+    #[serde(default)]
+    pub uncounted: u64,
+    /// The lowest and highest of the minutes' percentiles in milliseconds: the window's own
+    /// percentile lies between them.
+    #[serde(default)]
+    pub percentile_ms: Option<(f64, f64)>,
+}
+
+impl Arm {
+    /// x / n; zero of nothing.
+    pub fn rate(&self) -> f64 {
+        if self.n == 0 { 0.0 } else { self.x as f64 / self.n as f64 }
+    }
+
+    /// Widens the bounds of the percentile.
+    pub fn bound(&mut self, milliseconds: f64) {
+        let (low, high) = self.percentile_ms.unwrap_or((milliseconds, milliseconds));
+        self.percentile_ms = Some((low.min(milliseconds), high.max(milliseconds)));
+    }
+}
+
+/// What a closed window showed.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Check {
+    /// Broken, kept, or not to be told.
+    pub finding: Finding,
+    /// What was measured, with its unit.
+    pub value: String,
+    /// What it was held against, with its unit.
+    pub limit: String,
+    /// Canary requests in the window.
+    pub samples: u64,
+    /// One plain sentence.
+    pub sentence: String,
+}
+
+/// Three values, because what can't be told is neither healthy nor broken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Finding {
+    /// Within the limit.
+    Kept,
+    /// Past the limit.
+    Broken,
+    /// The data do not say.
+    Unknown,
+}
+
+impl Evidence {
+    /// Nothing measured yet; minutes up to this one are history.
+    pub fn starting_after(minute: Timestamp) -> Self {
+        Self {
+            judged_through: minute,
+            guards: BTreeMap::new(),
+            stage_samples: 0,
+            canary: Totals::default(),
+            production: Totals::default(),
+            expected_unseen: 0.0,
+            blind: None,
+            canary_per_minute: 0.0,
+            comparison: BTreeMap::new(),
+        }
+    }
+
+    /// The guard that stands red: broken in its last check, though not often enough to roll back.
+    pub fn red_guard(&self) -> Option<(&str, &Check)> {
+        self.guards.iter().find_map(|(name, state)| {
+            let check = state.last.as_ref()?;
+            (check.finding == Finding::Broken).then_some((name.as_str(), check))
+        })
+    }
+}

@@ -1,0 +1,199 @@
+//! Guards: counts against limits, over windows that never overlap.
+//!
+//! A check is a window with at least `min_samples` canary requests, not a minute: at low traffic
+//! a check spans several minutes, and "3 consecutive checks" are three independent looks. A
+//! window closes early only when its outcome is already certain, that is when it holds more bad
+//! outcomes than a full one may.
+//!
+//! A percentile over several minutes is never an average of the minutes' percentiles. Against a
+//! limit it is a count: the p99 is above L just when more than 1 % of the requests took longer
+//! than L. Where only the minutes' percentiles are known, the window's own lies between the lowest
+//! and the highest of them, and a breach is claimed only when the bounds prove it.
+
+use super::evidence::{Arm, Check, Finding, GuardState, Window};
+use super::observation::ArmMinute;
+use super::policy::{Guard, Percentile, Sustain, Test};
+use super::quantity::{Latency, Rate, Span};
+
+/// Takes one minute into the guard's window and judges the window when that closes it.
+/// Returns whether a check was made.
+pub fn take_in(guard: &Guard, state: &mut GuardState, canary: &ArmMinute, production: Option<&ArmMinute>, min_samples: u64) -> bool {
+    if !fill(guard.test, &mut state.window, canary, production) {
+        return false;
+    }
+    if !is_closed(guard.test, &state.window, min_samples) {
+        return false;
+    }
+    let window = std::mem::take(&mut state.window);
+    let finding = judge(guard.test, &window);
+    match finding {
+        Finding::Broken => {
+            state.breaches += 1;
+            state.breached_for = Span::from_secs(state.breached_for.secs() + u64::from(window.minutes) * 60);
+        }
+        Finding::Kept => (state.breaches, state.breached_for) = (0, Span::ZERO),
+        // Neither proof of health nor of harm: the row of breaches stands.
+        Finding::Unknown => {}
+    }
+    state.last = Some(describe(guard, state, &window, finding));
+    true
+}
+
+/// Whether the guard has been broken for as long as it must be to roll back.
+pub fn has_tripped(guard: &Guard, state: &GuardState) -> bool {
+    let broken = state.last.as_ref().is_some_and(|check| check.finding == Finding::Broken);
+    broken
+        && match guard.sustain {
+            Sustain::Checks(checks) => state.breaches >= checks,
+            Sustain::For(span) => state.breached_for >= span,
+        }
+}
+
+/// Adds a minute; false when the minute says nothing about this test.
+fn fill(test: Test, window: &mut Window, canary: &ArmMinute, production: Option<&ArmMinute>) -> bool {
+    match test {
+        Test::ErrorsAbove(_) | Test::ErrorsWorseBy(_) => {
+            if test.compares() && production.is_none() {
+                return false;
+            }
+            count_errors(&mut window.canary, canary);
+            if let Some(production) = production {
+                count_errors(&mut window.production, production);
+            }
+        }
+        Test::LatencyAbove(percentile, limit) => {
+            if !count_slow(&mut window.canary, canary, percentile, limit) {
+                return false;
+            }
+            if let Some(production) = production {
+                count_slow(&mut window.production, production, percentile, limit);
+            }
+        }
+        Test::LatencyRatio(percentile, _) => {
+            let Some(production) = production else { return false };
+            if canary.latency.is_none() || production.latency.is_none() {
+                return false;
+            }
+            bound_percentile(&mut window.canary, canary, percentile);
+            bound_percentile(&mut window.production, production, percentile);
+        }
+    }
+    window.minutes += 1;
+    true
+}
+
+fn count_errors(arm: &mut Arm, minute: &ArmMinute) {
+    arm.n += minute.invocations;
+    arm.x += minute.errors_5xx;
+}
+
+fn count_slow(arm: &mut Arm, minute: &ArmMinute, percentile: Percentile, limit: Latency) -> bool {
+    let Some(latency) = &minute.latency else { return false };
+    match latency.slower(limit) {
+        Some(slow) => arm.x += slow,
+        None => arm.uncounted += latency.samples,
+    }
+    bound_percentile(arm, minute, percentile);
+    true
+}
+
+fn bound_percentile(arm: &mut Arm, minute: &ArmMinute, percentile: Percentile) {
+    if let Some(latency) = &minute.latency {
+        arm.n += latency.samples;
+        arm.bound(latency.percentile_ms(percentile));
+    }
+}
+
+fn is_closed(test: Test, window: &Window, min_samples: u64) -> bool {
+    let full = window.canary.n >= min_samples && (!test.compares() || window.production.n >= min_samples);
+    full || match test {
+        Test::ErrorsAbove(limit) => window.canary.x as f64 > limit.fraction() * min_samples as f64,
+        Test::LatencyAbove(percentile, _) => window.canary.x as f64 > percentile.tail() * min_samples as f64,
+        Test::ErrorsWorseBy(_) | Test::LatencyRatio(..) => false,
+    }
+}
+
+fn judge(test: Test, window: &Window) -> Finding {
+    let (canary, production) = (&window.canary, &window.production);
+    let broken = |is: bool| if is { Finding::Broken } else { Finding::Kept };
+    match test {
+        Test::ErrorsAbove(limit) => broken(canary.rate() > limit.fraction()),
+        Test::ErrorsWorseBy(points) => broken(canary.rate() - production.rate() > points.fraction()),
+        // Too many slow ones among those that were counted prove it, whatever the others were.
+        Test::LatencyAbove(percentile, _) if canary.rate() > percentile.tail() => Finding::Broken,
+        Test::LatencyAbove(..) if canary.uncounted == 0 => Finding::Kept,
+        Test::LatencyAbove(_, limit) => by_bounds(canary.percentile_ms, (limit.ms(), limit.ms())),
+        Test::LatencyRatio(_, ratio) => match production.percentile_ms {
+            Some((low, high)) => by_bounds(canary.percentile_ms, (low * ratio, high * ratio)),
+            None => Finding::Unknown,
+        },
+    }
+}
+
+/// Bounds of what was measured against bounds of what is allowed.
+fn by_bounds(measured: Option<(f64, f64)>, allowed: (f64, f64)) -> Finding {
+    match measured {
+        Some((low, _)) if low > allowed.1 => Finding::Broken,
+        Some((_, high)) if high <= allowed.0 => Finding::Kept,
+        _ => Finding::Unknown,
+    }
+}
+
+/// The window in words: the same sentence in the message, the history and on the terminal.
+fn describe(guard: &Guard, state: &GuardState, window: &Window, finding: Finding) -> Check {
+    let (canary, production) = (&window.canary, &window.production);
+    let (subject, value, limit) = match guard.test {
+        Test::ErrorsAbove(limit) => ("5XX errors of the canary", percent(canary.rate()), limit.to_string()),
+        Test::ErrorsWorseBy(points) => (
+            "5XX errors of the canary against production",
+            format!("{} against {}", percent(canary.rate()), percent(production.rate())),
+            format!("{} points worse", plain(points)),
+        ),
+        Test::LatencyAbove(percentile, limit) => {
+            ("latency of the canary", slow_share(canary, percentile, limit), format!("{percentile} {limit}"))
+        }
+        Test::LatencyRatio(percentile, ratio) => (
+            "latency of the canary against production",
+            format!("{percentile} {} against {}", bounds(canary), bounds(production)),
+            format!("{ratio} times production"),
+        ),
+    };
+    let how = match finding {
+        Finding::Broken => format!("past the limit of {limit}, {}", streak(guard, state)),
+        Finding::Kept => format!("within the limit of {limit}"),
+        Finding::Unknown => format!("can't be told against the limit of {limit}"),
+    };
+    let sentence = format!("{subject}: {value} over {} requests in {} min, {how}", canary.n, window.minutes);
+    Check { finding, value, limit, samples: canary.n, sentence }
+}
+
+fn streak(guard: &Guard, state: &GuardState) -> String {
+    match guard.sustain {
+        Sustain::Checks(checks) => format!("check {} of {checks}", state.breaches.min(checks)),
+        Sustain::For(span) => format!("for {} of {span}", state.breached_for),
+    }
+}
+
+fn slow_share(arm: &Arm, percentile: Percentile, limit: Latency) -> String {
+    if arm.uncounted > 0 {
+        return format!("{percentile} {}", bounds(arm));
+    }
+    format!("{percentile} {}, {} slower than {limit}", bounds(arm), percent(arm.rate()))
+}
+
+fn bounds(arm: &Arm) -> String {
+    match arm.percentile_ms {
+        None => "unknown".to_owned(),
+        Some((low, high)) if (high - low).abs() < 0.05 => format!("{low:.1}ms"),
+        Some((low, high)) => format!("{low:.1} to {high:.1}ms"),
+    }
+}
+
+/// A share as people read it.
+pub fn percent(fraction: f64) -> String {
+    format!("{:.2}%", fraction * 100.0)
+}
+
+fn plain(points: Rate) -> String {
+    points.to_string().trim_end_matches('%').to_owned()
+}

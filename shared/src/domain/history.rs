@@ -1,0 +1,140 @@
+//! What happened, in words: one entry per transition or operator command. The same entry is the
+//! history row, the message to people and the line on the terminal.
+
+use std::fmt;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::quantity::Weight;
+use super::state::{Phase, Status};
+
+/// One thing that happened.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Entry {
+    /// Counted from 1 in each deployment; with the deployment's id, the stable event id.
+    pub seq: u64,
+    /// When it was decided.
+    pub at: Timestamp,
+    /// What happened.
+    pub event: Name,
+    /// How loudly to say it.
+    pub severity: Severity,
+    /// One plain sentence.
+    pub reason: String,
+    /// The figure that mattered, with its unit.
+    pub value: String,
+    /// What it was held against, with its unit.
+    pub limit: String,
+    /// The status afterwards.
+    pub status: Status,
+    /// The phase afterwards.
+    pub phase: Phase,
+    /// The canary's intended share afterwards.
+    pub weight: Weight,
+    /// The person or pipeline that ordered it; absent when the control loop did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<String>,
+}
+
+/// How loudly a thing is said; filter policies pick by it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Severity {
+    /// A step between two milestones.
+    Detail,
+    /// A milestone.
+    Info,
+    /// Somebody should look today.
+    Warning,
+    /// Somebody should look now.
+    Critical,
+}
+
+impl fmt::Display for Severity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Detail => "detail",
+            Self::Info => "info",
+            Self::Warning => "warning",
+            Self::Critical => "critical",
+        })
+    }
+}
+
+macro_rules! names {
+    ($($(#[$doc:meta])* $variant:ident = $text:literal),+ $(,)?) => {
+        /// The names of what can happen, as filter policies and event rules see them.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+        pub enum Name {
+            $($(#[$doc])* #[serde(rename = $text)] $variant,)+
+        }
+        impl Name {
+            /// Every name.
+            pub const ALL: &'static [Self] = &[$(Self::$variant),+];
+            /// The name as it stands in messages.
+            pub const fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $text,)+ }
+            }
+        }
+    };
+}
+
+names! {
+    /// Accepted.
+    Started = "deployment.started",
+    /// The canary variant stands at weight 0.
+    Provisioned = "deployment.provisioned",
+    /// The canary's capacity is growing.
+    Scaling = "traffic.scaling",
+    /// The weights are moving up.
+    Shifting = "traffic.shifting",
+    /// The weights are moving down.
+    Retreating = "traffic.retreating",
+    /// The weights are where they should be.
+    Shifted = "traffic.shifted",
+    /// The bake is over, the evidence does not decide.
+    Held = "deployment.held",
+    /// Raises stopped by an operator.
+    Paused = "deployment.paused",
+    /// Raises go on.
+    Resumed = "deployment.resumed",
+    /// A person is needed.
+    ApprovalNeeded = "deployment.approval_needed",
+    /// A person approved.
+    Approved = "deployment.approved",
+    /// An operator skipped the rest of a bake or soak.
+    Promoted = "deployment.promoted",
+    /// All traffic on the canary, the old variant kept.
+    Soaking = "deployment.soaking",
+    /// The old variant is being removed.
+    Finalizing = "deployment.finalizing",
+    /// The endpoint is being brought to its final config.
+    CleaningUp = "deployment.cleaning_up",
+    /// The new model is the only one.
+    Completed = "deployment.completed",
+    /// Traffic is being taken back.
+    RollingBack = "deployment.rolling_back",
+    /// Production has everything back; cleanup follows.
+    Reverted = "traffic.reverted",
+    /// Rolled back and cleaned up.
+    RolledBack = "deployment.rolled_back",
+    /// Cancelled and cleaned up.
+    Cancelled = "deployment.cancelled",
+    /// Ended from outside.
+    Failed = "deployment.failed",
+    /// The canary can't be seen.
+    Blind = "metrics.blind",
+    /// The canary is seen again.
+    Sighted = "metrics.sighted",
+    /// Somebody changed the endpoint.
+    Drift = "endpoint.drift",
+    /// The endpoint is as intended again.
+    DriftEnded = "endpoint.drift_ended",
+}
+
+impl fmt::Display for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}

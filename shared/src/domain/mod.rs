@@ -1,0 +1,39 @@
+//! The rules of a canary deployment, pure.
+//!
+//! Nothing here performs I/O, reads a clock or draws a random number: a pass of the control loop
+//! hands in the record, what was seen and the time, and gets back the next record and what to
+//! tell people. That is what lets the same code run in a Lambda, in a simulation of thousands of
+//! rollouts and in a table of tests.
+//!
+//! | module | holds |
+//! |---|---|
+//! | [`state`] | the states and the only table of legal transitions |
+//! | [`plan`], [`policy`] | what a deployment intends, and what it is held against |
+//! | [`deployment`], [`evidence`] | the record: what is committed, what has been measured |
+//! | [`observation`] | what one pass saw of the world, failed readings included |
+//! | [`guard`], [`judge`] | counts against limits over windows that never overlap; what the minutes say together |
+//! | [`decide`](mod@decide) | record + observation + time → next record |
+//! | [`due`] | which call to AWS is due, from the record and the world alone |
+//! | [`command`] | what an operator may order, and when |
+//! | [`invariants`] | what no record may ever look like |
+
+pub mod calendar;
+pub mod command;
+pub mod decide;
+pub mod deployment;
+pub mod due;
+pub mod evidence;
+pub mod guard;
+pub mod history;
+pub mod invariants;
+pub mod judge;
+pub mod observation;
+pub mod plan;
+pub mod policy;
+pub mod quantity;
+pub mod specification;
+pub mod state;
+mod truth;
+
+#[cfg(test)]
+mod tests;

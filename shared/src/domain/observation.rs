@@ -1,0 +1,208 @@
+//! What one pass saw of the world. A reading that failed is a value here, never an early return:
+//! deadlines, operators and the other readings still count in the same pass.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::policy::Percentile;
+use super::quantity::{Latency, Weight};
+
+/// Everything one pass saw.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Observation {
+    /// DescribeEndpoint.
+    pub endpoint: EndpointReading,
+    /// The minutes after the watermark.
+    pub metrics: Metrics,
+    /// The alarms the policy names.
+    pub alarms: AlarmReading,
+}
+
+/// What DescribeEndpoint answered.
+#[derive(Debug, Clone, PartialEq)]
+pub enum EndpointReading {
+    /// No answer, or one that can't be read.
+    Failed {
+        /// Why.
+        reason: String,
+    },
+    /// There is no such endpoint.
+    Missing,
+    /// The endpoint.
+    Seen(EndpointView),
+}
+
+/// `EndpointStatus` of SageMaker.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[allow(missing_docs, reason = "SageMaker's own names")]
+pub enum EndpointStatus {
+    OutOfService,
+    Creating,
+    Updating,
+    SystemUpdating,
+    RollingBack,
+    InService,
+    Deleting,
+    Failed,
+    UpdateRollbackFailed,
+    /// A status this version does not know: nothing is concluded from it.
+    Unknown,
+}
+
+/// An endpoint as DescribeEndpoint shows it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct EndpointView {
+    /// Its status.
+    pub status: EndpointStatus,
+    /// The config in force.
+    pub config: String,
+    /// Told apart from one deleted and made again under the same name.
+    pub created_at: Timestamp,
+    /// Why the last update failed, if it did.
+    pub failure: Option<String>,
+    /// The production variants.
+    pub variants: Vec<VariantView>,
+}
+
+/// A production variant as DescribeEndpoint shows it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct VariantView {
+    /// Its name.
+    pub name: String,
+    /// The weight in force; the share is weight / sum of weights.
+    pub current_weight: f64,
+    /// The weight asked for.
+    pub desired_weight: f64,
+    /// Instances that serve.
+    pub current_instances: u32,
+    /// Instances asked for.
+    pub desired_instances: u32,
+}
+
+impl EndpointView {
+    /// The variant of this name.
+    pub fn variant(&self, name: &str) -> Option<&VariantView> {
+        self.variants.iter().find(|variant| variant.name == name)
+    }
+
+    /// The variant's share of the traffic by the weights in force, 0 to 1.
+    pub fn share(&self, name: &str) -> Option<f64> {
+        let sum: f64 = self.variants.iter().map(|variant| variant.current_weight).sum();
+        let own = self.variant(name)?.current_weight;
+        // SageMaker splits evenly when every weight is 0.
+        Some(if sum > 0.0 { own / sum } else { 1.0 / self.variants.len().max(1) as f64 })
+    }
+
+    /// Whether it takes updates and is not changing.
+    pub fn is_in_service(&self) -> bool {
+        self.status == EndpointStatus::InService
+    }
+
+    /// Whether it is in service with the variant at exactly this share.
+    pub fn is_settled_at(&self, name: &str, weight: Weight) -> bool {
+        self.is_in_service() && self.share(name).is_some_and(|share| (share - weight.fraction()).abs() < 1e-4)
+    }
+}
+
+/// The metrics of both arms since the watermark.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Metrics {
+    /// The start of the first minute asked for.
+    pub from: Timestamp,
+    /// The start of the last minute asked for; before `from` when no minute was due.
+    pub through: Timestamp,
+    /// The new model's variant.
+    pub canary: Series,
+    /// The old model's variant.
+    pub production: Series,
+}
+
+/// One variant's minutes.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Series {
+    /// The query failed or its answer was partial.
+    Failed {
+        /// Why.
+        reason: String,
+    },
+    /// The minutes that have points, by their start. A minute without an entry had none.
+    Read(BTreeMap<Timestamp, ArmMinute>),
+}
+
+/// One variant in one minute. Percentiles and counts as CloudWatch computed them over the
+/// minute's own samples.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct ArmMinute {
+    /// Requests.
+    pub invocations: u64,
+    /// Requests answered 4XX.
+    pub errors_4xx: u64,
+    /// Requests answered 5XX.
+    pub errors_5xx: u64,
+    /// ModelLatency; absent when CloudWatch had no points of it.
+    pub latency: Option<LatencyMinute>,
+    /// Mean OverheadLatency in milliseconds.
+    pub overhead_ms: Option<f64>,
+    /// Mean CPUUtilization in percent (up to 100 % x cores).
+    pub cpu_percent: Option<f64>,
+    /// Mean MemoryUtilization in percent.
+    pub memory_percent: Option<f64>,
+}
+
+/// ModelLatency of one variant in one minute.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct LatencyMinute {
+    /// Requests measured.
+    pub samples: u64,
+    /// In milliseconds.
+    pub p50_ms: f64,
+    /// In milliseconds.
+    pub p90_ms: f64,
+    /// In milliseconds.
+    pub p95_ms: f64,
+    /// In milliseconds.
+    pub p99_ms: f64,
+    /// Requests slower than each limit of the policy, by the limit in microseconds. A limit
+    /// without an entry was not counted by this account's CloudWatch.
+    #[serde(default)]
+    pub slower_than: BTreeMap<u64, u64>,
+}
+
+impl LatencyMinute {
+    /// The percentile in milliseconds.
+    pub const fn percentile_ms(&self, percentile: Percentile) -> f64 {
+        match percentile {
+            Percentile::P50 => self.p50_ms,
+            Percentile::P90 => self.p90_ms,
+            Percentile::P95 => self.p95_ms,
+            Percentile::P99 => self.p99_ms,
+        }
+    }
+
+    /// Requests slower than this limit, if that was counted.
+    pub fn slower(&self, limit: Latency) -> Option<u64> {
+        self.slower_than.get(&limit_key(limit)).copied()
+    }
+}
+
+/// The key of a limit in [`LatencyMinute::slower_than`]: whole microseconds.
+#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "limits are finite, above zero and below 2^53 microseconds")]
+pub fn limit_key(limit: Latency) -> u64 {
+    limit.microseconds().round() as u64
+}
+
+/// What DescribeAlarms answered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum AlarmReading {
+    /// The policy names none.
+    NotAsked,
+    /// No answer, or one that can't be read.
+    Failed {
+        /// Why.
+        reason: String,
+    },
+    /// Those in state ALARM.
+    Firing(Vec<String>),
+}

@@ -1,0 +1,217 @@
+//! What a canary is held against: guards with their limits, how much data a look needs, and how
+//! long the control loop may be blind.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use super::plan::Preset;
+use super::quantity::{Latency, Rate, Span};
+
+/// A percentile of `ModelLatency`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Percentile {
+    /// The median.
+    P50,
+    /// 90 of 100 requests are faster.
+    P90,
+    /// 95 of 100 requests are faster.
+    P95,
+    /// 99 of 100 requests are faster.
+    P99,
+}
+
+impl Percentile {
+    /// All that are read and can be guarded.
+    pub const ALL: [Self; 4] = [Self::P50, Self::P90, Self::P95, Self::P99];
+
+    /// The share of requests that may be slower, 0 to 1.
+    pub const fn tail(self) -> f64 {
+        match self {
+            Self::P50 => 0.5,
+            Self::P90 => 0.1,
+            Self::P95 => 0.05,
+            Self::P99 => 0.01,
+        }
+    }
+
+    /// As CloudWatch writes the statistic.
+    pub const fn statistic(self) -> &'static str {
+        match self {
+            Self::P50 => "p50",
+            Self::P90 => "p90",
+            Self::P95 => "p95",
+            Self::P99 => "p99",
+        }
+    }
+}
+
+impl fmt::Display for Percentile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.statistic())
+    }
+}
+
+/// What a guard asks of a window.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Test {
+    /// The canary's share of 5XX answers is above the limit.
+    ErrorsAbove(Rate),
+    /// The canary's share of 5XX answers is above production's by more than this many points.
+    ErrorsWorseBy(Rate),
+    /// The canary's percentile of latency is above the limit.
+    LatencyAbove(Percentile, Latency),
+    /// The canary's percentile of latency is above production's by more than this factor.
+    LatencyRatio(Percentile, f64),
+}
+
+impl Test {
+    /// Whether production's own figures are needed; not so at 100 %, where it has no traffic.
+    pub const fn compares(self) -> bool {
+        matches!(self, Self::ErrorsWorseBy(_) | Self::LatencyRatio(..))
+    }
+}
+
+/// How long a breach must go on before it counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Sustain {
+    /// This many checks in a row.
+    Checks(u32),
+    /// Checks in a row that cover at least this time.
+    For(Span),
+}
+
+/// One limit that rolls back when it is broken for long enough.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Guard {
+    /// As in the specification: `error_rate.limit`, `latency_p99.ratio`.
+    pub name: String,
+    /// What it asks.
+    pub test: Test,
+    /// How often in a row.
+    pub sustain: Sustain,
+}
+
+impl Guard {
+    fn new(name: impl Into<String>, test: Test, sustain: Sustain) -> Self {
+        Self { name: name.into(), test, sustain }
+    }
+}
+
+/// The anytime-valid comparison with production: its budget of false rollbacks, and the odds
+/// ratio still tolerated. Kept in the record from the first version on; its evidence has a place
+/// in [`super::evidence::Evidence`].
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Comparison {
+    /// The share of healthy rollouts that may be rolled back, over the whole rollout.
+    pub alpha: Rate,
+    /// The odds ratio of bad outcomes that is still as good as production.
+    pub tolerate: f64,
+}
+
+/// What happens when somebody else changed the endpoint.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum OnDrift {
+    /// No raise until the endpoint is as intended again, or an operator resumes.
+    #[default]
+    Hold,
+    /// Put the intended weights back, unless the canary's share was lowered.
+    Restore,
+    /// End the deployment and leave the endpoint as it was found.
+    Abandon,
+}
+
+/// Everything a canary is judged by.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Policy {
+    /// Absolute and relative limits.
+    pub guards: Vec<Guard>,
+    /// The comparison with production.
+    pub comparison: Comparison,
+    /// Canary requests that a check's window, and a stage before it is left, must hold.
+    pub min_samples: u64,
+    /// Leave a stage only once the canary is shown to be below the limits.
+    pub safe_gate: bool,
+    /// How long the canary may go unseen before it is rolled back.
+    pub blind_limit: Span,
+    /// CloudWatch alarms whose ALARM state rolls back at once.
+    pub alarms: Vec<String>,
+    /// What happens on drift.
+    pub on_drift: OnDrift,
+}
+
+impl Policy {
+    /// The default of `min_samples`.
+    pub const MIN_SAMPLES: u64 = 500;
+    /// The default of `blind_limit`.
+    pub const BLIND_LIMIT: Span = Span::from_mins(10);
+
+    /// The policy a preset brings, before the specification's own `policy` is laid over it.
+    pub fn preset(preset: Preset) -> Self {
+        let guards = match preset {
+            Preset::Linear => vec![
+                errors_above("error_rate.limit", 1.0, Sustain::Checks(2)),
+                Guard::new("error_rate.worse_by", Test::ErrorsWorseBy(percent(5.0)), Sustain::Checks(2)),
+                latency_above("latency_p99.limit", Percentile::P99, 100.0, Sustain::Checks(3)),
+                Guard::new("latency_p99.ratio", Test::LatencyRatio(Percentile::P99, 2.0), Sustain::Checks(3)),
+            ],
+            Preset::Playbook => vec![
+                errors_above("error_rate.limit", 1.0, Sustain::Checks(2)),
+                Guard::new("latency_p95.ratio", Test::LatencyRatio(Percentile::P95, 1.2), Sustain::Checks(3)),
+                errors_above("error_rate.emergency", 5.0, Sustain::For(Span::from_mins(5))),
+                latency_above("latency_p95.emergency", Percentile::P95, 5000.0, Sustain::For(Span::from_mins(5))),
+            ],
+            Preset::Quick => vec![
+                errors_above("error_rate.limit", 5.0, Sustain::Checks(2)),
+                latency_above("latency_p95.limit", Percentile::P95, 100.0, Sustain::Checks(3)),
+            ],
+            Preset::Phased => vec![
+                errors_above("error_rate.limit", 5.0, Sustain::For(Span::from_mins(5))),
+                Guard::new("latency_p95.ratio", Test::LatencyRatio(Percentile::P95, 1.2), Sustain::For(Span::from_mins(10))),
+            ],
+        };
+        Self {
+            guards,
+            comparison: Comparison { alpha: percent(1.0), tolerate: 1.25 },
+            min_samples: Self::MIN_SAMPLES,
+            safe_gate: false,
+            blind_limit: Self::BLIND_LIMIT,
+            alarms: Vec::new(),
+            on_drift: OnDrift::Hold,
+        }
+    }
+
+    /// The latency limits whose slower requests have to be counted, each once.
+    pub fn latency_limits(&self) -> Vec<Latency> {
+        let mut limits: Vec<Latency> = Vec::new();
+        for guard in &self.guards {
+            if let Test::LatencyAbove(_, limit) = guard.test
+                && !limits.contains(&limit)
+            {
+                limits.push(limit);
+            }
+        }
+        limits
+    }
+
+    /// Whether latency is judged at all.
+    pub fn judges_latency(&self) -> bool {
+        self.guards.iter().any(|guard| matches!(guard.test, Test::LatencyAbove(..) | Test::LatencyRatio(..)))
+    }
+}
+
+fn percent(value: f64) -> Rate {
+    Rate::from_percent(value).expect("the presets' rates are between 0 and 100 %")
+}
+
+fn errors_above(name: &str, limit: f64, sustain: Sustain) -> Guard {
+    Guard::new(name, Test::ErrorsAbove(percent(limit)), sustain)
+}
+
+fn latency_above(name: &str, percentile: Percentile, limit_ms: f64, sustain: Sustain) -> Guard {
+    Guard::new(name, Test::LatencyAbove(percentile, Latency::from_ms(limit_ms).expect("the presets' latencies are above zero")), sustain)
+}

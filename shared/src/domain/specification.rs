@@ -1,0 +1,34 @@
+//! What a caller asks for, once it makes sense in itself. Whether the endpoint can take it is
+//! checked against AWS, in `app::accept`.
+
+use serde::{Deserialize, Serialize};
+
+use super::deployment::{CanaryCapacity, Cleanup};
+use super::plan::Plan;
+use super::policy::Policy;
+
+/// A specification that makes sense in itself.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Specification {
+    /// The endpoint whose model is to be replaced.
+    pub endpoint: String,
+    /// The new model.
+    pub model: String,
+    /// The canary's instances.
+    pub capacity: CanaryCapacity,
+    /// Stages, soak, deadline.
+    pub plan: Plan,
+    /// What the canary is held against.
+    pub policy: Policy,
+    /// What is left behind, and when it goes.
+    pub cleanup: Cleanup,
+    /// A topic of its own.
+    pub topic: Option<String>,
+}
+
+/// Whether SageMaker takes this as a name of an endpoint, config, variant or model: 1 to 63
+/// letters, digits and single inner hyphens (pattern of the service model).
+pub fn is_name(text: &str) -> bool {
+    let alphanumeric = |edge: Option<char>| edge.is_some_and(|c| c.is_ascii_alphanumeric());
+    text.len() <= 63 && alphanumeric(text.chars().next()) && alphanumeric(text.chars().last()) && text.chars().all(|c| c.is_ascii_alphanumeric() || c == '-')
+}

@@ -1,0 +1,27 @@
+//! Tests of the rules: the table of transitions cell by cell, tables beside `decide`, the guards
+//! and the commands, and random rollouts that must never break an invariant.
+//!
+//! | module | holds |
+//! |---|---|
+//! | [`builders`] | a deployment in each state, endpoints, minutes, and the `check` harness |
+//! | [`table`] | `state::next` against the table in ARCHITECTURE.md |
+//! | [`decide`] | the way up: provisioning to 100 % |
+//! | [`endings`] | rollback, cleanup, failure, leases, the deadline |
+//! | [`sight`] | blind, quiet, inapplicable, drift |
+//! | [`effects`] | what is due, for each state and endpoint status |
+//! | [`guards`] | windows and checks |
+//! | [`commands`] | every order in every phase |
+//! | [`quantities`] | numbers with units, plans, windows, names |
+//! | [`properties`] | random sequences on a toy endpoint ([`world`]) |
+
+mod builders;
+mod commands;
+mod decide;
+mod effects;
+mod endings;
+mod guards;
+mod properties;
+mod quantities;
+mod sight;
+mod table;
+mod world;

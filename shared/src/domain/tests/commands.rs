@@ -1,0 +1,324 @@
+//! Every order in every phase: where it leads, or what the refusal says to do instead.
+
+use std::fmt::Write;
+
+use super::builders::*;
+use crate::domain::command::{Command, IllegalCommand, apply};
+use crate::domain::decide::Decision;
+use crate::domain::history::Name;
+use crate::domain::invariants::violations;
+use crate::domain::quantity::Weight;
+use crate::domain::state::{Interrupted, Outcome, Phase, Status};
+
+fn order(case: &Case, command: Command) -> Result<Decision, IllegalCommand> {
+    apply(
+        &case.deployment,
+        &case.evidence,
+        command,
+        "operator",
+        Some("because"),
+        case.now,
+    )
+}
+
+fn orders() -> [Command; 9] {
+    [
+        Command::Pause,
+        Command::Resume,
+        Command::Promote { full: false },
+        Command::Promote { full: true },
+        Command::Approve,
+        Command::SetWeight(weight(60)),
+        Command::SetWeight(weight(10)),
+        Command::Rollback,
+        Command::Cancel,
+    ]
+}
+
+/// One row a state, in the order of `Case::every`; one column an order, in that of `orders`.
+/// A name is the phase it leads to, `-` a refusal.
+const TABLE: &str = "
+PENDING/Provisioning         | -      | -      | -          | -          | -       | -       | -          | Reverting | Reverting
+PENDING/CleaningUp           | -      | -      | -          | -          | -       | -       | -          | -         | -
+IN_PROGRESS/Scaling          | Paused | -      | -          | -          | -       | -       | Retreating | Reverting | Reverting
+IN_PROGRESS/Shifting         | Paused | -      | -          | -          | -       | -       | Retreating | Reverting | Reverting
+IN_PROGRESS/Baking           | Paused | -      | Scaling    | Scaling    | -       | Scaling | Retreating | Reverting | Reverting
+IN_PROGRESS/Holding          | Paused | -      | Scaling    | Scaling    | -       | Scaling | Retreating | Reverting | Reverting
+IN_PROGRESS/AwaitingApproval | Paused | -      | -          | -          | Scaling | -       | Retreating | Reverting | Reverting
+IN_PROGRESS/Paused           | -      | Baking | -          | -          | -       | -       | Retreating | Reverting | Reverting
+IN_PROGRESS/Retreating       | -      | -      | -          | -          | -       | -       | -          | Reverting | Reverting
+IN_PROGRESS/Soaking          | Paused | -      | Finalizing | Finalizing | -       | Retreating | Retreating | Reverting | Reverting
+IN_PROGRESS/Finalizing       | -      | -      | -          | -          | -       | -       | -          | Reverting | Reverting
+IN_PROGRESS/CleaningUp       | -      | -      | -          | -          | -       | -       | -          | -         | -
+ROLLING_BACK/Reverting       | -      | -      | -          | -          | -       | -       | -          | -         | -
+ROLLING_BACK/CleaningUp      | -      | -      | -          | -          | -       | -       | -          | -         | -
+COMPLETED/Ended              | -      | -      | -          | -          | -       | -       | -          | -         | -
+ROLLED_BACK/Ended            | -      | -      | -          | -          | -       | -       | -          | -         | -
+FAILED/Ended                 | -      | -      | -          | -          | -       | -       | -          | -         | -
+CANCELLED/Ended              | -      | -      | -          | -          | -       | -       | -          | -         | -
+";
+
+#[test]
+fn every_order_in_every_state() {
+    let rows: Vec<&str> = TABLE.trim().lines().collect();
+    let cases = Case::every();
+    assert_eq!(rows.len(), cases.len());
+    for (row, case) in rows.iter().zip(cases) {
+        let cells: Vec<&str> = row.split('|').map(str::trim).collect();
+        let state = &case.deployment.state;
+        assert_eq!(cells[0], format!("{}/{}", state.status, state.phase));
+        for (cell, command) in cells[1..].iter().zip(orders()) {
+            match order(&case, command) {
+                Ok(decision) => {
+                    assert_eq!(
+                        *cell,
+                        decision.next.state.phase.to_string(),
+                        "{} in {}",
+                        command.name(),
+                        cells[0]
+                    );
+                    assert_eq!(violations(&decision.next), Vec::<String>::new());
+                    assert_eq!(
+                        (decision.entries.len(), decision.entries[0].by.as_deref()),
+                        (1, Some("operator"))
+                    );
+                    assert!(
+                        decision.entries[0].reason.contains(": because"),
+                        "{}",
+                        decision.entries[0].reason
+                    );
+                }
+                Err(refusal) => {
+                    assert_eq!(*cell, "-", "{} in {}: {refusal}", command.name(), cells[0]);
+                    assert!(
+                        !matches!(refusal, IllegalCommand::Event(_)),
+                        "{} in {} met the table: {refusal}",
+                        command.name(),
+                        cells[0]
+                    );
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn refusals_name_the_way_out() {
+    let mut text = String::new();
+    for case in Case::every() {
+        for command in orders() {
+            if let Err(refusal) = order(&case, command) {
+                if let IllegalCommand::State { way_out, .. } = &refusal {
+                    assert!(!way_out.is_empty());
+                }
+                let line = refusal.to_string();
+                if !text.lines().any(|known| known == line) {
+                    writeln!(text, "{line}").unwrap();
+                }
+            }
+        }
+    }
+    insta::assert_snapshot!("refusals", text);
+}
+
+#[test]
+fn no_order_raises_past_a_red_guard_or_while_blind() {
+    let raising = [
+        Command::Promote { full: false },
+        Command::Promote { full: true },
+        Command::Approve,
+        Command::SetWeight(weight(60)),
+    ];
+    for case in Case::every() {
+        for (troubled, red) in [
+            (case.clone().red("error_rate.limit", 1), true),
+            (case.clone().blind_for(1, false), false),
+            (case.clone().blind_for(1, true), false),
+        ] {
+            for command in raising {
+                let sound = order(&case, command);
+                let troubled = order(&troubled, command);
+                let lowers = case.deployment.state.phase == Phase::Soaking
+                    && command == Command::SetWeight(weight(60));
+                match (sound, troubled) {
+                    (Ok(_), Err(IllegalCommand::RedGuard(why))) => {
+                        assert!(red && why.contains("past the limit"), "{why}");
+                    }
+                    (Ok(_), Err(IllegalCommand::Blind(why))) => {
+                        assert!(!red && why.contains("InternalError"), "{why}");
+                    }
+                    (Ok(_), Ok(_)) => assert!(
+                        lowers,
+                        "{} in {}",
+                        command.name(),
+                        case.deployment.state.phase
+                    ),
+                    (Err(_), troubled) => assert!(troubled.is_err()),
+                    (Ok(_), Err(other)) => panic!("{other}"),
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_resumed_raise_waits_for_the_guard() {
+    let case = Case::paused(Interrupted::Raise, 20, 30).red("error_rate.limit", 1);
+    let resumed = order(&case, Command::Resume).unwrap();
+    let case = case.with(|case| case.deployment = resumed.next);
+    check(&case, &seen(split(20)), &goes_on(Phase::Scaling).quietly());
+}
+
+#[test]
+fn a_pause_returns_to_where_it_was() {
+    let rows = [
+        (Case::scaling(20, 30), Interrupted::Raise, Phase::Scaling),
+        (Case::shifting(20, 30), Interrupted::Raise, Phase::Scaling),
+        (Case::baking(30), Interrupted::Bake, Phase::Baking),
+        (Case::holding(30), Interrupted::Bake, Phase::Baking),
+        (
+            Case::awaiting(30),
+            Interrupted::Approval,
+            Phase::AwaitingApproval,
+        ),
+        (Case::soaking(), Interrupted::Soak, Phase::Soaking),
+    ];
+    for (case, interrupted, back) in rows {
+        let (at, target) = (case.deployment.state.weight, case.deployment.state.target);
+        let paused = order(&case, Command::Pause).unwrap();
+        assert_eq!(paused.next.state.interrupted, Some(interrupted));
+        assert_eq!(
+            paused.next.state.clock.running_since, None,
+            "the deadline's clock stops at once"
+        );
+        let paused = case.clone().with(|case| case.deployment = paused.next);
+        check(
+            &paused,
+            &seen(paused.endpoint()),
+            &goes_on(Phase::Paused).quietly(),
+        );
+        let resumed = order(&paused, Command::Resume).unwrap().next.state;
+        assert_eq!(
+            (
+                resumed.phase,
+                resumed.interrupted,
+                resumed.weight,
+                resumed.target
+            ),
+            (back, None, at, target)
+        );
+    }
+}
+
+#[test]
+fn promote_goes_to_the_next_stage_or_to_full_traffic() {
+    let target = |case: &Case, full| {
+        order(case, Command::Promote { full }).map(|decision| decision.next.state.target)
+    };
+    assert_eq!(target(&Case::baking(30), false), Ok(weight(40)));
+    assert_eq!(target(&Case::baking(30), true), Ok(Weight::FULL));
+    // A share set by hand lies between two stages.
+    assert_eq!(target(&Case::baking(33), false), Ok(weight(40)));
+    assert_eq!(target(&Case::baking(95), false), Ok(Weight::FULL));
+    let asks = Case::awaiting(30).with(|case| case.deployment.state.phase = Phase::Baking);
+    for full in [false, true] {
+        assert_eq!(
+            target(&asks, full),
+            Err(IllegalCommand::NeedsApproval(weight(30)))
+        );
+        assert_eq!(
+            target(&Case::awaiting(30), full),
+            Err(IllegalCommand::NeedsApproval(weight(30)))
+        );
+    }
+    assert_eq!(
+        order(&asks, Command::SetWeight(weight(60))).unwrap_err(),
+        IllegalCommand::NeedsApproval(weight(30))
+    );
+    assert_eq!(
+        order(&Case::awaiting(30), Command::Approve)
+            .unwrap()
+            .next
+            .state
+            .target,
+        weight(40)
+    );
+    let keeps = Case::soaking().with(|case| case.deployment.terms.cleanup.keep_old_variant = true);
+    let kept = order(&keeps, Command::Promote { full: false })
+        .unwrap()
+        .next
+        .state;
+    assert_eq!(
+        (kept.phase, kept.outcome),
+        (Phase::CleaningUp, Some(Outcome::Completed))
+    );
+}
+
+#[test]
+fn the_share_by_hand() {
+    let set = |case: &Case, percent: u8| {
+        order(case, Command::SetWeight(weight(percent)))
+            .map(|decision| (decision.next.state.phase, decision.next.state.target))
+    };
+    assert_eq!(
+        set(&Case::baking(30), 30),
+        Err(IllegalCommand::SameWeight(weight(30)))
+    );
+    assert_eq!(set(&Case::baking(30), 31), Ok((Phase::Scaling, weight(31))));
+    assert_eq!(
+        set(&Case::baking(30), 29),
+        Ok((Phase::Retreating, weight(29)))
+    );
+    // Back to the present share calls a raise off.
+    assert_eq!(
+        set(&Case::shifting(20, 30), 20),
+        Ok((Phase::Retreating, weight(20)))
+    );
+    assert_eq!(
+        set(&Case::paused(Interrupted::Raise, 20, 30), 20),
+        Ok((Phase::Retreating, weight(20)))
+    );
+    assert_eq!(
+        set(&Case::soaking(), 50),
+        Ok((Phase::Retreating, weight(50)))
+    );
+}
+
+#[test]
+fn rollback_and_cancel_differ_in_the_outcome_alone() {
+    for (command, outcome, verb) in [
+        (Command::Rollback, Outcome::RolledBack, "rolled back"),
+        (Command::Cancel, Outcome::Cancelled, "cancelled"),
+    ] {
+        let decision = order(&Case::soaking(), command).unwrap();
+        let state = &decision.next.state;
+        assert_eq!(
+            (state.status, state.phase, state.outcome, state.target),
+            (
+                Status::RollingBack,
+                Phase::Reverting,
+                Some(outcome),
+                Weight::ZERO
+            )
+        );
+        assert_eq!(decision.entries[0].event, Name::RollingBack);
+        assert_eq!(
+            decision.entries[0].reason,
+            format!("{verb} by an operator: because")
+        );
+        assert!(decision.next.pins_production());
+    }
+}
+
+#[test]
+fn orders_read_as_they_are_written() {
+    for command in orders() {
+        let text = serde_json::to_string(&command).unwrap();
+        assert_eq!(
+            serde_json::from_str::<Command>(&text).unwrap(),
+            command,
+            "{text}"
+        );
+    }
+    assert!(serde_json::from_str::<Command>(r#"{"set_weight":101}"#).is_err());
+}

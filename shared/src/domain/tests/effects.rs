@@ -1,0 +1,280 @@
+//! What is due, for each state of the record and each status of the endpoint.
+
+use super::builders::*;
+use crate::domain::due::{Actor, Effect, due};
+use crate::domain::observation::{EndpointReading, EndpointStatus, EndpointView};
+use crate::domain::quantity::Weight;
+use crate::domain::state::{Outcome, Phase, Status};
+
+const STATUSES: [EndpointStatus; 10] = [
+    EndpointStatus::OutOfService,
+    EndpointStatus::Creating,
+    EndpointStatus::Updating,
+    EndpointStatus::SystemUpdating,
+    EndpointStatus::RollingBack,
+    EndpointStatus::InService,
+    EndpointStatus::Deleting,
+    EndpointStatus::Failed,
+    EndpointStatus::UpdateRollbackFailed,
+    EndpointStatus::Unknown,
+];
+
+/// The effect each state asks for while its endpoint is not yet as it should be.
+fn unsettled() -> Vec<(Case, EndpointView, Effect)> {
+    let deploy = |config: &str| Effect::Deploy {
+        config: config.to_owned(),
+    };
+    vec![
+        (Case::pending(), original(), deploy(CANARY_CONFIG)),
+        (
+            Case::scaling(40, 50).with(|case| case.deployment.state.floor = None),
+            split(40),
+            Effect::HoldFloor {
+                instances: INSTANCES,
+            },
+        ),
+        (
+            Case::scaling(40, 50),
+            split(40).canary_instances(1, 1),
+            Effect::Grow { instances: 2 },
+        ),
+        (
+            Case::shifting(20, 30),
+            split(20),
+            Effect::Shift { weight: weight(30) },
+        ),
+        (
+            Case::retreating(30, 20),
+            split(30),
+            Effect::Shift { weight: weight(20) },
+        ),
+        (Case::finalizing(), split(100), deploy(FINAL)),
+        (
+            Case::reverting(100, Outcome::RolledBack),
+            finished(),
+            deploy(ORIGINAL),
+        ),
+        (Case::cleaning(Outcome::Completed), finished(), Effect::Tidy),
+        (
+            Case::cleaning(Outcome::RolledBack)
+                .with(|case| case.deployment.state.phase_since = case.now - minutes(61)),
+            split(0),
+            deploy(ORIGINAL),
+        ),
+    ]
+}
+
+#[test]
+fn everything_but_taking_back_waits_for_an_endpoint_in_service_and_for_leases() {
+    for (case, view, effect) in unsettled() {
+        for status in STATUSES {
+            let found = due(
+                &case.deployment,
+                &case.evidence,
+                &EndpointReading::Seen(view.clone().is(status)),
+                case.now,
+            );
+            assert_eq!(
+                found,
+                (status == EndpointStatus::InService).then(|| effect.clone()),
+                "{} {status:?}",
+                case.deployment.state.phase
+            );
+        }
+        let leased = case.clone().leased();
+        assert_eq!(
+            due(
+                &leased.deployment,
+                &leased.evidence,
+                &EndpointReading::Seen(view.clone()),
+                leased.now
+            ),
+            None
+        );
+        assert_eq!(
+            due(
+                &leased.deployment,
+                &leased.evidence,
+                &EndpointReading::Seen(view),
+                leased.now + minutes(1)
+            ),
+            Some(effect),
+            "a lease that ended"
+        );
+        for reading in [unread(), EndpointReading::Missing] {
+            assert_eq!(
+                due(&case.deployment, &case.evidence, &reading, case.now),
+                None
+            );
+        }
+    }
+}
+
+#[test]
+fn taking_back_waits_for_nothing() {
+    let case = Case::reverting(30, Outcome::Cancelled).leased();
+    for status in STATUSES {
+        let found = due(
+            &case.deployment,
+            &case.evidence,
+            &EndpointReading::Seen(split(30).is(status)),
+            case.now,
+        );
+        assert_eq!(found, Some(Effect::TakeBack), "{status:?}");
+        assert_eq!(
+            due(
+                &case.deployment,
+                &case.evidence,
+                &EndpointReading::Seen(split(0).is(status)),
+                case.now
+            ),
+            None
+        );
+    }
+}
+
+#[test]
+fn nothing_is_due_where_the_world_is_as_it_should_be() {
+    let settled = [
+        (Case::pending(), split(0)),
+        (Case::scaling(20, 30), split(20)),
+        (Case::shifting(20, 30), split(30)),
+        (Case::retreating(30, 20), split(20)),
+        (Case::finalizing(), finished()),
+        (Case::reverting(30, Outcome::RolledBack), original()),
+    ];
+    for (case, view) in settled {
+        assert_eq!(
+            due(
+                &case.deployment,
+                &case.evidence,
+                &EndpointReading::Seen(view),
+                case.now
+            ),
+            None,
+            "{}",
+            case.deployment.state.phase
+        );
+    }
+    for case in Case::every() {
+        let state = &case.deployment.state;
+        if state.status.is_terminal()
+            || matches!(
+                state.phase,
+                Phase::Baking
+                    | Phase::Holding
+                    | Phase::AwaitingApproval
+                    | Phase::Paused
+                    | Phase::Soaking
+            )
+        {
+            for share in [0, 30, 100] {
+                assert_eq!(
+                    due(
+                        &case.deployment,
+                        &case.evidence,
+                        &EndpointReading::Seen(split(share)),
+                        case.now
+                    ),
+                    None,
+                    "{}/{}",
+                    state.status,
+                    state.phase
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn a_failed_deployment_tidies_whatever_became_of_the_endpoint() {
+    let case = Case::cleaning(Outcome::Failed);
+    for status in STATUSES {
+        assert_eq!(
+            due(
+                &case.deployment,
+                &case.evidence,
+                &EndpointReading::Seen(split(30).is(status)),
+                case.now
+            ),
+            Some(Effect::Tidy)
+        );
+    }
+    assert_eq!(
+        due(
+            &case.deployment,
+            &case.evidence,
+            &EndpointReading::Missing,
+            case.now
+        ),
+        Some(Effect::Tidy)
+    );
+    assert_eq!(
+        due(&case.deployment, &case.evidence, &unread(), case.now),
+        None
+    );
+    let pending = Case::every().into_iter().find(|case| {
+        case.deployment.state.status == Status::Pending
+            && case.deployment.state.phase == Phase::CleaningUp
+    });
+    let pending = pending.expect("every state is among the cases");
+    assert_eq!(
+        due(
+            &pending.deployment,
+            &pending.evidence,
+            &EndpointReading::Seen(original()),
+            pending.now
+        ),
+        Some(Effect::Tidy)
+    );
+}
+
+#[test]
+fn who_carries_it_out_and_under_what() {
+    let rows = [
+        (
+            Effect::Deploy {
+                config: FINAL.to_owned(),
+            },
+            Actor::Provision,
+            true,
+        ),
+        (
+            Effect::HoldFloor { instances: 2 },
+            Actor::TrafficShift,
+            false,
+        ),
+        (Effect::Grow { instances: 2 }, Actor::TrafficShift, true),
+        (
+            Effect::Shift {
+                weight: Weight::FULL,
+            },
+            Actor::TrafficShift,
+            true,
+        ),
+        (Effect::TakeBack, Actor::Rollback, false),
+        (Effect::Tidy, Actor::Provision, false),
+    ];
+    for (effect, actor, leased) in rows {
+        assert_eq!(
+            (effect.actor(), effect.is_leased()),
+            (actor, leased),
+            "{effect:?}"
+        );
+    }
+}
+
+#[test]
+fn the_canarys_instances_follow_its_share() {
+    let mut deployment = Case::baking(30).deployment;
+    let rows = [(0, 1), (1, 1), (25, 1), (26, 2), (50, 2), (51, 3), (100, 4)];
+    for (percent, instances) in rows {
+        assert_eq!(
+            deployment.canary_instances_for(weight(percent)),
+            instances,
+            "{percent} % of {INSTANCES}"
+        );
+    }
+    deployment.terms.capacity.instances = Some(7);
+    assert_eq!(deployment.canary_instances_for(weight(1)), 7);
+}

@@ -1,0 +1,396 @@
+//! Blind is not quiet is not inapplicable; and drift.
+
+use super::builders::*;
+use crate::domain::decide::decide;
+use crate::domain::due::Effect;
+use crate::domain::history::{Name, Severity};
+use crate::domain::judge::BLIND_FROM;
+use crate::domain::observation::{EndpointStatus, Metrics, Series};
+use crate::domain::policy::OnDrift;
+use crate::domain::quantity::Span;
+use crate::domain::state::{Interrupted, Outcome, Phase};
+
+fn one_minute(case: &mut Case, canary: Series, production: Series) -> Metrics {
+    let metrics = last_minutes(case, 1, None, None);
+    Metrics {
+        canary,
+        production,
+        ..metrics
+    }
+}
+
+fn nothing() -> Series {
+    Series::Read(std::collections::BTreeMap::new())
+}
+
+#[test]
+fn a_failed_query_is_blind_and_moves_no_watermark() {
+    let mut case = Case::baking(30);
+    let metrics = one_minute(&mut case, unreadable(), nothing());
+    let watermark = case.evidence.judged_through;
+    let held = goes_on(Phase::Holding)
+        .tells(&[Name::Blind, Name::Held])
+        .says("PartialData");
+    let decision = check(&case, &seen(split(30)).metrics(metrics), &held);
+    assert_eq!(decision.evidence.judged_through, watermark);
+    assert!(decision.minutes.is_empty());
+    let blind = decision.evidence.blind.unwrap();
+    assert_eq!((blind.since, blind.production_too), (case.now, false));
+}
+
+#[test]
+fn ten_minutes_blind_roll_back_but_not_with_production_blind_too() {
+    for (ago, production_too) in [(9, false), (9, true), (10, true), (600, true)] {
+        check(
+            &Case::baking(30).blind_for(ago, production_too),
+            &seen(split(30)),
+            &goes_on(Phase::Holding).target(30).says("blind since"),
+        );
+    }
+    for case in [
+        Case::scaling(20, 30),
+        Case::shifting(20, 30),
+        Case::baking(30),
+        Case::holding(30),
+        Case::awaiting(30),
+        Case::paused(Interrupted::Bake, 30, 30),
+        Case::soaking(),
+    ] {
+        let view = case.endpoint();
+        check(
+            &case.clone().blind_for(10, false),
+            &seen(view),
+            &rolls_back().says("could not be seen for 10m: InternalError"),
+        );
+        check(
+            &case.blind_for(10, false),
+            &reading(unread()),
+            &rolls_back(),
+        );
+    }
+    let longer = Case::baking(30)
+        .blind_for(10, false)
+        .with(|case| case.deployment.terms.policy.blind_limit = Span::from_mins(30));
+    check(&longer, &seen(split(30)), &goes_on(Phase::Holding));
+}
+
+#[test]
+fn a_stretch_with_production_blind_too_does_not_count() {
+    let mut case = Case::holding(30).blind_for(60, true);
+    let metrics = one_minute(&mut case, unreadable(), nothing());
+    let decision = check(
+        &case,
+        &seen(split(30)).metrics(metrics),
+        &goes_on(Phase::Holding),
+    );
+    let blind = decision.evidence.blind.unwrap();
+    assert_eq!((blind.since, blind.production_too), (case.now, false));
+
+    let mut case = Case::holding(30);
+    let metrics = one_minute(&mut case, unreadable(), unreadable());
+    let decision = check(
+        &case,
+        &seen(split(30)).metrics(metrics),
+        &goes_on(Phase::Holding).tells(&[Name::Blind]),
+    );
+    assert!(decision.evidence.blind.unwrap().production_too);
+    assert_eq!(
+        decision.entries[0].severity,
+        Severity::Critical,
+        "CloudWatch itself is out: somebody should look now"
+    );
+}
+
+#[test]
+fn ten_predicted_requests_make_silence_blindness() {
+    // At 10 %, 90 requests of production predict 10 of the canary.
+    for (production, blind) in [(89, false), (90, true)] {
+        let mut case = Case::holding(10);
+        let metrics = last_minutes(&mut case, 1, None, Some(&arm(production, 0)));
+        let decision = check(
+            &case,
+            &seen(split(10)).metrics(metrics),
+            &goes_on(if blind {
+                Phase::Holding
+            } else {
+                Phase::Scaling
+            }),
+        );
+        assert_eq!(decision.evidence.blind.is_some(), blind);
+        assert_eq!(decision.evidence.expected_unseen >= BLIND_FROM, blind);
+    }
+    // It adds up over minutes, and a single request of the canary clears it.
+    let mut case = Case::holding(10);
+    let metrics = last_minutes(&mut case, 3, None, Some(&arm(30, 0)));
+    let decision = check(
+        &case,
+        &seen(split(10)).metrics(metrics),
+        &goes_on(Phase::Holding).tells(&[Name::Blind]),
+    );
+    let mut case = case.with(|case| case.evidence = decision.evidence);
+    let metrics = last_minutes(&mut case, 1, Some(&arm(1, 0)), Some(&arm(30, 0)));
+    let decision = check(
+        &case,
+        &seen(split(10)).metrics(metrics),
+        &goes_on(Phase::Scaling).tells(&[Name::Sighted, Name::Scaling]),
+    );
+    assert_eq!(
+        (decision.evidence.blind, decision.evidence.expected_unseen),
+        (None, 0.0)
+    );
+}
+
+#[test]
+fn silence_predicts_nothing_at_no_share_before_the_stage_or_at_full_traffic() {
+    let mut unborn = Case::scaling(0, 10);
+    let metrics = last_minutes(&mut unborn, 3, None, Some(&arm(10_000, 0)));
+    let decision = check(
+        &unborn,
+        &seen(split(0)).metrics(metrics),
+        &goes_on(Phase::Shifting),
+    );
+    assert_eq!(decision.evidence.blind, None);
+
+    let mut young = Case::baking(50).with(|case| case.deployment.state.stage_since = case.now);
+    let metrics = last_minutes(&mut young, 3, None, Some(&arm(10_000, 0)));
+    let decision = check(
+        &young,
+        &seen(split(50)).metrics(metrics),
+        &goes_on(Phase::Baking).quietly(),
+    );
+    assert!(decision.evidence.expected_unseen < 1e-9);
+
+    let mut full = Case::soaking().with(|case| case.evidence.stage_samples = 0);
+    let metrics = last_minutes(&mut full, 3, None, None);
+    let decision = check(
+        &full,
+        &seen(split(100)).metrics(metrics),
+        &goes_on(Phase::Soaking).quietly(),
+    );
+    assert_eq!(decision.evidence.blind, None);
+}
+
+#[test]
+fn quiet_holds_and_never_rolls_back() {
+    let mut case = Case::holding(10).with(|case| {
+        case.evidence.stage_samples = 3;
+        case.evidence.canary_per_minute = 0.0;
+    });
+    for _ in 0..5 {
+        // Two requests a minute in all, one of them an error: nothing is proved by one request.
+        let metrics = last_minutes(&mut case, 1, None, Some(&arm(2, 0)));
+        let decision = check(
+            &case,
+            &seen(split(10)).metrics(metrics),
+            &goes_on(Phase::Holding).quietly().says("hardly any traffic"),
+        );
+        case.evidence = decision.evidence;
+    }
+    let metrics = last_minutes(&mut case, 1, Some(&arm(1, 1)), Some(&arm(2, 0)));
+    check(
+        &case,
+        &seen(split(10)).metrics(metrics),
+        &goes_on(Phase::Holding).quietly(),
+    );
+}
+
+#[test]
+fn at_full_traffic_the_comparing_guards_rest() {
+    // The last comparison before 100 % was broken once; nothing can ever repair it.
+    let mut case = Case::soaking()
+        .red("error_rate.worse_by", 1)
+        .red("latency_p99.ratio", 1);
+    let metrics = last_minutes(
+        &mut case,
+        2,
+        Some(&arm(600, 0).taking(20.0).slower(100.0, 0)),
+        None,
+    );
+    let decision = check(
+        &case,
+        &seen(split(100)).metrics(metrics),
+        &goes_on(Phase::Finalizing),
+    );
+    let standing = &decision.minutes.last().unwrap().guards["error_rate.worse_by"];
+    assert!(
+        standing.sentence.starts_with("not applicable"),
+        "{}",
+        standing.sentence
+    );
+    // The absolute ones judge on.
+    let metrics = last_minutes(
+        &mut case,
+        2,
+        Some(&arm(600, 30).taking(20.0).slower(100.0, 0)),
+        None,
+    );
+    check(
+        &case,
+        &seen(split(100)).metrics(metrics),
+        &rolls_back().says("5XX errors of the canary: 5.00%"),
+    );
+}
+
+#[test]
+fn a_production_without_metrics_stops_comparisons_and_raises() {
+    let mut case = Case::baking(30);
+    let canary = last_minutes(&mut case, 2, Some(&arm(600, 0)), None).canary;
+    let metrics = Metrics {
+        canary,
+        production: unreadable(),
+        ..last_minutes(&mut case, 2, None, None)
+    };
+    let decision = check(
+        &case,
+        &seen(split(30)).metrics(metrics),
+        &goes_on(Phase::Holding).says("blind"),
+    );
+    assert_eq!(
+        decision.evidence.guards["error_rate.limit"]
+            .last
+            .as_ref()
+            .unwrap()
+            .samples,
+        600,
+        "absolute guards judge on"
+    );
+    assert!(
+        decision
+            .evidence
+            .guards
+            .get("error_rate.worse_by")
+            .is_none_or(|state| state.last.is_none())
+    );
+}
+
+#[test]
+fn nothing_is_judged_before_the_canary_exists_or_once_it_is_over() {
+    for mut case in [
+        Case::pending(),
+        Case::reverting(30, Outcome::RolledBack),
+        Case::cleaning(Outcome::Completed),
+    ] {
+        let metrics = last_minutes(&mut case, 3, Some(&arm(1000, 1000)), Some(&arm(1000, 0)));
+        let decision = decide(
+            &case.deployment,
+            &case.evidence,
+            &seen(case.endpoint()).metrics(metrics),
+            case.now,
+        )
+        .unwrap();
+        assert_eq!(
+            (decision.evidence, decision.minutes.len()),
+            (case.evidence, 0)
+        );
+    }
+}
+
+#[test]
+fn drift_holds_is_told_once_and_ends() {
+    let case = Case::baking(30);
+    let held = goes_on(Phase::Holding)
+        .weight(30)
+        .target(30)
+        .tells(&[Name::Drift, Name::Held])
+        .nothing_due();
+    let decision = check(&case, &seen(split(45)), &held.says("45.00 %"));
+    let after =
+        case.with(|case| (case.deployment, case.evidence) = (decision.next, decision.evidence));
+    check(&after, &seen(split(45)), &goes_on(Phase::Holding).quietly());
+    check(
+        &after,
+        &seen(split(30)),
+        &goes_on(Phase::Scaling).tells(&[Name::DriftEnded, Name::Scaling]),
+    );
+}
+
+#[test]
+fn an_endpoint_that_is_changing_does_not_end_a_drift() {
+    let drifted = Case::holding(30).with(|case| {
+        case.deployment.state.drift = Some("somebody else changed the weights".to_owned());
+    });
+    check(
+        &drifted,
+        &seen(split(45).is(EndpointStatus::Updating)),
+        &goes_on(Phase::Holding)
+            .target(30)
+            .quietly()
+            .says("somebody else"),
+    );
+    check(
+        &drifted,
+        &reading(unread()),
+        &goes_on(Phase::Holding).quietly(),
+    );
+    // Where the loop moves the weights itself there is no drift, and none that ended either.
+    let moving = Case::retreating(30, 20).with(|case| {
+        case.deployment.state.drift = Some("somebody else changed the weights".to_owned());
+    });
+    let decision = check(
+        &moving,
+        &seen(split(45)),
+        &goes_on(Phase::Retreating)
+            .quietly()
+            .due(Effect::Shift { weight: weight(20) }),
+    );
+    assert_eq!(decision.next.state.drift, None);
+}
+
+#[test]
+fn drift_is_restored_only_downwards() {
+    let restore =
+        |case: Case| case.with(|case| case.deployment.terms.policy.on_drift = OnDrift::Restore);
+    let back = |at: u8| Effect::Shift { weight: weight(at) };
+    check(
+        &restore(Case::baking(30)),
+        &seen(split(45)),
+        &goes_on(Phase::Holding).due(back(30)),
+    );
+    check(
+        &restore(Case::baking(30)),
+        &seen(split(15)),
+        &goes_on(Phase::Holding).nothing_due(),
+    );
+    check(
+        &restore(Case::awaiting(30)),
+        &seen(split(45)),
+        &goes_on(Phase::AwaitingApproval).due(back(30)),
+    );
+    check(
+        &restore(Case::paused(Interrupted::Bake, 30, 30)),
+        &seen(split(45)),
+        &goes_on(Phase::Paused).due(back(30)),
+    );
+    check(
+        &restore(Case::baking(30)).leased(),
+        &seen(split(45)),
+        &goes_on(Phase::Holding).nothing_due(),
+    );
+    check(
+        &restore(Case::soaking()),
+        &seen(split(45)),
+        &goes_on(Phase::Soaking).nothing_due(),
+    );
+}
+
+#[test]
+fn drift_can_end_the_deployment() {
+    let abandon =
+        |case: Case| case.with(|case| case.deployment.terms.policy.on_drift = OnDrift::Abandon);
+    let failed = goes_on(Phase::CleaningUp)
+        .outcome(Outcome::Failed)
+        .says("somebody else changed the weights")
+        .due(Effect::Tidy);
+    check(&abandon(Case::baking(30)), &seen(split(45)), &failed);
+    check(&abandon(Case::soaking()), &seen(split(45)), &failed);
+    check(
+        &abandon(Case::baking(30)),
+        &seen(split(45).is(EndpointStatus::Updating)),
+        &goes_on(Phase::Scaling),
+    );
+    check(
+        &abandon(Case::shifting(20, 30)),
+        &seen(split(25)),
+        &goes_on(Phase::Shifting),
+    );
+}

@@ -1,0 +1,262 @@
+//! What the API answers: flat JSON with `deployment_id` and `status` on top.
+
+use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
+
+use crate::domain::deployment::Deployment;
+use crate::domain::evidence::{Evidence, Totals};
+use crate::domain::history::Entry;
+use crate::domain::judge::MinuteReport;
+use crate::domain::quantity::{Span, Weight};
+use crate::domain::state::{Phase, Status};
+
+/// A deployment as callers see it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct DeploymentView {
+    /// A UUID of version 7.
+    pub deployment_id: String,
+    /// See the states in ARCHITECTURE.md.
+    pub status: Status,
+    /// What it does inside its status.
+    pub phase: Phase,
+    /// The endpoint.
+    pub endpoint: String,
+    /// The new model.
+    pub model: String,
+    /// The model it replaces.
+    pub former_model: String,
+    /// The new model's variant.
+    pub canary_variant: String,
+    /// The old model's variant.
+    pub production_variant: String,
+    /// The canary's share, last confirmed, in percent.
+    pub weight: Weight,
+    /// The canary's share, intended, in percent.
+    pub target_weight: Weight,
+    /// The present stage, counted from 1; 0 before the first.
+    pub stage: usize,
+    /// How many stages there are.
+    pub stage_count: usize,
+    /// One plain sentence.
+    pub reason: String,
+    /// Counts the writes of the record.
+    pub version: u64,
+    /// When it was accepted.
+    pub created_at: Timestamp,
+    /// The role that asked for it.
+    pub created_by: String,
+    /// The last write.
+    pub updated_at: Timestamp,
+    /// When 100 % and the end of the soak come, if nothing holds it up. Absent once it is ending.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expected_end: Option<Timestamp>,
+    /// The stages with their dates.
+    pub stages: Vec<StageView>,
+    /// The soak at 100 %.
+    pub soak: Span,
+    /// From IN_PROGRESS to 100 %, and what has been used of it.
+    pub deadline: Span,
+    /// What has been used of the deadline.
+    pub deadline_used: Span,
+    /// What was measured; absent where it was not read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub measured: Option<Measured>,
+    /// Where to go from here.
+    pub links: Links,
+}
+
+/// A stage with its date.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct StageView {
+    /// The canary's share in percent.
+    pub weight: Weight,
+    /// The bake time; the soak takes its place at 100 %.
+    pub bake: Span,
+    /// Whether a person must approve before it is left.
+    pub approval: bool,
+    /// When it begins, if nothing holds the rollout up.
+    pub begins_at: Timestamp,
+}
+
+/// What was measured over the whole deployment.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Measured {
+    /// The start of the last minute taken in.
+    pub judged_through: Timestamp,
+    /// The new model.
+    pub canary: Totals,
+    /// The old model.
+    pub production: Totals,
+    /// Canary requests in the present stage.
+    pub stage_samples: u64,
+    /// Canary requests a minute.
+    pub canary_per_minute: f64,
+    /// Why the canary can't be seen, while it can't.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub blind: Option<String>,
+}
+
+/// Paths of the API.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Links {
+    /// This deployment.
+    #[serde(rename = "self")]
+    pub own: String,
+    /// What happened and why.
+    pub history: String,
+    /// Minute by minute.
+    pub checks: String,
+}
+
+impl DeploymentView {
+    /// The record, with what was measured where it was read.
+    pub fn new(deployment: &Deployment, evidence: Option<&Evidence>, now: Timestamp) -> Self {
+        let (terms, state) = (&deployment.terms, &deployment.state);
+        let own = format!("/deployments/{}", terms.id);
+        let begun = state.weight > Weight::ZERO;
+        Self {
+            deployment_id: terms.id.clone(),
+            status: state.status,
+            phase: state.phase,
+            endpoint: terms.endpoint.clone(),
+            model: terms.model.clone(),
+            former_model: terms.former_model.clone(),
+            canary_variant: terms.canary.clone(),
+            production_variant: terms.production.clone(),
+            weight: state.weight,
+            target_weight: state.target,
+            stage: if begun { terms.plan.stage_index(state.weight) + 1 } else { 0 },
+            stage_count: terms.plan.stages.len(),
+            reason: state.reason.clone(),
+            version: state.version,
+            created_at: terms.created_at,
+            created_by: terms.created_by.clone(),
+            updated_at: state.updated_at,
+            expected_end: expected_end(deployment, now),
+            stages: stages(deployment),
+            soak: terms.plan.soak,
+            deadline: terms.plan.deadline,
+            deadline_used: state.clock.used_at(now),
+            measured: evidence.map(Measured::new),
+            links: Links { history: format!("{own}/history"), checks: format!("{own}/checks"), own },
+        }
+    }
+}
+
+impl Measured {
+    fn new(evidence: &Evidence) -> Self {
+        Self {
+            judged_through: evidence.judged_through,
+            canary: evidence.canary,
+            production: evidence.production,
+            stage_samples: evidence.stage_samples,
+            canary_per_minute: evidence.canary_per_minute,
+            blind: evidence.blind.as_ref().map(|blind| blind.reason.clone()),
+        }
+    }
+}
+
+fn stages(deployment: &Deployment) -> Vec<StageView> {
+    let plan = &deployment.terms.plan;
+    let mut begins_at = deployment.terms.created_at;
+    let mut views = Vec::with_capacity(plan.stages.len());
+    for stage in &plan.stages {
+        views.push(StageView { weight: stage.weight, bake: stage.bake, approval: stage.approval, begins_at });
+        begins_at += stage.bake.duration();
+    }
+    views
+}
+
+/// What is left of the bakes and the soak, from now.
+fn expected_end(deployment: &Deployment, now: Timestamp) -> Option<Timestamp> {
+    let (plan, state) = (&deployment.terms.plan, &deployment.state);
+    if !matches!(state.status, Status::Pending | Status::InProgress) || state.outcome.is_some() {
+        return None;
+    }
+    let in_stage = if state.weight > Weight::ZERO { Span::between(state.stage_since, now) } else { Span::ZERO };
+    let present = if state.weight == Weight::FULL { plan.soak } else { plan.stage(state.weight).bake };
+    let left = |whole: Span| whole.secs().saturating_sub(in_stage.secs());
+    let ahead: u64 = plan.stages.iter().filter(|stage| stage.weight > state.weight && stage.weight < Weight::FULL).map(|stage| stage.bake.secs()).sum();
+    let now_left = if state.weight > Weight::ZERO { left(present) } else { 0 };
+    let soak = if state.weight == Weight::FULL { 0 } else { plan.soak.secs() };
+    let seconds = i64::try_from(now_left + ahead + soak).ok()?;
+    now.checked_add(SignedDuration::from_secs(seconds)).ok()
+}
+
+/// One page of a list.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ListView<T> {
+    /// The rows.
+    pub items: Vec<T>,
+    /// Give it as `cursor` for the next page; absent on the last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cursor: Option<String>,
+}
+
+/// The history of a deployment.
+pub type HistoryView = ListView<Entry>;
+/// Minute by minute.
+pub type ChecksView = ListView<MinuteReport>;
+
+/// What a specification would do.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct PlanView {
+    /// The endpoint.
+    pub endpoint: String,
+    /// The new model.
+    pub model: String,
+    /// The model it would replace.
+    pub former_model: String,
+    /// The stages with the dates they would have from now.
+    pub stages: Vec<StageView>,
+    /// The soak at 100 %.
+    pub soak: Span,
+    /// From the first weight to the end of the soak, if nothing holds it up.
+    pub duration: Span,
+    /// When that would be.
+    pub ends_at: Timestamp,
+    /// Instances that run beside production's at the most.
+    pub extra_instances: u32,
+    /// The guards, in words.
+    pub guards: Vec<String>,
+}
+
+impl PlanView {
+    /// What the proposed deployment would do.
+    pub fn new(deployment: &Deployment) -> Self {
+        let terms = &deployment.terms;
+        let duration = Span::from_secs(terms.plan.shortest().secs() + terms.plan.soak.secs());
+        let guards = terms.policy.guards.iter().map(|guard| format!("{}: {:?} {:?}", guard.name, guard.test, guard.sustain));
+        Self {
+            endpoint: terms.endpoint.clone(),
+            model: terms.model.clone(),
+            former_model: terms.former_model.clone(),
+            stages: stages(deployment),
+            soak: terms.plan.soak,
+            duration,
+            ends_at: terms.created_at + duration.duration(),
+            extra_instances: deployment.canary_instances_for(Weight::FULL),
+            guards: guards.collect(),
+        }
+    }
+}
+
+/// An operator command's body.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CommandBody {
+    /// Why, in the operator's words: kept in the history.
+    #[serde(default)]
+    pub reason: Option<String>,
+}
+
+/// The body of `PUT /deployments/{id}/weight`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WeightBody {
+    /// Whole percent, 1 to 100.
+    pub weight: u8,
+    /// Why, in the operator's words: kept in the history.
+    #[serde(default)]
+    pub reason: Option<String>,
+}

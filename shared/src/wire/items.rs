@@ -1,0 +1,279 @@
+//! The items of the one table, and their keys. Values are documents made of the same serde types
+//! that the domain uses; `schema_version` says of which shape.
+//!
+//! | key | holds |
+//! |---|---|
+//! | `EP#{endpoint}` / `LOCK` | the one deployment that is not over |
+//! | `DEP#{id}` / `SPEC` | terms and specification as given, immutable |
+//! | `DEP#{id}` / `META` | the state, with the attributes of the indexes |
+//! | `DEP#{id}` / `EVIDENCE` | what has been measured |
+//! | `DEP#{id}` / `CHECK#{minute}` | one minute's row of evidence (TTL) |
+//! | `DEP#{id}` / `EV#{seq}` | one line of history |
+//! | `OUTBOX#{shard}` / `{event id}` | announced, not yet sent |
+//! | `IDEM#{role}#{key}` / `IDEM` | an idempotency key (TTL 24 h) |
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::domain::deployment::{Deployment, SCHEMA_VERSION, State, Terms};
+use crate::domain::evidence::Evidence;
+use crate::domain::history::Entry;
+use crate::domain::judge::MinuteReport;
+use crate::domain::quantity::Span;
+
+/// How long a row of evidence is kept.
+pub const CHECK_LIFETIME: Span = Span::from_hours(90 * 24);
+/// How long an idempotency key is remembered.
+pub const KEY_LIFETIME: Span = Span::from_hours(24);
+/// The constant sort key of the active index.
+pub const ACTIVE_KEY: &str = "ACTIVE";
+
+/// `EP#{endpoint}` / `LOCK`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct LockItem {
+    /// Partition key.
+    pub pk: String,
+    /// Sort key.
+    pub sk: String,
+    /// Who holds it.
+    pub deployment_id: String,
+}
+
+/// `DEP#{id}` / `SPEC`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct SpecItem {
+    /// Partition key.
+    pub pk: String,
+    /// Sort key.
+    pub sk: String,
+    /// The shape of `terms`.
+    pub schema_version: u32,
+    /// What was accepted.
+    pub terms: Terms,
+    /// The specification as JSON text, as it was given.
+    pub specification: String,
+}
+
+/// `DEP#{id}` / `META`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct MetaItem {
+    /// Partition key.
+    pub pk: String,
+    /// Sort key.
+    pub sk: String,
+    /// The shape of `state`.
+    pub schema_version: u32,
+    /// What every write is conditional on.
+    pub version: u64,
+    /// For people who look at the table.
+    pub status: String,
+    /// The deployment's id.
+    pub deployment_id: String,
+    /// Sort key of the lists.
+    pub created_at: String,
+    /// Partition key of the list of all: `LIST#{yyyymm}`.
+    pub list_month: String,
+    /// Partition key of the endpoint's list: `ENDPOINT#{name}`.
+    pub endpoint_name: String,
+    /// Partition key of the sparse active index; absent once the deployment is over.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub active_shard: Option<String>,
+    /// Its constant sort key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub active_key: Option<String>,
+    /// What is committed.
+    pub state: State,
+}
+
+/// `DEP#{id}` / `EVIDENCE`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct EvidenceItem {
+    /// Partition key.
+    pub pk: String,
+    /// Sort key.
+    pub sk: String,
+    /// What every write is conditional on.
+    pub judged_through: String,
+    /// As JSON text: floating-point state must come back bit by bit.
+    pub evidence: String,
+}
+
+/// `DEP#{id}` / `CHECK#{minute}`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct CheckItem {
+    /// Partition key.
+    pub pk: String,
+    /// Sort key.
+    pub sk: String,
+    /// TTL, seconds since 1970.
+    pub expires_at: i64,
+    /// As JSON text.
+    pub report: String,
+}
+
+/// `DEP#{id}` / `EV#{seq}`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct EntryItem {
+    /// Partition key.
+    pub pk: String,
+    /// Sort key.
+    pub sk: String,
+    /// The line.
+    pub entry: Entry,
+}
+
+/// `OUTBOX#{shard}` / `{event id}`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct OutboxItem {
+    /// Partition key.
+    pub pk: String,
+    /// Sort key, and the stable event id.
+    pub sk: String,
+    /// A topic of its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub topic: Option<String>,
+    /// The deployment's id.
+    pub deployment_id: String,
+    /// The endpoint.
+    pub endpoint: String,
+    /// The new model.
+    pub model: String,
+    /// The former model.
+    pub former_model: String,
+    /// What happened.
+    pub entry: Entry,
+}
+
+/// `IDEM#{role}#{key}` / `IDEM`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct KeyItem {
+    /// Partition key.
+    pub pk: String,
+    /// Sort key.
+    pub sk: String,
+    /// SHA-256 of the request.
+    pub digest: String,
+    /// The deployment it made.
+    pub deployment_id: String,
+    /// TTL, seconds since 1970.
+    pub expires_at: i64,
+}
+
+/// Partition key of a deployment's items.
+pub fn deployment_key(id: &str) -> String {
+    format!("DEP#{id}")
+}
+
+/// Partition key of an endpoint's lock.
+pub fn lock_key(endpoint: &str) -> String {
+    format!("EP#{endpoint}")
+}
+
+/// Partition key of a part of the outbox.
+pub fn outbox_key(shard: u8) -> String {
+    format!("OUTBOX#{shard}")
+}
+
+/// Partition key of a part of the active index.
+pub fn active_key(shard: u8) -> String {
+    format!("ACTIVE#{shard}")
+}
+
+/// Partition key of an idempotency key.
+pub fn idempotency_key(key: &str) -> String {
+    format!("IDEM#{key}")
+}
+
+/// Partition key of the list of all, by month.
+pub fn month_key(at: Timestamp) -> String {
+    format!("LIST#{}", at.strftime("%Y%m"))
+}
+
+/// Partition key of an endpoint's list.
+pub fn endpoint_key(endpoint: &str) -> String {
+    format!("ENDPOINT#{endpoint}")
+}
+
+/// Sort key of a line of history.
+pub fn entry_key(seq: u64) -> String {
+    format!("EV#{seq:06}")
+}
+
+/// Sort key of a row of evidence.
+pub fn check_key(minute: Timestamp) -> String {
+    format!("CHECK#{minute}")
+}
+
+/// The stable id of an announcement: the same however often it is sent.
+pub fn event_id(deployment_id: &str, seq: u64) -> String {
+    format!("{deployment_id}#{seq:06}")
+}
+
+impl MetaItem {
+    /// The item of a record, with the version it is to have.
+    pub fn new(deployment: &Deployment, version: u64, shard: u8) -> Self {
+        let (terms, mut state) = (&deployment.terms, deployment.state.clone());
+        (state.version, state.schema_version) = (version, SCHEMA_VERSION);
+        let is_active = !state.status.is_terminal();
+        Self {
+            pk: deployment_key(&terms.id),
+            sk: "META".to_owned(),
+            schema_version: SCHEMA_VERSION,
+            version,
+            status: state.status.to_string(),
+            deployment_id: terms.id.clone(),
+            // The id sorts by time and breaks ties.
+            created_at: format!("{}#{}", terms.created_at, terms.id),
+            list_month: month_key(terms.created_at),
+            endpoint_name: endpoint_key(&terms.endpoint),
+            active_shard: is_active.then(|| active_key(shard)),
+            active_key: is_active.then(|| ACTIVE_KEY.to_owned()),
+            state,
+        }
+    }
+}
+
+impl EvidenceItem {
+    /// The item of an evidence.
+    pub fn new(id: &str, evidence: &Evidence) -> Result<Self, serde_json::Error> {
+        Ok(Self {
+            pk: deployment_key(id),
+            sk: "EVIDENCE".to_owned(),
+            judged_through: evidence.judged_through.to_string(),
+            evidence: serde_json::to_string(evidence)?,
+        })
+    }
+}
+
+impl CheckItem {
+    /// The item of a minute.
+    pub fn new(id: &str, report: &MinuteReport) -> Result<Self, serde_json::Error> {
+        Ok(Self {
+            pk: deployment_key(id),
+            sk: check_key(report.minute),
+            expires_at: expiry(report.minute, CHECK_LIFETIME),
+            report: serde_json::to_string(report)?,
+        })
+    }
+}
+
+impl OutboxItem {
+    /// The row that announces a line of history.
+    pub fn new(terms: &Terms, entry: &Entry, shard: u8) -> Self {
+        Self {
+            pk: outbox_key(shard),
+            sk: event_id(&terms.id, entry.seq),
+            topic: terms.topic.clone(),
+            deployment_id: terms.id.clone(),
+            endpoint: terms.endpoint.clone(),
+            model: terms.model.clone(),
+            former_model: terms.former_model.clone(),
+            entry: entry.clone(),
+        }
+    }
+}
+
+/// A TTL in seconds since 1970.
+pub fn expiry(from: Timestamp, lifetime: Span) -> i64 {
+    from.as_second().saturating_add(i64::try_from(lifetime.secs()).unwrap_or(i64::MAX))
+}

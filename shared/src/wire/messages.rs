@@ -1,0 +1,171 @@
+//! Announcements as people and machines get them: an e-mail that reads by itself, a card for chat,
+//! a line for a phone, JSON for programs, and attributes for filter policies.
+
+use serde_json::{Value, json};
+
+use crate::domain::history::{Entry, Severity};
+
+/// Everything a message is made from.
+#[derive(Debug, Clone, Copy)]
+pub struct About<'a> {
+    /// The stable id of the announcement.
+    pub event_id: &'a str,
+    /// The deployment's id.
+    pub deployment_id: &'a str,
+    /// The endpoint.
+    pub endpoint: &'a str,
+    /// The new model.
+    pub model: &'a str,
+    /// The former model.
+    pub former_model: &'a str,
+    /// What happened.
+    pub entry: &'a Entry,
+}
+
+/// The longest subject that SNS takes.
+const SUBJECT_LIMIT: usize = 100;
+/// A text message of one part.
+const SMS_LIMIT: usize = 140;
+
+/// Subject of an e-mail: ASCII, one line, at most 100 characters, as SNS asks.
+pub fn subject(about: About) -> String {
+    let entry = about.entry;
+    let what = entry.event.as_str().split('.').next_back().unwrap_or_default().replace('_', " ");
+    let text = format!("[{}] {}: {what} ({})", entry.severity, about.endpoint, entry.status);
+    text.chars().filter(|c| c.is_ascii() && !c.is_ascii_control()).take(SUBJECT_LIMIT).collect()
+}
+
+/// The message of `MessageStructure: json`: each protocol its own text.
+pub fn by_protocol(about: About) -> Value {
+    let machine = machine(about).to_string();
+    json!({
+        "default": email(about),
+        "email": email(about),
+        "email-json": machine,
+        "sms": sms(about),
+        "http": machine,
+        "https": chat(about).to_string(),
+        "sqs": machine,
+        "lambda": machine,
+        "firehose": machine,
+    })
+}
+
+/// Name and text of the attributes that filter policies pick by.
+pub fn attributes(about: About) -> [(&'static str, String); 5] {
+    [
+        ("event", about.entry.event.to_string()),
+        ("severity", about.entry.severity.to_string()),
+        ("endpoint", about.endpoint.to_owned()),
+        ("deployment_id", about.deployment_id.to_owned()),
+        ("event_id", about.event_id.to_owned()),
+    ]
+}
+
+/// The announcement for programs: what SQS, Lambda and EventBridge get.
+pub fn machine(about: About) -> Value {
+    let entry = about.entry;
+    json!({
+        "event_id": about.event_id,
+        "event": entry.event,
+        "severity": entry.severity,
+        "deployment_id": about.deployment_id,
+        "endpoint": about.endpoint,
+        "model": about.model,
+        "former_model": about.former_model,
+        "status": entry.status,
+        "phase": entry.phase,
+        "weight": entry.weight,
+        "reason": entry.reason,
+        "value": entry.value,
+        "limit": entry.limit,
+        "by": entry.by,
+        "at": entry.at,
+    })
+}
+
+/// An e-mail that reads by itself.
+pub fn email(about: About) -> String {
+    let entry = about.entry;
+    let mut lines = vec![
+        sentence(&entry.reason),
+        String::new(),
+        format!("Endpoint    {}", about.endpoint),
+        format!("New model   {}", about.model),
+        format!("Old model   {}", about.former_model),
+        format!("Status      {} / {}", entry.status, entry.phase),
+        format!("Canary      {} of the traffic (intended)", entry.weight),
+        format!("Measured    {}", entry.value),
+        format!("Limit       {}", entry.limit),
+        format!("When        {}", entry.at),
+    ];
+    if let Some(by) = &entry.by {
+        lines.push(format!("By          {by}"));
+    }
+    lines.push(String::new());
+    for (step, command) in next_steps(about) {
+        lines.push(format!("{step}:  {command}"));
+    }
+    lines.push(String::new());
+    lines.push(format!("Event {} · {}", entry.event, about.event_id));
+    lines.join("\n")
+}
+
+/// A text message.
+pub fn sms(about: About) -> String {
+    let text = format!("{}: {} {}", about.endpoint, about.entry.status, about.entry.reason);
+    text.chars().take(SMS_LIMIT).collect()
+}
+
+/// The custom notification schema, version 1.0, of Amazon Q Developer in chat applications. One
+/// deployment is one thread.
+pub fn chat(about: About) -> Value {
+    let entry = about.entry;
+    let mark = match entry.severity {
+        Severity::Critical => ":rotating_light: ",
+        Severity::Warning => ":warning: ",
+        Severity::Info | Severity::Detail => "",
+    };
+    let steps: Vec<String> = next_steps(about).into_iter().map(|(step, command)| format!("{step}: `{command}`")).collect();
+    json!({
+        "version": "1.0",
+        "source": "custom",
+        "id": about.event_id,
+        "content": {
+            "textType": "client-markdown",
+            "title": format!("{mark}{}: {} ({})", about.endpoint, entry.event, entry.status),
+            "description": format!("{}\n*Measured* {}\n*Limit* {}\n*Canary* {} of the traffic", sentence(&entry.reason), entry.value, entry.limit, entry.weight),
+            "nextSteps": steps,
+            "keywords": [about.endpoint, about.model],
+        },
+        "metadata": {
+            "threadId": about.deployment_id,
+            "summary": format!("{}: {}", about.endpoint, entry.status),
+            "eventType": entry.event,
+            "relatedResources": [about.endpoint],
+            "additionalContext": {
+                "deployment_id": about.deployment_id,
+                "severity": entry.severity,
+                "value": entry.value,
+                "limit": entry.limit,
+            },
+        },
+    })
+}
+
+/// What a person can do now.
+fn next_steps(about: About) -> Vec<(&'static str, String)> {
+    let id = about.deployment_id;
+    let mut steps = vec![("See what happened", format!("canary history {id}"))];
+    if !about.entry.status.is_terminal() {
+        steps.push(("Take everything back", format!("canary rollback {id}")));
+    }
+    steps
+}
+
+fn sentence(text: &str) -> String {
+    let mut characters = text.chars();
+    let first = characters.next().map(|c| c.to_uppercase().to_string()).unwrap_or_default();
+    let end = if text.ends_with(['.', '!', '?']) { "" } else { "." };
+    format!("{first}{}{end}", characters.as_str())
+}

@@ -1,0 +1,15 @@
+//! JSON as it travels: the specification, the API's answers, the functions' events, the items of
+//! the table, and the messages to people.
+
+pub mod api;
+pub mod events;
+pub mod items;
+pub mod messages;
+pub mod problem;
+pub mod specification;
+
+/// SHA-256 in hexadecimal.
+pub fn digest(bytes: &[u8]) -> String {
+    use sha2::{Digest, Sha256};
+    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+}

@@ -1,0 +1,48 @@
+//! RFC 9457 problem details: a stable `type`, the field at fault and the way out.
+
+use serde::{Deserialize, Serialize};
+
+/// The media type of a problem document.
+pub const MEDIA_TYPE: &str = "application/problem+json";
+
+/// A problem document.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Problem {
+    /// A stable URN: what programs act on.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// The same in words, without the particulars.
+    pub title: String,
+    /// The HTTP status.
+    pub status: u16,
+    /// The particulars, and what to do.
+    pub detail: String,
+    /// The field at fault, as a path like `plan.stages[1].weight`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub field: Option<String>,
+    /// The deployment it is about, if there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deployment_id: Option<String>,
+}
+
+impl Problem {
+    /// A problem of this kind: a word in kebab case that never changes.
+    pub fn new(status: u16, kind: &str, detail: impl Into<String>) -> Self {
+        let title = kind.replace('-', " ");
+        Self { kind: format!("urn:sagemaker-canary:problem:{kind}"), title, status, detail: detail.into(), field: None, deployment_id: None }
+    }
+
+    /// With the field at fault.
+    #[must_use]
+    pub fn field(mut self, field: impl Into<String>) -> Self {
+        self.field = Some(field.into());
+        self
+    }
+
+    /// With the deployment it is about.
+    #[must_use]
+    pub fn deployment(mut self, id: impl Into<String>) -> Self {
+        self.deployment_id = Some(id.into());
+        self
+    }
+}
