@@ -1,0 +1,126 @@
+//! What an endpoint serves: the split by weight, model errors, and the instances that carry the load.
+
+use super::*;
+
+#[tokio::test]
+async fn invocations_follow_current_weights_and_target_variants() {
+    let simulator = with_canary().await;
+    let shift = json!([
+        {"VariantName": "production", "DesiredWeight": 3.0},
+        {"VariantName": "canary", "DesiredWeight": 1.0},
+    ]);
+    adjust(&simulator, shift).await.expect("accepted");
+    let served = |response: &Response<Bytes>| {
+        assert_eq!(response.status(), 200);
+        response.headers()["x-amzn-invoked-production-variant"] == "canary"
+    };
+    for _ in 0..50 {
+        assert!(!served(&invoke(&simulator, "wine", &[]).await));
+    }
+    simulator.advance(SignedDuration::from_secs(15)).await;
+    let mut canary = 0;
+    for _ in 0..400 {
+        canary += i32::from(served(&invoke(&simulator, "wine", &[]).await));
+    }
+    assert!((70..130).contains(&canary), "{canary} of 400");
+    let pinned = [("X-Amzn-SageMaker-Target-Variant", "canary")];
+    assert!(served(&invoke(&simulator, "wine", &pinned).await));
+    let unknown = [("X-Amzn-SageMaker-Target-Variant", "nobody")];
+    assert_eq!(invoke(&simulator, "wine", &unknown).await.status(), 400);
+}
+
+#[tokio::test]
+async fn a_failing_model_is_a_model_error() {
+    let simulator = in_service().await;
+    let failing = Distribution {
+        error_rate: 1.0,
+        ..Distribution::default()
+    };
+    simulator.set_backend("m1", Backend::Distribution(failing));
+    let response = invoke(&simulator, "wine", &[]).await;
+    assert_eq!(response.status(), 424);
+    assert_eq!(response.headers()["x-amzn-errortype"], "ModelError");
+    let body: Value = serde_json::from_slice(response.body()).expect("JSON");
+    assert_eq!(body["OriginalStatusCode"], 500);
+    let nothing_listens = "http://127.0.0.1:1".to_owned();
+    simulator.set_backend(
+        "m1",
+        Backend::Http {
+            url: nothing_listens,
+        },
+    );
+    let response = invoke(&simulator, "wine", &[]).await;
+    assert_eq!(response.status(), 424);
+    let body: Value = serde_json::from_slice(response.body()).expect("JSON");
+    assert_eq!(body["OriginalStatusCode"], 0);
+}
+
+#[tokio::test]
+async fn a_variant_without_traffic_shrinks_to_its_floor_and_a_raised_floor_grows_it() {
+    let simulator = in_service().await;
+    let id = "endpoint/wine/variant/production";
+    let bounds = json!({"ResourceId": id, "MinCapacity": 1, "MaxCapacity": 8});
+    scaling(&simulator, "RegisterScalableTarget", bounds)
+        .await
+        .expect("registered");
+    let policy = json!({
+        "ResourceId": id, "PolicyName": "load", "PolicyType": "TargetTrackingScaling",
+        "TargetTrackingScalingPolicyConfiguration": {
+            "TargetValue": 200.0,
+            "PredefinedMetricSpecification": {
+                "PredefinedMetricType": "SageMakerVariantInvocationsPerInstance",
+            },
+        },
+    });
+    scaling(&simulator, "PutScalingPolicy", policy)
+        .await
+        .expect("put");
+    let count = async || {
+        describe(&simulator).await["ProductionVariants"][0]["CurrentInstanceCount"].clone()
+    };
+    simulator.advance(SignedDuration::from_mins(20)).await;
+    assert_eq!(count().await, 1);
+    let floor = json!({"ResourceId": id, "MinCapacity": 3});
+    scaling(&simulator, "RegisterScalableTarget", floor)
+        .await
+        .expect("registered");
+    assert_eq!(
+        simulator.autoscaling().bounds("wine", "production"),
+        Some((3, 8))
+    );
+    simulator.advance(SignedDuration::from_mins(3)).await;
+    assert_eq!(count().await, 3);
+    simulator.set_traffic("wine", 1_000.0);
+    simulator.advance(SignedDuration::from_mins(6)).await;
+    assert_eq!(count().await, 5);
+    let deregister = json!({"ResourceId": id});
+    scaling(&simulator, "DeregisterScalableTarget", deregister)
+        .await
+        .expect("deregistered");
+    let policies = scaling(&simulator, "DescribeScalingPolicies", json!({}))
+        .await
+        .expect("described");
+    assert_eq!(policies["ScalingPolicies"], json!([]));
+}
+
+#[tokio::test]
+async fn the_same_seed_gives_the_same_run() {
+    let mut runs = Vec::new();
+    for _ in 0..2 {
+        let simulator = with_canary().await;
+        let both = json!([
+            {"VariantName": "production", "DesiredWeight": 1.0},
+            {"VariantName": "canary", "DesiredWeight": 1.0},
+        ]);
+        adjust(&simulator, both).await.expect("accepted");
+        simulator.advance(SignedDuration::from_mins(1)).await;
+        let mut variants = Vec::new();
+        for _ in 0..50 {
+            let response = invoke(&simulator, "wine", &[]).await;
+            let variant = &response.headers()["x-amzn-invoked-production-variant"];
+            variants.push(variant.clone());
+        }
+        runs.push(variants);
+    }
+    assert_eq!(runs[0], runs[1]);
+}
