@@ -1,1 +1,12 @@
-fn main() {}
+//! The Lambda function `monitor`: starts the clients and hands every event on.
+
+use lambda_runtime::{Error, LambdaEvent, service_fn};
+use shared::aws::Aws;
+use shared::config::Config;
+
+#[tokio::main]
+async fn main() -> Result<(), Error> {
+    shared::telemetry::init();
+    let aws = &Aws::connect(Config::from_env()?).await;
+    lambda_runtime::run(service_fn(|_event: LambdaEvent<serde_json::Value>| async move { Ok::<_, Error>(monitor::handle(aws).await?) })).await
+}

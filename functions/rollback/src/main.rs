@@ -1,1 +1,17 @@
-fn main() {}
+//! The Lambda function `rollback`: starts the clients and hands every event on.
+
+use lambda_runtime::{Error, LambdaEvent, service_fn};
+use shared::aws::Aws;
+use shared::config::Config;
+use shared::wire::events::Wake;
+
+#[tokio::main]
+async fn main() -> Result<(), Error> {
+    shared::telemetry::init();
+    let aws = &Aws::connect(Config::from_env()?).await;
+    lambda_runtime::run(service_fn(|event: LambdaEvent<Wake>| async move {
+        let time_left = shared::time_left(event.context.deadline());
+        Ok::<_, Error>(rollback::handle(aws, event.payload, time_left).await?)
+    }))
+    .await
+}

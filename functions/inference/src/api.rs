@@ -1,0 +1,121 @@
+//! `POST /inference`, as one router for Lambda and loopback alike.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use axum::body::Bytes;
+use axum::extract::rejection::BytesRejection;
+use axum::extract::{DefaultBodyLimit, State};
+use axum::response::{IntoResponse, Response};
+use axum::routing::post;
+use axum::{Json, Router};
+use http::{StatusCode, header};
+use serde_json::{Value, json};
+use shared::app::ports::{Ambient, Class};
+use shared::aws::Aws;
+use shared::aws::runtime::{Answer, Invocation, InvokeError};
+use shared::wire::problem::{MEDIA_TYPE, Problem};
+
+use crate::pin::Pins;
+use crate::request::{InferenceBody, Payload};
+
+/// Real-time inference takes 6 MB.
+const BODY_LIMIT: usize = 6 * 1024 * 1024;
+
+struct Serving {
+    aws: Aws,
+    pins: Pins,
+}
+
+/// The inference route.
+pub fn router(aws: Aws) -> Router {
+    let serving = Arc::new(Serving { aws, pins: Pins::default() });
+    Router::new().route("/inference", post(inference)).layer(DefaultBodyLimit::max(BODY_LIMIT)).with_state(serving)
+}
+
+async fn inference(State(serving): State<Arc<Serving>>, body: Result<Bytes, BytesRejection>) -> Response {
+    let started = Instant::now();
+    match answer(&serving, body).await {
+        Ok((inference_id, answer)) => {
+            let latency_ms = started.elapsed().as_secs_f64() * 1000.0;
+            Json(json!({
+                "predictions": predictions(&answer),
+                "variant": answer.variant,
+                "model": model_of(&answer),
+                "inference_id": inference_id,
+                "latency_ms": (latency_ms * 1000.0).round() / 1000.0,
+            }))
+            .into_response()
+        }
+        Err(problem) => refuse(&problem),
+    }
+}
+
+async fn answer(serving: &Serving, body: Result<Bytes, BytesRejection>) -> Result<(String, Answer), Problem> {
+    let bytes = body.map_err(|rejection| {
+        let too_large = rejection.status() == StatusCode::PAYLOAD_TOO_LARGE;
+        if too_large { Problem::new(413, "body-too-large", "a body has at most 6 MB") } else { Problem::new(400, "unreadable-body", "the body could not be read") }
+    })?;
+    let body = InferenceBody::parse(&bytes)?;
+    let endpoint = body.endpoint.clone();
+    let Payload { body, content_type, accept, custom_attributes } = body.payload()?;
+    let inference_id = serving.aws.new_id();
+    let target_variant = serving.pins.of(&serving.aws, &endpoint).await;
+    let invocation = Invocation {
+        endpoint: endpoint.clone(),
+        body,
+        content_type: Some(content_type),
+        accept,
+        custom_attributes,
+        target_variant,
+        inference_id: inference_id.clone(),
+    };
+    let answered = match serving.aws.invoke(invocation.clone()).await {
+        // The pinned variant may have gone since: once more, by the weights.
+        Err(InvokeError::Refused(_)) if invocation.target_variant.is_some() => {
+            serving.pins.forget(&endpoint);
+            serving.aws.invoke(Invocation { target_variant: None, ..invocation }).await
+        }
+        answered => answered,
+    };
+    answered.map(|answer| (inference_id, answer)).map_err(|error| problem(&endpoint, &error))
+}
+
+fn problem(endpoint: &str, error: &InvokeError) -> Problem {
+    match error {
+        InvokeError::Model { status, message } => {
+            // The model's own words may repeat the features: they go to the caller, not to the log.
+            tracing::warn!(endpoint, status, "the model answered with an error");
+            Problem::new(424, "model-error", format!("the model answered {status}: {message}"))
+        }
+        InvokeError::Refused(why) => {
+            tracing::warn!(endpoint, "the endpoint refused a request");
+            Problem::new(422, "endpoint-refused", format!("the endpoint can't be asked: {why}")).field("endpoint")
+        }
+        InvokeError::Port(error) => {
+            tracing::error!(endpoint, class = ?error.class, operation = error.operation, "the endpoint could not be asked");
+            let status = if error.class == Class::Retryable { 429 } else { 503 };
+            Problem::new(status, "temporarily-unavailable", "the endpoint did not answer; repeat the request")
+        }
+    }
+}
+
+/// The `predictions` of a JSON answer, or the whole of it; any other answer as text.
+fn predictions(answer: &Answer) -> Value {
+    match serde_json::from_slice::<Value>(&answer.body) {
+        Ok(Value::Object(mut fields)) => fields.remove("predictions").unwrap_or(Value::Object(fields)),
+        Ok(other) => other,
+        Err(_) => Value::String(String::from_utf8_lossy(&answer.body).into_owned()),
+    }
+}
+
+/// The model's name, where the container tells it; SageMaker itself tells the variant only.
+fn model_of(answer: &Answer) -> Option<String> {
+    answer.custom_attributes.clone()
+}
+
+fn refuse(problem: &Problem) -> Response {
+    let status = StatusCode::from_u16(problem.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let body = serde_json::to_string(problem).unwrap_or_default();
+    (status, [(header::CONTENT_TYPE, MEDIA_TYPE)], body).into_response()
+}
