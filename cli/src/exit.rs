@@ -1,0 +1,75 @@
+//! How `canary` ends: the numbers that pipelines branch on.
+//!
+//! They are part of the interface, like the names of the verbs. The number 6 is reserved for a
+//! release that a gate refuses; nothing ends with it yet.
+
+use std::process::ExitCode;
+
+use shared::domain::state::{Phase, Status};
+use shared::wire::api::DeploymentView;
+
+/// What became of what was asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Exit {
+    /// Done as asked; a watched deployment is completed.
+    Done = 0,
+    /// It did not work, or a watched deployment failed.
+    Error = 1,
+    /// It was not asked for in a way that makes sense.
+    Usage = 2,
+    /// A watched deployment was rolled back or cancelled.
+    TakenBack = 3,
+    /// A watched deployment goes on only once a person has approved.
+    NeedsPerson = 4,
+    /// A watched deployment was not over in time; it goes on.
+    TimedOut = 5,
+}
+
+impl Exit {
+    /// How watching ends with a deployment that stands like this; `None` while there is more to see.
+    pub(crate) fn of(view: &DeploymentView) -> Option<Self> {
+        match view.status {
+            Status::Completed => Some(Self::Done),
+            Status::Failed => Some(Self::Error),
+            Status::RolledBack | Status::Cancelled => Some(Self::TakenBack),
+            Status::InProgress if view.phase == Phase::AwaitingApproval => Some(Self::NeedsPerson),
+            Status::Pending | Status::InProgress | Status::RollingBack => None,
+        }
+    }
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(exit as u8)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::output::samples;
+
+    #[test]
+    fn every_state_has_its_end_or_goes_on() {
+        let cases = [
+            (Status::Pending, Phase::Provisioning, None),
+            (Status::InProgress, Phase::Baking, None),
+            (Status::InProgress, Phase::Paused, None),
+            (
+                Status::InProgress,
+                Phase::AwaitingApproval,
+                Some(Exit::NeedsPerson),
+            ),
+            (Status::RollingBack, Phase::CleaningUp, None),
+            (Status::Completed, Phase::Ended, Some(Exit::Done)),
+            (Status::RolledBack, Phase::Ended, Some(Exit::TakenBack)),
+            (Status::Cancelled, Phase::Ended, Some(Exit::TakenBack)),
+            (Status::Failed, Phase::Ended, Some(Exit::Error)),
+        ];
+        for (status, phase, expected) in cases {
+            let mut view = samples::baking();
+            (view.status, view.phase) = (status, phase);
+            assert_eq!(Exit::of(&view), expected, "{status}/{phase}");
+        }
+    }
+}

@@ -1,0 +1,73 @@
+//! `canary checks`: the evidence, minute by minute.
+
+use shared::domain::judge::MinuteReport;
+use shared::domain::observation::ArmMinute;
+
+use super::table::{Cell, cell, number, table, toned};
+use super::text::{error_rate, time};
+use super::{Look, Tone};
+
+/// The minutes in the order given.
+pub(crate) fn checks(look: Look, minutes: &[MinuteReport]) -> String {
+    if minutes.is_empty() {
+        return "no minute has been judged yet".to_owned();
+    }
+    let mut header = vec![
+        if look.terminal { "UTC" } else { "MINUTE (UTC)" },
+        "WEIGHT",
+        "CANARY",
+        "ERRORS",
+        "P99",
+        "PRODUCTION",
+        "ERRORS",
+        "P99",
+    ];
+    header.extend(if look.terminal {
+        &["WHY"][..]
+    } else {
+        &["VERDICT", "WHY"]
+    });
+    let rows = minutes.iter().map(|report| {
+        let time = if look.terminal {
+            report.minute.strftime("%H:%M").to_string()
+        } else {
+            time(report.minute)
+        };
+        let mut row = vec![cell(time), number(&report.weight)];
+        row.extend(arm(report.canary.as_ref()));
+        row.extend(arm(report.production.as_ref()));
+        let (verdict, tone) = (&report.verdict, tone(&report.verdict));
+        if look.terminal {
+            // The widest table of all: the colour and the first word are the verdict.
+            row.push(toned(format!("{verdict}: {}", report.sentence), tone));
+        } else {
+            row.push(toned(verdict, tone));
+            row.push(cell(&report.sentence));
+        }
+        row
+    });
+    table(look, &header, rows.collect())
+}
+
+fn arm(minute: Option<&ArmMinute>) -> [Cell; 3] {
+    let Some(minute) = minute else {
+        return [number("-"), number("-"), number("-")];
+    };
+    let p99 = minute.latency.as_ref().map_or_else(
+        || "-".to_owned(),
+        |latency| format!("{:.1} ms", latency.p99_ms),
+    );
+    [
+        number(&minute.invocations),
+        number(&error_rate(minute.errors_5xx, minute.invocations)),
+        number(&p99),
+    ]
+}
+
+fn tone(verdict: &str) -> Tone {
+    match verdict {
+        "healthy" => Tone::Good,
+        "unhealthy" => Tone::Bad,
+        _ => Tone::Warning,
+    }
+}

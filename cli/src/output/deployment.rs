@@ -1,0 +1,186 @@
+//! One deployment: in full (`canary get`), as just accepted (`canary deploy`), after an order
+//! (`canary pause` and its like), and at its end (`canary watch`).
+
+use shared::domain::evidence::Totals;
+use shared::domain::state::Phase;
+use shared::wire::api::{DeploymentView, Measured, StageView};
+use std::fmt::Write as _;
+
+use super::table::{Cell, cell, number, table, toned};
+use super::text::{error_rate, facts, length, time, traffic};
+use super::{Look, Tone};
+
+/// Everything that is known.
+pub(crate) fn in_full(look: Look, view: &DeploymentView) -> String {
+    let mut rows = vec![
+        ("deployment", view.deployment_id.clone()),
+        ("endpoint", view.endpoint.clone()),
+        ("status", standing(look, view)),
+        ("reason", view.reason.clone()),
+        ("traffic", split(view)),
+        ("stage", format!("{} of {}", view.stage, view.stage_count)),
+        (
+            "deadline",
+            format!(
+                "{} of {} used",
+                length(view.deadline_used),
+                length(view.deadline)
+            ),
+        ),
+        ("soak", length(view.soak)),
+        (
+            "created",
+            format!("{} UTC by {}", time(view.created_at), view.created_by),
+        ),
+        ("updated", format!("{} UTC", time(view.updated_at))),
+    ];
+    if let Some(end) = view.expected_end {
+        rows.push(("ends", format!("{} UTC, if nothing holds it up", time(end))));
+    }
+    let mut text = facts(look, &rows);
+    text.push('\n');
+    text.push_str(&stages(look, &view.stages, view.stage));
+    if let Some(measured) = &view.measured {
+        text.push('\n');
+        text.push_str(&measurements(look, view, measured));
+    }
+    text
+}
+
+/// What was just accepted, and where to look next.
+pub(crate) fn accepted(look: Look, view: &DeploymentView) -> String {
+    let id = &view.deployment_id;
+    let rows = [
+        ("deployment", id.clone()),
+        ("endpoint", view.endpoint.clone()),
+        (
+            "model",
+            format!("{}, replacing {}", view.model, view.former_model),
+        ),
+        ("status", standing(look, view)),
+    ];
+    let mut text = facts(look, &rows);
+    text.push('\n');
+    text.push_str(&stages(look, &view.stages, view.stage));
+    writeln!(text, "\nFollow it with: canary watch {id}").expect("a string takes everything");
+    text
+}
+
+/// One line on how it stands after an order.
+pub(crate) fn ordered(look: Look, order: &str, view: &DeploymentView) -> String {
+    format!(
+        "{order} accepted: {} at {} is {}, canary at {}: {}",
+        view.deployment_id,
+        view.endpoint,
+        standing(look, view),
+        view.weight,
+        view.reason
+    )
+}
+
+/// The last lines of a deployment that was watched.
+pub(crate) fn ending(look: Look, view: &DeploymentView) -> String {
+    let tone = Tone::of(view.status, view.phase);
+    let mut text = if view.phase == Phase::AwaitingApproval {
+        let title = tone.paint(look, "waiting for an approval");
+        format!(
+            "\n{title}: {}\nGo on with: canary approve {}\n",
+            view.reason, view.deployment_id
+        )
+    } else {
+        let title = tone.paint(look, &view.status.to_string());
+        format!("\n{title}: {}\n", view.reason)
+    };
+    if let Some(measured) = &view.measured {
+        text.push_str(&facts(
+            look,
+            &[
+                ("canary", traffic(&measured.canary)),
+                ("production", traffic(&measured.production)),
+            ],
+        ));
+    }
+    text
+}
+
+/// Status and phase; a phase that says nothing more is left out.
+pub(super) fn standing(look: Look, view: &DeploymentView) -> String {
+    let text = if view.phase == Phase::Ended {
+        view.status.to_string()
+    } else {
+        format!("{}/{}", view.status, view.phase)
+    };
+    Tone::of(view.status, view.phase).paint(look, &text)
+}
+
+/// The stages with their dates; the present one, counted from 1, is marked.
+pub(super) fn stages(look: Look, stages: &[StageView], present: usize) -> String {
+    let header = ["STAGE", "WEIGHT", "BAKE", "APPROVAL", "BEGINS (UTC)", ""];
+    let rows = stages.iter().enumerate().map(|(index, stage)| {
+        let is_present = index + 1 == present;
+        let is_last = stage.weight.percent() == 100;
+        vec![
+            number(&(index + 1)),
+            number(&stage.weight),
+            cell(if is_last {
+                "soak".to_owned()
+            } else {
+                length(stage.bake)
+            }),
+            cell(if stage.approval { "yes" } else { "-" }),
+            cell(time(stage.begins_at)),
+            toned(if is_present { "now" } else { "" }, Tone::Strong),
+        ]
+    });
+    table(look, &header, rows.collect())
+}
+
+fn split(view: &DeploymentView) -> String {
+    let production = 100 - view.weight.percent();
+    let mut text = format!(
+        "{} on {} ({}), {production} % on {} ({})",
+        view.weight, view.canary_variant, view.model, view.production_variant, view.former_model
+    );
+    if view.target_weight != view.weight {
+        write!(text, "; canary to go to {}", view.target_weight)
+            .expect("a string takes everything");
+    }
+    text
+}
+
+fn measurements(look: Look, view: &DeploymentView, measured: &Measured) -> String {
+    let header = ["VARIANT", "MODEL", "REQUESTS", "4XX", "5XX", "ERRORS"];
+    let rows = vec![
+        arm(&view.canary_variant, &view.model, &measured.canary),
+        arm(
+            &view.production_variant,
+            &view.former_model,
+            &measured.production,
+        ),
+    ];
+    let mut text = table(look, &header, rows);
+    writeln!(
+        text,
+        "\nmeasured through {} UTC; {} canary requests in this stage, {:.0} a minute",
+        time(measured.judged_through),
+        measured.stage_samples,
+        measured.canary_per_minute
+    )
+    .expect("a string takes everything");
+    if let Some(reason) = &measured.blind {
+        let title = Tone::Warning.paint(look, "the canary can't be seen");
+        writeln!(text, "{title}: {reason}").expect("a string takes everything");
+    }
+    text
+}
+
+fn arm(variant: &str, model: &str, totals: &Totals) -> Vec<Cell> {
+    vec![
+        cell(variant),
+        cell(model),
+        number(&totals.invocations),
+        number(&totals.errors_4xx),
+        number(&totals.errors_5xx),
+        number(&error_rate(totals.errors_5xx, totals.invocations)),
+    ]
+}

@@ -1,0 +1,103 @@
+//! `canary history`, and the lines of `canary watch`.
+
+use shared::domain::history::Entry;
+
+use super::table::{Cell, cell, number, table, toned};
+use super::text::{clock, time};
+use super::{Look, Tone};
+
+/// The longest event name, so that a line printed now aligns with lines that are not there yet.
+const EVENT_WIDTH: usize = 26;
+
+/// Everything that happened, oldest first.
+pub(crate) fn history(look: Look, entries: &[Entry]) -> String {
+    if entries.is_empty() {
+        return "nothing has happened yet".to_owned();
+    }
+    if look.terminal {
+        return on_terminal(look, entries);
+    }
+    let header = [
+        "TIME (UTC)",
+        "EVENT",
+        "WEIGHT",
+        "STATUS",
+        "BY",
+        "VALUE",
+        "LIMIT",
+        "REASON",
+    ];
+    let rows = entries.iter().map(|entry| {
+        vec![
+            cell(time(entry.at)),
+            event(entry),
+            number(&entry.weight),
+            cell(entry.status.to_string()),
+            by(entry),
+            cell(or_dash(&entry.value)),
+            cell(or_dash(&entry.limit)),
+            cell(&entry.reason),
+        ]
+    });
+    table(look, &header, rows.collect())
+}
+
+/// Without what the reason says in words anyway: it needs the room.
+fn on_terminal(look: Look, entries: &[Entry]) -> String {
+    let header = ["TIME (UTC)", "EVENT", "WEIGHT", "BY", "REASON"];
+    let rows = entries.iter().map(|entry| {
+        vec![
+            cell(time(entry.at)),
+            event(entry),
+            number(&entry.weight),
+            by(entry),
+            cell(&entry.reason),
+        ]
+    });
+    table(look, &header, rows.collect())
+}
+
+fn event(entry: &Entry) -> Cell {
+    toned(entry.event.to_string(), Tone::of_severity(entry.severity))
+}
+
+fn by(entry: &Entry) -> Cell {
+    cell(entry.by.as_deref().unwrap_or("-"))
+}
+
+/// One thing that happened, on one line.
+pub(crate) fn line(look: Look, entry: &Entry) -> String {
+    let tone = Tone::of_severity(entry.severity);
+    let event = tone.paint(look, &format!("{:EVENT_WIDTH$}", entry.event));
+    let by = entry.by.as_ref().map(|by| format!(" (by {by})"));
+    format!(
+        "{}  {event}  {:>5}  {}{}",
+        Tone::Quiet.paint(look, &clock(entry.at)),
+        entry.weight.to_string(),
+        entry.reason,
+        by.unwrap_or_default()
+    )
+}
+
+/// The line between two days of a long rollout.
+pub(crate) fn day(look: Look, entry: &Entry) -> String {
+    let text = entry.at.strftime("-- %Y-%m-%d (UTC) --").to_string();
+    Tone::Quiet.paint(look, &text)
+}
+
+fn or_dash(text: &str) -> &str {
+    if text.is_empty() { "-" } else { text }
+}
+
+#[cfg(test)]
+mod tests {
+    use shared::domain::history::Name;
+
+    use super::EVENT_WIDTH;
+
+    #[test]
+    fn every_event_fits_its_column() {
+        let longest = Name::ALL.iter().map(|name| name.as_str().len()).max();
+        assert_eq!(longest, Some(EVENT_WIDTH));
+    }
+}

@@ -1,0 +1,114 @@
+//! `canary list`.
+//!
+//! A terminal has no room for whole ids, and a beginning is enough to name a deployment by; a pipe
+//! gets them whole.
+
+use std::collections::BTreeSet;
+
+use shared::wire::api::DeploymentView;
+
+use super::table::{Cell, cell, number, table, toned};
+use super::text::{minute, time};
+use super::{Look, Tone};
+
+/// The first two groups of a UUID of version 7: milliseconds.
+const TIME_OF_ID: usize = 13;
+/// A UUID.
+const WHOLE_ID: usize = 36;
+
+/// The deployments, one a row.
+pub(crate) fn list(look: Look, views: &[DeploymentView]) -> String {
+    if views.is_empty() {
+        return "no deployments".to_owned();
+    }
+    if look.terminal {
+        return on_terminal(look, views);
+    }
+    let header = [
+        "DEPLOYMENT",
+        "ENDPOINT",
+        "MODEL",
+        "STATUS",
+        "PHASE",
+        "WEIGHT",
+        "STAGE",
+        "CREATED (UTC)",
+    ];
+    let rows = views.iter().map(|view| {
+        vec![
+            cell(&view.deployment_id),
+            cell(&view.endpoint),
+            cell(&view.model),
+            status(view),
+            cell(view.phase.to_string()),
+            number(&view.weight),
+            stage(view),
+            cell(time(view.created_at)),
+        ]
+    });
+    table(look, &header, rows.collect())
+}
+
+fn on_terminal(look: Look, views: &[DeploymentView]) -> String {
+    let header = [
+        "DEPLOYMENT",
+        "ENDPOINT",
+        "MODEL",
+        "STATUS",
+        "WEIGHT",
+        "STAGE",
+        "CREATED (UTC)",
+    ];
+    let length = distinct_length(views);
+    let rows = views.iter().map(|view| {
+        let id: String = view.deployment_id.chars().take(length).collect();
+        vec![
+            cell(id),
+            cell(&view.endpoint),
+            cell(&view.model),
+            status(view),
+            number(&view.weight),
+            stage(view),
+            cell(minute(view.created_at)),
+        ]
+    });
+    table(look, &header, rows.collect())
+}
+
+fn status(view: &DeploymentView) -> Cell {
+    toned(view.status.to_string(), Tone::of(view.status, view.phase))
+}
+
+fn stage(view: &DeploymentView) -> Cell {
+    number(&format!("{}/{}", view.stage, view.stage_count))
+}
+
+/// The shortest beginning that tells these ids apart, and never less than their time.
+fn distinct_length(views: &[DeploymentView]) -> usize {
+    let distinct = |length: usize| {
+        let beginnings: BTreeSet<String> = views
+            .iter()
+            .map(|view| view.deployment_id.chars().take(length).collect())
+            .collect();
+        beginnings.len() == views.len()
+    };
+    (TIME_OF_ID..WHOLE_ID)
+        .find(|length| distinct(*length))
+        .unwrap_or(WHOLE_ID)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::output::samples;
+
+    #[test]
+    fn ids_are_cut_where_they_differ() {
+        let mut views = vec![samples::baking(), samples::baking(), samples::baking()];
+        assert_eq!(distinct_length(&views[..1]), TIME_OF_ID);
+        views[1].deployment_id = "01931f0b-7c00-7abc-8def-0123456789ab".to_owned();
+        assert_eq!(distinct_length(&views[..2]), TIME_OF_ID);
+        views[2].deployment_id = "01931f0a-7c00-7abd-8def-0123456789ab".to_owned();
+        assert_eq!(distinct_length(&views), "01931f0a-7c00-7abc".len());
+    }
+}

@@ -1,0 +1,107 @@
+//! The status line of `canary watch` on a terminal: it stays at the bottom and is redrawn while
+//! the history scrolls above it.
+//!
+//! The time left is counted on the control plane's clock, never on this machine's: the local mode
+//! runs on virtual time. The control plane does not say what time it has, but what it judged
+//! last, and that is three minutes behind.
+
+use std::fmt::Write as _;
+use std::io;
+
+use indicatif::{ProgressBar, ProgressStyle};
+use jiff::{SignedDuration, Timestamp};
+use shared::domain::quantity::Span;
+use shared::wire::api::DeploymentView;
+
+use super::deployment::standing;
+use super::text::{length, traffic};
+use super::{Look, Tone};
+
+/// From the start of the last judged minute to the present: the minute itself, and the two that
+/// its metrics have to arrive.
+const JUDGED_BEHIND: SignedDuration = SignedDuration::from_mins(3);
+
+/// The status line, or nothing where there is no terminal.
+pub(crate) struct Progress {
+    bar: Option<ProgressBar>,
+}
+
+impl Progress {
+    /// Draws on standard error, beside answers that go to the same terminal.
+    pub(crate) fn new(look: Look) -> Self {
+        let bar = look.terminal.then(|| {
+            let style =
+                ProgressStyle::with_template("{bar:24} {msg}").expect("the template is a constant");
+            ProgressBar::new(100).with_style(style)
+        });
+        Self { bar }
+    }
+
+    /// Takes the line away while something is printed above it.
+    pub(crate) fn above<T>(&self, print: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
+        match &self.bar {
+            Some(bar) => bar.suspend(print),
+            None => print(),
+        }
+    }
+
+    /// Shows how it stands now.
+    pub(crate) fn show(&self, look: Look, view: &DeploymentView) {
+        if let Some(bar) = &self.bar {
+            bar.set_position(u64::from(view.weight.percent()));
+            bar.set_message(status(look, view));
+        }
+    }
+
+    /// Takes the line away for good.
+    pub(crate) fn end(self) {
+        if let Some(bar) = self.bar {
+            bar.finish_and_clear();
+        }
+    }
+}
+
+/// How it stands: stage, weight and phase, and the figures of each variant below.
+pub(super) fn status(look: Look, view: &DeploymentView) -> String {
+    let mut parts = vec![
+        view.weight.to_string(),
+        format!("stage {}/{}", view.stage, view.stage_count),
+        standing(look, view),
+    ];
+    if let Some(left) = time_left(view) {
+        parts.push(format!("about {} left", length(left)));
+    }
+    let mut text = parts.join("  ");
+    if let Some(measured) = &view.measured {
+        write!(
+            text,
+            "\ncanary {}  production {}",
+            traffic(&measured.canary),
+            traffic(&measured.production)
+        )
+        .expect("a string takes everything");
+        if measured.blind.is_some() {
+            text.push_str("  ");
+            text.push_str(&Tone::Warning.paint(look, "blind"));
+        }
+    }
+    text
+}
+
+/// To the end of the soak; `None` once that has passed or is not known.
+fn time_left(view: &DeploymentView) -> Option<Span> {
+    let end = view.expected_end?;
+    let left = Span::between(present(view)?, end);
+    // Whole minutes: what it is counted from is no finer.
+    let minutes = left.secs() / 60;
+    (minutes > 0).then(|| Span::from_mins(minutes))
+}
+
+fn present(view: &DeploymentView) -> Option<Timestamp> {
+    let judged = view
+        .measured
+        .as_ref()
+        .map(|measured| measured.judged_through);
+    let judged = judged.and_then(|at| at.checked_add(JUDGED_BEHIND).ok());
+    judged.max(Some(view.updated_at))
+}

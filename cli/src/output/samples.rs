@@ -1,0 +1,168 @@
+//! Answers of the API as fixed JSON, for the tests.
+
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+use shared::domain::history::Entry;
+use shared::domain::judge::MinuteReport;
+use shared::wire::api::{DeploymentView, PlanView};
+
+/// The id of the sample.
+pub(crate) const ID: &str = "01931f0a-7c00-7abc-8def-0123456789ab";
+
+/// A deployment in its third stage.
+pub(crate) fn baking() -> DeploymentView {
+    read(baking_json())
+}
+
+/// The same as JSON.
+pub(crate) fn baking_json() -> Value {
+    let links = json!({
+        "self": format!("/deployments/{ID}"),
+        "history": format!("/deployments/{ID}/history"),
+        "checks": format!("/deployments/{ID}/checks"),
+    });
+    json!({
+        "deployment_id": ID,
+        "status": "IN_PROGRESS",
+        "phase": "Baking",
+        "endpoint": "wine-quality",
+        "model": "wine-quality-v2",
+        "former_model": "wine-quality-v1",
+        "canary_variant": "canary-456789ab",
+        "production_variant": "AllTraffic",
+        "weight": 50,
+        "target_weight": 50,
+        "stage": 2,
+        "stage_count": 3,
+        "reason": "the canary serves 50 % and is judged for 20m",
+        "version": 17,
+        "created_at": "2026-11-21T10:00:00Z",
+        "created_by": "Release",
+        "updated_at": "2026-11-21T10:14:05Z",
+        "expected_end": "2026-11-21T11:04:00Z",
+        "stages": [
+            {"weight": 10, "bake": "10m", "approval": false, "begins_at": "2026-11-21T10:00:00Z"},
+            {"weight": 50, "bake": "20m", "approval": true, "begins_at": "2026-11-21T10:10:00Z"},
+            {"weight": 100, "bake": "0s", "approval": false, "begins_at": "2026-11-21T10:30:00Z"},
+        ],
+        "soak": "30m",
+        "deadline": "4h",
+        "deadline_used": "805s",
+        "measured": {
+            "judged_through": "2026-11-21T10:16:00Z",
+            "canary": {"invocations": 3120, "errors_4xx": 2, "errors_5xx": 5},
+            "production": {"invocations": 9210, "errors_4xx": 7, "errors_5xx": 0},
+            "stage_samples": 2400,
+            "canary_per_minute": 599.6,
+        },
+        "links": links,
+    })
+}
+
+/// A deployment that was rolled back.
+pub(crate) fn rolled_back() -> DeploymentView {
+    read(rolled_back_json())
+}
+
+/// The same as JSON.
+pub(crate) fn rolled_back_json() -> Value {
+    let mut view = baking_json();
+    view["status"] = json!("ROLLED_BACK");
+    view["phase"] = json!("Ended");
+    view["weight"] = json!(0);
+    view["target_weight"] = json!(0);
+    view["version"] = json!(21);
+    view["reason"] = json!("5XX errors of the canary: 3.10% over 500 requests in 1 min");
+    view["expected_end"] = Value::Null;
+    view
+}
+
+/// What happened on the way there, over midnight.
+pub(crate) fn entries() -> Vec<Entry> {
+    read(entries_json())
+}
+
+/// The same as JSON.
+pub(crate) fn entries_json() -> Value {
+    json!([
+        {
+            "seq": 1, "at": "2026-11-21T23:50:00Z", "event": "deployment.started",
+            "severity": "info", "reason": "wine-quality-v2 is to replace wine-quality-v1",
+            "value": "", "limit": "", "status": "PENDING", "phase": "Provisioning",
+            "weight": 0, "by": "Release",
+        },
+        {
+            "seq": 2, "at": "2026-11-21T23:56:10Z", "event": "traffic.shifted",
+            "severity": "detail", "reason": "the canary serves 10 %",
+            "value": "10 %", "limit": "10 %", "status": "IN_PROGRESS", "phase": "Baking",
+            "weight": 10,
+        },
+        {
+            "seq": 3, "at": "2026-11-22T00:01:20Z", "event": "deployment.rolling_back",
+            "severity": "critical",
+            "reason": "5XX errors of the canary: 3.10% over 500 requests in 1 min",
+            "value": "3.10%", "limit": "1%", "status": "ROLLING_BACK", "phase": "Reverting",
+            "weight": 0,
+        },
+    ])
+}
+
+/// Two minutes, one of them without a canary.
+pub(crate) fn minutes() -> Vec<MinuteReport> {
+    read(minutes_json())
+}
+
+/// The same as JSON.
+pub(crate) fn minutes_json() -> Value {
+    let arm = |requests: u64, errors: u64, p99: f64| {
+        json!({
+            "invocations": requests, "errors_4xx": 0, "errors_5xx": errors,
+            "latency": {
+                "samples": requests, "p50_ms": 4.0, "p90_ms": 6.0, "p95_ms": 7.5, "p99_ms": p99,
+            },
+            "overhead_ms": 1.0, "cpu_percent": null, "memory_percent": null,
+        })
+    };
+    json!([
+        {
+            "minute": "2026-11-21T10:16:00Z", "weight": 50,
+            "canary": arm(600, 18, 12.34), "production": arm(598, 0, 11.0),
+            "guards": {
+                "error_rate.limit": {
+                    "finding": "broken", "sentence": "3.00%, past the limit of 1%",
+                    "breaches": 2, "gathered": 0,
+                },
+            },
+            "verdict": "unhealthy", "sentence": "5XX errors of the canary: 3.00%",
+        },
+        {
+            "minute": "2026-11-21T10:15:00Z", "weight": 50,
+            "canary": null, "production": arm(1201, 0, 11.0),
+            "guards": {}, "verdict": "inconclusive", "sentence": "blind: no points of the canary",
+        },
+    ])
+}
+
+/// What a specification would do.
+pub(crate) fn plan() -> PlanView {
+    read(plan_json())
+}
+
+/// The same as JSON.
+pub(crate) fn plan_json() -> Value {
+    json!({
+        "endpoint": "wine-quality",
+        "model": "wine-quality-v2",
+        "former_model": "wine-quality-v1",
+        "stages": baking_json()["stages"],
+        "soak": "30m",
+        "duration": "1h",
+        "ends_at": "2026-11-21T11:00:00Z",
+        "extra_instances": 2,
+        "guards": ["error_rate.limit: above 1%, 2 checks", "latency_p99.limit: above 100ms"],
+    })
+}
+
+fn read<T: DeserializeOwned>(value: Value) -> T {
+    serde_json::from_value(value).expect("the samples have the API's shape")
+}

@@ -1,0 +1,109 @@
+//! Tables: framed on a terminal, aligned columns anywhere else.
+
+use std::fmt::Display;
+
+use comfy_table::{Attribute, Cell as ComfyCell, CellAlignment, Color, ColumnConstraint};
+use comfy_table::{ContentArrangement, Table as ComfyTable, presets};
+
+use super::{Look, Tone};
+
+/// Columns that are broken into lines on a narrow terminal. The others are there to be copied or
+/// compared, and stay whole.
+const BREAKABLE: [&str; 7] = [
+    "ENDPOINT", "MODEL", "VARIANT", "VALUE", "LIMIT", "REASON", "WHY",
+];
+
+/// A cell.
+#[derive(Debug, Clone)]
+pub(crate) struct Cell {
+    text: String,
+    tone: Tone,
+    is_number: bool,
+}
+
+/// A cell of text.
+pub(super) fn cell(text: impl Into<String>) -> Cell {
+    toned(text, Tone::Plain)
+}
+
+/// A cell of text with a meaning.
+pub(super) fn toned(text: impl Into<String>, tone: Tone) -> Cell {
+    Cell {
+        text: text.into(),
+        tone,
+        is_number: false,
+    }
+}
+
+/// A cell of a number: its digits stand under each other.
+pub(super) fn number(text: &(impl Display + ?Sized)) -> Cell {
+    Cell {
+        text: text.to_string(),
+        tone: Tone::Plain,
+        is_number: true,
+    }
+}
+
+/// The table with these columns.
+pub(super) fn table(look: Look, header: &[&str], rows: Vec<Vec<Cell>>) -> String {
+    let mut table = ComfyTable::new();
+    if look.terminal {
+        table
+            .load_style(presets::UTF8_FULL_CONDENSED)
+            .set_content_arrangement(ContentArrangement::Dynamic);
+        if let Some(width) = look.width {
+            table.set_width(width);
+        }
+    } else {
+        table
+            .load_style(presets::NOTHING)
+            .set_content_arrangement(ContentArrangement::Disabled);
+    }
+    // It would look at the terminal and the environment itself otherwise.
+    if look.colour {
+        table.enforce_styling();
+    } else if !look.terminal {
+        table.force_no_tty();
+    }
+    table.set_header(header.iter().map(|name| heading(look, name)));
+    for row in rows {
+        table.add_row(row.into_iter().map(|cell| painted(look, cell)));
+    }
+    for (column, name) in table.column_iter_mut().zip(header) {
+        if !look.terminal {
+            column.set_padding((0, 2));
+        } else if !BREAKABLE.contains(name) {
+            column.set_constraint(ColumnConstraint::ContentWidth);
+        }
+    }
+    let mut text = table.trim_fmt();
+    text.push('\n');
+    text
+}
+
+fn heading(look: Look, name: &str) -> ComfyCell {
+    let cell = ComfyCell::new(name);
+    if look.colour {
+        cell.add_attribute(Attribute::Bold)
+    } else {
+        cell
+    }
+}
+
+fn painted(look: Look, cell: Cell) -> ComfyCell {
+    let mut painted = ComfyCell::new(cell.text);
+    if cell.is_number {
+        painted = painted.set_alignment(CellAlignment::Right);
+    }
+    if !look.colour {
+        return painted;
+    }
+    match cell.tone {
+        Tone::Plain => painted,
+        Tone::Strong => painted.add_attribute(Attribute::Bold),
+        Tone::Quiet => painted.add_attribute(Attribute::Dim),
+        Tone::Good => painted.fg(Color::Green),
+        Tone::Warning => painted.fg(Color::Yellow),
+        Tone::Bad => painted.fg(Color::Red),
+    }
+}

@@ -1,0 +1,217 @@
+//! What people and programs read, held as snapshots.
+
+use insta::assert_snapshot;
+use serde_json::{Value, json};
+use shared::domain::state::Phase;
+use shared::wire::problem::Problem;
+use shared::wire::specification::parse;
+
+use super::complaint::Complaint;
+use super::*;
+
+const PIPE: Look = Look {
+    terminal: false,
+    colour: false,
+    width: None,
+};
+const TERMINAL: Look = Look {
+    terminal: true,
+    colour: false,
+    width: Some(100),
+};
+const COLOURFUL: Look = Look {
+    colour: true,
+    ..TERMINAL
+};
+
+/// Escapes made visible.
+fn visible(text: &str) -> String {
+    text.replace('\u{1b}', "^")
+}
+
+#[test]
+fn get() {
+    assert_snapshot!("get", deployment::in_full(PIPE, &samples::baking()));
+    assert_snapshot!(
+        "get_terminal",
+        deployment::in_full(TERMINAL, &samples::baking())
+    );
+    let mut blind = samples::baking();
+    blind.target_weight = shared::domain::quantity::Weight::FULL;
+    blind.measured.as_mut().unwrap().blind = Some("GetMetricData failed".to_owned());
+    assert_snapshot!("get_blind_and_shifting", deployment::in_full(PIPE, &blind));
+}
+
+#[test]
+fn deploy() {
+    assert_snapshot!("deploy", deployment::accepted(PIPE, &samples::baking()));
+}
+
+#[test]
+fn plan_of_a_specification() {
+    assert_snapshot!("plan", plan::plan(PIPE, &samples::plan()));
+}
+
+#[test]
+fn list_of_deployments() {
+    let views = [samples::baking(), samples::rolled_back()];
+    assert_snapshot!("list", list::list(PIPE, &views));
+    let mut views = [samples::baking(), samples::rolled_back()];
+    views[1].deployment_id = "01931e00-1111-7abc-8def-0123456789ab".to_owned();
+    assert_snapshot!("list_colour", visible(&list::list(COLOURFUL, &views)));
+    assert_snapshot!("list_empty", list::list(PIPE, &[]));
+}
+
+#[test]
+fn history_of_a_deployment() {
+    assert_snapshot!("history", history::history(PIPE, &samples::entries()));
+    assert_snapshot!(
+        "history_terminal",
+        history::history(TERMINAL, &samples::entries())
+    );
+}
+
+#[test]
+fn checks_of_a_deployment() {
+    assert_snapshot!("checks", checks::checks(PIPE, &samples::minutes()));
+    assert_snapshot!(
+        "checks_terminal",
+        checks::checks(TERMINAL, &samples::minutes())
+    );
+}
+
+#[test]
+fn orders() {
+    let lines: Vec<String> = [
+        "pause",
+        "resume",
+        "promote",
+        "rollback",
+        "cancel",
+        "approve",
+        "weight 25",
+    ]
+    .iter()
+    .map(|order| deployment::ordered(PIPE, order, &samples::baking()))
+    .collect();
+    assert_snapshot!("orders", lines.join("\n"));
+}
+
+#[test]
+fn watch() {
+    let lines = |look| -> Vec<String> {
+        let entries = samples::entries();
+        entries
+            .iter()
+            .map(|entry| history::line(look, entry))
+            .collect()
+    };
+    assert_snapshot!("watch_lines", lines(PIPE).join("\n"));
+    assert_snapshot!("watch_lines_colour", visible(&lines(COLOURFUL).join("\n")));
+    assert_snapshot!(
+        "watch_status",
+        progress::status(TERMINAL, &samples::baking())
+    );
+    assert_snapshot!(
+        "watch_end",
+        deployment::ending(PIPE, &samples::rolled_back())
+    );
+    let mut waiting = samples::baking();
+    waiting.phase = Phase::AwaitingApproval;
+    assert_snapshot!("watch_approval", deployment::ending(PIPE, &waiting));
+}
+
+#[test]
+fn complaints() {
+    let locked = Problem::new(
+        409,
+        "endpoint-locked",
+        "wine-quality has a deployment already",
+    );
+    let locked = Complaint::from(locked.field("endpoint").deployment(samples::ID));
+    assert_snapshot!("complaint", locked.text(PIPE));
+    assert_snapshot!("complaint_colour", visible(&locked.text(COLOURFUL)));
+    assert_snapshot!("complaint_json", locked.json());
+    let bad = json!({"endpoint": "a", "model": "b", "policy": {"error_rate": {"limit": 0.01}}});
+    let error = parse(&bad).unwrap_err();
+    assert_snapshot!("complaint_lint", Complaint::from(&error).text(PIPE));
+    assert_snapshot!("complaint_lint_json", Complaint::from(&error).json());
+}
+
+#[test]
+fn json_is_one_compact_object_a_line() {
+    let (mut answers, mut remarks) = (Vec::new(), Vec::new());
+    let mut output = Output::new(Format::Json, TERMINAL, &mut answers, &mut remarks);
+    output
+        .answers_of(&samples::entries(), |_, _| unreachable!())
+        .unwrap();
+    output
+        .answer(&samples::baking(), |_| unreachable!())
+        .unwrap();
+    output.remark("for people").unwrap();
+    let text = String::from_utf8(answers).unwrap();
+    let lines: Vec<Value> = text
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    assert_eq!(lines.len(), 4);
+    assert_eq!(lines[1]["event"], "traffic.shifted");
+    assert_eq!(lines[3]["deployment_id"], samples::ID);
+    assert!(remarks.is_empty());
+}
+
+#[test]
+fn what_came_from_outside_cannot_steer_the_terminal() {
+    let shown = printable("a\u{1b}[2Jb\r\nc\u{7f}\u{9b}d\u{202e}e\u{200b} ümläut 漢");
+    assert_eq!(
+        shown,
+        "a\u{fffd}[2Jb  c\u{fffd}\u{fffd}d\u{fffd}e\u{fffd} ümläut 漢"
+    );
+    let complaint = Complaint::own("word", "x\u{1b}]0;y\u{7}");
+    assert!(!complaint.text(PIPE).contains(['\u{1b}', '\u{7}']));
+}
+
+#[test]
+fn colour_needs_a_terminal_and_nobody_against_it() {
+    let surroundings =
+        |no_color: Option<&str>, clicolor: Option<&str>, term: Option<&str>| Surroundings {
+            no_color: no_color.map(OsString::from),
+            clicolor: clicolor.map(OsString::from),
+            term: term.map(OsString::from),
+        };
+    let cases = [
+        (None, None, Some("xterm"), true, true),
+        (Some(""), Some("1"), None, true, true),
+        (Some("1"), None, None, true, false),
+        (None, Some("0"), None, true, false),
+        (None, None, Some("dumb"), false, false),
+    ];
+    for (no_color, clicolor, term, terminal, colour) in cases {
+        let given = surroundings(no_color, clicolor, term);
+        let look = Look::of(true, &given);
+        assert_eq!(
+            (look.terminal, look.colour),
+            (terminal, colour),
+            "{given:?}"
+        );
+        let pipe = Look::of(false, &given);
+        assert_eq!((pipe.terminal, pipe.colour), (false, false), "{given:?}");
+    }
+}
+
+#[test]
+fn lengths_of_time_have_two_neighbouring_units_at_most() {
+    use shared::domain::quantity::Span;
+    let cases = [
+        (0, "0s"),
+        (45, "45s"),
+        (805, "13m 25s"),
+        (3600, "1h"),
+        (3661, "1h 1m"),
+        (86_400 + 60, "1d"),
+        (183_600, "2d 3h"),
+    ];
+    for (seconds, expected) in cases {
+        assert_eq!(text::length(Span::from_secs(seconds)), expected);
+    }
+}

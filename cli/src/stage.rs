@@ -1,0 +1,189 @@
+//! The stage that `demo` and `local` play on: a simulated account whose endpoint is served by real
+//! model servers, a stream of real requests through the inference function, and a schedule that
+//! wakes `monitor` every minute of virtual time.
+//!
+//! Nothing here reads the caller's AWS settings or can leave loopback: clients speak to the
+//! simulator in this process, with dummy credentials.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::{Body, Bytes};
+use canary::Stack;
+use http::{Method, Request, StatusCode};
+use http_body_util::BodyExt as _;
+use jiff::{SignedDuration, Timestamp};
+use rand::{Rng as _, SeedableRng as _};
+use rand_chacha::ChaCha8Rng;
+use serde::de::DeserializeOwned;
+use serde_json::json;
+use shared::app::ports::{Endpoints as _, PortError};
+use shared::wire::problem::Problem;
+use simulator::clock::Clock;
+use simulator::{Options, Simulator, SimulatorError, Timings};
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+use tower::ServiceExt as _;
+
+use crate::models::process::{ModelProcess, ProcessError};
+use crate::models::server::Behaviour;
+use crate::models::train::{ModelName, SEED};
+use crate::models::wine::Wines;
+
+/// The endpoint that is there from the start.
+pub(crate) const ENDPOINT: &str = "wine-quality";
+/// Requests under way at once; past it the stream skips, as a client with a bounded pool would.
+const CONCURRENCY: usize = 64;
+
+/// How the stage is set.
+pub(crate) struct Setting {
+    /// Virtual seconds per wall-clock second.
+    pub(crate) speed: f64,
+    /// Requests per wall-clock second; 0 for none.
+    pub(crate) rps: f64,
+    /// How the challenger's server behaves.
+    pub(crate) challenger: Behaviour,
+    /// Where the records live; in memory without it.
+    pub(crate) state: Option<PathBuf>,
+}
+
+/// Why the stage can't be set.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum StageError {
+    /// The simulator did not start.
+    #[error("the simulated account can't be started")]
+    Simulator(#[from] SimulatorError),
+    /// A model server did not start.
+    #[error("a model server can't be started")]
+    Model(#[from] ProcessError),
+    /// The simulated account refused something.
+    #[error("the simulated account refused a call")]
+    Account(#[from] PortError),
+    /// A socket or a file.
+    #[error("{0}")]
+    Io(String, #[source] std::io::Error),
+    /// The API refused a request.
+    #[error("{title}: {detail}", title = .0.title, detail = .0.detail)]
+    Refused(Box<Problem>),
+    /// An answer that is not what the API promises.
+    #[error("the API answered something unreadable")]
+    Answer(#[from] serde_json::Error),
+}
+
+/// The stage, set.
+pub(crate) struct Stage {
+    /// The control plane and the account.
+    pub(crate) stack: Stack,
+    /// The API and inference.
+    pub(crate) router: Router,
+    models: HashMap<&'static str, ModelProcess>,
+    /// Traffic and schedule: they end with the stage.
+    _running: JoinSet<()>,
+}
+
+impl Stage {
+    /// Starts everything and waits until the endpoint serves.
+    pub(crate) async fn set(setting: Setting) -> Result<Self, StageError> {
+        let clock = Clock::running(wall_clock(), setting.speed);
+        let options = Options { seed: SEED, clock, timings: Timings::default(), state: setting.state };
+        let simulator = Simulator::new(options)?;
+        simulator.start_workers();
+        let stack = Stack::new(simulator).await?;
+        let exe = std::env::current_exe().map_err(|error| StageError::Io("this program's own file can't be found".to_owned(), error))?;
+        let mut models = HashMap::new();
+        for (name, model, behaviour) in [
+            ("wine-quality-v1", ModelName::WineQualityV1, Behaviour::default()),
+            ("wine-quality-v2", ModelName::WineQualityV2, setting.challenger),
+        ] {
+            let process = ModelProcess::spawn(&exe, model, &behaviour).await?;
+            stack.aws.create_model(name, &process.url).await?;
+            models.insert(name, process);
+        }
+        stack.aws.create_endpoint(ENDPOINT, "wine-quality-config", "production", "wine-quality-v1", 2).await?;
+        let router = stack.router();
+        let mut running = JoinSet::new();
+        running.spawn(schedule(stack.clone()));
+        let stage = Self { stack, router: router.clone(), models, _running: JoinSet::new() };
+        stage.wait_until_it_serves().await?;
+        if setting.rps > 0.0 {
+            running.spawn(traffic(router, setting.rps));
+        }
+        Ok(Self { _running: running, ..stage })
+    }
+
+    async fn wait_until_it_serves(&self) -> Result<(), StageError> {
+        while !self.stack.aws.endpoint(ENDPOINT).await?.is_some_and(|view| view.is_in_service()) {
+            self.stack.simulator.clock().sleep(SignedDuration::from_secs(5)).await;
+        }
+        Ok(())
+    }
+
+    /// Kills a model's server: the real crash of a real process.
+    pub(crate) async fn kill(&mut self, model: &str) -> Result<(), StageError> {
+        if let Some(process) = self.models.get_mut(model) {
+            process.kill().await?;
+        }
+        Ok(())
+    }
+
+    /// A request to the API, as a client makes it, without the socket.
+    pub(crate) async fn ask<T: DeserializeOwned>(&self, method: Method, path: &str, body: Option<String>) -> Result<T, StageError> {
+        let (status, bytes) = send(&self.router, method, path, body).await;
+        if status.is_success() {
+            return Ok(serde_json::from_slice(&bytes)?);
+        }
+        Err(StageError::Refused(Box::new(serde_json::from_slice(&bytes)?)))
+    }
+}
+
+async fn send(router: &Router, method: Method, path: &str, body: Option<String>) -> (StatusCode, Bytes) {
+    let request = Request::builder().method(method).uri(path).header("content-type", "application/json");
+    let request = request.body(Body::from(body.unwrap_or_default())).expect("paths here are made of ids and constants");
+    let response = match router.clone().oneshot(request).await {
+        Ok(response) => response,
+        Err(never) => match never {},
+    };
+    let status = response.status();
+    let bytes = response.into_body().collect().await.map(http_body_util::Collected::to_bytes).unwrap_or_default();
+    (status, bytes)
+}
+
+/// EventBridge Scheduler: once a minute, whether the tick before went well or not.
+async fn schedule(stack: Stack) {
+    let clock = stack.simulator.clock().clone();
+    loop {
+        clock.sleep(SignedDuration::from_mins(1)).await;
+        if let Err(error) = stack.tick().await {
+            tracing::error!(%error, "the tick failed");
+        }
+    }
+}
+
+/// Real wines, asked about one by one.
+async fn traffic(router: Router, rps: f64) {
+    let wines = Arc::new(Wines::load(SEED).test);
+    let mut random = ChaCha8Rng::seed_from_u64(SEED);
+    let mut beat = tokio::time::interval(Duration::from_secs_f64(1.0 / rps));
+    beat.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Burst);
+    let places = Arc::new(Semaphore::new(CONCURRENCY));
+    loop {
+        beat.tick().await;
+        let Ok(place) = places.clone().try_acquire_owned() else { continue };
+        let wine = &wines[random.random_range(0..wines.len())];
+        let user = format!("user-{}", random.random_range(0..5000));
+        let body = json!({"endpoint": ENDPOINT, "user_id": user, "features": wine.features}).to_string();
+        let router = router.clone();
+        tokio::spawn(async move {
+            send(&router, Method::POST, "/inference", Some(body)).await;
+            drop(place);
+        });
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "virtual time begins at the present")]
+fn wall_clock() -> Timestamp {
+    Timestamp::now()
+}

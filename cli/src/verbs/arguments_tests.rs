@@ -1,0 +1,91 @@
+//! What the command line takes and what it refuses.
+
+use clap::CommandFactory as _;
+
+use super::*;
+
+fn parsed(words: &str) -> Result<Arguments, clap::Error> {
+    Arguments::try_parse_from(words.split_whitespace())
+}
+
+#[test]
+fn the_definition_is_sound() {
+    Arguments::command().debug_assert();
+}
+
+#[test]
+fn verbs_take_what_they_need() {
+    for words in [
+        "canary deploy -f spec.yaml",
+        "canary deploy -f - --wait --timeout 2h --idempotency-key build-17",
+        "canary plan -f spec.yaml -o json",
+        "canary lint --file spec.yaml",
+        "canary list --endpoint wine-quality --status in-progress --limit 500",
+        "canary get",
+        "canary get 01931f0a",
+        "canary watch 01931F0A --timeout 90s",
+        "canary history",
+        "canary checks 0193 --limit 5",
+        "canary pause --reason lunch",
+        "canary resume 0193",
+        "canary promote --full",
+        "canary rollback 0193 --reason errors",
+        "canary cancel",
+        "canary approve 0193",
+        "canary --api http://127.0.0.1:1 -o json get",
+        "canary get --no-color",
+        "canary demo",
+        "canary local",
+    ] {
+        assert!(parsed(words).is_ok(), "{words}: {:?}", parsed(words).err());
+    }
+}
+
+#[test]
+fn what_makes_no_sense_is_refused() {
+    for words in [
+        "canary",
+        "canary unknown",
+        "canary deploy",
+        "canary deploy -f a --timeout 2h",
+        "canary deploy -f a --wait --timeout 2",
+        "canary deploy -f a --idempotency-key ü",
+        "canary list --status done",
+        "canary list --limit 0",
+        "canary get not-an-id",
+        "canary get 01931f0a-7c00-7abc-8def-0123456789ab0",
+        "canary pause --full",
+        "canary weight",
+        "canary weight 0",
+        "canary weight 101",
+        "canary weight 0193 2.5",
+        "canary get -o yaml",
+    ] {
+        let error = parsed(words).expect_err(words);
+        assert_eq!(error.exit_code(), 2, "{words}");
+    }
+}
+
+#[test]
+fn a_single_number_is_the_weight() {
+    let weight = |words| match parsed(words).unwrap().verb {
+        Verb::Weight(args) => (args.id, args.weight, args.reason),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(weight("canary weight 25"), (None, 25, None));
+    let named = weight("canary weight 0193AB 40 --reason slower");
+    assert_eq!(
+        named,
+        (Some("0193ab".to_owned()), 40, Some("slower".to_owned()))
+    );
+}
+
+#[test]
+fn help_names_every_verb_but_the_hidden_one() {
+    let help = Arguments::command().render_long_help().to_string();
+    for verb in ["deploy", "watch", "weight", "demo", "local"] {
+        assert!(help.contains(verb), "{verb}");
+    }
+    assert!(!help.contains("model-server"));
+    assert!(!help.contains("clicolor"));
+}

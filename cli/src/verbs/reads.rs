@@ -1,0 +1,73 @@
+//! The verbs that only look: `list`, `get`, `history`, `checks`.
+
+use crate::client::{Client, ListFilter};
+use crate::output::{self, Output};
+
+use super::Failure;
+use super::arguments::{ChecksArgs, ListArgs, Target};
+use super::which;
+
+/// The largest page of checks that the API gives.
+const CHECKS_PAGE: usize = 1000;
+
+pub(super) async fn list(
+    client: &Client,
+    args: ListArgs,
+    output: &mut Output<'_>,
+) -> Result<(), Failure> {
+    let filter = ListFilter {
+        endpoint: args.endpoint,
+        status: args.status,
+    };
+    let views = which::all(client, &filter, args.limit as usize).await?;
+    output.answers_of(&views, |views, look| output::list::list(look, views))?;
+    Ok(())
+}
+
+pub(super) async fn get(
+    client: &Client,
+    target: Target,
+    output: &mut Output<'_>,
+) -> Result<(), Failure> {
+    let id = which::take(client, target.id, output).await?;
+    let view = client.deployment(&id).await?;
+    output.answer(&view, |look| output::deployment::in_full(look, &view))?;
+    Ok(())
+}
+
+pub(super) async fn history(
+    client: &Client,
+    target: Target,
+    output: &mut Output<'_>,
+) -> Result<(), Failure> {
+    let id = which::take(client, target.id, output).await?;
+    let entries = client.history(&id).await?.items;
+    output.answers_of(&entries, |entries, look| {
+        output::history::history(look, entries)
+    })?;
+    Ok(())
+}
+
+pub(super) async fn checks(
+    client: &Client,
+    args: ChecksArgs,
+    output: &mut Output<'_>,
+) -> Result<(), Failure> {
+    let id = which::take(client, args.target.id, output).await?;
+    let limit = args.limit as usize;
+    let (mut minutes, mut cursor) = (Vec::new(), None);
+    loop {
+        let size = CHECKS_PAGE.min(limit - minutes.len());
+        let page = client.checks(&id, size, cursor.as_deref()).await?;
+        minutes.extend(page.items);
+        if page.cursor.is_none() || page.cursor == cursor || minutes.len() >= limit {
+            break;
+        }
+        cursor = page.cursor;
+    }
+    minutes.truncate(limit);
+    output.answers_of(&minutes, |minutes, look| {
+        output::checks::checks(look, minutes)
+    })?;
+    Ok(())
+}

@@ -1,0 +1,80 @@
+//! The verbs that take a specification: `deploy`, `plan`, `lint`.
+//!
+//! `deploy` and `plan` leave the judging to the API, which may be newer than this program; only
+//! that the file is YAML at all is told here.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+use serde_json::{Value, json};
+use shared::wire::specification::{SIZE_LIMIT, from_yaml, parse};
+
+use crate::client::Client;
+use crate::exit::Exit;
+use crate::output::{self, Output};
+
+use super::Failure;
+use super::arguments::{DeployArgs, FileArgs};
+use super::follow::{Pace, follow};
+
+/// Why there is no specification to look at.
+#[derive(Debug, thiserror::Error)]
+#[error("{} can't be read", file.display())]
+pub(crate) struct Unread {
+    file: PathBuf,
+    source: io::Error,
+}
+
+pub(super) async fn deploy(
+    client: &Client,
+    args: DeployArgs,
+    output: &mut Output<'_>,
+) -> Result<Exit, Failure> {
+    let specification = read(&args.file.file)?;
+    let key = args.idempotency_key.as_ref();
+    let view = client.deploy(&specification, key).await?;
+    output.answer(&view, |look| output::deployment::accepted(look, &view))?;
+    if !args.wait {
+        return Ok(Exit::Done);
+    }
+    follow(client, &view.deployment_id, Pace::new(args.timeout), output).await
+}
+
+pub(super) async fn plan(
+    client: &Client,
+    args: &FileArgs,
+    output: &mut Output<'_>,
+) -> Result<(), Failure> {
+    let plan = client.plan(&read(&args.file)?).await?;
+    output.answer(&plan, |look| output::plan::plan(look, &plan))?;
+    Ok(())
+}
+
+pub(super) fn lint(args: &FileArgs, output: &mut Output<'_>) -> Result<Exit, Failure> {
+    let specification = parse(&read(&args.file)?)?;
+    let object = json!({
+        "status": "ok",
+        "endpoint": specification.endpoint,
+        "model": specification.model,
+    });
+    output.answer(&object, |_| "ok".to_owned())?;
+    Ok(Exit::Done)
+}
+
+fn read(file: &Path) -> Result<Value, Failure> {
+    let unread = |source| Unread {
+        file: file.to_owned(),
+        source,
+    };
+    // One byte more than fits, so that what is too large is refused as that.
+    let limit = SIZE_LIMIT as u64 + 1;
+    let mut text = String::new();
+    if file == Path::new("-") {
+        io::stdin().lock().take(limit).read_to_string(&mut text)
+    } else {
+        File::open(file).and_then(|file| file.take(limit).read_to_string(&mut text))
+    }
+    .map_err(unread)?;
+    Ok(from_yaml(&text)?)
+}
