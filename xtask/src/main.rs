@@ -8,6 +8,7 @@
 mod cargo;
 mod environment;
 mod licences;
+mod picture;
 mod python;
 mod spdx;
 mod steps;
@@ -26,13 +27,14 @@ cargo xtask COMMAND
   licences  every crate's licence against deny.toml
   template  infra/template.yaml by cfn-lint
   tidy      the purity of the domain, links and folders named in the documents
+  picture FILE...  docs/rollout.svg from the files that demos kept
 ";
 
 fn main() -> ExitCode {
     let root = environment::workspace_root();
     let mut arguments = std::env::args().skip(1);
-    let (command, rest) = (arguments.next(), arguments.next());
-    if rest.is_some() {
+    let (command, rest) = (arguments.next(), arguments.collect::<Vec<_>>());
+    if rest.is_empty() == (command.as_deref() == Some("picture")) {
         return usage();
     }
     let mut report = Report::default();
@@ -42,6 +44,7 @@ fn main() -> ExitCode {
         Some("licences") => report.run("licences", || licences::check(&root)),
         Some("template") => report.run("template", || python::lint_template(&root)),
         Some("tidy") => report.run("tidy", || tidy::check(&root)),
+        Some("picture") => report.run("picture", || picture::draw(&root, &rest)),
         _ => return usage(),
     }
     report.finish()

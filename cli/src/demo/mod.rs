@@ -38,7 +38,7 @@ pub(crate) struct DemoArgs {
     #[arg(long, default_value_t = 60.0, value_parser = crate::local::speed)]
     speed: f64,
     /// Requests per wall-clock second.
-    #[arg(long, default_value_t = 150.0)]
+    #[arg(long, default_value_t = 250.0)]
     rps: f64,
 }
 

@@ -78,7 +78,7 @@ impl Failure {
             Self::Client(ClientError::Late { .. }) => "api-late",
             Self::Client(_) => "api-answer",
             Self::Unread(_) => "unreadable-file",
-            Self::NoneTaken(_) => "which-deployment",
+            Self::NoneTaken(_) => "unclear-deployment",
             Self::Output(_) => "unwritable-output",
         };
         match self {

@@ -16,32 +16,32 @@ use shared::aws::Aws;
 use shared::aws::runtime::{Answer, Invocation, InvokeError};
 use shared::wire::problem::{MEDIA_TYPE, Problem};
 
-use crate::pin::Pins;
 use crate::request::{InferenceBody, Payload};
+use crate::route::Routes;
 
 /// Real-time inference takes 6 MB.
 const BODY_LIMIT: usize = 6 * 1024 * 1024;
 
 struct Serving {
     aws: Aws,
-    pins: Pins,
+    routes: Routes,
 }
 
 /// The inference route.
 pub fn router(aws: Aws) -> Router {
-    let serving = Arc::new(Serving { aws, pins: Pins::default() });
+    let serving = Arc::new(Serving { aws, routes: Routes::default() });
     Router::new().route("/inference", post(inference)).layer(DefaultBodyLimit::max(BODY_LIMIT)).with_state(serving)
 }
 
 async fn inference(State(serving): State<Arc<Serving>>, body: Result<Bytes, BytesRejection>) -> Response {
     let started = Instant::now();
     match answer(&serving, body).await {
-        Ok((inference_id, answer)) => {
+        Ok(Answered { inference_id, model, answer }) => {
             let latency_ms = started.elapsed().as_secs_f64() * 1000.0;
             Json(json!({
                 "predictions": predictions(&answer),
                 "variant": answer.variant,
-                "model": model_of(&answer),
+                "model": model,
                 "inference_id": inference_id,
                 "latency_ms": (latency_ms * 1000.0).round() / 1000.0,
             }))
@@ -51,7 +51,7 @@ async fn inference(State(serving): State<Arc<Serving>>, body: Result<Bytes, Byte
     }
 }
 
-async fn answer(serving: &Serving, body: Result<Bytes, BytesRejection>) -> Result<(String, Answer), Problem> {
+async fn answer(serving: &Serving, body: Result<Bytes, BytesRejection>) -> Result<Answered, Problem> {
     let bytes = body.map_err(|rejection| {
         let too_large = rejection.status() == StatusCode::PAYLOAD_TOO_LARGE;
         if too_large { Problem::new(413, "body-too-large", "a body has at most 6 MB") } else { Problem::new(400, "unreadable-body", "the body could not be read") }
@@ -60,25 +60,33 @@ async fn answer(serving: &Serving, body: Result<Bytes, BytesRejection>) -> Resul
     let endpoint = body.endpoint.clone();
     let Payload { body, content_type, accept, custom_attributes } = body.payload()?;
     let inference_id = serving.aws.new_id();
-    let target_variant = serving.pins.of(&serving.aws, &endpoint).await;
+    let route = serving.routes.of(&serving.aws, &endpoint).await;
     let invocation = Invocation {
         endpoint: endpoint.clone(),
         body,
         content_type: Some(content_type),
         accept,
         custom_attributes,
-        target_variant,
+        target_variant: route.pin.clone(),
         inference_id: inference_id.clone(),
     };
     let answered = match serving.aws.invoke(invocation.clone()).await {
         // The pinned variant may have gone since: once more, by the weights.
         Err(InvokeError::Refused(_)) if invocation.target_variant.is_some() => {
-            serving.pins.forget(&endpoint);
+            serving.routes.forget(&endpoint);
             serving.aws.invoke(Invocation { target_variant: None, ..invocation }).await
         }
         answered => answered,
     };
-    answered.map(|answer| (inference_id, answer)).map_err(|error| problem(&endpoint, &error))
+    let answer = answered.map_err(|error| problem(&endpoint, &error))?;
+    Ok(Answered { inference_id, model: route.model(&answer.variant).map(str::to_owned), answer })
+}
+
+struct Answered {
+    inference_id: String,
+    /// SageMaker tells the variant only; the model behind it is in the records.
+    model: Option<String>,
+    answer: Answer,
 }
 
 fn problem(endpoint: &str, error: &InvokeError) -> Problem {
@@ -107,11 +115,6 @@ fn predictions(answer: &Answer) -> Value {
         Ok(other) => other,
         Err(_) => Value::String(String::from_utf8_lossy(&answer.body).into_owned()),
     }
-}
-
-/// The model's name, where the container tells it; SageMaker itself tells the variant only.
-fn model_of(answer: &Answer) -> Option<String> {
-    answer.custom_attributes.clone()
 }
 
 fn refuse(problem: &Problem) -> Response {

@@ -5,7 +5,7 @@
 //! lever works while the endpoint refuses updates.
 
 mod api;
-mod pin;
 mod request;
+mod route;
 
 pub use api::router;

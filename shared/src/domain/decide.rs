@@ -146,6 +146,7 @@ impl Pass {
 
     fn fail(&mut self, why: &str) -> Result<(), IllegalEvent> {
         self.next.state.outcome = Some(Outcome::Failed);
+        self.next.state.cause = Some(why.to_owned());
         self.next.state.cleaned = false;
         let value = format!("{} of the traffic last confirmed on the canary", self.next.state.weight);
         self.go(Event::Fail, said(Name::CleaningUp, Severity::Critical, why, value, "the endpoint as this deployment left it"))
@@ -155,6 +156,7 @@ impl Pass {
     pub(super) fn roll_back(&mut self, outcome: Outcome, what: Said) -> Result<(), IllegalEvent> {
         let state = &mut self.next.state;
         state.outcome = Some(outcome);
+        state.cause = Some(what.reason.clone());
         state.target = Weight::ZERO;
         state.drift = None;
         self.go(Event::RollBack, what)
@@ -481,7 +483,9 @@ impl Pass {
     }
 
     fn end(&mut self, outcome: Outcome, config: Option<String>) -> Result<(), IllegalEvent> {
-        let (why, terms) = (self.next.state.reason.clone(), &self.next.terms);
+        let terms = &self.next.terms;
+        let why = self.next.state.cause.clone().unwrap_or_default();
+        let stays = format!("{} keeps all traffic of {}: {why}", terms.former_model, terms.endpoint);
         let config = config.unwrap_or_else(|| "none".to_owned());
         let (name, severity, reason) = match outcome {
             Outcome::Completed => (
@@ -492,8 +496,8 @@ impl Pass {
                     terms.model, terms.endpoint
                 ),
             ),
-            Outcome::RolledBack => (Name::RolledBack, Severity::Warning, format!("{} keeps all traffic of {}", terms.former_model, terms.endpoint)),
-            Outcome::Cancelled => (Name::Cancelled, Severity::Info, format!("{} keeps all traffic of {}", terms.former_model, terms.endpoint)),
+            Outcome::RolledBack => (Name::RolledBack, Severity::Warning, stays),
+            Outcome::Cancelled => (Name::Cancelled, Severity::Info, stays),
             Outcome::Failed => (Name::Failed, Severity::Critical, why),
         };
         self.next.state.lease = None;

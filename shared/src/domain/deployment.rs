@@ -112,6 +112,9 @@ pub struct State {
     pub outcome: Option<Outcome>,
     /// One plain sentence: why it stands where it stands.
     pub reason: String,
+    /// Why it is ending otherwise than by completion; said again when it has ended.
+    #[serde(default)]
+    pub cause: Option<String>,
     /// The deadline's clock.
     pub clock: Clock,
     /// A raise or an UpdateEndpoint that may still be under way.
@@ -220,6 +223,7 @@ impl Deployment {
             interrupted: None,
             outcome: None,
             reason: String::new(),
+            cause: None,
             clock: Clock::default(),
             lease: None,
             update: None,

@@ -200,6 +200,8 @@ fn report(deployment: &Deployment, evidence: &Evidence, minute: Timestamp, canar
         (rule.name.clone(), Standing { finding: state.last.map(|check| check.finding), sentence, breaches: state.breaches, gathered })
     });
     let (verdict, sentence) = match verdict(deployment, evidence) {
+        // Past a limit, though not for long enough to roll back: no word of health.
+        Verdict::Healthy if evidence.red_guard().is_some() => ("inconclusive", evidence.red_guard().map(|(_, check)| check.sentence.clone()).unwrap_or_default()),
         Verdict::Healthy => ("healthy", healthy_sentence(canary, production)),
         Verdict::Unhealthy { reason, .. } => ("unhealthy", reason),
         Verdict::Inconclusive { reason } => ("inconclusive", reason),

@@ -1,0 +1,88 @@
+//! What the records say about an endpoint: whether production must be asked for by name, and which
+//! model stands behind which variant. Kept for a few seconds. A store that can't be read means no
+//! pin: the weights decide, as they would without this function.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use jiff::{SignedDuration, Timestamp};
+use shared::app::ports::{Ambient, ListQuery, PortError, Store};
+use shared::aws::Aws;
+use shared::domain::deployment::Deployment;
+
+/// How long an answer is kept; well below `due::PIN_LIFETIME`, after which a variant may go.
+const LIFETIME: SignedDuration = SignedDuration::from_secs(5);
+/// The most endpoints kept in memory.
+const CAPACITY: usize = 1000;
+
+/// What the records say about an endpoint.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Route {
+    /// The variant that must be asked for by name.
+    pub(crate) pin: Option<String>,
+    /// Variants and their models, as far as a deployment tells.
+    models: Vec<(String, String)>,
+}
+
+impl Route {
+    /// The model behind a variant; unknown on an endpoint that never had a deployment.
+    pub(crate) fn model(&self, variant: &str) -> Option<&str> {
+        self.models.iter().find(|(name, _)| name == variant).map(|(_, model)| model.as_str())
+    }
+}
+
+/// The answers of the last seconds.
+#[derive(Debug, Default)]
+pub(crate) struct Routes(Mutex<HashMap<String, (Timestamp, Route)>>);
+
+impl Routes {
+    /// What the records say, or said a few seconds ago.
+    pub(crate) async fn of(&self, aws: &Aws, endpoint: &str) -> Route {
+        let now = aws.now();
+        if let Some((at, route)) = self.kept().get(endpoint)
+            && now.duration_since(*at) < LIFETIME
+        {
+            return route.clone();
+        }
+        let route = read(aws, endpoint).await.unwrap_or_else(|error| {
+            tracing::warn!(endpoint, %error, "the records can't be read: the weights decide");
+            Route::default()
+        });
+        let mut kept = self.kept();
+        if kept.len() >= CAPACITY {
+            kept.clear();
+        }
+        kept.insert(endpoint.to_owned(), (now, route.clone()));
+        route
+    }
+
+    /// Forgets an endpoint whose pinned variant is gone.
+    pub(crate) fn forget(&self, endpoint: &str) {
+        self.kept().remove(endpoint);
+    }
+
+    fn kept(&self) -> MutexGuard<'_, HashMap<String, (Timestamp, Route)>> {
+        // A panic elsewhere can't leave the map half written.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// From the deployment that holds the lock, or else from the endpoint's last one.
+async fn read(aws: &Aws, endpoint: &str) -> Result<Route, PortError> {
+    let deployment = match aws.lock_holder(endpoint).await? {
+        Some(id) => aws.load(&id).await?.map(|loaded| loaded.deployment),
+        None => {
+            let newest = ListQuery { endpoint: Some(endpoint.to_owned()), limit: 1, cursor: None };
+            aws.list(&newest).await?.items.pop()
+        }
+    };
+    Ok(deployment.as_ref().map(route).unwrap_or_default())
+}
+
+fn route(deployment: &Deployment) -> Route {
+    let terms = &deployment.terms;
+    Route {
+        pin: deployment.pins_production().then(|| terms.production.clone()),
+        models: vec![(terms.production.clone(), terms.former_model.clone()), (terms.canary.clone(), terms.model.clone())],
+    }
+}
