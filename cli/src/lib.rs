@@ -18,7 +18,7 @@ use simulator::{Function, Simulator};
 /// The topic of the simulated stack.
 pub const TOPIC: &str = "arn:aws:sns:eu-central-1:123456789012:canary";
 /// The time an invocation has on Lambda.
-const INVOCATION: Duration = Duration::from_secs(60);
+const INVOCATION: Duration = Duration::from_mins(1);
 
 /// A stack on the simulator.
 #[derive(Clone)]

@@ -12,8 +12,8 @@ use crate::output::{Look, Tone};
 
 /// What is to be seen, and what is deployed.
 pub(super) fn opening(scenario: Scenario, specification: &str) -> String {
-    let spec: String = specification.lines().map(|line| format!("    {line}\n")).collect();
-    format!("Demo: {}.\n\n{spec}\nStarting the simulated account, two model servers and traffic; a minute of the rollout takes about a second.", scenario.about())
+    let spec = specification.trim_end().replace('\n', "\n    ");
+    format!("Demo: {}.\n\n    {spec}\n\nStarting the simulated account, two model servers and traffic; a minute of the rollout takes about a second.", scenario.about())
 }
 
 /// One judged minute on one line.

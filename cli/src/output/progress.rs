@@ -2,24 +2,18 @@
 //! the history scrolls above it.
 //!
 //! The time left is counted on the control plane's clock, never on this machine's: the local mode
-//! runs on virtual time. The control plane does not say what time it has, but what it judged
-//! last, and that is three minutes behind.
+//! runs on virtual time.
 
 use std::fmt::Write as _;
 use std::io;
 
 use indicatif::{ProgressBar, ProgressStyle};
-use jiff::{SignedDuration, Timestamp};
 use shared::domain::quantity::Span;
 use shared::wire::api::DeploymentView;
 
 use super::deployment::standing;
 use super::text::{length, traffic};
 use super::{Look, Tone};
-
-/// From the start of the last judged minute to the present: the minute itself, and the two that
-/// its metrics have to arrive.
-const JUDGED_BEHIND: SignedDuration = SignedDuration::from_mins(3);
 
 /// The status line, or nothing where there is no terminal.
 pub(crate) struct Progress {
@@ -91,17 +85,8 @@ pub(super) fn status(look: Look, view: &DeploymentView) -> String {
 /// To the end of the soak; `None` once that has passed or is not known.
 fn time_left(view: &DeploymentView) -> Option<Span> {
     let end = view.expected_end?;
-    let left = Span::between(present(view)?, end);
+    let left = Span::between(view.as_of, end);
     // Whole minutes: what it is counted from is no finer.
     let minutes = left.secs() / 60;
     (minutes > 0).then(|| Span::from_mins(minutes))
-}
-
-fn present(view: &DeploymentView) -> Option<Timestamp> {
-    let judged = view
-        .measured
-        .as_ref()
-        .map(|measured| measured.judged_through);
-    let judged = judged.and_then(|at| at.checked_add(JUDGED_BEHIND).ok());
-    judged.max(Some(view.updated_at))
 }

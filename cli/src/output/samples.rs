@@ -39,6 +39,7 @@ pub(crate) fn baking_json() -> Value {
         "created_at": "2026-11-21T10:00:00Z",
         "created_by": "Release",
         "updated_at": "2026-11-21T10:14:05Z",
+        "as_of": "2026-11-21T10:18:30Z",
         "expected_end": "2026-11-21T11:04:00Z",
         "stages": [
             {"weight": 10, "bake": "10m", "approval": false, "begins_at": "2026-11-21T10:00:00Z"},
@@ -159,7 +160,7 @@ pub(crate) fn plan_json() -> Value {
         "duration": "1h",
         "ends_at": "2026-11-21T11:00:00Z",
         "extra_instances": 2,
-        "guards": ["error_rate.limit: above 1%, 2 checks", "latency_p99.limit: above 100ms"],
+        "guards": ["5XX errors above 1% in 2 checks in a row", "p99 latency above 100ms in 3 checks in a row"],
     })
 }
 

@@ -11,11 +11,11 @@ use shared::wire::specification::SpecificationError;
 
 /// A problem document as an answer.
 #[derive(Debug)]
-pub(crate) struct Answer(Problem);
+pub(crate) struct Answer(Box<Problem>);
 
 impl From<Problem> for Answer {
     fn from(problem: Problem) -> Self {
-        Self(problem)
+        Self(Box::new(problem))
     }
 }
 

@@ -30,7 +30,11 @@ struct Serving {
 /// The inference route.
 pub fn router(aws: Aws) -> Router {
     let serving = Arc::new(Serving { aws, routes: Routes::default() });
-    Router::new().route("/inference", post(inference)).layer(DefaultBodyLimit::max(BODY_LIMIT)).with_state(serving)
+    Router::new()
+        .route("/inference", post(inference))
+        .method_not_allowed_fallback(async || refuse(&Problem::new(405, "method-not-allowed", "this route does not take this method")))
+        .layer(DefaultBodyLimit::max(BODY_LIMIT))
+        .with_state(serving)
 }
 
 async fn inference(State(serving): State<Arc<Serving>>, body: Result<Bytes, BytesRejection>) -> Response {
@@ -51,10 +55,10 @@ async fn inference(State(serving): State<Arc<Serving>>, body: Result<Bytes, Byte
     }
 }
 
-async fn answer(serving: &Serving, body: Result<Bytes, BytesRejection>) -> Result<Answered, Problem> {
+async fn answer(serving: &Serving, body: Result<Bytes, BytesRejection>) -> Result<Answered, Box<Problem>> {
     let bytes = body.map_err(|rejection| {
         let too_large = rejection.status() == StatusCode::PAYLOAD_TOO_LARGE;
-        if too_large { Problem::new(413, "body-too-large", "a body has at most 6 MB") } else { Problem::new(400, "unreadable-body", "the body could not be read") }
+        Box::new(if too_large { Problem::new(413, "body-too-large", "a body has at most 6 MB") } else { Problem::new(400, "unreadable-body", "the body could not be read") })
     })?;
     let body = InferenceBody::parse(&bytes)?;
     let endpoint = body.endpoint.clone();
@@ -78,7 +82,7 @@ async fn answer(serving: &Serving, body: Result<Bytes, BytesRejection>) -> Resul
         }
         answered => answered,
     };
-    let answer = answered.map_err(|error| problem(&endpoint, &error))?;
+    let answer = answered.map_err(|error| Box::new(problem(&endpoint, &error)))?;
     Ok(Answered { inference_id, model: route.model(&answer.variant).map(str::to_owned), answer })
 }
 

@@ -69,12 +69,11 @@ impl Routes {
 
 /// From the deployment that holds the lock, or else from the endpoint's last one.
 async fn read(aws: &Aws, endpoint: &str) -> Result<Route, PortError> {
-    let deployment = match aws.lock_holder(endpoint).await? {
-        Some(id) => aws.load(&id).await?.map(|loaded| loaded.deployment),
-        None => {
-            let newest = ListQuery { endpoint: Some(endpoint.to_owned()), limit: 1, cursor: None };
-            aws.list(&newest).await?.items.pop()
-        }
+    let deployment = if let Some(id) = aws.lock_holder(endpoint).await? {
+        aws.load(&id).await?.map(|loaded| loaded.deployment)
+    } else {
+        let newest = ListQuery { endpoint: Some(endpoint.to_owned()), limit: 1, cursor: None };
+        aws.list(&newest).await?.items.pop()
     };
     Ok(deployment.as_ref().map(route).unwrap_or_default())
 }

@@ -75,10 +75,12 @@ pub async fn accept<P: Ports>(
     {
         return repeated(ports, key, &claim).await;
     }
-    let deployment = propose(ports, specification, caller).await?;
+    // Before the endpoint is looked at: in the middle of a rollout it has two variants and is often
+    // changing, and neither is the caller's to repair.
     if let Some(by) = ports.lock_holder(&specification.endpoint).await? {
         return Err(Refusal::Locked { endpoint: specification.endpoint.clone(), by });
     }
+    let deployment = propose(ports, specification, caller).await?;
     let claim = key.map(|key| IdempotencyClaim { key: key.key, digest: key.digest, deployment_id: deployment.terms.id.clone() });
     let loaded = create(ports, deployment, given, claim.as_ref()).await?;
     let terms = &loaded.deployment.terms;

@@ -28,6 +28,12 @@ type Item = HashMap<String, AttributeValue>;
 /// The most months a list goes back.
 const LIST_MONTHS: i8 = 24;
 
+/// A deployment as the list indexes hold it. The sort key is the cursor of the page after it.
+struct ListedRow {
+    id: String,
+    created_at: String,
+}
+
 impl Store for Aws {
     async fn load(&self, id: &str) -> Result<Option<Loaded>, PortError> {
         let parts = self.parts(id, &["SPEC", "META", "EVIDENCE"]).await?;
@@ -71,7 +77,7 @@ impl Store for Aws {
         }
         match self.dynamodb.transact_write_items().set_transact_items(Some(writes)).send().await {
             Ok(_) => Ok(()),
-            Err(error) => Err(self.creation_refused(&error)),
+            Err(error) => Err(Self::creation_refused(&error)),
         }
     }
 
@@ -141,13 +147,18 @@ impl Store for Aws {
     }
 
     async fn list(&self, query: &ListQuery) -> Result<Page<Deployment>, PortError> {
-        let (ids, cursor) = match &query.endpoint {
-            Some(endpoint) => self.list_index("endpoint", "endpoint_name", &endpoint_key(endpoint), query).await?,
-            None => self.list_months(query).await?,
+        // One more than asked for tells whether there is another page.
+        let most = query.limit + 1;
+        let mut rows = match &query.endpoint {
+            Some(endpoint) => self.list_index("endpoint", "endpoint_name", &endpoint_key(endpoint), query.cursor.as_deref(), most).await?,
+            None => self.list_months(query.cursor.as_deref(), most).await?,
         };
-        let mut items = Vec::with_capacity(ids.len());
-        for id in ids {
-            if let Some(loaded) = self.load(&id).await? {
+        let more = rows.len() > query.limit;
+        rows.truncate(query.limit);
+        let cursor = if more { rows.last().map(|row| row.created_at.clone()) } else { None };
+        let mut items = Vec::with_capacity(rows.len());
+        for row in rows {
+            if let Some(loaded) = self.load(&row.id).await? {
                 items.push(loaded.deployment);
             }
         }
@@ -245,61 +256,54 @@ impl Aws {
         }
     }
 
-    /// One page of an index, newest first. The cursor is the sort key of the last row.
-    async fn list_index(&self, index: &str, attribute: &str, key: &str, query: &ListQuery) -> Result<(Vec<String>, Option<String>), PortError> {
+    /// Rows of an index, newest first, at most so many; those before the cursor, if there is one.
+    async fn list_index(&self, index: &str, attribute: &str, key: &str, before: Option<&str>, most: usize) -> Result<Vec<ListedRow>, PortError> {
         let call = self.dynamodb.query().table_name(&self.config.table).index_name(index).scan_index_forward(false);
-        let (condition, call) = match &query.cursor {
-            Some(cursor) => ("#key = :key AND created_at < :before", call.expression_attribute_values(":before", text(cursor))),
+        let (condition, call) = match before {
+            Some(before) => ("#key = :key AND created_at < :before", call.expression_attribute_values(":before", text(before))),
             None => ("#key = :key", call),
         };
         let call = call.key_condition_expression(condition).expression_attribute_names("#key", attribute).expression_attribute_values(":key", text(key));
-        // One more than asked for tells whether there is another page.
-        let output = call.limit(i32::try_from(query.limit + 1).unwrap_or(i32::MAX)).send().await.map_err(|error| sort("Query", &error))?;
-        let mut rows: Vec<(String, String)> = Vec::new();
+        let output = call.limit(i32::try_from(most).unwrap_or(i32::MAX)).send().await.map_err(|error| sort("Query", &error))?;
+        let mut rows = Vec::new();
         for item in output.items() {
-            if let (Some(Ok(id)), Some(Ok(created))) = (item.get("deployment_id").map(AttributeValue::as_s), item.get("created_at").map(AttributeValue::as_s)) {
-                rows.push((id.clone(), created.clone()));
+            if let (Some(Ok(id)), Some(Ok(created_at))) = (item.get("deployment_id").map(AttributeValue::as_s), item.get("created_at").map(AttributeValue::as_s)) {
+                rows.push(ListedRow { id: id.clone(), created_at: created_at.clone() });
             }
         }
-        let more = rows.len() > query.limit;
-        rows.truncate(query.limit);
-        let cursor = if more { rows.last().map(|(_, created)| created.clone()) } else { None };
-        Ok((rows.into_iter().map(|(id, _)| id).collect(), cursor))
+        Ok(rows)
     }
 
-    /// All deployments, month by month back from now.
-    async fn list_months(&self, query: &ListQuery) -> Result<(Vec<String>, Option<String>), PortError> {
+    /// Rows of all deployments, month by month back from now.
+    async fn list_months(&self, before: Option<&str>, most: usize) -> Result<Vec<ListedRow>, PortError> {
         let mut month = self.now().to_zoned(jiff::tz::TimeZone::UTC).date().first_of_month();
-        let mut ids = Vec::new();
+        let mut rows = Vec::new();
         for _ in 0..LIST_MONTHS {
             let key = format!("LIST#{}", month.strftime("%Y%m"));
-            let rest = ListQuery { limit: query.limit - ids.len(), ..query.clone() };
-            let (found, cursor) = self.list_index("list", "list_month", &key, &rest).await?;
-            ids.extend(found);
-            if cursor.is_some() || ids.len() >= query.limit {
-                return Ok((ids, cursor));
+            rows.extend(self.list_index("list", "list_month", &key, before, most - rows.len()).await?);
+            if rows.len() >= most {
+                break;
             }
             month = month.yesterday().map_err(|error| nonsense("list", error.to_string()))?.first_of_month();
         }
-        Ok((ids, None))
+        Ok(rows)
     }
 
     fn put(&self, item: &impl Serialize) -> Result<TransactWriteItem, PortError> {
-        self.built(Put::builder().table_name(&self.config.table).set_item(Some(write(item)?)))
+        Self::built(Put::builder().table_name(&self.config.table).set_item(Some(write(item)?)))
     }
 
     fn put_new(&self, item: &impl Serialize) -> Result<TransactWriteItem, PortError> {
         let put = Put::builder().table_name(&self.config.table).set_item(Some(write(item)?)).condition_expression("attribute_not_exists(pk)");
-        self.built(put.return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld))
+        Self::built(put.return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld))
     }
 
     fn put_if(&self, item: &impl Serialize, attribute: &str, is: AttributeValue) -> Result<TransactWriteItem, PortError> {
         let put = Put::builder().table_name(&self.config.table).set_item(Some(write(item)?)).condition_expression("#attribute = :is");
-        self.built(put.expression_attribute_names("#attribute", attribute).expression_attribute_values(":is", is))
+        Self::built(put.expression_attribute_names("#attribute", attribute).expression_attribute_values(":is", is))
     }
 
-    #[expect(clippy::unused_self, reason = "reads as one family with its callers")]
-    fn built(&self, put: aws_sdk_dynamodb::types::builders::PutBuilder) -> Result<TransactWriteItem, PortError> {
+    fn built(put: aws_sdk_dynamodb::types::builders::PutBuilder) -> Result<TransactWriteItem, PortError> {
         let put = put.build().map_err(|error| nonsense("TransactWriteItems", error.to_string()))?;
         Ok(TransactWriteItem::builder().put(put).build())
     }
@@ -316,7 +320,7 @@ impl Aws {
         };
         let put = Put::builder().table_name(&self.config.table).set_item(Some(write(&item)?));
         let put = put.condition_expression("attribute_not_exists(pk) OR expires_at <= :now");
-        self.built(put.expression_attribute_values(":now", AttributeValue::N(now.as_second().to_string())))
+        Self::built(put.expression_attribute_values(":now", AttributeValue::N(now.as_second().to_string())))
     }
 
     fn unchanged(&self, id: &str, version: u64) -> Result<TransactWriteItem, PortError> {
@@ -334,7 +338,7 @@ impl Aws {
     }
 
     /// The lock is the first write and the key the last one.
-    fn creation_refused(&self, error: &SdkError<TransactWriteItemsError>) -> Refused {
+    fn creation_refused(error: &SdkError<TransactWriteItemsError>) -> Refused {
         if let Some(TransactWriteItemsError::TransactionCanceledException(cancelled)) = error.as_service_error() {
             let reasons = cancelled.cancellation_reasons();
             let failed = |reason: &aws_sdk_dynamodb::types::CancellationReason| reason.code() == Some("ConditionalCheckFailed");

@@ -484,7 +484,7 @@ impl Pass {
 
     fn end(&mut self, outcome: Outcome, config: Option<String>) -> Result<(), IllegalEvent> {
         let terms = &self.next.terms;
-        let why = self.next.state.cause.clone().unwrap_or_default();
+        let why = self.next.state.cause.clone().unwrap_or_else(|| self.next.state.reason.clone());
         let stays = format!("{} keeps all traffic of {}: {why}", terms.former_model, terms.endpoint);
         let config = config.unwrap_or_else(|| "none".to_owned());
         let (name, severity, reason) = match outcome {

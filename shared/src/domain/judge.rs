@@ -81,6 +81,9 @@ pub fn last_judgeable(now: Timestamp) -> Timestamp {
 }
 
 /// The start of the minute that holds `at`.
+///
+/// # Panics
+/// Never: the start of a minute lies within the range of its own timestamp.
 pub fn floor_minute(at: Timestamp) -> Timestamp {
     let seconds = at.as_second().div_euclid(60) * 60;
     Timestamp::from_second(seconds).expect("a minute's start lies within the range of its own timestamp")

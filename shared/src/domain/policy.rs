@@ -101,6 +101,23 @@ impl Guard {
     }
 }
 
+/// In words, as `canary plan` shows it.
+impl fmt::Display for Guard {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.test {
+            Test::ErrorsAbove(limit) => write!(f, "5XX errors above {limit}")?,
+            Test::ErrorsWorseBy(points) => write!(f, "5XX errors more than {} percentage points above production's", points.fraction() * 100.0)?,
+            Test::LatencyAbove(percentile, limit) => write!(f, "{percentile} latency above {limit}")?,
+            Test::LatencyRatio(percentile, ratio) => write!(f, "{percentile} latency above {ratio} times production's")?,
+        }
+        match self.sustain {
+            Sustain::Checks(1) => f.write_str(" in one check"),
+            Sustain::Checks(checks) => write!(f, " in {checks} checks in a row"),
+            Sustain::For(span) => write!(f, " for {span}"),
+        }
+    }
+}
+
 /// The anytime-valid comparison with production: its budget of false rollbacks, and the odds
 /// ratio still tolerated. Kept in the record from the first version on; its evidence has a place
 /// in [`super::evidence::Evidence`].

@@ -173,8 +173,8 @@ impl FromStr for Span {
     fn from_str(text: &str) -> Result<Self, Unfit> {
         let unfit = || Unfit(format!("`{}` is not a duration: write a whole number and one unit, like \"90s\", \"10m\", \"1h\" or \"7d\"", shown(text)));
         let trimmed = text.trim();
-        let unit = trimmed.chars().last().ok_or_else(unfit)?;
-        let seconds = match unit {
+        let last = trimmed.chars().last().ok_or_else(unfit)?;
+        let seconds = match last {
             's' => 1,
             'm' => 60,
             'h' => 3600,

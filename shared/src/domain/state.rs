@@ -186,6 +186,7 @@ pub struct IllegalEvent {
 }
 
 /// The state after `event`, or why there is none.
+#[allow(clippy::match_same_arms, reason = "grouped by what happens, not by where it leads")]
 pub fn next(status: Status, phase: Phase, event: Event) -> Result<(Status, Phase), IllegalEvent> {
     use Event as E;
     use Phase as P;

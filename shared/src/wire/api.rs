@@ -47,6 +47,8 @@ pub struct DeploymentView {
     pub created_by: String,
     /// The last write.
     pub updated_at: Timestamp,
+    /// The control plane's time when it answered: virtual in the local mode.
+    pub as_of: Timestamp,
     /// When 100 % and the end of the soak come, if nothing holds it up. Absent once it is ending.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expected_end: Option<Timestamp>,
@@ -132,6 +134,7 @@ impl DeploymentView {
             created_at: terms.created_at,
             created_by: terms.created_by.clone(),
             updated_at: state.updated_at,
+            as_of: now,
             expected_end: expected_end(deployment, now),
             stages: stages(deployment),
             soak: terms.plan.soak,
@@ -217,7 +220,7 @@ pub struct PlanView {
     pub ends_at: Timestamp,
     /// Instances that run beside production's at the most.
     pub extra_instances: u32,
-    /// The guards, in words.
+    /// What rolls back, in words.
     pub guards: Vec<String>,
 }
 
@@ -226,7 +229,7 @@ impl PlanView {
     pub fn new(deployment: &Deployment) -> Self {
         let terms = &deployment.terms;
         let duration = Span::from_secs(terms.plan.shortest().secs() + terms.plan.soak.secs());
-        let guards = terms.policy.guards.iter().map(|guard| format!("{}: {:?} {:?}", guard.name, guard.test, guard.sustain));
+        let guards = terms.policy.guards.iter().map(ToString::to_string);
         Self {
             endpoint: terms.endpoint.clone(),
             model: terms.model.clone(),
