@@ -37,9 +37,15 @@ impl Stack {
         let aws = Aws::on_loopback(config(simulator.clock()), simulator.http_client(), time);
         aws.create_table().await?;
         let stack = Self { simulator, aws };
-        stack.register("canary-provision", |aws, wake| async move { deploy::provision(&aws, wake, INVOCATION).await });
-        stack.register("canary-traffic-shift", |aws, wake| async move { traffic_shift::handle(&aws, wake, INVOCATION).await });
-        stack.register("canary-rollback", |aws, wake| async move { rollback::handle(&aws, wake, INVOCATION).await });
+        stack.register("canary-provision", |aws, wake| async move {
+            deploy::provision(&aws, wake, INVOCATION).await
+        });
+        stack.register("canary-traffic-shift", |aws, wake| async move {
+            traffic_shift::handle(&aws, wake, INVOCATION).await
+        });
+        stack.register("canary-rollback", |aws, wake| async move {
+            rollback::handle(&aws, wake, INVOCATION).await
+        });
         Ok(stack)
     }
 
@@ -53,7 +59,8 @@ impl Stack {
         let function: Function = Arc::new(move |event| {
             let (aws, run) = (aws.clone(), run.clone());
             Box::pin(async move {
-                let wake: Wake = serde_json::from_value(event).map_err(|error| error.to_string())?;
+                let wake: Wake =
+                    serde_json::from_value(event).map_err(|error| error.to_string())?;
                 let done = run(aws, wake).await.map_err(|error| error.to_string())?;
                 serde_json::to_value(done).map_err(|error| error.to_string())
             })
@@ -69,7 +76,9 @@ impl Stack {
     /// The API and inference, as one router; requests without a signature come from `local`.
     pub fn router(&self) -> Router {
         let local = axum::Extension(Caller("local".to_owned()));
-        deploy::router(self.aws.clone()).merge(inference::router(self.aws.clone())).layer(local)
+        deploy::router(self.aws.clone())
+            .merge(inference::router(self.aws.clone()))
+            .layer(local)
     }
 }
 
@@ -84,7 +93,11 @@ fn config(clock: &Clock) -> Config {
             rollback: "canary-rollback".to_owned(),
         },
         call_timeout: Config::CALL_TIMEOUT,
-        speed: if clock.is_manual() { 1.0 } else { clock.speed() },
+        speed: if clock.is_manual() {
+            1.0
+        } else {
+            clock.speed()
+        },
         waits: !clock.is_manual(),
     }
 }

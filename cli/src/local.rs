@@ -43,12 +43,20 @@ pub(crate) struct LocalArgs {
 /// A speed that a wall clock can follow.
 pub(crate) fn speed(text: &str) -> Result<f64, String> {
     let number: f64 = text.parse().map_err(|_| "not a number".to_owned())?;
-    if (0.1..=600.0).contains(&number) { Ok(number) } else { Err("a speed is from 0.1 to 600".to_owned()) }
+    if (0.1..=600.0).contains(&number) {
+        Ok(number)
+    } else {
+        Err("a speed is from 0.1 to 600".to_owned())
+    }
 }
 
 fn rps(text: &str) -> Result<f64, String> {
     let number: f64 = text.parse().map_err(|_| "not a number".to_owned())?;
-    if (0.0..=5000.0).contains(&number) { Ok(number) } else { Err("from 0 to 5000 requests a second".to_owned()) }
+    if (0.0..=5000.0).contains(&number) {
+        Ok(number)
+    } else {
+        Err("from 0 to 5000 requests a second".to_owned())
+    }
 }
 
 /// Runs until it is stopped by Ctrl-C or SIGTERM.
@@ -56,7 +64,12 @@ pub(crate) async fn run(args: LocalArgs, output: &mut Output<'_>) -> Result<Exit
     // Ports first: a port in use is said before anything is started.
     let api = listen(args.port).await?;
     let aws = listen(args.aws_port).await?;
-    let setting = Setting { speed: args.speed, rps: args.rps, challenger: Behaviour::default(), state: args.state };
+    let setting = Setting {
+        speed: args.speed,
+        rps: args.rps,
+        challenger: Behaviour::default(),
+        state: args.state,
+    };
     let stage = Stage::set(setting).await?;
     let (stop, stopped) = watch::channel(());
     let router = guarded(stage.router.clone());
@@ -68,7 +81,9 @@ pub(crate) async fn run(args: LocalArgs, output: &mut Output<'_>) -> Result<Exit
     let mut until = stopped;
     let simulator = stage.stack.simulator.clone();
     let aws_served = tokio::spawn(simulator.serve(aws, async move { drop(until.changed().await) }));
-    output.remark(&welcome(args.port, args.aws_port)).map_err(|error| StageError::Io("standard error is closed".to_owned(), error))?;
+    output
+        .remark(&welcome(args.port, args.aws_port))
+        .map_err(|error| StageError::Io("standard error is closed".to_owned(), error))?;
     interrupted().await?;
     drop(stop);
     // Bounded: a client that keeps its connection open must not keep the process alive.
@@ -79,7 +94,12 @@ pub(crate) async fn run(args: LocalArgs, output: &mut Output<'_>) -> Result<Exit
 
 async fn listen(port: u16) -> Result<TcpListener, StageError> {
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-    TcpListener::bind(address).await.map_err(|error| StageError::Io(format!("{address} can't be listened on; name another port"), error))
+    TcpListener::bind(address).await.map_err(|error| {
+        StageError::Io(
+            format!("{address} can't be listened on; name another port"),
+            error,
+        )
+    })
 }
 
 async fn interrupted() -> Result<(), StageError> {
@@ -121,15 +141,29 @@ async fn only_from_loopback(request: Request, next: Next) -> Response {
     if is_from_loopback(request.headers()) {
         return next.run(request).await;
     }
-    let problem = Problem::new(403, "not-from-loopback", "the local mode takes requests from this machine only: Host and Origin must name 127.0.0.1 or localhost");
+    let problem = Problem::new(
+        403,
+        "not-from-loopback",
+        "the local mode takes requests from this machine only: Host and Origin must name 127.0.0.1 or localhost",
+    );
     let body = serde_json::to_string(&problem).unwrap_or_default();
-    (StatusCode::FORBIDDEN, [(header::CONTENT_TYPE, MEDIA_TYPE)], body).into_response()
+    (
+        StatusCode::FORBIDDEN,
+        [(header::CONTENT_TYPE, MEDIA_TYPE)],
+        body,
+    )
+        .into_response()
 }
 
 fn is_from_loopback(headers: &HeaderMap) -> bool {
-    let text = |name| headers.get(name).map(|value: &header::HeaderValue| value.to_str().unwrap_or("?"));
+    let text = |name| {
+        headers
+            .get(name)
+            .map(|value: &header::HeaderValue| value.to_str().unwrap_or("?"))
+    };
     let host_fits = text(header::HOST).is_none_or(is_loopback);
-    let origin_fits = text(header::ORIGIN).is_none_or(|origin| origin.strip_prefix("http://").is_some_and(is_loopback));
+    let origin_fits = text(header::ORIGIN)
+        .is_none_or(|origin| origin.strip_prefix("http://").is_some_and(is_loopback));
     host_fits && origin_fits
 }
 
@@ -147,18 +181,34 @@ mod tests {
     use super::*;
 
     fn headers(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
-        pairs.iter().map(|(name, value)| (header::HeaderName::from_static(name), header::HeaderValue::from_static(value))).collect()
+        pairs
+            .iter()
+            .map(|(name, value)| {
+                (
+                    header::HeaderName::from_static(name),
+                    header::HeaderValue::from_static(value),
+                )
+            })
+            .collect()
     }
 
     #[test]
     fn a_page_elsewhere_can_not_give_orders() {
-        for fine in [&[][..], &[("host", "127.0.0.1:8686")], &[("host", "localhost:1"), ("origin", "http://localhost:3000")], &[("host", "[::1]:8686")]] {
+        for fine in [
+            &[][..],
+            &[("host", "127.0.0.1:8686")],
+            &[("host", "localhost:1"), ("origin", "http://localhost:3000")],
+            &[("host", "[::1]:8686")],
+        ] {
             assert!(is_from_loopback(&headers(fine)), "{fine:?}");
         }
         for strange in [
             &[("host", "canary.example")][..],
             &[("host", "127.0.0.1.example:80")],
-            &[("host", "127.0.0.1:8686"), ("origin", "https://example.org")],
+            &[
+                ("host", "127.0.0.1:8686"),
+                ("origin", "https://example.org"),
+            ],
             &[("host", "127.0.0.1:8686"), ("origin", "null")],
             &[("host", "localhost:8686:x")],
         ] {

@@ -88,35 +88,77 @@ impl Stage {
     /// Starts everything and waits until the endpoint serves.
     pub(crate) async fn set(setting: Setting) -> Result<Self, StageError> {
         let clock = Clock::running(wall_clock(), setting.speed);
-        let options = Options { seed: SEED, clock, timings: Timings::default(), state: setting.state };
+        let options = Options {
+            seed: SEED,
+            clock,
+            timings: Timings::default(),
+            state: setting.state,
+        };
         let simulator = Simulator::new(options)?;
         simulator.start_workers();
         let stack = Stack::new(simulator).await?;
-        let exe = std::env::current_exe().map_err(|error| StageError::Io("this program's own file can't be found".to_owned(), error))?;
+        let exe = std::env::current_exe().map_err(|error| {
+            StageError::Io("this program's own file can't be found".to_owned(), error)
+        })?;
         let mut models = HashMap::new();
         for (name, model, behaviour) in [
-            ("wine-quality-v1", ModelName::WineQualityV1, Behaviour::default()),
-            ("wine-quality-v2", ModelName::WineQualityV2, setting.challenger),
+            (
+                "wine-quality-v1",
+                ModelName::WineQualityV1,
+                Behaviour::default(),
+            ),
+            (
+                "wine-quality-v2",
+                ModelName::WineQualityV2,
+                setting.challenger,
+            ),
         ] {
             let process = ModelProcess::spawn(&exe, model, &behaviour).await?;
             stack.aws.create_model(name, &process.url).await?;
             models.insert(name, process);
         }
-        stack.aws.create_endpoint(ENDPOINT, "wine-quality-config", "production", "wine-quality-v1", 2).await?;
+        stack
+            .aws
+            .create_endpoint(
+                ENDPOINT,
+                "wine-quality-config",
+                "production",
+                "wine-quality-v1",
+                2,
+            )
+            .await?;
         let router = stack.router();
         let mut running = JoinSet::new();
         running.spawn(schedule(stack.clone()));
-        let stage = Self { stack, router: router.clone(), models, _running: JoinSet::new() };
+        let stage = Self {
+            stack,
+            router: router.clone(),
+            models,
+            _running: JoinSet::new(),
+        };
         stage.wait_until_it_serves().await?;
         if setting.rps > 0.0 {
             running.spawn(traffic(router, setting.rps));
         }
-        Ok(Self { _running: running, ..stage })
+        Ok(Self {
+            _running: running,
+            ..stage
+        })
     }
 
     async fn wait_until_it_serves(&self) -> Result<(), StageError> {
-        while !self.stack.aws.endpoint(ENDPOINT).await?.is_some_and(|view| view.is_in_service()) {
-            self.stack.simulator.clock().sleep(SignedDuration::from_secs(5)).await;
+        while !self
+            .stack
+            .aws
+            .endpoint(ENDPOINT)
+            .await?
+            .is_some_and(|view| view.is_in_service())
+        {
+            self.stack
+                .simulator
+                .clock()
+                .sleep(SignedDuration::from_secs(5))
+                .await;
         }
         Ok(())
     }
@@ -130,24 +172,46 @@ impl Stage {
     }
 
     /// A request to the API, as a client makes it, without the socket.
-    pub(crate) async fn ask<T: DeserializeOwned>(&self, method: Method, path: &str, body: Option<String>) -> Result<T, StageError> {
+    pub(crate) async fn ask<T: DeserializeOwned>(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<String>,
+    ) -> Result<T, StageError> {
         let (status, bytes) = send(&self.router, method, path, body).await;
         if status.is_success() {
             return Ok(serde_json::from_slice(&bytes)?);
         }
-        Err(StageError::Refused(Box::new(serde_json::from_slice(&bytes)?)))
+        Err(StageError::Refused(Box::new(serde_json::from_slice(
+            &bytes,
+        )?)))
     }
 }
 
-async fn send(router: &Router, method: Method, path: &str, body: Option<String>) -> (StatusCode, Bytes) {
-    let request = Request::builder().method(method).uri(path).header("content-type", "application/json");
-    let request = request.body(Body::from(body.unwrap_or_default())).expect("paths here are made of ids and constants");
+async fn send(
+    router: &Router,
+    method: Method,
+    path: &str,
+    body: Option<String>,
+) -> (StatusCode, Bytes) {
+    let request = Request::builder()
+        .method(method)
+        .uri(path)
+        .header("content-type", "application/json");
+    let request = request
+        .body(Body::from(body.unwrap_or_default()))
+        .expect("paths here are made of ids and constants");
     let response = match router.clone().oneshot(request).await {
         Ok(response) => response,
         Err(never) => match never {},
     };
     let status = response.status();
-    let bytes = response.into_body().collect().await.map(http_body_util::Collected::to_bytes).unwrap_or_default();
+    let bytes = response
+        .into_body()
+        .collect()
+        .await
+        .map(http_body_util::Collected::to_bytes)
+        .unwrap_or_default();
     (status, bytes)
 }
 
@@ -171,10 +235,13 @@ async fn traffic(router: Router, rps: f64) {
     let places = Arc::new(Semaphore::new(CONCURRENCY));
     loop {
         beat.tick().await;
-        let Ok(place) = places.clone().try_acquire_owned() else { continue };
+        let Ok(place) = places.clone().try_acquire_owned() else {
+            continue;
+        };
         let wine = &wines[random.random_range(0..wines.len())];
         let user = format!("user-{}", random.random_range(0..5000));
-        let body = json!({"endpoint": ENDPOINT, "user_id": user, "features": wine.features}).to_string();
+        let body =
+            json!({"endpoint": ENDPOINT, "user_id": user, "features": wine.features}).to_string();
         let router = router.clone();
         tokio::spawn(async move {
             send(&router, Method::POST, "/inference", Some(body)).await;
@@ -183,7 +250,10 @@ async fn traffic(router: Router, rps: f64) {
     }
 }
 
-#[expect(clippy::disallowed_methods, reason = "virtual time begins at the present")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "virtual time begins at the present"
+)]
 fn wall_clock() -> Timestamp {
     Timestamp::now()
 }

@@ -66,7 +66,11 @@ impl Config {
 
     /// For `inference`, which wakes nobody and tells nobody.
     pub fn for_inference() -> Result<Self, MissingSetting> {
-        let nobody = FunctionNames { provision: String::new(), traffic_shift: String::new(), rollback: String::new() };
+        let nobody = FunctionNames {
+            provision: String::new(),
+            traffic_shift: String::new(),
+            rollback: String::new(),
+        };
         Ok(Self {
             table: required("CANARY_TABLE")?,
             topic: String::new(),
@@ -79,15 +83,28 @@ impl Config {
     }
 
     /// Longer than a call can still land, in the deployment's own time.
-    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "seconds of a bounded timeout, above zero")]
+    #[allow(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "seconds of a bounded timeout, above zero"
+    )]
     pub fn lease(&self) -> Span {
-        Span::from_secs(((self.call_timeout + Self::LEASE_MARGIN).as_secs_f64() * self.speed.max(1.0)).ceil() as u64)
+        Span::from_secs(
+            ((self.call_timeout + Self::LEASE_MARGIN).as_secs_f64() * self.speed.max(1.0)).ceil()
+                as u64,
+        )
     }
 }
 
-#[expect(clippy::disallowed_methods, reason = "the one place where the environment enters")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the one place where the environment enters"
+)]
 fn required(name: &'static str) -> Result<String, MissingSetting> {
-    std::env::var(name).ok().filter(|value| !value.is_empty()).ok_or(MissingSetting(name))
+    std::env::var(name)
+        .ok()
+        .filter(|value| !value.is_empty())
+        .ok_or(MissingSetting(name))
 }
 
 /// Which of its two roles the `deploy` binary plays.

@@ -13,7 +13,12 @@ pub mod wire;
 use std::time::Duration;
 
 /// What is left of an invocation, from the deadline that the Lambda runtime gives it.
-#[expect(clippy::disallowed_methods, reason = "a Lambda deadline is wall-clock time")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a Lambda deadline is wall-clock time"
+)]
 pub fn time_left(deadline: std::time::SystemTime) -> Duration {
-    deadline.duration_since(std::time::SystemTime::now()).unwrap_or_default()
+    deadline
+        .duration_since(std::time::SystemTime::now())
+        .unwrap_or_default()
 }

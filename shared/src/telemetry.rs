@@ -7,5 +7,11 @@ use tracing_subscriber::EnvFilter;
 pub fn init() {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
     // A second start in one process (tests, the local mode) keeps the first.
-    drop(tracing_subscriber::fmt().json().with_env_filter(filter).with_current_span(false).try_init());
+    drop(
+        tracing_subscriber::fmt()
+            .json()
+            .with_env_filter(filter)
+            .with_current_span(false)
+            .try_init(),
+    );
 }

@@ -1,5 +1,17 @@
 //! A world for the tests: a simulated account, an endpoint with traffic, the stack, and a clock
 //! that only the test moves. No test sleeps.
+//!
+//! [`World`] drives the control plane; [`World::assert_over`] (in `over`) holds what must be true
+//! after every rollout, however it ended.
+
+#![allow(
+    clippy::missing_panics_doc,
+    reason = "everything here panics: that is how a test fails"
+)]
+
+mod over;
+
+use std::cell::Cell;
 
 use axum::Router;
 use axum::body::Body;
@@ -8,10 +20,13 @@ use http::{Method, Request, StatusCode};
 use http_body_util::BodyExt;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
-use shared::app::ports::{Loaded, Store};
+use shared::app::ports::{Endpoints, Loaded, Store};
+use shared::domain::history::{Entry, Name};
 use shared::domain::invariants;
+use shared::domain::observation::EndpointView;
+use shared::domain::state::{Phase, Status};
 use simulator::clock::Clock;
-use simulator::{Backend, Distribution, Options, Simulator, Timings};
+use simulator::{Backend, Distribution, Fault, FaultKind, Options, Simulator, Timings};
 use tower::ServiceExt;
 
 /// The endpoint of every test.
@@ -24,37 +39,103 @@ pub const NEW: &str = "wine-quality-v2";
 pub const CONFIG: &str = "wine-quality-config";
 /// The variant in production.
 pub const PRODUCTION: &str = "production";
+/// The image of every model that answers from a distribution.
+const IMAGE: &str = "123456789012.dkr.ecr.eu-central-1.amazonaws.com/wine:1";
+
+/// What a world starts with.
+#[derive(Debug, Clone, Copy)]
+pub struct Setup {
+    /// How the model in production answers.
+    pub production: Distribution,
+    /// How the challenger answers.
+    pub challenger: Distribution,
+    /// Production's instances.
+    pub instances: i32,
+    /// Bulk requests to the endpoint.
+    pub requests_per_minute: f64,
+}
+
+impl Default for Setup {
+    fn default() -> Self {
+        Self {
+            production: Distribution::default(),
+            challenger: Distribution::default(),
+            instances: 2,
+            requests_per_minute: 1000.0,
+        }
+    }
+}
 
 /// A simulated account with an endpoint that serves.
 pub struct World {
     /// The control plane.
     pub stack: Stack,
     router: Router,
+    /// Whether a fault makes a tick fail: then the next one makes up for it.
+    ticks_may_fail: Cell<bool>,
 }
 
 impl World {
     /// An endpoint with 2 instances on the old model and 1,000 requests a minute.
     pub async fn new() -> Self {
-        Self::with_challenger(Distribution::default()).await
+        Self::with(Setup::default()).await
     }
 
     /// The same, with a challenger that behaves like this.
     pub async fn with_challenger(challenger: Distribution) -> Self {
+        Self::with(Setup {
+            challenger,
+            ..Setup::default()
+        })
+        .await
+    }
+
+    /// An endpoint as described, ten minutes old.
+    pub async fn with(setup: Setup) -> Self {
         let start: Timestamp = "2026-03-02T08:00:00Z".parse().expect("a valid timestamp");
-        let options = Options { seed: 7, clock: Clock::manual(start), timings: Timings::default(), state: None };
+        let options = Options {
+            seed: 7,
+            clock: Clock::manual(start),
+            timings: Timings::default(),
+            state: None,
+        };
         let simulator = Simulator::new(options).expect("an empty simulator starts");
-        simulator.set_backend(OLD, Backend::Distribution(Distribution::default()));
-        simulator.set_backend(NEW, Backend::Distribution(challenger));
-        let stack = Stack::new(simulator.clone()).await.expect("a stack on an empty account");
+        simulator.set_backend(OLD, Backend::Distribution(setup.production));
+        simulator.set_backend(NEW, Backend::Distribution(setup.challenger));
+        let stack = Stack::new(simulator.clone())
+            .await
+            .expect("a stack on an empty account");
         for model in [OLD, NEW] {
-            stack.aws.create_model(model, "123456789012.dkr.ecr.eu-central-1.amazonaws.com/wine:1").await.expect("a new model");
+            stack
+                .aws
+                .create_model(model, IMAGE)
+                .await
+                .expect("a new model");
         }
-        stack.aws.create_endpoint(ENDPOINT, CONFIG, PRODUCTION, OLD, 2).await.expect("a new endpoint");
-        simulator.set_traffic(ENDPOINT, 1000.0);
+        stack
+            .aws
+            .create_endpoint(ENDPOINT, CONFIG, PRODUCTION, OLD, setup.instances)
+            .await
+            .expect("a new endpoint");
+        simulator.set_traffic(ENDPOINT, setup.requests_per_minute);
         let router = stack.router();
-        let world = Self { stack, router };
+        let world = Self {
+            stack,
+            router,
+            ticks_may_fail: Cell::new(false),
+        };
         world.pass(SignedDuration::from_mins(10)).await;
         world
+    }
+
+    /// The simulated account.
+    pub fn simulator(&self) -> &Simulator {
+        &self.stack.simulator
+    }
+
+    /// The time.
+    pub fn now(&self) -> Timestamp {
+        self.stack.simulator.clock().now()
     }
 
     /// Moves the clock without the control plane.
@@ -62,51 +143,165 @@ impl World {
         self.stack.simulator.advance(time).await;
     }
 
+    /// From here on a tick may break off, as it does when the table can't be read.
+    pub fn let_ticks_fail(&self) {
+        self.ticks_may_fail.set(true);
+    }
+
     /// One minute with the control plane in it: a tick, and what it woke.
     pub async fn minute(&self) {
         self.pass(SignedDuration::from_mins(1)).await;
-        self.stack.tick().await.expect("the tick goes through");
+        let ticked = self.stack.tick().await;
+        if !self.ticks_may_fail.get() {
+            let report = ticked.expect("the tick goes through");
+            assert_eq!(report.ticked.failed, Vec::new(), "every pass goes through");
+        }
         self.stack.simulator.run_functions().await;
+    }
+
+    /// So many minutes.
+    pub async fn minutes(&self, minutes: usize) {
+        for _ in 0..minutes {
+            self.minute().await;
+        }
     }
 
     /// Minutes until the deployment satisfies this, checking the record at every step.
     ///
     /// # Panics
     /// When it does not within `minutes`.
-    pub async fn until(&self, id: &str, minutes: usize, reached: impl Fn(&Loaded) -> bool) -> Loaded {
+    pub async fn until(
+        &self,
+        id: &str,
+        minutes: usize,
+        reached: impl Fn(&Loaded) -> bool,
+    ) -> Loaded {
         for _ in 0..minutes {
             let loaded = self.load(id).await;
-            assert_eq!(invariants::violations(&loaded.deployment), Vec::<String>::new());
+            assert_eq!(
+                invariants::violations(&loaded.deployment),
+                Vec::<String>::new()
+            );
             if reached(&loaded) {
                 return loaded;
             }
             self.minute().await;
         }
-        panic!("not reached in {minutes} minutes: {:#?}", self.load(id).await.deployment.state);
+        let events: Vec<String> = self
+            .history(id)
+            .await
+            .iter()
+            .map(|entry| format!("{} {}", entry.event, entry.reason))
+            .collect();
+        panic!(
+            "not reached in {minutes} minutes: {:#?}\n{events:#?}",
+            self.load(id).await.deployment.state
+        );
+    }
+
+    /// Minutes until the deployment is in this phase.
+    pub async fn until_phase(&self, id: &str, phase: Phase) -> Loaded {
+        self.until(id, 200, |loaded| loaded.deployment.state.phase == phase)
+            .await
+    }
+
+    /// Minutes until the deployment is over, which must be with this status; then everything in
+    /// [`World::assert_over`].
+    pub async fn until_over(&self, id: &str, status: Status) -> Loaded {
+        let done = self
+            .until(id, 400, |loaded| {
+                loaded.deployment.state.status.is_terminal()
+            })
+            .await;
+        assert_eq!(
+            done.deployment.state.status, status,
+            "{}",
+            done.deployment.state.reason
+        );
+        self.assert_over(id).await;
+        done
     }
 
     /// The record.
     pub async fn load(&self, id: &str) -> Loaded {
-        self.stack.aws.load(id).await.expect("a readable record").expect("a known id")
+        self.stack
+            .aws
+            .load(id)
+            .await
+            .expect("a readable record")
+            .expect("a known id")
+    }
+
+    /// What happened.
+    pub async fn history(&self, id: &str) -> Vec<Entry> {
+        self.stack
+            .aws
+            .history(id)
+            .await
+            .expect("a readable history")
+    }
+
+    /// The last line of history with this name.
+    pub async fn entry(&self, id: &str, name: Name) -> Entry {
+        let found = self
+            .history(id)
+            .await
+            .into_iter()
+            .rfind(|entry| entry.event == name);
+        found.unwrap_or_else(|| panic!("no {name} in the history of {id}"))
     }
 
     /// A request to the API: status and JSON.
-    pub async fn request(&self, method: Method, path: &str, headers: &[(&str, &str)], body: Vec<u8>) -> (StatusCode, Value) {
+    pub async fn request(
+        &self,
+        method: Method,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: Vec<u8>,
+    ) -> (StatusCode, Value) {
         let mut request = Request::builder().method(method).uri(path);
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
-        let request = request.body(Body::from(body)).expect("a well-formed request");
-        let response = self.router.clone().oneshot(request).await.expect("the router is infallible");
+        let request = request
+            .body(Body::from(body))
+            .expect("a well-formed request");
+        let response = self
+            .router
+            .clone()
+            .oneshot(request)
+            .await
+            .expect("the router is infallible");
         let status = response.status();
-        let bytes = response.into_body().collect().await.expect("a whole body").to_bytes();
-        let value = serde_json::from_slice(&bytes).unwrap_or_else(|_| json!(String::from_utf8_lossy(&bytes)));
+        let is_problem = response
+            .headers()
+            .get("content-type")
+            .is_some_and(|kind| kind == shared::wire::problem::MEDIA_TYPE);
+        assert_eq!(
+            is_problem,
+            status.is_client_error() || status.is_server_error(),
+            "errors, and only errors, are problem documents"
+        );
+        let bytes = response
+            .into_body()
+            .collect()
+            .await
+            .expect("a whole body")
+            .to_bytes();
+        let value = serde_json::from_slice(&bytes)
+            .unwrap_or_else(|_| json!(String::from_utf8_lossy(&bytes)));
         (status, value)
     }
 
     /// POST with a JSON body.
     pub async fn post(&self, path: &str, body: &Value) -> (StatusCode, Value) {
-        self.request(Method::POST, path, &[("content-type", "application/json")], body.to_string().into_bytes()).await
+        self.request(
+            Method::POST,
+            path,
+            &[("content-type", "application/json")],
+            body.to_string().into_bytes(),
+        )
+        .await
     }
 
     /// GET.
@@ -114,23 +309,96 @@ impl World {
         self.request(Method::GET, path, &[], Vec::new()).await
     }
 
+    /// PUT of a weight.
+    pub async fn put_weight(&self, id: &str, percent: u8) -> (StatusCode, Value) {
+        let body = json!({"weight": percent, "reason": "a test"})
+            .to_string()
+            .into_bytes();
+        self.request(Method::PUT, &format!("/deployments/{id}/weight"), &[], body)
+            .await
+    }
+
     /// Accepts a deployment and carries out what it woke; returns its id.
     pub async fn deploy(&self, specification: &Value) -> String {
+        let id = self.accept(specification).await;
+        self.stack.simulator.run_functions().await;
+        id
+    }
+
+    /// Accepts a deployment without carrying anything out; returns its id.
+    pub async fn accept(&self, specification: &Value) -> String {
         let (status, answer) = self.post("/deploy", specification).await;
         assert_eq!(status, StatusCode::ACCEPTED, "{answer}");
-        self.stack.simulator.run_functions().await;
         answer["deployment_id"].as_str().expect("an id").to_owned()
     }
 
-    /// DescribeEndpoint, as the adapters see it.
-    pub async fn endpoint(&self) -> shared::domain::observation::EndpointView {
-        use shared::app::ports::Endpoints;
-        self.stack.aws.endpoint(ENDPOINT).await.expect("a readable endpoint").expect("an endpoint")
+    /// Gives a command that must be followed, and carries out what it woke.
+    pub async fn order(&self, id: &str, command: &str) -> Value {
+        let (status, answer) = self
+            .post(
+                &format!("/deployments/{id}/{command}"),
+                &json!({"reason": "a test"}),
+            )
+            .await;
+        assert_eq!(status, StatusCode::ACCEPTED, "{command}: {answer}");
+        self.stack.simulator.run_functions().await;
+        answer
     }
 
-    /// The names of the events announced over SNS, in order.
-    pub fn announced(&self) -> Vec<String> {
-        self.stack.simulator.published().iter().filter_map(|message| message.attributes.get("event").cloned()).collect()
+    /// DescribeEndpoint, as the adapters see it.
+    pub async fn endpoint(&self) -> EndpointView {
+        self.stack
+            .aws
+            .endpoint(ENDPOINT)
+            .await
+            .expect("a readable endpoint")
+            .expect("an endpoint")
+    }
+
+    /// The canary's share at the endpoint, in percent.
+    pub async fn share(&self, canary: &str) -> f64 {
+        self.endpoint()
+            .await
+            .share(canary)
+            .expect("the canary's variant")
+            * 100.0
+    }
+
+    /// Disturbs calls to come.
+    pub fn disturb(&self, service: &str, operation: &str, times: u32, kind: FaultKind) {
+        self.simulator().inject(Fault {
+            service: service.to_owned(),
+            operation: Some(operation.to_owned()),
+            skip: 0,
+            times,
+            kind,
+        });
+    }
+
+    /// How often an operation was called so far.
+    pub fn count_calls(&self, operation: &str) -> usize {
+        self.simulator()
+            .calls()
+            .iter()
+            .filter(|call| call.operation == operation)
+            .count()
+    }
+
+    /// Another endpoint like the first, with a model of its own in production.
+    pub async fn add_endpoint(&self, name: &str) {
+        let model = format!("{name}-v1");
+        self.stack
+            .aws
+            .create_model(&model, IMAGE)
+            .await
+            .expect("a new model");
+        self.stack
+            .aws
+            .create_endpoint(name, &format!("{name}-config"), PRODUCTION, &model, 2)
+            .await
+            .expect("a new endpoint");
+        self.simulator().set_traffic(name, 1000.0);
+        self.pass(SignedDuration::from_mins(3)).await;
     }
 }
 
@@ -143,4 +411,13 @@ pub fn specification() -> Value {
         "policy": {"min_samples": 100},
         "cleanup": {"after": "5m"},
     })
+}
+
+/// [`specification`] with these top-level fields in place of its own.
+pub fn specification_with(changes: Value) -> Value {
+    let mut specification = specification();
+    if let (Some(fields), Value::Object(changes)) = (specification.as_object_mut(), changes) {
+        fields.extend(changes);
+    }
+    specification
 }

@@ -34,28 +34,63 @@ fn drawn(files: &[String]) -> Result<String, String> {
     legend(&mut svg);
     for (index, file) in files.iter().enumerate() {
         let text = std::fs::read_to_string(file).map_err(|error| format!("{file}: {error}"))?;
-        let kept: Value = serde_json::from_str(&text).map_err(|error| format!("{file}: {error}"))?;
-        panel(&mut svg, 34 + PANEL * index, &kept).ok_or_else(|| format!("{file} is not what a demo keeps"))?;
+        let kept: Value =
+            serde_json::from_str(&text).map_err(|error| format!("{file}: {error}"))?;
+        panel(&mut svg, 34 + PANEL * index, &kept)
+            .ok_or_else(|| format!("{file} is not what a demo keeps"))?;
     }
     svg.push_str("</svg>\n");
     Ok(svg)
 }
 
 fn legend(svg: &mut String) {
-    let entries = [("p", "old model"), ("c", "new model"), ("x", "answered 5XX")];
+    let entries = [
+        ("p", "old model"),
+        ("c", "new model"),
+        ("x", "answered 5XX"),
+    ];
     for (index, (class, name)) in entries.iter().enumerate() {
         let x = LEFT + 110 * index;
-        say(svg, format_args!("<rect class=\"{class}\" x=\"{x}\" y=\"12\" width=\"12\" height=\"12\"/><text x=\"{}\" y=\"22\">{name}</text>", x + 18));
+        say(
+            svg,
+            format_args!(
+                "<rect class=\"{class}\" x=\"{x}\" y=\"12\" width=\"12\" height=\"12\"/><text x=\"{}\" y=\"22\">{name}</text>",
+                x + 18
+            ),
+        );
     }
-    say(svg, format_args!("<text class=\"e\" x=\"{}\" y=\"22\" text-anchor=\"end\">requests per minute</text>", WIDTH - LEFT));
+    say(
+        svg,
+        format_args!(
+            "<text class=\"e\" x=\"{}\" y=\"22\" text-anchor=\"end\">requests per minute</text>",
+            WIDTH - LEFT
+        ),
+    );
 }
 
 fn panel(svg: &mut String, top: usize, kept: &Value) -> Option<()> {
     let (checks, history) = (kept["checks"].as_array()?, kept["history"].as_array()?);
     let deployment = &kept["deployment"];
-    let title = format!("{} → {}: {}", deployment["former_model"].as_str()?, deployment["model"].as_str()?, deployment["status"].as_str()?);
-    say(svg, format_args!("<text class=\"t\" x=\"{LEFT}\" y=\"{}\">{title}</text>", top + 16));
-    let most = checks.iter().map(|check| count(check, "canary", "invocations") + count(check, "production", "invocations")).max()?.max(1);
+    let title = format!(
+        "{} → {}: {}",
+        deployment["former_model"].as_str()?,
+        deployment["model"].as_str()?,
+        deployment["status"].as_str()?
+    );
+    say(
+        svg,
+        format_args!(
+            "<text class=\"t\" x=\"{LEFT}\" y=\"{}\">{title}</text>",
+            top + 16
+        ),
+    );
+    let most = checks
+        .iter()
+        .map(|check| {
+            count(check, "canary", "invocations") + count(check, "production", "invocations")
+        })
+        .max()?
+        .max(1);
     let bar = (WIDTH - 2 * LEFT) / checks.len().max(36);
     let base = top + 52 + PLOT;
     for (index, check) in checks.iter().enumerate() {
@@ -64,19 +99,37 @@ fn panel(svg: &mut String, top: usize, kept: &Value) -> Option<()> {
         for (class, requests) in stack(check) {
             let tall = usize::try_from(requests).ok()? * PLOT / usize::try_from(most).ok()?;
             y -= tall;
-            say(svg, format_args!("<rect class=\"{class}\" x=\"{x}\" y=\"{y}\" width=\"{}\" height=\"{tall}\"/>", bar - 2));
+            say(
+                svg,
+                format_args!(
+                    "<rect class=\"{class}\" x=\"{x}\" y=\"{y}\" width=\"{}\" height=\"{tall}\"/>",
+                    bar - 2
+                ),
+            );
         }
     }
-    say(svg, format_args!("<line x1=\"{LEFT}\" x2=\"{}\" y1=\"{base}\" y2=\"{base}\"/>", WIDTH - LEFT));
+    say(
+        svg,
+        format_args!(
+            "<line x1=\"{LEFT}\" x2=\"{}\" y1=\"{base}\" y2=\"{base}\"/>",
+            WIDTH - LEFT
+        ),
+    );
     milestones(svg, top, bar, checks, history)
 }
 
 fn stack(check: &Value) -> [(&'static str, u64); 4] {
     let errors = |arm| count(check, arm, "errors_5xx");
     [
-        ("p", count(check, "production", "invocations") - errors("production")),
+        (
+            "p",
+            count(check, "production", "invocations") - errors("production"),
+        ),
         ("x", errors("production")),
-        ("c", count(check, "canary", "invocations") - errors("canary")),
+        (
+            "c",
+            count(check, "canary", "invocations") - errors("canary"),
+        ),
         ("x", errors("canary")),
     ]
 }
@@ -86,7 +139,13 @@ fn count(check: &Value, arm: &str, what: &str) -> u64 {
 }
 
 /// What happened, above the minute it happened in.
-fn milestones(svg: &mut String, top: usize, bar: usize, checks: &[Value], history: &[Value]) -> Option<()> {
+fn milestones(
+    svg: &mut String,
+    top: usize,
+    bar: usize,
+    checks: &[Value],
+    history: &[Value],
+) -> Option<()> {
     let first = minute_of(checks.first()?["minute"].as_str()?)?;
     for entry in history {
         let word = match entry["event"].as_str()? {
@@ -98,7 +157,16 @@ fn milestones(svg: &mut String, top: usize, bar: usize, checks: &[Value], histor
         };
         let minute = (minute_of(entry["at"].as_str()?)? + 1440 - first) % 1440;
         let x = LEFT + bar * minute;
-        say(svg, format_args!("<line x1=\"{x}\" x2=\"{x}\" y1=\"{}\" y2=\"{}\"/><text class=\"e\" x=\"{}\" y=\"{}\">{word}</text>", top + 30, top + 52 + PLOT, x + 3, top + 38));
+        say(
+            svg,
+            format_args!(
+                "<line x1=\"{x}\" x2=\"{x}\" y1=\"{}\" y2=\"{}\"/><text class=\"e\" x=\"{}\" y=\"{}\">{word}</text>",
+                top + 30,
+                top + 52 + PLOT,
+                x + 3,
+                top + 38
+            ),
+        );
     }
     Some(())
 }

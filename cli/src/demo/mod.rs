@@ -45,12 +45,29 @@ pub(crate) struct DemoArgs {
 /// Runs a scenario to its end.
 pub(crate) async fn run(args: DemoArgs, output: &mut Output<'_>) -> Result<ExitCode, StageError> {
     say(output, &show::opening(args.scenario, SPECIFICATION))?;
-    let setting = Setting { speed: args.speed, rps: args.rps, challenger: args.scenario.challenger(), state: None };
+    let setting = Setting {
+        speed: args.speed,
+        rps: args.rps,
+        challenger: args.scenario.challenger(),
+        state: None,
+    };
     let stage = Stage::set(setting).await?;
-    let specification: Value = specification::from_yaml(SPECIFICATION).expect("a test holds that the demo's specification is valid");
-    let accepted: DeploymentView = stage.ask(Method::POST, "/deploy", Some(specification.to_string())).await?;
+    let specification: Value = specification::from_yaml(SPECIFICATION)
+        .expect("a test holds that the demo's specification is valid");
+    let accepted: DeploymentView = stage
+        .ask(Method::POST, "/deploy", Some(specification.to_string()))
+        .await?;
     let id = accepted.deployment_id.clone();
-    let (last, minutes, entries) = Play { stage, scenario: args.scenario, id, said: 0, cues: 0, last_cue: Timestamp::MIN }.play(output).await?;
+    let (last, minutes, entries) = Play {
+        stage,
+        scenario: args.scenario,
+        id,
+        said: 0,
+        cues: 0,
+        last_cue: Timestamp::MIN,
+    }
+    .play(output)
+    .await?;
     let file = keep(&last, &entries, &minutes)?;
     match output.format {
         Format::Json => output.answer(&last, |_| String::new()).map_err(closed)?,
@@ -70,7 +87,10 @@ struct Play {
 
 impl Play {
     /// Until the deployment is over; returns how it ended and everything that was seen.
-    async fn play(mut self, output: &mut Output<'_>) -> Result<(DeploymentView, Vec<MinuteReport>, Vec<Entry>), StageError> {
+    async fn play(
+        mut self,
+        output: &mut Output<'_>,
+    ) -> Result<(DeploymentView, Vec<MinuteReport>, Vec<Entry>), StageError> {
         let progress = Progress::new(output.look);
         let mut minutes: Vec<MinuteReport> = Vec::new();
         loop {
@@ -78,7 +98,11 @@ impl Play {
             let history: HistoryView = self.get("/history").await?;
             let checks: ChecksView = self.get("/checks?limit=10").await?;
             let seen_through = minutes.last().map(|report| report.minute);
-            let mut fresh: Vec<MinuteReport> = checks.items.into_iter().filter(|report| Some(report.minute) > seen_through).collect();
+            let mut fresh: Vec<MinuteReport> = checks
+                .items
+                .into_iter()
+                .filter(|report| Some(report.minute) > seen_through)
+                .collect();
             fresh.reverse();
             progress.above(|| self.report(output, &history.items, &fresh))?;
             minutes.extend(fresh);
@@ -93,10 +117,21 @@ impl Play {
     }
 
     async fn get<T: serde::de::DeserializeOwned>(&self, below: &str) -> Result<T, StageError> {
-        self.stage.ask(Method::GET, &format!("/deployments/{}{below}", self.id), None).await
+        self.stage
+            .ask(
+                Method::GET,
+                &format!("/deployments/{}{below}", self.id),
+                None,
+            )
+            .await
     }
 
-    fn report(&mut self, output: &mut Output<'_>, entries: &[Entry], minutes: &[MinuteReport]) -> std::io::Result<()> {
+    fn report(
+        &mut self,
+        output: &mut Output<'_>,
+        entries: &[Entry],
+        minutes: &[MinuteReport],
+    ) -> std::io::Result<()> {
         if output.format == Format::Text {
             for report in minutes {
                 output.answer(&(), |look| show::minute(look, report))?;
@@ -110,10 +145,21 @@ impl Play {
         Ok(())
     }
 
-    async fn follow_cues(&mut self, output: &mut Output<'_>, progress: &Progress, view: &DeploymentView) -> Result<(), StageError> {
+    async fn follow_cues(
+        &mut self,
+        output: &mut Output<'_>,
+        progress: &Progress,
+        view: &DeploymentView,
+    ) -> Result<(), StageError> {
         let now = self.stage.stack.simulator.clock().now();
-        let minutes = if self.cues == 0 { 0 } else { now.duration_since(self.last_cue).as_mins() };
-        let Some(cue) = self.scenario.cue(view, self.cues, minutes) else { return Ok(()) };
+        let minutes = if self.cues == 0 {
+            0
+        } else {
+            now.duration_since(self.last_cue).as_mins()
+        };
+        let Some(cue) = self.scenario.cue(view, self.cues, minutes) else {
+            return Ok(());
+        };
         (self.cues, self.last_cue) = (self.cues + 1, now);
         progress.above(|| output.remark(&show::cue(output.look, cue)))?;
         match cue {
@@ -121,18 +167,26 @@ impl Play {
             Cue::Order(verb) => {
                 let body = json!({"reason": "as the demo's scenario has it"}).to_string();
                 let path = format!("/deployments/{}/{verb}", self.id);
-                self.stage.ask::<DeploymentView>(Method::POST, &path, Some(body)).await.map(drop)
+                self.stage
+                    .ask::<DeploymentView>(Method::POST, &path, Some(body))
+                    .await
+                    .map(drop)
             }
         }
     }
 }
 
 /// The whole history in a file, for whoever wants to look closer.
-fn keep(view: &DeploymentView, entries: &[Entry], minutes: &[MinuteReport]) -> Result<PathBuf, StageError> {
+fn keep(
+    view: &DeploymentView,
+    entries: &[Entry],
+    minutes: &[MinuteReport],
+) -> Result<PathBuf, StageError> {
     let file = std::env::temp_dir().join(format!("canary-demo-{}.json", view.deployment_id));
     let all = json!({"deployment": view, "history": entries, "checks": minutes});
     let text = serde_json::to_string_pretty(&all)?;
-    std::fs::write(&file, text).map_err(|error| StageError::Io(format!("{} can't be written", file.display()), error))?;
+    std::fs::write(&file, text)
+        .map_err(|error| StageError::Io(format!("{} can't be written", file.display()), error))?;
     Ok(file)
 }
 

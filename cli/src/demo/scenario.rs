@@ -44,8 +44,14 @@ impl Scenario {
     /// How the challenger's server behaves.
     pub(crate) fn challenger(self) -> Behaviour {
         match self {
-            Self::Errors => Behaviour { fail_above_alcohol: Some(FAILS_ABOVE), ..Behaviour::default() },
-            Self::Slow => Behaviour { delay: LATE, ..Behaviour::default() },
+            Self::Errors => Behaviour {
+                fail_above_alcohol: Some(FAILS_ABOVE),
+                ..Behaviour::default()
+            },
+            Self::Slow => Behaviour {
+                delay: LATE,
+                ..Behaviour::default()
+            },
             _ => Behaviour::default(),
         }
     }
@@ -57,14 +63,23 @@ impl Scenario {
             Self::Errors => "the challenger fails on wines above 11 % alcohol: it is rolled back",
             Self::Slow => "the challenger answers 300 ms late: it is rolled back",
             Self::Crash => "the challenger's process is killed under traffic: it is rolled back",
-            Self::Pause => "an operator pauses the rollout at 25 % and resumes it four minutes later",
+            Self::Pause => {
+                "an operator pauses the rollout at 25 % and resumes it four minutes later"
+            }
             Self::Cancel => "an operator calls the rollout off at 25 %",
         }
     }
 
     /// What happens now, `given` being how many cues were given before. Each is given once.
-    pub(crate) fn cue(self, view: &DeploymentView, given: usize, minutes_since_last: i64) -> Option<Cue> {
-        let at_a_quarter = view.status == Status::InProgress && view.phase == Phase::Baking && view.weight.percent() == 25;
+    pub(crate) fn cue(
+        self,
+        view: &DeploymentView,
+        given: usize,
+        minutes_since_last: i64,
+    ) -> Option<Cue> {
+        let at_a_quarter = view.status == Status::InProgress
+            && view.phase == Phase::Baking
+            && view.weight.percent() == 25;
         match (self, given) {
             (Self::Crash, 0) if at_a_quarter => Some(Cue::Kill),
             (Self::Pause, 0) if at_a_quarter => Some(Cue::Order("pause")),

@@ -13,7 +13,10 @@ use crate::output::{Look, Tone};
 /// What is to be seen, and what is deployed.
 pub(super) fn opening(scenario: Scenario, specification: &str) -> String {
     let spec = specification.trim_end().replace('\n', "\n    ");
-    format!("Demo: {}.\n\n    {spec}\n\nStarting the simulated account, two model servers and traffic; a minute of the rollout takes about a second.", scenario.about())
+    format!(
+        "Demo: {}.\n\n    {spec}\n\nStarting the simulated account, two model servers and traffic; a minute of the rollout takes about a second.",
+        scenario.about()
+    )
 }
 
 /// One judged minute on one line.
@@ -34,10 +37,20 @@ pub(super) fn minute(look: Look, report: &MinuteReport) -> String {
 }
 
 fn arm(minute: Option<&ArmMinute>) -> String {
-    let Some(minute) = minute else { return format!("{:<44}", "no requests") };
+    let Some(minute) = minute else {
+        return format!("{:<44}", "no requests");
+    };
     let errors = 100.0 * minute.errors_5xx as f64 / minute.invocations.max(1) as f64;
-    let latency = minute.latency.as_ref().map_or_else(String::new, |latency| format!("p50 {:.1} p99 {:.1} ms", latency.p50_ms, latency.p99_ms));
-    format!("{:<44}", format!("{:>4} req {errors:>5.1} % 5XX {latency}", minute.invocations))
+    let latency = minute.latency.as_ref().map_or_else(String::new, |latency| {
+        format!("p50 {:.1} p99 {:.1} ms", latency.p50_ms, latency.p99_ms)
+    });
+    format!(
+        "{:<44}",
+        format!(
+            "{:>4} req {errors:>5.1} % 5XX {latency}",
+            minute.invocations
+        )
+    )
 }
 
 /// What happens on the stage.
@@ -50,10 +63,24 @@ pub(super) fn cue(look: Look, cue: Cue) -> String {
 }
 
 /// How it ended.
-pub(super) fn ending(look: Look, view: &DeploymentView, minutes: &[MinuteReport], file: &Path) -> String {
-    let tone = if view.status == Status::Completed { Tone::Good } else { Tone::Bad };
+pub(super) fn ending(
+    look: Look,
+    view: &DeploymentView,
+    minutes: &[MinuteReport],
+    file: &Path,
+) -> String {
+    let tone = if view.status == Status::Completed {
+        Tone::Good
+    } else {
+        Tone::Bad
+    };
     let total = |arm: fn(&MinuteReport) -> Option<&ArmMinute>| -> (u64, u64) {
-        minutes.iter().filter_map(arm).fold((0, 0), |(n, x), minute| (n + minute.invocations, x + minute.errors_5xx))
+        minutes
+            .iter()
+            .filter_map(arm)
+            .fold((0, 0), |(n, x), minute| {
+                (n + minute.invocations, x + minute.errors_5xx)
+            })
     };
     let (canary, canary_errors) = total(|report| report.canary.as_ref());
     let (production, production_errors) = total(|report| report.production.as_ref());

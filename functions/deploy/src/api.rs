@@ -41,7 +41,9 @@ type Parameters = Result<Query<BTreeMap<String, String>>, QueryRejection>;
 
 /// Every route but inference.
 pub fn router(aws: Aws) -> Router {
-    let commands = ["pause", "resume", "promote", "rollback", "cancel", "approve"];
+    let commands = [
+        "pause", "resume", "promote", "rollback", "cancel", "approve",
+    ];
     let mut router = Router::new()
         .route("/health", get(async || Json(json!({"status": "ok"}))))
         .route("/deploy", post(deploy))
@@ -52,26 +54,54 @@ pub fn router(aws: Aws) -> Router {
         .route("/deployments/{id}/checks", get(checks))
         .route("/deployments/{id}/weight", put(weight));
     for name in commands {
-        router = router.route(&format!("/deployments/{{id}}/{name}"), post(move |aws, caller, id, query, body| command(name, aws, caller, id, query, body)));
+        router = router.route(
+            &format!("/deployments/{{id}}/{name}"),
+            post(move |aws, caller, id, query, body| command(name, aws, caller, id, query, body)),
+        );
     }
     router
-        .fallback(async || Answer::from(Problem::new(404, "no-such-route", "there is no such route; GET /openapi.json names them all")))
-        .method_not_allowed_fallback(async || Answer::from(Problem::new(405, "method-not-allowed", "this route does not take this method")))
+        .fallback(async || {
+            Answer::from(Problem::new(
+                404,
+                "no-such-route",
+                "there is no such route; GET /openapi.json names them all",
+            ))
+        })
+        .method_not_allowed_fallback(async || {
+            Answer::from(Problem::new(
+                405,
+                "method-not-allowed",
+                "this route does not take this method",
+            ))
+        })
         .layer(DefaultBodyLimit::max(BODY_LIMIT))
         .with_state(Arc::new(aws))
 }
 
-async fn deploy(State(aws): Shared, Caller(caller): Caller, headers: HeaderMap, body: Body) -> Result<Response, Answer> {
+async fn deploy(
+    State(aws): Shared,
+    Caller(caller): Caller,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, Answer> {
     let (given, digest) = document(body)?;
     let specification = specification::parse(&given)?;
     let key = idempotency_key(&headers, &caller)?.map(|key| Key { key, digest });
     let accepted = accept::accept(&*aws, &specification, &given, &caller, key).await?;
     announce(&aws, &accepted.loaded).await;
-    let status = if accepted.repeated { StatusCode::OK } else { StatusCode::ACCEPTED };
+    let status = if accepted.repeated {
+        StatusCode::OK
+    } else {
+        StatusCode::ACCEPTED
+    };
     Ok((status, Json(view(&aws, &accepted.loaded))).into_response())
 }
 
-async fn plan(State(aws): Shared, Caller(caller): Caller, body: Body) -> Result<Json<PlanView>, Answer> {
+async fn plan(
+    State(aws): Shared,
+    Caller(caller): Caller,
+    body: Body,
+) -> Result<Json<PlanView>, Answer> {
     let (given, _) = document(body)?;
     let specification = specification::parse(&given)?;
     let proposed = accept::propose(&*aws, &specification, &caller).await?;
@@ -87,34 +117,60 @@ struct ListParameters {
     cursor: Option<String>,
 }
 
-async fn list(State(aws): Shared, _: Caller, query: Parameters) -> Result<Json<ListView<DeploymentView>>, Answer> {
+async fn list(
+    State(aws): Shared,
+    _: Caller,
+    query: Parameters,
+) -> Result<Json<ListView<DeploymentView>>, Answer> {
     let parameters: ListParameters = parameters(query)?;
     let wanted = parameters.status.map(|text| status(&text)).transpose()?;
     let limit = page_size(parameters.limit, 20, 100)?;
-    let mut query = ListQuery { endpoint: parameters.endpoint, limit, cursor: parameters.cursor };
+    let mut query = ListQuery {
+        endpoint: parameters.endpoint,
+        limit,
+        cursor: parameters.cursor,
+    };
     let (now, mut items) = (aws.now(), Vec::new());
     // A filter by status reads on until the page is full; a bounded number of times.
     for _ in 0..10 {
         query.limit = limit - items.len();
         let page = aws.list(&query).await?;
-        let fitting = page.items.iter().filter(|deployment| wanted.is_none_or(|wanted| deployment.state.status == wanted));
+        let fitting = page
+            .items
+            .iter()
+            .filter(|deployment| wanted.is_none_or(|wanted| deployment.state.status == wanted));
         items.extend(fitting.map(|deployment| DeploymentView::new(deployment, None, now)));
         query.cursor = page.cursor;
         if query.cursor.is_none() || items.len() >= limit {
             break;
         }
     }
-    Ok(Json(ListView { items, cursor: query.cursor }))
+    Ok(Json(ListView {
+        items,
+        cursor: query.cursor,
+    }))
 }
 
-async fn one(State(aws): Shared, _: Caller, Path(id): Path<String>) -> Result<Json<DeploymentView>, Answer> {
+async fn one(
+    State(aws): Shared,
+    _: Caller,
+    Path(id): Path<String>,
+) -> Result<Json<DeploymentView>, Answer> {
     let loaded = load(&aws, &id).await?;
     Ok(Json(view(&aws, &loaded)))
 }
 
-async fn history(State(aws): Shared, _: Caller, Path(id): Path<String>) -> Result<Response, Answer> {
+async fn history(
+    State(aws): Shared,
+    _: Caller,
+    Path(id): Path<String>,
+) -> Result<Response, Answer> {
     load(&aws, &id).await?;
-    Ok(Json(ListView { items: aws.history(&id).await?, cursor: None }).into_response())
+    Ok(Json(ListView {
+        items: aws.history(&id).await?,
+        cursor: None,
+    })
+    .into_response())
 }
 
 #[derive(Deserialize)]
@@ -124,11 +180,26 @@ struct CheckParameters {
     cursor: Option<String>,
 }
 
-async fn checks(State(aws): Shared, _: Caller, Path(id): Path<String>, query: Parameters) -> Result<Response, Answer> {
+async fn checks(
+    State(aws): Shared,
+    _: Caller,
+    Path(id): Path<String>,
+    query: Parameters,
+) -> Result<Response, Answer> {
     let parameters: CheckParameters = parameters(query)?;
     load(&aws, &id).await?;
-    let page = aws.minutes(&id, page_size(parameters.limit, 60, 1000)?, parameters.cursor.as_deref()).await?;
-    Ok(Json(ListView { items: page.items, cursor: page.cursor }).into_response())
+    let page = aws
+        .minutes(
+            &id,
+            page_size(parameters.limit, 60, 1000)?,
+            parameters.cursor.as_deref(),
+        )
+        .await?;
+    Ok(Json(ListView {
+        items: page.items,
+        cursor: page.cursor,
+    })
+    .into_response())
 }
 
 #[derive(Deserialize)]
@@ -137,12 +208,27 @@ struct CommandParameters {
     full: Option<String>,
 }
 
-async fn command(name: &'static str, State(aws): Shared, Caller(caller): Caller, Path(id): Path<String>, query: Parameters, body: Body) -> Result<Response, Answer> {
+async fn command(
+    name: &'static str,
+    State(aws): Shared,
+    Caller(caller): Caller,
+    Path(id): Path<String>,
+    query: Parameters,
+    body: Body,
+) -> Result<Response, Answer> {
     let parameters: CommandParameters = parameters(query)?;
     let full = match parameters.full.as_deref() {
         None | Some("false") => false,
         Some("true") if name == "promote" => true,
-        _ => return Err(Problem::new(422, "invalid-parameter", "full is true or false, and belongs to promote alone").field("full").into()),
+        _ => {
+            return Err(Problem::new(
+                422,
+                "invalid-parameter",
+                "full is true or false, and belongs to promote alone",
+            )
+            .field("full")
+            .into());
+        }
     };
     let body: CommandBody = optional(body)?;
     let command = match name {
@@ -156,17 +242,41 @@ async fn command(name: &'static str, State(aws): Shared, Caller(caller): Caller,
     follow(&aws, &id, command, &caller, body.reason).await
 }
 
-async fn weight(State(aws): Shared, Caller(caller): Caller, Path(id): Path<String>, body: Body) -> Result<Response, Answer> {
+async fn weight(
+    State(aws): Shared,
+    Caller(caller): Caller,
+    Path(id): Path<String>,
+    body: Body,
+) -> Result<Response, Answer> {
     let body: WeightBody = typed(document(body)?.0)?;
     let weight = Weight::new(body.weight).filter(|weight| *weight > Weight::ZERO);
-    let weight = weight.ok_or_else(|| Problem::new(422, "invalid-weight", "weight is whole percent from 1 to 100; to take everything back, use rollback").field("weight"))?;
+    let weight = weight.ok_or_else(|| {
+        Problem::new(
+            422,
+            "invalid-weight",
+            "weight is whole percent from 1 to 100; to take everything back, use rollback",
+        )
+        .field("weight")
+    })?;
     follow(&aws, &id, Command::SetWeight(weight), &caller, body.reason).await
 }
 
-async fn follow(aws: &Aws, id: &str, command: Command, caller: &str, reason: Option<String>) -> Result<Response, Answer> {
-    if reason.as_ref().is_some_and(|reason| reason.chars().count() > REASON_LIMIT || reason.chars().any(char::is_control)) {
-        let detail = format!("reason is a text of at most {REASON_LIMIT} characters, without line breaks or control characters");
-        return Err(Problem::new(422, "invalid-reason", detail).field("reason").into());
+async fn follow(
+    aws: &Aws,
+    id: &str,
+    command: Command,
+    caller: &str,
+    reason: Option<String>,
+) -> Result<Response, Answer> {
+    if reason.as_ref().is_some_and(|reason| {
+        reason.chars().count() > REASON_LIMIT || reason.chars().any(char::is_control)
+    }) {
+        let detail = format!(
+            "reason is a text of at most {REASON_LIMIT} characters, without line breaks or control characters"
+        );
+        return Err(Problem::new(422, "invalid-reason", detail)
+            .field("reason")
+            .into());
     }
     if !is_id(id) {
         return Err(unknown(id));
@@ -185,7 +295,10 @@ async fn load(aws: &Aws, id: &str) -> Result<Loaded, Answer> {
 
 /// Ids are UUIDs: anything else is not looked up.
 fn is_id(id: &str) -> bool {
-    id.len() == 36 && id.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b'-')
+    id.len() == 36
+        && id
+            .bytes()
+            .all(|byte| byte.is_ascii_hexdigit() || byte == b'-')
 }
 
 fn view(aws: &Aws, loaded: &Loaded) -> DeploymentView {
@@ -203,7 +316,8 @@ async fn announce(aws: &Aws, loaded: &Loaded) {
 /// The JSON of a body, and its digest for the Idempotency-Key.
 fn document(body: Body) -> Result<(Value, String), Answer> {
     let bytes = within_limit(body)?;
-    let value: Value = serde_json::from_slice(&bytes).map_err(|error| Problem::new(400, "not-json", format!("the body is not JSON: {error}")))?;
+    let value: Value = serde_json::from_slice(&bytes)
+        .map_err(|error| Problem::new(400, "not-json", format!("the body is not JSON: {error}")))?;
     // Of the document, not of its bytes: spaces and the order of keys make no other request.
     let digest = shared::wire::digest(value.to_string().as_bytes());
     Ok((value, digest))
@@ -212,7 +326,12 @@ fn document(body: Body) -> Result<(Value, String), Answer> {
 fn within_limit(body: Body) -> Result<Bytes, Answer> {
     body.map_err(|rejection| {
         if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE {
-            Problem::new(413, "body-too-large", format!("a body has at most {BODY_LIMIT} bytes")).into()
+            Problem::new(
+                413,
+                "body-too-large",
+                format!("a body has at most {BODY_LIMIT} bytes"),
+            )
+            .into()
         } else {
             Problem::new(400, "unreadable-body", "the body could not be read").into()
         }
@@ -241,15 +360,22 @@ fn typed<T: DeserializeOwned>(value: Value) -> Result<T, Answer> {
 }
 
 fn parameters<T: DeserializeOwned>(query: Parameters) -> Result<T, Answer> {
-    let Query(pairs) = query.map_err(|_| Problem::new(400, "unreadable-query", "the query string can't be read"))?;
+    let Query(pairs) = query
+        .map_err(|_| Problem::new(400, "unreadable-query", "the query string can't be read"))?;
     let numbers_as_numbers = pairs.into_iter().map(|(name, text)| {
-        let number = if name == "limit" { text.parse::<u64>().ok() } else { None };
+        let number = if name == "limit" {
+            text.parse::<u64>().ok()
+        } else {
+            None
+        };
         (name, number.map_or(Value::String(text), Value::from))
     });
     serde_json::from_value(Value::Object(numbers_as_numbers.collect())).map_err(|error| {
         let text = error.to_string();
         let field = text.split('`').nth(1).unwrap_or("limit").to_owned();
-        Problem::new(422, "invalid-parameter", text).field(field).into()
+        Problem::new(422, "invalid-parameter", text)
+            .field(field)
+            .into()
     })
 }
 
@@ -257,19 +383,39 @@ fn page_size(limit: Option<usize>, default: usize, most: usize) -> Result<usize,
     match limit {
         None => Ok(default),
         Some(limit) if (1..=most).contains(&limit) => Ok(limit),
-        Some(_) => Err(Problem::new(422, "invalid-parameter", format!("limit is a number from 1 to {most}")).field("limit").into()),
+        Some(_) => Err(Problem::new(
+            422,
+            "invalid-parameter",
+            format!("limit is a number from 1 to {most}"),
+        )
+        .field("limit")
+        .into()),
     }
 }
 
 fn status(text: &str) -> Result<Status, Answer> {
     let names: Vec<String> = Status::ALL.iter().map(ToString::to_string).collect();
-    let found = Status::ALL.into_iter().find(|status| status.to_string() == text);
-    found.ok_or_else(|| Problem::new(422, "invalid-parameter", format!("status is one of {}", names.join(", "))).field("status").into())
+    let found = Status::ALL
+        .into_iter()
+        .find(|status| status.to_string() == text);
+    found.ok_or_else(|| {
+        Problem::new(
+            422,
+            "invalid-parameter",
+            format!("status is one of {}", names.join(", ")),
+        )
+        .field("status")
+        .into()
+    })
 }
 
 fn idempotency_key(headers: &HeaderMap, caller: &str) -> Result<Option<String>, Answer> {
-    let Some(value) = headers.get("idempotency-key") else { return Ok(None) };
-    let key = value.to_str().ok().filter(|key| (1..=KEY_LIMIT).contains(&key.len()) && key.bytes().all(|byte| byte.is_ascii_graphic()));
+    let Some(value) = headers.get("idempotency-key") else {
+        return Ok(None);
+    };
+    let key = value.to_str().ok().filter(|key| {
+        (1..=KEY_LIMIT).contains(&key.len()) && key.bytes().all(|byte| byte.is_ascii_graphic())
+    });
     let key = key.ok_or_else(|| {
         let detail = format!("an Idempotency-Key has 1 to {KEY_LIMIT} visible ASCII characters without spaces, like a UUID");
         Problem::new(422, "invalid-idempotency-key", detail).field("Idempotency-Key")

@@ -53,10 +53,21 @@ mod tests {
 
     #[test]
     fn the_role_not_the_session_is_the_caller() {
-        assert_eq!(role_name("arn:aws:sts::123456789012:assumed-role/Release/i-0abc"), Some("Release"));
-        assert_eq!(role_name("arn:aws:iam::123456789012:user/team/anna"), Some("anna"));
+        assert_eq!(
+            role_name("arn:aws:sts::123456789012:assumed-role/Release/i-0abc"),
+            Some("Release")
+        );
+        assert_eq!(
+            role_name("arn:aws:iam::123456789012:user/team/anna"),
+            Some("anna")
+        );
         assert_eq!(role_name("arn:aws:iam::123456789012:root"), Some("root"));
-        for unfit in ["", "arn:aws:sts::123456789012:federated-user/x", "arn:aws:sts::123456789012:assumed-role/", "nonsense"] {
+        for unfit in [
+            "",
+            "arn:aws:sts::123456789012:federated-user/x",
+            "arn:aws:sts::123456789012:assumed-role/",
+            "nonsense",
+        ] {
             assert_eq!(role_name(unfit), None, "{unfit}");
         }
     }

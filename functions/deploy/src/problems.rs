@@ -21,7 +21,8 @@ impl From<Problem> for Answer {
 
 impl IntoResponse for Answer {
     fn into_response(self) -> Response {
-        let status = StatusCode::from_u16(self.0.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let status =
+            StatusCode::from_u16(self.0.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let body = serde_json::to_string(&self.0).unwrap_or_default();
         (status, [(header::CONTENT_TYPE, MEDIA_TYPE)], body).into_response()
     }
@@ -29,7 +30,9 @@ impl IntoResponse for Answer {
 
 impl From<SpecificationError> for Answer {
     fn from(error: SpecificationError) -> Self {
-        Problem::new(422, "invalid-specification", error.detail).field(error.field).into()
+        Problem::new(422, "invalid-specification", error.detail)
+            .field(error.field)
+            .into()
     }
 }
 
@@ -37,10 +40,21 @@ impl From<Refusal> for Answer {
     fn from(refusal: Refusal) -> Self {
         let text = refusal.to_string();
         match refusal {
-            Refusal::Unfit { kind, field, detail } => Problem::new(422, kind, detail).field(field).into(),
-            Refusal::Locked { by, .. } => Problem::new(409, "endpoint-locked", text).field("endpoint").deployment(by).into(),
-            Refusal::KeyReused => Problem::new(422, "idempotency-key-reused", text).field("Idempotency-Key").into(),
-            Refusal::KeyInProgress => Problem::new(409, "request-in-progress", text).field("Idempotency-Key").into(),
+            Refusal::Unfit {
+                kind,
+                field,
+                detail,
+            } => Problem::new(422, kind, detail).field(field).into(),
+            Refusal::Locked { by, .. } => Problem::new(409, "endpoint-locked", text)
+                .field("endpoint")
+                .deployment(by)
+                .into(),
+            Refusal::KeyReused => Problem::new(422, "idempotency-key-reused", text)
+                .field("Idempotency-Key")
+                .into(),
+            Refusal::KeyInProgress => Problem::new(409, "request-in-progress", text)
+                .field("Idempotency-Key")
+                .into(),
             Refusal::Port(error) => error_of(&error),
         }
     }
@@ -57,9 +71,15 @@ impl From<OrderError> for Answer {
                 IllegalCommand::RedGuard(_) => Problem::new(409, "red-guard", text).into(),
                 IllegalCommand::Blind(_) => Problem::new(409, "metrics-blind", text).into(),
                 IllegalCommand::Drift(_) => Problem::new(409, "endpoint-drifted", text).into(),
-                IllegalCommand::SameWeight(_) => Problem::new(409, "same-weight", text).field("weight").into(),
-                IllegalCommand::NeedsApproval(_) => Problem::new(409, "approval-needed", text).into(),
-                IllegalCommand::Event(event) => error_of(&PortError::new(Class::Bug, "command", event.to_string())),
+                IllegalCommand::SameWeight(_) => Problem::new(409, "same-weight", text)
+                    .field("weight")
+                    .into(),
+                IllegalCommand::NeedsApproval(_) => {
+                    Problem::new(409, "approval-needed", text).into()
+                }
+                IllegalCommand::Event(event) => {
+                    error_of(&PortError::new(Class::Bug, "command", event.to_string()))
+                }
             },
         }
     }
@@ -74,16 +94,33 @@ impl From<PortError> for Answer {
 /// There is no deployment of this id.
 pub(crate) fn unknown(id: &str) -> Answer {
     let shown: String = id.chars().filter(char::is_ascii_graphic).take(64).collect();
-    Problem::new(404, "deployment-not-found", format!("there is no deployment {shown}; list them with GET /deployments")).into()
+    Problem::new(
+        404,
+        "deployment-not-found",
+        format!("there is no deployment {shown}; list them with GET /deployments"),
+    )
+    .into()
 }
 
 /// Something behind the API went wrong: logged in full, told in brief.
 fn error_of(error: &PortError) -> Answer {
     tracing::error!(class = ?error.class, %error, "a request failed");
     let (status, kind, detail) = match error.class {
-        Class::Retryable | Class::Conflict | Class::InDoubt => (503, "temporarily-unavailable", "AWS did not answer as it should; repeat the request, with the same Idempotency-Key if it was a POST /deploy"),
-        Class::Invalid => (502, "refused-by-aws", "AWS refused a call that this request needs; the function's log says which, most often a missing permission"),
-        Class::Bug => (500, "internal-error", "this is a fault of the service; the function's log says which"),
+        Class::Retryable | Class::Conflict | Class::InDoubt => (
+            503,
+            "temporarily-unavailable",
+            "AWS did not answer as it should; repeat the request, with the same Idempotency-Key if it was a POST /deploy",
+        ),
+        Class::Invalid => (
+            502,
+            "refused-by-aws",
+            "AWS refused a call that this request needs; the function's log says which, most often a missing permission",
+        ),
+        Class::Bug => (
+            500,
+            "internal-error",
+            "this is a fault of the service; the function's log says which",
+        ),
     };
     Problem::new(status, kind, detail).into()
 }

@@ -29,18 +29,34 @@ struct Serving {
 
 /// The inference route.
 pub fn router(aws: Aws) -> Router {
-    let serving = Arc::new(Serving { aws, routes: Routes::default() });
+    let serving = Arc::new(Serving {
+        aws,
+        routes: Routes::default(),
+    });
     Router::new()
         .route("/inference", post(inference))
-        .method_not_allowed_fallback(async || refuse(&Problem::new(405, "method-not-allowed", "this route does not take this method")))
+        .method_not_allowed_fallback(async || {
+            refuse(&Problem::new(
+                405,
+                "method-not-allowed",
+                "this route does not take this method",
+            ))
+        })
         .layer(DefaultBodyLimit::max(BODY_LIMIT))
         .with_state(serving)
 }
 
-async fn inference(State(serving): State<Arc<Serving>>, body: Result<Bytes, BytesRejection>) -> Response {
+async fn inference(
+    State(serving): State<Arc<Serving>>,
+    body: Result<Bytes, BytesRejection>,
+) -> Response {
     let started = Instant::now();
     match answer(&serving, body).await {
-        Ok(Answered { inference_id, model, answer }) => {
+        Ok(Answered {
+            inference_id,
+            model,
+            answer,
+        }) => {
             let latency_ms = started.elapsed().as_secs_f64() * 1000.0;
             Json(json!({
                 "predictions": predictions(&answer),
@@ -55,14 +71,26 @@ async fn inference(State(serving): State<Arc<Serving>>, body: Result<Bytes, Byte
     }
 }
 
-async fn answer(serving: &Serving, body: Result<Bytes, BytesRejection>) -> Result<Answered, Box<Problem>> {
+async fn answer(
+    serving: &Serving,
+    body: Result<Bytes, BytesRejection>,
+) -> Result<Answered, Box<Problem>> {
     let bytes = body.map_err(|rejection| {
         let too_large = rejection.status() == StatusCode::PAYLOAD_TOO_LARGE;
-        Box::new(if too_large { Problem::new(413, "body-too-large", "a body has at most 6 MB") } else { Problem::new(400, "unreadable-body", "the body could not be read") })
+        Box::new(if too_large {
+            Problem::new(413, "body-too-large", "a body has at most 6 MB")
+        } else {
+            Problem::new(400, "unreadable-body", "the body could not be read")
+        })
     })?;
     let body = InferenceBody::parse(&bytes)?;
     let endpoint = body.endpoint.clone();
-    let Payload { body, content_type, accept, custom_attributes } = body.payload()?;
+    let Payload {
+        body,
+        content_type,
+        accept,
+        custom_attributes,
+    } = body.payload()?;
     let inference_id = serving.aws.new_id();
     let route = serving.routes.of(&serving.aws, &endpoint).await;
     let invocation = Invocation {
@@ -78,12 +106,22 @@ async fn answer(serving: &Serving, body: Result<Bytes, BytesRejection>) -> Resul
         // The pinned variant may have gone since: once more, by the weights.
         Err(InvokeError::Refused(_)) if invocation.target_variant.is_some() => {
             serving.routes.forget(&endpoint);
-            serving.aws.invoke(Invocation { target_variant: None, ..invocation }).await
+            serving
+                .aws
+                .invoke(Invocation {
+                    target_variant: None,
+                    ..invocation
+                })
+                .await
         }
         answered => answered,
     };
     let answer = answered.map_err(|error| Box::new(problem(&endpoint, &error)))?;
-    Ok(Answered { inference_id, model: route.model(&answer.variant).map(str::to_owned), answer })
+    Ok(Answered {
+        inference_id,
+        model: route.model(&answer.variant).map(str::to_owned),
+        answer,
+    })
 }
 
 struct Answered {
@@ -98,16 +136,33 @@ fn problem(endpoint: &str, error: &InvokeError) -> Problem {
         InvokeError::Model { status, message } => {
             // The model's own words may repeat the features: they go to the caller, not to the log.
             tracing::warn!(endpoint, status, "the model answered with an error");
-            Problem::new(424, "model-error", format!("the model answered {status}: {message}"))
+            Problem::new(
+                424,
+                "model-error",
+                format!("the model answered {status}: {message}"),
+            )
         }
         InvokeError::Refused(why) => {
             tracing::warn!(endpoint, "the endpoint refused a request");
-            Problem::new(422, "endpoint-refused", format!("the endpoint can't be asked: {why}")).field("endpoint")
+            Problem::new(
+                422,
+                "endpoint-refused",
+                format!("the endpoint can't be asked: {why}"),
+            )
+            .field("endpoint")
         }
         InvokeError::Port(error) => {
             tracing::error!(endpoint, class = ?error.class, operation = error.operation, "the endpoint could not be asked");
-            let status = if error.class == Class::Retryable { 429 } else { 503 };
-            Problem::new(status, "temporarily-unavailable", "the endpoint did not answer; repeat the request")
+            let status = if error.class == Class::Retryable {
+                429
+            } else {
+                503
+            };
+            Problem::new(
+                status,
+                "temporarily-unavailable",
+                "the endpoint did not answer; repeat the request",
+            )
         }
     }
 }
@@ -115,7 +170,9 @@ fn problem(endpoint: &str, error: &InvokeError) -> Problem {
 /// The `predictions` of a JSON answer, or the whole of it; any other answer as text.
 fn predictions(answer: &Answer) -> Value {
     match serde_json::from_slice::<Value>(&answer.body) {
-        Ok(Value::Object(mut fields)) => fields.remove("predictions").unwrap_or(Value::Object(fields)),
+        Ok(Value::Object(mut fields)) => fields
+            .remove("predictions")
+            .unwrap_or(Value::Object(fields)),
         Ok(other) => other,
         Err(_) => Value::String(String::from_utf8_lossy(&answer.body).into_owned()),
     }

@@ -45,15 +45,29 @@ const HEADER_LIMIT: usize = 1024;
 impl InferenceBody {
     /// Reads a body. The errors name fields, never what was in them.
     pub(crate) fn parse(bytes: &[u8]) -> Result<Self, Box<Problem>> {
-        let body: Self = serde_json::from_slice(bytes).map_err(|error| Box::new(unreadable(&error)))?;
+        let body: Self =
+            serde_json::from_slice(bytes).map_err(|error| Box::new(unreadable(&error)))?;
         if !is_name(&body.endpoint) {
-            return Err(Box::new(wrong("endpoint", "an endpoint's name has 1 to 63 letters, digits and hyphens")));
+            return Err(Box::new(wrong(
+                "endpoint",
+                "an endpoint's name has 1 to 63 letters, digits and hyphens",
+            )));
         }
-        if body.user_id.as_ref().is_some_and(|user| user.is_empty() || user.len() > USER_LIMIT || user.chars().any(char::is_control)) {
-            return Err(Box::new(wrong("user_id", "a user_id has 1 to 256 bytes and no control characters")));
+        if body.user_id.as_ref().is_some_and(|user| {
+            user.is_empty() || user.len() > USER_LIMIT || user.chars().any(char::is_control)
+        }) {
+            return Err(Box::new(wrong(
+                "user_id",
+                "a user_id has 1 to 256 bytes and no control characters",
+            )));
         }
-        if body.attributes.as_ref().is_some_and(|attributes| attributes.len() > 8 || attributes.values().any(|value| !value.is_string())) {
-            return Err(Box::new(wrong("attributes", "attributes are at most 8 texts by name")));
+        if body.attributes.as_ref().is_some_and(|attributes| {
+            attributes.len() > 8 || attributes.values().any(|value| !value.is_string())
+        }) {
+            return Err(Box::new(wrong(
+                "attributes",
+                "attributes are at most 8 texts by name",
+            )));
         }
         Ok(body)
     }
@@ -61,20 +75,52 @@ impl InferenceBody {
     /// The one of `features`, `instances` and `payload` that was given, as the model gets it.
     pub(crate) fn payload(self) -> Result<Payload, Box<Problem>> {
         let content = match (self.features, self.instances, self.payload) {
-            (Some(features), None, None) => (json!({"instances": [checked("features", features)?]}).to_string(), self.content_type.unwrap_or_else(|| JSON.to_owned())),
-            (None, Some(instances), None) => (json!({"instances": checked("instances", instances)?}).to_string(), self.content_type.unwrap_or_else(|| JSON.to_owned())),
+            (Some(features), None, None) => (
+                json!({"instances": [checked("features", features)?]}).to_string(),
+                self.content_type.unwrap_or_else(|| JSON.to_owned()),
+            ),
+            (None, Some(instances), None) => (
+                json!({"instances": checked("instances", instances)?}).to_string(),
+                self.content_type.unwrap_or_else(|| JSON.to_owned()),
+            ),
             (None, None, Some(payload)) => {
-                let content_type = self.content_type.ok_or_else(|| Box::new(wrong("content_type", "a payload needs its content_type, like \"text/csv\"")))?;
+                let content_type = self.content_type.ok_or_else(|| {
+                    Box::new(wrong(
+                        "content_type",
+                        "a payload needs its content_type, like \"text/csv\"",
+                    ))
+                })?;
                 (payload, content_type)
             }
-            _ => return Err(Box::new(wrong("features", "give exactly one of features, instances, and payload with content_type"))),
+            _ => {
+                return Err(Box::new(wrong(
+                    "features",
+                    "give exactly one of features, instances, and payload with content_type",
+                )));
+            }
         };
-        for (field, header) in [("content_type", Some(&content.1)), ("accept", self.accept.as_ref()), ("custom_attributes", self.custom_attributes.as_ref())] {
-            if header.is_some_and(|text| text.is_empty() || text.len() > HEADER_LIMIT || !text.bytes().all(|byte| (0x20..0x7f).contains(&byte))) {
-                return Err(Box::new(wrong(field, "it becomes a header: 1 to 1024 printable ASCII characters")));
+        for (field, header) in [
+            ("content_type", Some(&content.1)),
+            ("accept", self.accept.as_ref()),
+            ("custom_attributes", self.custom_attributes.as_ref()),
+        ] {
+            if header.is_some_and(|text| {
+                text.is_empty()
+                    || text.len() > HEADER_LIMIT
+                    || !text.bytes().all(|byte| (0x20..0x7f).contains(&byte))
+            }) {
+                return Err(Box::new(wrong(
+                    field,
+                    "it becomes a header: 1 to 1024 printable ASCII characters",
+                )));
             }
         }
-        Ok(Payload { body: content.0.into_bytes(), content_type: content.1, accept: self.accept, custom_attributes: self.custom_attributes })
+        Ok(Payload {
+            body: content.0.into_bytes(),
+            content_type: content.1,
+            accept: self.accept,
+            custom_attributes: self.custom_attributes,
+        })
     }
 }
 
@@ -85,7 +131,11 @@ fn checked(field: &'static str, value: Value) -> Result<Value, Box<Problem>> {
         Value::Object(fields) => field == "features" && !fields.is_empty(),
         _ => false,
     };
-    if holds_something { Ok(value) } else { Err(Box::new(wrong(field, "a list that is not empty is needed"))) }
+    if holds_something {
+        Ok(value)
+    } else {
+        Err(Box::new(wrong(field, "a list that is not empty is needed")))
+    }
 }
 
 fn wrong(field: &str, detail: &str) -> Problem {
@@ -95,14 +145,30 @@ fn wrong(field: &str, detail: &str) -> Problem {
 /// Serde's message may repeat what was sent: only the field's name and the position pass.
 fn unreadable(error: &serde_json::Error) -> Problem {
     if !error.is_data() {
-        let detail = format!("the body is not JSON: line {}, column {}", error.line(), error.column());
+        let detail = format!(
+            "the body is not JSON: line {}, column {}",
+            error.line(),
+            error.column()
+        );
         return Problem::new(400, "not-json", detail);
     }
     let text = error.to_string();
-    let named = (text.starts_with("unknown field") || text.starts_with("missing field")).then(|| text.split('`').nth(1)).flatten();
+    let named = (text.starts_with("unknown field") || text.starts_with("missing field"))
+        .then(|| text.split('`').nth(1))
+        .flatten();
     match named {
         Some(field) if text.starts_with("missing") => wrong(field, "this field is missing"),
-        Some(_) => wrong("body", "a field is unknown; known are endpoint, user_id, features, instances, payload, content_type, accept, custom_attributes, attributes"),
-        None => wrong("body", &format!("a field has the wrong type, at line {}, column {}", error.line(), error.column())),
+        Some(_) => wrong(
+            "body",
+            "a field is unknown; known are endpoint, user_id, features, instances, payload, content_type, accept, custom_attributes, attributes",
+        ),
+        None => wrong(
+            "body",
+            &format!(
+                "a field has the wrong type, at line {}, column {}",
+                error.line(),
+                error.column()
+            ),
+        ),
     }
 }

@@ -27,7 +27,10 @@ pub(crate) struct Route {
 impl Route {
     /// The model behind a variant; unknown on an endpoint that never had a deployment.
     pub(crate) fn model(&self, variant: &str) -> Option<&str> {
-        self.models.iter().find(|(name, _)| name == variant).map(|(_, model)| model.as_str())
+        self.models
+            .iter()
+            .find(|(name, _)| name == variant)
+            .map(|(_, model)| model.as_str())
     }
 }
 
@@ -72,7 +75,11 @@ async fn read(aws: &Aws, endpoint: &str) -> Result<Route, PortError> {
     let deployment = if let Some(id) = aws.lock_holder(endpoint).await? {
         aws.load(&id).await?.map(|loaded| loaded.deployment)
     } else {
-        let newest = ListQuery { endpoint: Some(endpoint.to_owned()), limit: 1, cursor: None };
+        let newest = ListQuery {
+            endpoint: Some(endpoint.to_owned()),
+            limit: 1,
+            cursor: None,
+        };
         aws.list(&newest).await?.items.pop()
     };
     Ok(deployment.as_ref().map(route).unwrap_or_default())
@@ -81,7 +88,12 @@ async fn read(aws: &Aws, endpoint: &str) -> Result<Route, PortError> {
 fn route(deployment: &Deployment) -> Route {
     let terms = &deployment.terms;
     Route {
-        pin: deployment.pins_production().then(|| terms.production.clone()),
-        models: vec![(terms.production.clone(), terms.former_model.clone()), (terms.canary.clone(), terms.model.clone())],
+        pin: deployment
+            .pins_production()
+            .then(|| terms.production.clone()),
+        models: vec![
+            (terms.production.clone(), terms.former_model.clone()),
+            (terms.canary.clone(), terms.model.clone()),
+        ],
     }
 }

@@ -23,7 +23,16 @@ pub async fn handle(aws: &Aws) -> Result<Report, PortError> {
     let ticked = tick(aws).await;
     // People are told even when the pass failed: what was committed before still waits.
     let announced = sweep_all(aws).await;
-    let report = Report { ticked: ticked?, announced: announced? };
-    tracing::info!(active = report.ticked.active, committed = report.ticked.committed, failed = report.ticked.failed.len(), announced = report.announced, "tick");
+    let report = Report {
+        ticked: ticked?,
+        announced: announced?,
+    };
+    tracing::info!(
+        active = report.ticked.active,
+        committed = report.ticked.committed,
+        failed = report.ticked.failed.len(),
+        announced = report.announced,
+        "tick"
+    );
     Ok(report)
 }

@@ -8,5 +8,10 @@ use shared::config::Config;
 async fn main() -> Result<(), Error> {
     shared::telemetry::init();
     let aws = &Aws::connect(Config::from_env()?).await;
-    lambda_runtime::run(service_fn(|_event: LambdaEvent<serde_json::Value>| async move { Ok::<_, Error>(monitor::handle(aws).await?) })).await
+    lambda_runtime::run(service_fn(
+        |_event: LambdaEvent<serde_json::Value>| async move {
+            Ok::<_, Error>(monitor::handle(aws).await?)
+        },
+    ))
+    .await
 }

@@ -3,7 +3,9 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::ports::{Class, ConfigView, Creation, IdempotencyClaim, Loaded, PortError, Ports, Refused};
+use super::ports::{
+    Class, ConfigView, Creation, IdempotencyClaim, Loaded, PortError, Ports, Refused,
+};
 use crate::domain::deployment::{Deployment, Terms};
 use crate::domain::due::Actor;
 use crate::domain::evidence::Evidence;
@@ -26,7 +28,9 @@ pub enum Refusal {
         detail: String,
     },
     /// The endpoint has a deployment that is not over.
-    #[error("endpoint {endpoint} has deployment {by}, which is not over; wait for it, or roll it back")]
+    #[error(
+        "endpoint {endpoint} has deployment {by}, which is not over; wait for it, or roll it back"
+    )]
     Locked {
         /// The endpoint.
         endpoint: String,
@@ -78,25 +82,51 @@ pub async fn accept<P: Ports>(
     // Before the endpoint is looked at: in the middle of a rollout it has two variants and is often
     // changing, and neither is the caller's to repair.
     if let Some(by) = ports.lock_holder(&specification.endpoint).await? {
-        return Err(Refusal::Locked { endpoint: specification.endpoint.clone(), by });
+        return Err(Refusal::Locked {
+            endpoint: specification.endpoint.clone(),
+            by,
+        });
     }
     let deployment = propose(ports, specification, caller).await?;
-    let claim = key.map(|key| IdempotencyClaim { key: key.key, digest: key.digest, deployment_id: deployment.terms.id.clone() });
+    let claim = key.map(|key| IdempotencyClaim {
+        key: key.key,
+        digest: key.digest,
+        deployment_id: deployment.terms.id.clone(),
+    });
     let loaded = create(ports, deployment, given, claim.as_ref()).await?;
     let terms = &loaded.deployment.terms;
-    if let Err(error) = ports.wake(Actor::Provision, &terms.id, loaded.deployment.state.version).await {
+    if let Err(error) = ports
+        .wake(Actor::Provision, &terms.id, loaded.deployment.state.version)
+        .await
+    {
         tracing::warn!(deployment_id = %terms.id, %error, "provision could not be woken; the next tick wakes it again");
     }
-    Ok(Accepted { loaded, repeated: false })
+    Ok(Accepted {
+        loaded,
+        repeated: false,
+    })
 }
 
-async fn repeated<P: Ports>(ports: &P, key: &Key, claim: &IdempotencyClaim) -> Result<Accepted, Refusal> {
+async fn repeated<P: Ports>(
+    ports: &P,
+    key: &Key,
+    claim: &IdempotencyClaim,
+) -> Result<Accepted, Refusal> {
     if claim.digest != key.digest {
         return Err(Refusal::KeyReused);
     }
     let loaded = ports.load(&claim.deployment_id).await?;
-    let loaded = loaded.ok_or_else(|| PortError::new(Class::Bug, "load", "a key names a deployment that is not there"))?;
-    Ok(Accepted { loaded, repeated: true })
+    let loaded = loaded.ok_or_else(|| {
+        PortError::new(
+            Class::Bug,
+            "load",
+            "a key names a deployment that is not there",
+        )
+    })?;
+    Ok(Accepted {
+        loaded,
+        repeated: true,
+    })
 }
 
 async fn create<P: Ports>(
@@ -107,11 +137,22 @@ async fn create<P: Ports>(
 ) -> Result<Loaded, Refusal> {
     let entry = first_entry(&mut deployment);
     let evidence = Evidence::starting_after(floor_minute(deployment.terms.created_at));
-    let loaded = Loaded { deployment, evidence };
-    let creation = Creation { loaded: &loaded, specification: given, entry: &entry, idempotency: claim };
+    let loaded = Loaded {
+        deployment,
+        evidence,
+    };
+    let creation = Creation {
+        loaded: &loaded,
+        specification: given,
+        entry: &entry,
+        idempotency: claim,
+    };
     match ports.create(creation).await {
         Ok(()) => Ok(loaded),
-        Err(Refused::Locked { by }) => Err(Refusal::Locked { endpoint: loaded.deployment.terms.endpoint, by }),
+        Err(Refused::Locked { by }) => Err(Refusal::Locked {
+            endpoint: loaded.deployment.terms.endpoint,
+            by,
+        }),
         Err(Refused::KeyTaken) => Err(Refusal::KeyInProgress),
         Err(Refused::Port(error)) => Err(error.into()),
     }
@@ -119,7 +160,10 @@ async fn create<P: Ports>(
 
 fn first_entry(deployment: &mut Deployment) -> Entry {
     let (terms, state) = (&deployment.terms, &mut deployment.state);
-    let reason = format!("{} is to replace {} on {}", terms.model, terms.former_model, terms.endpoint);
+    let reason = format!(
+        "{} is to replace {} on {}",
+        terms.model, terms.former_model, terms.endpoint
+    );
     state.reason.clone_from(&reason);
     state.last_seq = 1;
     Entry {
@@ -128,7 +172,11 @@ fn first_entry(deployment: &mut Deployment) -> Entry {
         event: Name::Started,
         severity: Severity::Info,
         reason,
-        value: format!("{} stages, {} to 100 %", terms.plan.stages.len(), terms.plan.shortest()),
+        value: format!(
+            "{} stages, {} to 100 %",
+            terms.plan.stages.len(),
+            terms.plan.shortest()
+        ),
         limit: format!("deadline {}", terms.plan.deadline),
         status: state.status,
         phase: state.phase,
@@ -139,27 +187,58 @@ fn first_entry(deployment: &mut Deployment) -> Entry {
 
 /// The deployment that the specification would make, held against the endpoint as it is now.
 /// Writes nothing.
-pub async fn propose<P: Ports>(ports: &P, specification: &Specification, caller: &str) -> Result<Deployment, Refusal> {
+pub async fn propose<P: Ports>(
+    ports: &P,
+    specification: &Specification,
+    caller: &str,
+) -> Result<Deployment, Refusal> {
     let endpoint = &specification.endpoint;
     let Some(view) = ports.endpoint(endpoint).await? else {
-        return Err(unfit("endpoint-not-found", "endpoint", format!("there is no endpoint {endpoint} in this account and region; check the name, or create it first")));
+        return Err(unfit(
+            "endpoint-not-found",
+            "endpoint",
+            format!(
+                "there is no endpoint {endpoint} in this account and region; check the name, or create it first"
+            ),
+        ));
     };
     if view.status != EndpointStatus::InService {
-        return Err(unfit("endpoint-not-in-service", "endpoint", format!("endpoint {endpoint} is {:?}; wait until it is InService, or repair it", view.status)));
+        return Err(unfit(
+            "endpoint-not-in-service",
+            "endpoint",
+            format!(
+                "endpoint {endpoint} is {:?}; wait until it is InService, or repair it",
+                view.status
+            ),
+        ));
     }
     let Some(config) = ports.endpoint_config(&view.config).await? else {
         return Err(unfit(
             "endpoint-config-not-found",
             "endpoint",
-            format!("endpoint {endpoint} is on config {}, which was deleted: no canary can be added to a copy of it; update the endpoint to a new config first", view.config),
+            format!(
+                "endpoint {endpoint} is on config {}, which was deleted: no canary can be added to a copy of it; update the endpoint to a new config first",
+                view.config
+            ),
         ));
     };
     let former_model = can_take_canary(endpoint, &config)?;
     if !ports.has_model(&specification.model).await? {
-        let detail = format!("there is no model {} in this account and region; check the name, or create it first", specification.model);
+        let detail = format!(
+            "there is no model {} in this account and region; check the name, or create it first",
+            specification.model
+        );
         return Err(unfit("model-not-found", "model", detail));
     }
-    Ok(draft(ports.now(), ports.new_id(), specification, &view, &config.variants[0].name, former_model, caller))
+    Ok(draft(
+        ports.now(),
+        ports.new_id(),
+        specification,
+        &view,
+        &config.variants[0].name,
+        former_model,
+        caller,
+    ))
 }
 
 /// Whether a weighted canary variant can stand beside what the endpoint has; returns the model in
@@ -169,21 +248,44 @@ fn can_take_canary(endpoint: &str, config: &ConfigView) -> Result<String, Refusa
     let [production] = config.variants.as_slice() else {
         return refuse(
             "several-variants",
-            format!("endpoint {endpoint} has {} production variants; a canary needs exactly one, so update it to a config with one first", config.variants.len()),
+            format!(
+                "endpoint {endpoint} has {} production variants; a canary needs exactly one, so update it to a config with one first",
+                config.variants.len()
+            ),
         );
     };
     if config.shadow_variants > 0 {
-        return refuse("shadow-variant", format!("endpoint {endpoint} has a shadow variant, and SageMaker allows no second production variant beside it; remove the shadow first"));
+        return refuse(
+            "shadow-variant",
+            format!(
+                "endpoint {endpoint} has a shadow variant, and SageMaker allows no second production variant beside it; remove the shadow first"
+            ),
+        );
     }
     if config.is_async {
-        return refuse("async-endpoint", format!("endpoint {endpoint} is asynchronous: its latency metrics do not measure requests; canaries need a real-time endpoint"));
+        return refuse(
+            "async-endpoint",
+            format!(
+                "endpoint {endpoint} is asynchronous: its latency metrics do not measure requests; canaries need a real-time endpoint"
+            ),
+        );
     }
     if production.is_serverless {
-        return refuse("serverless-variant", format!("endpoint {endpoint} is serverless, which allows one production variant only; canaries need instances"));
+        return refuse(
+            "serverless-variant",
+            format!(
+                "endpoint {endpoint} is serverless, which allows one production variant only; canaries need instances"
+            ),
+        );
     }
     match &production.model {
         Some(model) => Ok(model.clone()),
-        None => refuse("inference-components", format!("endpoint {endpoint} serves inference components, which have no weighted split between variants")),
+        None => refuse(
+            "inference-components",
+            format!(
+                "endpoint {endpoint} serves inference components, which have no weighted split between variants"
+            ),
+        ),
     }
 }
 
@@ -199,7 +301,12 @@ fn draft(
     let names = Deployment::names(&specification.endpoint, &id);
     // Whole seconds: the record and every message say the same time.
     let now = now - SignedDuration::from_nanos(i64::from(now.subsec_nanosecond()));
-    let instances = view.variant(production).map_or(1, |variant| variant.current_instances.max(variant.desired_instances)).max(1);
+    let instances = view
+        .variant(production)
+        .map_or(1, |variant| {
+            variant.current_instances.max(variant.desired_instances)
+        })
+        .max(1);
     let terms = Terms {
         id,
         endpoint: specification.endpoint.clone(),
@@ -223,5 +330,9 @@ fn draft(
 }
 
 fn unfit(kind: &'static str, field: &'static str, detail: String) -> Refusal {
-    Refusal::Unfit { kind, field, detail }
+    Refusal::Unfit {
+        kind,
+        field,
+        detail,
+    }
 }

@@ -15,7 +15,11 @@ pub const SHARDS: u8 = 8;
 /// Never: the remainder of a division by a `u8` fits into one.
 pub fn shard_of(deployment_id: &str) -> u8 {
     // FNV-1a: spread is all that matters, and it must never change.
-    let hash = deployment_id.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
+    let hash = deployment_id
+        .bytes()
+        .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+            (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+        });
     u8::try_from(hash % u64::from(SHARDS)).expect("a remainder of a u8 fits into one")
 }
 

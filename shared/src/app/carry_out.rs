@@ -34,12 +34,23 @@ pub enum Carried {
 }
 
 /// Carries out what is due for this actor. `time_left` is the invocation's own.
-pub async fn carry_out<P: Ports>(ports: &P, actor: Actor, id: &str, time_left: Duration) -> Result<Carried, PortError> {
+pub async fn carry_out<P: Ports>(
+    ports: &P,
+    actor: Actor,
+    id: &str,
+    time_left: Duration,
+) -> Result<Carried, PortError> {
     let Some(loaded) = ports.load(id).await? else {
-        return Err(PortError::new(Class::Invalid, "carry_out", format!("there is no deployment {id}")));
+        return Err(PortError::new(
+            Class::Invalid,
+            "carry_out",
+            format!("there is no deployment {id}"),
+        ));
     };
     let endpoint = observe::endpoint(ports, &loaded.deployment.terms.endpoint).await;
-    let Some(effect) = due(&loaded.deployment, &loaded.evidence, &endpoint, ports.now()).filter(|effect| effect.actor() == actor) else {
+    let Some(effect) = due(&loaded.deployment, &loaded.evidence, &endpoint, ports.now())
+        .filter(|effect| effect.actor() == actor)
+    else {
         return Ok(Carried::Nothing);
     };
     tracing::info!(deployment_id = id, ?effect, "carrying out");
@@ -55,16 +66,35 @@ pub async fn carry_out<P: Ports>(ports: &P, actor: Actor, id: &str, time_left: D
 }
 
 /// Raises and UpdateEndpoint: intent and lease first, then one call.
-async fn leased<P: Ports>(ports: &P, loaded: &Loaded, effect: &Effect, time_left: Duration) -> Result<Carried, PortError> {
+async fn leased<P: Ports>(
+    ports: &P,
+    loaded: &Loaded,
+    effect: &Effect,
+    time_left: Duration,
+) -> Result<Carried, PortError> {
     if time_left < ports.call_timeout() {
-        return Ok(Carried::NotYet("too little time is left in this invocation".to_owned()));
+        return Ok(Carried::NotYet(
+            "too little time is left in this invocation".to_owned(),
+        ));
     }
     let holder = ports.new_id();
     let mut next = loaded.deployment.clone();
-    next.state.lease = Some(Lease { until: ports.now() + ports.lease().duration(), holder: holder.clone() });
+    next.state.lease = Some(Lease {
+        until: ports.now() + ports.lease().duration(),
+        holder: holder.clone(),
+    });
     if let Effect::Deploy { config } = effect {
-        let attempts = next.state.update.as_ref().filter(|update| update.config == *config).map_or(0, |update| update.attempts);
-        next.state.update = Some(Update { config: config.clone(), attempts: attempts + 1, accepted_at: None });
+        let attempts = next
+            .state
+            .update
+            .as_ref()
+            .filter(|update| update.config == *config)
+            .map_or(0, |update| update.attempts);
+        next.state.update = Some(Update {
+            config: config.clone(),
+            attempts: attempts + 1,
+            accepted_at: None,
+        });
     }
     let leased = write(ports, loaded, &next).await?;
     let called = call(ports, &leased.deployment, effect).await;
@@ -82,27 +112,48 @@ async fn leased<P: Ports>(ports: &P, loaded: &Loaded, effect: &Effect, time_left
     }
 }
 
-async fn call<P: Ports>(ports: &P, deployment: &Deployment, effect: &Effect) -> Result<(), PortError> {
+async fn call<P: Ports>(
+    ports: &P,
+    deployment: &Deployment,
+    effect: &Effect,
+) -> Result<(), PortError> {
     let terms = &deployment.terms;
     match effect {
         Effect::Deploy { config } => {
             prepare(ports, deployment, config).await?;
             ports.update(&terms.endpoint, config).await
         }
-        Effect::Grow { instances } => ports.set_instances(&terms.endpoint, &terms.canary, *instances).await,
+        Effect::Grow { instances } => {
+            ports
+                .set_instances(&terms.endpoint, &terms.canary, *instances)
+                .await
+        }
         Effect::Shift { weight } => set_share(ports, deployment, *weight).await,
         Effect::HoldFloor { .. } | Effect::TakeBack | Effect::Tidy => Ok(()),
     }
 }
 
-async fn set_share<P: Ports>(ports: &P, deployment: &Deployment, canary: Weight) -> Result<(), PortError> {
+async fn set_share<P: Ports>(
+    ports: &P,
+    deployment: &Deployment,
+    canary: Weight,
+) -> Result<(), PortError> {
     let (terms, share) = (&deployment.terms, f32::from(canary.percent()) / 100.0);
     let production = f32::from(100 - canary.percent()) / 100.0;
-    ports.set_weights(&terms.endpoint, &[(&terms.production, production), (&terms.canary, share)]).await
+    ports
+        .set_weights(
+            &terms.endpoint,
+            &[(&terms.production, production), (&terms.canary, share)],
+        )
+        .await
 }
 
 /// What must be there, or gone, before the config can be deployed.
-async fn prepare<P: Ports>(ports: &P, deployment: &Deployment, config: &str) -> Result<(), PortError> {
+async fn prepare<P: Ports>(
+    ports: &P,
+    deployment: &Deployment,
+    config: &str,
+) -> Result<(), PortError> {
     let (terms, state) = (&deployment.terms, &deployment.state);
     if config == terms.canary_config {
         let recipe = Recipe::WithCanary {
@@ -126,7 +177,11 @@ async fn prepare<P: Ports>(ports: &P, deployment: &Deployment, config: &str) -> 
         };
         ports.make_config(&recipe).await?;
         // An update that removes a registered variant fails. Its target is in the record.
-        if state.floor.as_ref().is_some_and(|floor| floor.found.is_some()) {
+        if state
+            .floor
+            .as_ref()
+            .is_some_and(|floor| floor.found.is_some())
+        {
             ports.deregister(&terms.endpoint, &terms.production).await?;
         }
     }
@@ -134,10 +189,23 @@ async fn prepare<P: Ports>(ports: &P, deployment: &Deployment, config: &str) -> 
 }
 
 /// Gives the lease back, so the next step need not wait it out. Other writers are re-read.
-async fn give_back<P: Ports>(ports: &P, id: &str, holder: &str, accepted: bool) -> Result<(), PortError> {
+async fn give_back<P: Ports>(
+    ports: &P,
+    id: &str,
+    holder: &str,
+    accepted: bool,
+) -> Result<(), PortError> {
     for _ in 0..5 {
-        let Some(loaded) = ports.load(id).await? else { return Ok(()) };
-        if loaded.deployment.state.lease.as_ref().is_none_or(|lease| lease.holder != holder) {
+        let Some(loaded) = ports.load(id).await? else {
+            return Ok(());
+        };
+        if loaded
+            .deployment
+            .state
+            .lease
+            .as_ref()
+            .is_none_or(|lease| lease.holder != holder)
+        {
             return Ok(());
         }
         let mut next = loaded.deployment.clone();
@@ -154,11 +222,28 @@ async fn give_back<P: Ports>(ports: &P, id: &str, holder: &str, accepted: bool) 
     Ok(())
 }
 
-async fn write<P: Ports>(ports: &P, before: &Loaded, next: &Deployment) -> Result<Loaded, PortError> {
-    ports.commit(Commit { before, next, evidence: &before.evidence, minutes: &[], entries: &[] }).await
+async fn write<P: Ports>(
+    ports: &P,
+    before: &Loaded,
+    next: &Deployment,
+) -> Result<Loaded, PortError> {
+    ports
+        .commit(Commit {
+            before,
+            next,
+            evidence: &before.evidence,
+            minutes: &[],
+            entries: &[],
+        })
+        .await
 }
 
-async fn unleased<P: Ports>(ports: &P, loaded: Loaded, effect: &Effect, endpoint: &EndpointReading) -> Result<Carried, PortError> {
+async fn unleased<P: Ports>(
+    ports: &P,
+    loaded: Loaded,
+    effect: &Effect,
+    endpoint: &EndpointReading,
+) -> Result<Carried, PortError> {
     match effect {
         Effect::TakeBack => take_back(ports, &loaded.deployment).await,
         Effect::HoldFloor { instances } => hold_floor(ports, loaded, *instances).await,
@@ -184,26 +269,46 @@ async fn take_back<P: Ports>(ports: &P, deployment: &Deployment) -> Result<Carri
 }
 
 /// Remembers the target as it was found before it is changed.
-async fn hold_floor<P: Ports>(ports: &P, loaded: Loaded, instances: u32) -> Result<Carried, PortError> {
+async fn hold_floor<P: Ports>(
+    ports: &P,
+    loaded: Loaded,
+    instances: u32,
+) -> Result<Carried, PortError> {
     let terms = loaded.deployment.terms.clone();
     let found = match &loaded.deployment.state.floor {
         Some(floor) => floor.found.clone(),
         None => ports.target(&terms.endpoint, &terms.production).await?,
     };
     let mut next = loaded.deployment.clone();
-    next.state.floor = Some(Floor { held_at: 0, found: found.clone() });
+    next.state.floor = Some(Floor {
+        held_at: 0,
+        found: found.clone(),
+    });
     let saved = write(ports, &loaded, &next).await?;
     if let Some(target) = &found {
-        ports.set_floor(&terms.endpoint, &terms.production, target.min.max(instances).min(target.max)).await?;
+        ports
+            .set_floor(
+                &terms.endpoint,
+                &terms.production,
+                target.min.max(instances).min(target.max),
+            )
+            .await?;
     }
     let mut held = saved.deployment.clone();
-    held.state.floor = Some(Floor { held_at: instances, found });
+    held.state.floor = Some(Floor {
+        held_at: instances,
+        found,
+    });
     write(ports, &saved, &held).await?;
     Ok(Carried::Done)
 }
 
 /// Floors back as they were found, configs that nobody uses deleted, and the record says so.
-async fn tidy<P: Ports>(ports: &P, loaded: &Loaded, endpoint: &EndpointReading) -> Result<Carried, PortError> {
+async fn tidy<P: Ports>(
+    ports: &P,
+    loaded: &Loaded,
+    endpoint: &EndpointReading,
+) -> Result<Carried, PortError> {
     let (terms, state) = (&loaded.deployment.terms, &loaded.deployment.state);
     let view = match endpoint {
         EndpointReading::Seen(view) => Some(view),
@@ -213,9 +318,16 @@ async fn tidy<P: Ports>(ports: &P, loaded: &Loaded, endpoint: &EndpointReading) 
     if view.is_some_and(|view| !view.is_in_service()) && state.outcome != Some(Outcome::Failed) {
         return Ok(Carried::NotYet("the endpoint is changing".to_owned()));
     }
-    if let (Some(target), Some(view)) = (state.floor.as_ref().and_then(|floor| floor.found.as_ref()), view) {
+    if let (Some(target), Some(view)) = (
+        state.floor.as_ref().and_then(|floor| floor.found.as_ref()),
+        view,
+    ) {
         // The whole target, not its floor alone: a finalizing update that came back had removed it.
-        let heir = if view.variant(&terms.production).is_some() { &terms.production } else { &terms.canary };
+        let heir = if view.variant(&terms.production).is_some() {
+            &terms.production
+        } else {
+            &terms.canary
+        };
         ports.register(&terms.endpoint, heir, target).await?;
     }
     // A config that the endpoint is on, or may be on its way to, stays.

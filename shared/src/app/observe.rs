@@ -10,7 +10,10 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::ports::{Class, Loaded, MetricAnswer, MetricQuery, PortError, Ports};
 use crate::domain::judge::last_judgeable;
-use crate::domain::observation::{AlarmReading, ArmMinute, EndpointReading, LatencyMinute, Metrics, Observation, Series, limit_key};
+use crate::domain::observation::{
+    AlarmReading, ArmMinute, EndpointReading, LatencyMinute, Metrics, Observation, Series,
+    limit_key,
+};
 use crate::domain::policy::Percentile;
 use crate::domain::state::{Phase, Status};
 
@@ -27,7 +30,9 @@ pub async fn endpoint<P: Ports>(ports: &P, name: &str) -> EndpointReading {
     match ports.endpoint(name).await {
         Ok(Some(view)) => EndpointReading::Seen(view),
         Ok(None) => EndpointReading::Missing,
-        Err(error) => EndpointReading::Failed { reason: error.to_string() },
+        Err(error) => EndpointReading::Failed {
+            reason: error.to_string(),
+        },
     }
 }
 
@@ -37,7 +42,11 @@ pub async fn observe<P: Ports>(ports: &P, all: &[Loaded], now: Timestamp) -> Vec
     let mut seen = Vec::with_capacity(all.len());
     for (loaded, metrics) in all.iter().zip(metrics) {
         let endpoint = endpoint(ports, &loaded.deployment.terms.endpoint).await;
-        seen.push(Observation { endpoint, metrics, alarms: alarms(ports, loaded).await });
+        seen.push(Observation {
+            endpoint,
+            metrics,
+            alarms: alarms(ports, loaded).await,
+        });
     }
     seen
 }
@@ -49,7 +58,9 @@ async fn alarms<P: Ports>(ports: &P, loaded: &Loaded) -> AlarmReading {
     }
     match ports.firing(names).await {
         Ok(firing) => AlarmReading::Firing(firing),
-        Err(error) => AlarmReading::Failed { reason: error.to_string() },
+        Err(error) => AlarmReading::Failed {
+            reason: error.to_string(),
+        },
     }
 }
 
@@ -79,25 +90,43 @@ async fn metrics<P: Ports>(ports: &P, all: &[Loaded], now: Timestamp) -> Vec<Met
         }
     }
     let mut answers: Vec<Vec<(MetricQuery, MetricAnswer)>> = vec![Vec::new(); all.len()];
-    for (batch, batch_owners) in wanted.chunks(QUERIES_A_CALL).zip(owners.chunks(QUERIES_A_CALL)) {
+    for (batch, batch_owners) in wanted
+        .chunks(QUERIES_A_CALL)
+        .zip(owners.chunks(QUERIES_A_CALL))
+    {
         let ranges = batch_owners.iter().map(|owner| range(&all[*owner], now));
-        let (from, through) = ranges.fold((now, Timestamp::MIN), |(from, through), (f, t)| (from.min(f), through.max(t)));
+        let (from, through) = ranges.fold((now, Timestamp::MIN), |(from, through), (f, t)| {
+            (from.min(f), through.max(t))
+        });
         let read = read_bisecting(ports, batch, from, through).await;
         for ((query, answer), owner) in batch.iter().zip(read).zip(batch_owners) {
             answers[*owner].push((query.clone(), answer));
         }
     }
-    all.iter().zip(answers).map(|(loaded, answers)| assemble(loaded, answers, now)).collect()
+    all.iter()
+        .zip(answers)
+        .map(|(loaded, answers)| assemble(loaded, answers, now))
+        .collect()
 }
 
 /// Reads a batch; on a refusal as invalid, its halves. Any other error is every query's answer.
-async fn read_bisecting<P: Ports>(ports: &P, batch: &[MetricQuery], from: Timestamp, through: Timestamp) -> Vec<MetricAnswer> {
+async fn read_bisecting<P: Ports>(
+    ports: &P,
+    batch: &[MetricQuery],
+    from: Timestamp,
+    through: Timestamp,
+) -> Vec<MetricAnswer> {
     let mut answers = vec![MetricAnswer::Incomplete("not asked".to_owned()); batch.len()];
     let mut pending = vec![(0, batch.len())];
     while let Some((start, end)) = pending.pop() {
         match ports.read(&batch[start..end], from, through).await {
-            Ok(read) if read.len() == end - start => answers.splice(start..end, read).for_each(drop),
-            Ok(_) => fail(&mut answers[start..end], &PortError::new(Class::Bug, "GetMetricData", "not every query was answered")),
+            Ok(read) if read.len() == end - start => {
+                answers.splice(start..end, read).for_each(drop);
+            }
+            Ok(_) => fail(
+                &mut answers[start..end],
+                &PortError::new(Class::Bug, "GetMetricData", "not every query was answered"),
+            ),
             Err(error) if error.class == Class::Invalid && end - start > 1 => {
                 let middle = start + (end - start) / 2;
                 pending.extend([(start, middle), (middle, end)]);
@@ -120,7 +149,13 @@ fn queries(loaded: &Loaded) -> Vec<MetricQuery> {
     let mut queries = Vec::new();
     for variant in [&terms.canary, &terms.production] {
         let mut ask = |namespace, metric, statistic: String| {
-            queries.push(MetricQuery { namespace, metric, endpoint: terms.endpoint.clone(), variant: variant.clone(), statistic });
+            queries.push(MetricQuery {
+                namespace,
+                metric,
+                endpoint: terms.endpoint.clone(),
+                variant: variant.clone(),
+                statistic,
+            });
         };
         for metric in ["Invocations", "Invocation4XXErrors", "Invocation5XXErrors"] {
             ask(SAGEMAKER, metric, "Sum".to_owned());
@@ -150,46 +185,88 @@ fn assemble(loaded: &Loaded, answers: Vec<(MetricQuery, MetricAnswer)>, now: Tim
     if answers.is_empty() {
         // Nothing was due: an empty range, not an empty reading.
         let read = || Series::Read(BTreeMap::new());
-        return Metrics { from, through: from - SignedDuration::from_mins(1), canary: read(), production: read() };
+        return Metrics {
+            from,
+            through: from - SignedDuration::from_mins(1),
+            canary: read(),
+            production: read(),
+        };
     }
-    let (canary, production): (Vec<_>, Vec<_>) = answers.into_iter().partition(|(query, _)| query.variant == terms.canary);
-    let limits: Vec<u64> = terms.policy.latency_limits().into_iter().map(limit_key).collect();
-    Metrics { from, through, canary: series(canary, &limits, from, through), production: series(production, &limits, from, through) }
+    let (canary, production): (Vec<_>, Vec<_>) = answers
+        .into_iter()
+        .partition(|(query, _)| query.variant == terms.canary);
+    let limits: Vec<u64> = terms
+        .policy
+        .latency_limits()
+        .into_iter()
+        .map(limit_key)
+        .collect();
+    Metrics {
+        from,
+        through,
+        canary: series(canary, &limits, from, through),
+        production: series(production, &limits, from, through),
+    }
 }
 
 /// One arm's answers as minutes. What the judgement rests on must be whole; the machine's own
 /// figures (overhead, CPU, memory) are shown when they are there.
-fn series(answers: Vec<(MetricQuery, MetricAnswer)>, limits: &[u64], from: Timestamp, through: Timestamp) -> Series {
+fn series(
+    answers: Vec<(MetricQuery, MetricAnswer)>,
+    limits: &[u64],
+    from: Timestamp,
+    through: Timestamp,
+) -> Series {
     let mut points: HashMap<(&'static str, String), BTreeMap<Timestamp, f64>> = HashMap::new();
     for (query, answer) in answers {
         match answer {
             MetricAnswer::Complete(found) => {
-                let within = found.into_iter().filter(|(at, value)| (from..=through).contains(at) && value.is_finite());
+                let within = found
+                    .into_iter()
+                    .filter(|(at, value)| (from..=through).contains(at) && value.is_finite());
                 points.insert((query.metric, query.statistic), within.collect());
             }
             // A statistic that this account does not serve is detected by its absence.
             MetricAnswer::Incomplete(_) if query.statistic.starts_with("TC(") => {}
-            MetricAnswer::Incomplete(_) if query.namespace == INSTANCES || query.metric == "OverheadLatency" => {}
-            MetricAnswer::Incomplete(reason) => return Series::Failed { reason: format!("{} {}: {reason}", query.metric, query.statistic) },
+            MetricAnswer::Incomplete(_)
+                if query.namespace == INSTANCES || query.metric == "OverheadLatency" => {}
+            MetricAnswer::Incomplete(reason) => {
+                return Series::Failed {
+                    reason: format!("{} {}: {reason}", query.metric, query.statistic),
+                };
+            }
         }
     }
-    let at = |metric: &'static str, statistic: &str, minute: Timestamp| points.get(&(metric, statistic.to_owned())).and_then(|series| series.get(&minute)).copied();
+    let at = |metric: &'static str, statistic: &str, minute: Timestamp| {
+        points
+            .get(&(metric, statistic.to_owned()))
+            .and_then(|series| series.get(&minute))
+            .copied()
+    };
     let mut minutes = BTreeMap::new();
     let Some(invocations) = points.get(&("Invocations", "Sum".to_owned())) else {
-        return Series::Failed { reason: "Invocations was not answered".to_owned() };
+        return Series::Failed {
+            reason: "Invocations was not answered".to_owned(),
+        };
     };
     for (&minute, &requests) in invocations {
-        let errors = (at("Invocation4XXErrors", "Sum", minute), at("Invocation5XXErrors", "Sum", minute));
+        let errors = (
+            at("Invocation4XXErrors", "Sum", minute),
+            at("Invocation5XXErrors", "Sum", minute),
+        );
         let (Some(errors_4xx), Some(errors_5xx)) = errors else {
             // Both are sent, as 0 or 1, with every request: their absence is a gap, not health.
-            return Series::Failed { reason: format!("no error counts for {minute} although there were requests") };
+            return Series::Failed {
+                reason: format!("no error counts for {minute} although there were requests"),
+            };
         };
         let arm = ArmMinute {
             invocations: whole(requests),
             errors_4xx: whole(errors_4xx),
             errors_5xx: whole(errors_5xx),
             latency: latency(|statistic| at("ModelLatency", statistic, minute), limits),
-            overhead_ms: at("OverheadLatency", "Average", minute).map(|microseconds| microseconds / 1000.0),
+            overhead_ms: at("OverheadLatency", "Average", minute)
+                .map(|microseconds| microseconds / 1000.0),
             cpu_percent: at("CPUUtilization", "Average", minute),
             memory_percent: at("MemoryUtilization", "Average", minute),
         };
@@ -200,9 +277,14 @@ fn series(answers: Vec<(MetricQuery, MetricAnswer)>, limits: &[u64], from: Times
 
 /// CloudWatch's microseconds as milliseconds; absent unless every percentile is there.
 fn latency(at: impl Fn(&str) -> Option<f64>, limits: &[u64]) -> Option<LatencyMinute> {
-    let ms = |percentile: Percentile| at(percentile.statistic()).map(|microseconds| microseconds / 1000.0);
+    let ms = |percentile: Percentile| {
+        at(percentile.statistic()).map(|microseconds| microseconds / 1000.0)
+    };
     let samples = whole(at("SampleCount")?);
-    let slower_than = limits.iter().filter_map(|limit| Some((*limit, whole(at(&slower_than(*limit))?)))).collect();
+    let slower_than = limits
+        .iter()
+        .filter_map(|limit| Some((*limit, whole(at(&slower_than(*limit))?))))
+        .collect();
     Some(LatencyMinute {
         samples,
         p50_ms: ms(Percentile::P50)?,
@@ -214,7 +296,11 @@ fn latency(at: impl Fn(&str) -> Option<f64>, limits: &[u64]) -> Option<LatencyMi
 }
 
 /// A count that travelled as a floating-point number.
-#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "counts are whole, not negative, and far below 2^53")]
+#[allow(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "counts are whole, not negative, and far below 2^53"
+)]
 fn whole(value: f64) -> u64 {
     value.round().max(0.0) as u64
 }

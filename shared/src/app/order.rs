@@ -20,7 +20,13 @@ pub enum OrderError {
 }
 
 /// Follows the command. A conflict with the control loop is read again and tried again.
-pub async fn order<P: Ports>(ports: &P, id: &str, command: Command, by: &str, why: Option<&str>) -> Result<Loaded, OrderError> {
+pub async fn order<P: Ports>(
+    ports: &P,
+    id: &str,
+    command: Command,
+    by: &str,
+    why: Option<&str>,
+) -> Result<Loaded, OrderError> {
     let mut tries = 0;
     loop {
         tries += 1;
@@ -31,14 +37,37 @@ pub async fn order<P: Ports>(ports: &P, id: &str, command: Command, by: &str, wh
     }
 }
 
-async fn once<P: Ports>(ports: &P, id: &str, command: Command, by: &str, why: Option<&str>) -> Result<Loaded, OrderError> {
-    let Some(before) = ports.load(id).await? else { return Err(OrderError::Unknown(id.to_owned())) };
-    let decision = apply(&before.deployment, &before.evidence, command, by, why, ports.now())?;
-    let commit = Commit { before: &before, next: &decision.next, evidence: &decision.evidence, minutes: &[], entries: &decision.entries };
+async fn once<P: Ports>(
+    ports: &P,
+    id: &str,
+    command: Command,
+    by: &str,
+    why: Option<&str>,
+) -> Result<Loaded, OrderError> {
+    let Some(before) = ports.load(id).await? else {
+        return Err(OrderError::Unknown(id.to_owned()));
+    };
+    let decision = apply(
+        &before.deployment,
+        &before.evidence,
+        command,
+        by,
+        why,
+        ports.now(),
+    )?;
+    let commit = Commit {
+        before: &before,
+        next: &decision.next,
+        evidence: &decision.evidence,
+        minutes: &[],
+        entries: &decision.entries,
+    };
     let written = ports.commit(commit).await?;
     let endpoint = observe::endpoint(ports, &written.deployment.terms.endpoint).await;
     if let Some(effect) = effect_after(&decision, &endpoint, ports.now())
-        && let Err(error) = ports.wake(effect.actor(), id, written.deployment.state.version).await
+        && let Err(error) = ports
+            .wake(effect.actor(), id, written.deployment.state.version)
+            .await
     {
         tracing::warn!(deployment_id = id, %error, "the function that acts could not be woken; the next tick wakes it again");
     }

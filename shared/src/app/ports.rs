@@ -44,7 +44,11 @@ pub struct PortError {
 impl PortError {
     /// An error of this class.
     pub fn new(class: Class, operation: &'static str, message: impl Into<String>) -> Self {
-        Self { class, operation, message: message.into() }
+        Self {
+            class,
+            operation,
+            message: message.into(),
+        }
     }
 }
 
@@ -170,7 +174,10 @@ pub trait Store: Sync {
     /// A record; `None` if there is none.
     fn load(&self, id: &str) -> impl Future<Output = Result<Option<Loaded>, PortError>> + Send;
     /// The specification as it was given.
-    fn specification(&self, id: &str) -> impl Future<Output = Result<Option<serde_json::Value>, PortError>> + Send;
+    fn specification(
+        &self,
+        id: &str,
+    ) -> impl Future<Output = Result<Option<serde_json::Value>, PortError>> + Send;
     /// Writes a new deployment under the endpoint's lock.
     fn create(&self, creation: Creation<'_>) -> impl Future<Output = Result<(), Refused>> + Send;
     /// Writes the next record; `Class::Conflict` if somebody else wrote since. A terminal record
@@ -179,15 +186,29 @@ pub trait Store: Sync {
     /// The ids of every deployment that is not over (eventually consistent).
     fn active(&self) -> impl Future<Output = Result<Vec<String>, PortError>> + Send;
     /// The deployment that holds the endpoint's lock.
-    fn lock_holder(&self, endpoint: &str) -> impl Future<Output = Result<Option<String>, PortError>> + Send;
+    fn lock_holder(
+        &self,
+        endpoint: &str,
+    ) -> impl Future<Output = Result<Option<String>, PortError>> + Send;
     /// What a key was used for in the last 24 h.
-    fn idempotency(&self, key: &str) -> impl Future<Output = Result<Option<IdempotencyClaim>, PortError>> + Send;
+    fn idempotency(
+        &self,
+        key: &str,
+    ) -> impl Future<Output = Result<Option<IdempotencyClaim>, PortError>> + Send;
     /// Deployments, newest first.
-    fn list(&self, query: &ListQuery) -> impl Future<Output = Result<Page<Deployment>, PortError>> + Send;
+    fn list(
+        &self,
+        query: &ListQuery,
+    ) -> impl Future<Output = Result<Page<Deployment>, PortError>> + Send;
     /// History rows in order.
     fn history(&self, id: &str) -> impl Future<Output = Result<Vec<Entry>, PortError>> + Send;
     /// Rows of evidence, newest first.
-    fn minutes(&self, id: &str, limit: usize, cursor: Option<&str>) -> impl Future<Output = Result<Page<MinuteReport>, PortError>> + Send;
+    fn minutes(
+        &self,
+        id: &str,
+        limit: usize,
+        cursor: Option<&str>,
+    ) -> impl Future<Output = Result<Page<MinuteReport>, PortError>> + Send;
     /// Unsent announcements of a shard, in order per deployment.
     fn outbox(&self, shard: u8) -> impl Future<Output = Result<Vec<OutboxRow>, PortError>> + Send;
     /// Removes a sent announcement.
@@ -258,9 +279,15 @@ pub enum Recipe {
 /// SageMaker's control plane. Raises and UpdateEndpoint are one call each, never retried by the SDK.
 pub trait Endpoints: Sync {
     /// DescribeEndpoint; `None` if there is none.
-    fn endpoint(&self, name: &str) -> impl Future<Output = Result<Option<EndpointView>, PortError>> + Send;
+    fn endpoint(
+        &self,
+        name: &str,
+    ) -> impl Future<Output = Result<Option<EndpointView>, PortError>> + Send;
     /// DescribeEndpointConfig; `None` if there is none.
-    fn endpoint_config(&self, name: &str) -> impl Future<Output = Result<Option<ConfigView>, PortError>> + Send;
+    fn endpoint_config(
+        &self,
+        name: &str,
+    ) -> impl Future<Output = Result<Option<ConfigView>, PortError>> + Send;
     /// Whether the model exists.
     fn has_model(&self, name: &str) -> impl Future<Output = Result<bool, PortError>> + Send;
     /// Makes a config; one that is there already is left as it is.
@@ -268,23 +295,54 @@ pub trait Endpoints: Sync {
     /// Deletes a config; one that is gone already is fine.
     fn delete_config(&self, name: &str) -> impl Future<Output = Result<(), PortError>> + Send;
     /// Deploys a config, live weights and counts retained.
-    fn update(&self, endpoint: &str, config: &str) -> impl Future<Output = Result<(), PortError>> + Send;
+    fn update(
+        &self,
+        endpoint: &str,
+        config: &str,
+    ) -> impl Future<Output = Result<(), PortError>> + Send;
     /// Sets weights.
-    fn set_weights(&self, endpoint: &str, weights: &[(&str, f32)]) -> impl Future<Output = Result<(), PortError>> + Send;
+    fn set_weights(
+        &self,
+        endpoint: &str,
+        weights: &[(&str, f32)],
+    ) -> impl Future<Output = Result<(), PortError>> + Send;
     /// Sets one variant's instances.
-    fn set_instances(&self, endpoint: &str, variant: &str, instances: u32) -> impl Future<Output = Result<(), PortError>> + Send;
+    fn set_instances(
+        &self,
+        endpoint: &str,
+        variant: &str,
+        instances: u32,
+    ) -> impl Future<Output = Result<(), PortError>> + Send;
 }
 
 /// Application Auto Scaling of a variant's instances.
 pub trait Scaling: Sync {
     /// The target with its policies; `None` if the variant does not scale by itself.
-    fn target(&self, endpoint: &str, variant: &str) -> impl Future<Output = Result<Option<ScalableTarget>, PortError>> + Send;
+    fn target(
+        &self,
+        endpoint: &str,
+        variant: &str,
+    ) -> impl Future<Output = Result<Option<ScalableTarget>, PortError>> + Send;
     /// Changes the floor alone.
-    fn set_floor(&self, endpoint: &str, variant: &str, min: u32) -> impl Future<Output = Result<(), PortError>> + Send;
+    fn set_floor(
+        &self,
+        endpoint: &str,
+        variant: &str,
+        min: u32,
+    ) -> impl Future<Output = Result<(), PortError>> + Send;
     /// Registers a target with its policies.
-    fn register(&self, endpoint: &str, variant: &str, target: &ScalableTarget) -> impl Future<Output = Result<(), PortError>> + Send;
+    fn register(
+        &self,
+        endpoint: &str,
+        variant: &str,
+        target: &ScalableTarget,
+    ) -> impl Future<Output = Result<(), PortError>> + Send;
     /// Removes the target; its policies go with it.
-    fn deregister(&self, endpoint: &str, variant: &str) -> impl Future<Output = Result<(), PortError>> + Send;
+    fn deregister(
+        &self,
+        endpoint: &str,
+        variant: &str,
+    ) -> impl Future<Output = Result<(), PortError>> + Send;
 }
 
 /// One query of GetMetricData, one point a minute.
@@ -314,9 +372,17 @@ pub enum MetricAnswer {
 /// CloudWatch's metrics and alarms.
 pub trait Metrics: Sync {
     /// At most 500 queries; answers in their order, pages followed.
-    fn read(&self, queries: &[MetricQuery], from: Timestamp, through: Timestamp) -> impl Future<Output = Result<Vec<MetricAnswer>, PortError>> + Send;
+    fn read(
+        &self,
+        queries: &[MetricQuery],
+        from: Timestamp,
+        through: Timestamp,
+    ) -> impl Future<Output = Result<Vec<MetricAnswer>, PortError>> + Send;
     /// Those of the named alarms that are in state ALARM; an unknown name is an error.
-    fn firing(&self, alarms: &[String]) -> impl Future<Output = Result<Vec<String>, PortError>> + Send;
+    fn firing(
+        &self,
+        alarms: &[String],
+    ) -> impl Future<Output = Result<Vec<String>, PortError>> + Send;
 }
 
 /// Where announcements go.
@@ -328,7 +394,12 @@ pub trait Notifier: Sync {
 /// The other functions.
 pub trait Functions: Sync {
     /// A hint that something is due; the next tick is the guarantee.
-    fn wake(&self, actor: Actor, deployment_id: &str, version: u64) -> impl Future<Output = Result<(), PortError>> + Send;
+    fn wake(
+        &self,
+        actor: Actor,
+        deployment_id: &str,
+        version: u64,
+    ) -> impl Future<Output = Result<(), PortError>> + Send;
 }
 
 /// Time and chance.

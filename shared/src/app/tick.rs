@@ -27,11 +27,16 @@ pub struct Ticked {
 pub async fn tick<P: Ports>(ports: &P) -> Result<Ticked, PortError> {
     let now = ports.now();
     let ids = ports.active().await?;
-    let mut ticked = Ticked { active: ids.len(), ..Ticked::default() };
+    let mut ticked = Ticked {
+        active: ids.len(),
+        ..Ticked::default()
+    };
     let mut loaded = Vec::with_capacity(ids.len());
     for id in ids {
         match ports.load(&id).await {
-            Ok(Some(record)) if !record.deployment.state.status.is_terminal() => loaded.push(record),
+            Ok(Some(record)) if !record.deployment.state.status.is_terminal() => {
+                loaded.push(record);
+            }
             // The index is eventually consistent: over or gone since.
             Ok(_) => {}
             Err(error) => ticked.fail(&id, &error),
@@ -66,12 +71,18 @@ struct Done {
 /// A function that gave its lease back a moment ago must not cost the canary a minute: what was
 /// seen is held once more against the record as it is now. A second conflict is left to the next
 /// tick.
-async fn pass_or_again<P: Ports>(ports: &P, before: &Loaded, seen: &Observation) -> Result<Done, PortError> {
+async fn pass_or_again<P: Ports>(
+    ports: &P,
+    before: &Loaded,
+    seen: &Observation,
+) -> Result<Done, PortError> {
     match pass(ports, before, seen).await {
-        Err(error) if error.class == Class::Conflict => match ports.load(&before.deployment.terms.id).await? {
-            Some(fresh) => pass(ports, &fresh, seen).await,
-            None => Err(error),
-        },
+        Err(error) if error.class == Class::Conflict => {
+            match ports.load(&before.deployment.terms.id).await? {
+                Some(fresh) => pass(ports, &fresh, seen).await,
+                None => Err(error),
+            }
+        }
         other => other,
     }
 }
@@ -79,20 +90,37 @@ async fn pass_or_again<P: Ports>(ports: &P, before: &Loaded, seen: &Observation)
 /// Decide, commit, wake. A conflict stops with no effect: whoever wrote has acted.
 async fn pass<P: Ports>(ports: &P, before: &Loaded, seen: &Observation) -> Result<Done, PortError> {
     let now = ports.now();
-    let decision = settle(&before.deployment, &before.evidence, seen, now).map_err(|error| PortError::new(Class::Bug, "decide", error.to_string()))?;
+    let decision = settle(&before.deployment, &before.evidence, seen, now)
+        .map_err(|error| PortError::new(Class::Bug, "decide", error.to_string()))?;
     let changed = decision.next != before.deployment || decision.evidence != before.evidence;
     let mut version = before.deployment.state.version;
     if changed {
-        let commit =
-            Commit { before, next: &decision.next, evidence: &decision.evidence, minutes: &decision.minutes, entries: &decision.entries };
+        let commit = Commit {
+            before,
+            next: &decision.next,
+            evidence: &decision.evidence,
+            minutes: &decision.minutes,
+            entries: &decision.entries,
+        };
         version = ports.commit(commit).await?.deployment.state.version;
     }
-    let Some(effect) = effect_after(&decision, &seen.endpoint, now) else { return Ok(Done { committed: changed, woken: false }) };
+    let Some(effect) = effect_after(&decision, &seen.endpoint, now) else {
+        return Ok(Done {
+            committed: changed,
+            woken: false,
+        });
+    };
     let id = &before.deployment.terms.id;
     // The invoke is a hint: if it is lost, the effect is still due at the next tick.
     if let Err(error) = ports.wake(effect.actor(), id, version).await {
         tracing::warn!(deployment_id = %id, %error, "the function that acts could not be woken");
-        return Ok(Done { committed: changed, woken: false });
+        return Ok(Done {
+            committed: changed,
+            woken: false,
+        });
     }
-    Ok(Done { committed: changed, woken: true })
+    Ok(Done {
+        committed: changed,
+        woken: true,
+    })
 }

@@ -1,8 +1,8 @@
 //! Application Auto Scaling of a variant's instances.
 
 use aws_sdk_applicationautoscaling::types::{
-    MetricType, PolicyType, PredefinedMetricSpecification, ScalableDimension, ScalingPolicy, ServiceNamespace,
-    TargetTrackingScalingPolicyConfiguration,
+    MetricType, PolicyType, PredefinedMetricSpecification, ScalableDimension, ScalingPolicy,
+    ServiceNamespace, TargetTrackingScalingPolicyConfiguration,
 };
 use serde::{Deserialize, Serialize};
 
@@ -14,44 +14,112 @@ use crate::domain::deployment::ScalableTarget;
 const DIMENSION: ScalableDimension = ScalableDimension::SageMakerVariantDesiredInstanceCount;
 
 impl Scaling for Aws {
-    async fn target(&self, endpoint: &str, variant: &str) -> Result<Option<ScalableTarget>, PortError> {
+    async fn target(
+        &self,
+        endpoint: &str,
+        variant: &str,
+    ) -> Result<Option<ScalableTarget>, PortError> {
         let id = resource(endpoint, variant);
-        let call = self.control.autoscaling.describe_scalable_targets().service_namespace(ServiceNamespace::Sagemaker);
-        let output = call.resource_ids(&id).scalable_dimension(DIMENSION).send().await.map_err(|error| sort("DescribeScalableTargets", &error))?;
-        let Some(target) = output.scalable_targets().first() else { return Ok(None) };
-        let call = self.control.autoscaling.describe_scaling_policies().service_namespace(ServiceNamespace::Sagemaker);
-        let output = call.resource_id(&id).scalable_dimension(DIMENSION).send().await.map_err(|error| sort("DescribeScalingPolicies", &error))?;
+        let call = self
+            .control
+            .autoscaling
+            .describe_scalable_targets()
+            .service_namespace(ServiceNamespace::Sagemaker);
+        let output = call
+            .resource_ids(&id)
+            .scalable_dimension(DIMENSION)
+            .send()
+            .await
+            .map_err(|error| sort("DescribeScalableTargets", &error))?;
+        let Some(target) = output.scalable_targets().first() else {
+            return Ok(None);
+        };
+        let call = self
+            .control
+            .autoscaling
+            .describe_scaling_policies()
+            .service_namespace(ServiceNamespace::Sagemaker);
+        let output = call
+            .resource_id(&id)
+            .scalable_dimension(DIMENSION)
+            .send()
+            .await
+            .map_err(|error| sort("DescribeScalingPolicies", &error))?;
         let mut policies = Vec::new();
         for policy in output.scaling_policies() {
             policies.push(SavedPolicy::of(policy).and_then(|saved| saved.to_json())?);
         }
         let whole = |number: i32| u32::try_from(number).unwrap_or(0);
-        Ok(Some(ScalableTarget { min: whole(target.min_capacity), max: whole(target.max_capacity), policies }))
+        Ok(Some(ScalableTarget {
+            min: whole(target.min_capacity),
+            max: whole(target.max_capacity),
+            policies,
+        }))
     }
 
     async fn set_floor(&self, endpoint: &str, variant: &str, min: u32) -> Result<(), PortError> {
-        let call = self.control.autoscaling.register_scalable_target().service_namespace(ServiceNamespace::Sagemaker);
-        let call = call.resource_id(resource(endpoint, variant)).scalable_dimension(DIMENSION).min_capacity(signed(min));
-        call.send().await.map(drop).map_err(|error| sort("RegisterScalableTarget", &error))
+        let call = self
+            .control
+            .autoscaling
+            .register_scalable_target()
+            .service_namespace(ServiceNamespace::Sagemaker);
+        let call = call
+            .resource_id(resource(endpoint, variant))
+            .scalable_dimension(DIMENSION)
+            .min_capacity(signed(min));
+        call.send()
+            .await
+            .map(drop)
+            .map_err(|error| sort("RegisterScalableTarget", &error))
     }
 
-    async fn register(&self, endpoint: &str, variant: &str, target: &ScalableTarget) -> Result<(), PortError> {
+    async fn register(
+        &self,
+        endpoint: &str,
+        variant: &str,
+        target: &ScalableTarget,
+    ) -> Result<(), PortError> {
         let id = resource(endpoint, variant);
-        let call = self.control.autoscaling.register_scalable_target().service_namespace(ServiceNamespace::Sagemaker);
-        let call = call.resource_id(&id).scalable_dimension(DIMENSION).min_capacity(signed(target.min)).max_capacity(signed(target.max));
-        call.send().await.map_err(|error| sort("RegisterScalableTarget", &error))?;
+        let call = self
+            .control
+            .autoscaling
+            .register_scalable_target()
+            .service_namespace(ServiceNamespace::Sagemaker);
+        let call = call
+            .resource_id(&id)
+            .scalable_dimension(DIMENSION)
+            .min_capacity(signed(target.min))
+            .max_capacity(signed(target.max));
+        call.send()
+            .await
+            .map_err(|error| sort("RegisterScalableTarget", &error))?;
         for text in &target.policies {
-            let saved: SavedPolicy = serde_json::from_str(text).map_err(|error| nonsense("PutScalingPolicy", error.to_string()))?;
-            let call = self.control.autoscaling.put_scaling_policy().service_namespace(ServiceNamespace::Sagemaker);
-            let call = call.policy_name(&saved.name).resource_id(&id).scalable_dimension(DIMENSION).policy_type(PolicyType::TargetTrackingScaling);
+            let saved: SavedPolicy = serde_json::from_str(text)
+                .map_err(|error| nonsense("PutScalingPolicy", error.to_string()))?;
+            let call = self
+                .control
+                .autoscaling
+                .put_scaling_policy()
+                .service_namespace(ServiceNamespace::Sagemaker);
+            let call = call
+                .policy_name(&saved.name)
+                .resource_id(&id)
+                .scalable_dimension(DIMENSION)
+                .policy_type(PolicyType::TargetTrackingScaling);
             let call = call.target_tracking_scaling_policy_configuration(saved.configuration()?);
-            call.send().await.map_err(|error| sort("PutScalingPolicy", &error))?;
+            call.send()
+                .await
+                .map_err(|error| sort("PutScalingPolicy", &error))?;
         }
         Ok(())
     }
 
     async fn deregister(&self, endpoint: &str, variant: &str) -> Result<(), PortError> {
-        let call = self.control.autoscaling.deregister_scalable_target().service_namespace(ServiceNamespace::Sagemaker);
+        let call = self
+            .control
+            .autoscaling
+            .deregister_scalable_target()
+            .service_namespace(ServiceNamespace::Sagemaker);
         match call.resource_id(resource(endpoint, variant)).scalable_dimension(DIMENSION).send().await {
             Ok(_) => Ok(()),
             // Gone already: an earlier try removed it.
@@ -88,15 +156,27 @@ struct SavedPolicy {
 impl SavedPolicy {
     fn of(policy: &ScalingPolicy) -> Result<Self, PortError> {
         let name = policy.policy_name();
-        let unkept = |what: &str| PortError::new(Class::Invalid, "DescribeScalingPolicies", format!("scaling policy {name} {what}, which can't be put back after the rollout; use target tracking on a predefined metric"));
-        let tracking = policy.target_tracking_scaling_policy_configuration().ok_or_else(|| unkept("is not a target-tracking policy"))?;
+        let unkept = |what: &str| {
+            PortError::new(
+                Class::Invalid,
+                "DescribeScalingPolicies",
+                format!(
+                    "scaling policy {name} {what}, which can't be put back after the rollout; use target tracking on a predefined metric"
+                ),
+            )
+        };
+        let tracking = policy
+            .target_tracking_scaling_policy_configuration()
+            .ok_or_else(|| unkept("is not a target-tracking policy"))?;
         if tracking.customized_metric_specification().is_some() {
             return Err(unkept("tracks a customized metric"));
         }
         Ok(Self {
             name: name.to_owned(),
             target_value: tracking.target_value(),
-            metric: tracking.predefined_metric_specification().map(|metric| metric.predefined_metric_type().as_str().to_owned()),
+            metric: tracking
+                .predefined_metric_specification()
+                .map(|metric| metric.predefined_metric_type().as_str().to_owned()),
             scale_in_cooldown: tracking.scale_in_cooldown(),
             scale_out_cooldown: tracking.scale_out_cooldown(),
             disable_scale_in: tracking.disable_scale_in(),
@@ -104,14 +184,17 @@ impl SavedPolicy {
     }
 
     fn to_json(&self) -> Result<String, PortError> {
-        serde_json::to_string(self).map_err(|error| nonsense("DescribeScalingPolicies", error.to_string()))
+        serde_json::to_string(self)
+            .map_err(|error| nonsense("DescribeScalingPolicies", error.to_string()))
     }
 
     fn configuration(&self) -> Result<TargetTrackingScalingPolicyConfiguration, PortError> {
         let metric = match &self.metric {
             None => None,
             Some(name) => {
-                let built = PredefinedMetricSpecification::builder().predefined_metric_type(MetricType::from(name.as_str())).build();
+                let built = PredefinedMetricSpecification::builder()
+                    .predefined_metric_type(MetricType::from(name.as_str()))
+                    .build();
                 Some(built.map_err(|error| nonsense("PutScalingPolicy", error.to_string()))?)
             }
         };
@@ -125,4 +208,3 @@ impl SavedPolicy {
             .map_err(|error| nonsense("PutScalingPolicy", error.to_string()))
     }
 }
-

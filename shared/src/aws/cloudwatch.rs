@@ -2,7 +2,9 @@
 
 use std::collections::HashMap;
 
-use aws_sdk_cloudwatch::types::{AlarmType, Dimension, Metric, MetricDataQuery, MetricStat, ScanBy, StateValue, StatusCode};
+use aws_sdk_cloudwatch::types::{
+    AlarmType, Dimension, Metric, MetricDataQuery, MetricStat, ScanBy, StateValue, StatusCode,
+};
 use aws_smithy_types::DateTime;
 use jiff::{SignedDuration, Timestamp};
 
@@ -14,22 +16,42 @@ use crate::app::ports::{Class, MetricAnswer, MetricQuery, Metrics, PortError};
 const PERIOD: i32 = 60;
 
 impl Metrics for Aws {
-    async fn read(&self, queries: &[MetricQuery], from: Timestamp, through: Timestamp) -> Result<Vec<MetricAnswer>, PortError> {
+    async fn read(
+        &self,
+        queries: &[MetricQuery],
+        from: Timestamp,
+        through: Timestamp,
+    ) -> Result<Vec<MetricAnswer>, PortError> {
         const OPERATION: &str = "GetMetricData";
-        let asked: Vec<MetricDataQuery> = queries.iter().enumerate().map(|(index, query)| metric_query(index, query)).collect();
+        let asked: Vec<MetricDataQuery> = queries
+            .iter()
+            .enumerate()
+            .map(|(index, query)| metric_query(index, query))
+            .collect();
         // EndTime is exclusive.
         let end = through + SignedDuration::from_mins(1);
         let mut found: HashMap<String, Collected> = HashMap::new();
         let mut token = None;
         loop {
-            let call = self.control.cloudwatch.get_metric_data().set_metric_data_queries(Some(asked.clone()));
-            let call = call.start_time(date(from)).end_time(date(end)).scan_by(ScanBy::TimestampAscending).set_next_token(token);
+            let call = self
+                .control
+                .cloudwatch
+                .get_metric_data()
+                .set_metric_data_queries(Some(asked.clone()));
+            let call = call
+                .start_time(date(from))
+                .end_time(date(end))
+                .scan_by(ScanBy::TimestampAscending)
+                .set_next_token(token);
             let page = call.send().await.map_err(|error| sort(OPERATION, &error))?;
             for result in page.metric_data_results() {
-                let collected = found.entry(result.id().unwrap_or_default().to_owned()).or_default();
+                let collected = found
+                    .entry(result.id().unwrap_or_default().to_owned())
+                    .or_default();
                 collected.status = result.status_code().cloned();
                 for (at, value) in result.timestamps().iter().zip(result.values()) {
-                    let at = Timestamp::from_second(at.secs()).map_err(|_| nonsense(OPERATION, "a timestamp out of range"))?;
+                    let at = Timestamp::from_second(at.secs())
+                        .map_err(|_| nonsense(OPERATION, "a timestamp out of range"))?;
                     collected.points.push((at, *value));
                 }
             }
@@ -38,21 +60,50 @@ impl Metrics for Aws {
                 break;
             }
         }
-        Ok((0..queries.len()).map(|index| answer(found.remove(&id(index)))).collect())
+        Ok((0..queries.len())
+            .map(|index| answer(found.remove(&id(index))))
+            .collect())
     }
 
     async fn firing(&self, alarms: &[String]) -> Result<Vec<String>, PortError> {
         const OPERATION: &str = "DescribeAlarms";
-        let call = self.control.cloudwatch.describe_alarms().set_alarm_names(Some(alarms.to_vec()));
-        let call = call.alarm_types(AlarmType::MetricAlarm).alarm_types(AlarmType::CompositeAlarm).max_records(100);
+        let call = self
+            .control
+            .cloudwatch
+            .describe_alarms()
+            .set_alarm_names(Some(alarms.to_vec()));
+        let call = call
+            .alarm_types(AlarmType::MetricAlarm)
+            .alarm_types(AlarmType::CompositeAlarm)
+            .max_records(100);
         let output = call.send().await.map_err(|error| sort(OPERATION, &error))?;
-        let metric = output.metric_alarms().iter().map(|alarm| (alarm.alarm_name(), alarm.state_value()));
-        let composite = output.composite_alarms().iter().map(|alarm| (alarm.alarm_name(), alarm.state_value()));
-        let states: HashMap<&str, Option<&StateValue>> = metric.chain(composite).filter_map(|(name, state)| Some((name?, state))).collect();
-        if let Some(unknown) = alarms.iter().find(|name| !states.contains_key(name.as_str())) {
-            return Err(PortError::new(Class::Invalid, OPERATION, format!("there is no alarm {unknown}")));
+        let metric = output
+            .metric_alarms()
+            .iter()
+            .map(|alarm| (alarm.alarm_name(), alarm.state_value()));
+        let composite = output
+            .composite_alarms()
+            .iter()
+            .map(|alarm| (alarm.alarm_name(), alarm.state_value()));
+        let states: HashMap<&str, Option<&StateValue>> = metric
+            .chain(composite)
+            .filter_map(|(name, state)| Some((name?, state)))
+            .collect();
+        if let Some(unknown) = alarms
+            .iter()
+            .find(|name| !states.contains_key(name.as_str()))
+        {
+            return Err(PortError::new(
+                Class::Invalid,
+                OPERATION,
+                format!("there is no alarm {unknown}"),
+            ));
         }
-        Ok(alarms.iter().filter(|name| states.get(name.as_str()) == Some(&Some(&StateValue::Alarm))).cloned().collect())
+        Ok(alarms
+            .iter()
+            .filter(|name| states.get(name.as_str()) == Some(&Some(&StateValue::Alarm)))
+            .cloned()
+            .collect())
     }
 }
 
@@ -66,8 +117,14 @@ fn answer(collected: Option<Collected>) -> MetricAnswer {
     match collected {
         None => MetricAnswer::Incomplete("no result for the query".to_owned()),
         // The last page's status is the whole answer's.
-        Some(Collected { status: Some(StatusCode::Complete), points }) => MetricAnswer::Complete(points),
-        Some(Collected { status, .. }) => MetricAnswer::Incomplete(status.map_or_else(|| "no status".to_owned(), |status| status.as_str().to_owned())),
+        Some(Collected {
+            status: Some(StatusCode::Complete),
+            points,
+        }) => MetricAnswer::Complete(points),
+        Some(Collected { status, .. }) => MetricAnswer::Incomplete(status.map_or_else(
+            || "no status".to_owned(),
+            |status| status.as_str().to_owned(),
+        )),
     }
 }
 
@@ -88,6 +145,14 @@ fn metric_query(index: usize, query: &MetricQuery) -> MetricDataQuery {
         .dimensions(dimension("EndpointName", &query.endpoint))
         .dimensions(dimension("VariantName", &query.variant))
         .build();
-    let stat = MetricStat::builder().metric(metric).period(PERIOD).stat(&query.statistic).build();
-    MetricDataQuery::builder().id(id(index)).metric_stat(stat).return_data(true).build()
+    let stat = MetricStat::builder()
+        .metric(metric)
+        .period(PERIOD)
+        .stat(&query.statistic)
+        .build();
+    MetricDataQuery::builder()
+        .id(id(index))
+        .metric_stat(stat)
+        .return_data(true)
+        .build()
 }

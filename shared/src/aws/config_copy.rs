@@ -6,7 +6,9 @@
 use aws_sdk_sagemaker::Client;
 use aws_sdk_sagemaker::operation::create_endpoint_config::builders::CreateEndpointConfigFluentBuilder;
 use aws_sdk_sagemaker::operation::describe_endpoint_config::DescribeEndpointConfigOutput;
-use aws_sdk_sagemaker::types::{MetricsConfig, ProductionVariant, ProductionVariantInstanceType, Tag};
+use aws_sdk_sagemaker::types::{
+    MetricsConfig, ProductionVariant, ProductionVariantInstanceType, Tag,
+};
 
 use crate::app::ports::Recipe;
 
@@ -59,7 +61,16 @@ pub fn copy(
     recipe: &Recipe,
 ) -> Result<CreateEndpointConfigFluentBuilder, String> {
     let (name, deployment_id) = match recipe {
-        Recipe::WithCanary { name, deployment_id, .. } | Recipe::Only { name, deployment_id, .. } => (name, deployment_id),
+        Recipe::WithCanary {
+            name,
+            deployment_id,
+            ..
+        }
+        | Recipe::Only {
+            name,
+            deployment_id,
+            ..
+        } => (name, deployment_id),
     };
     Ok(client
         .create_endpoint_config()
@@ -69,7 +80,12 @@ pub fn copy(
         .set_kms_key_id(source.kms_key_id.clone())
         .set_async_inference_config(source.async_inference_config.clone())
         .set_explainer_config(source.explainer_config.clone())
-        .set_shadow_production_variants(source.shadow_production_variants.clone().filter(|shadows| !shadows.is_empty()))
+        .set_shadow_production_variants(
+            source
+                .shadow_production_variants
+                .clone()
+                .filter(|shadows| !shadows.is_empty()),
+        )
         .set_execution_role_arn(source.execution_role_arn.clone())
         .set_vpc_config(source.vpc_config.clone())
         .set_enable_network_isolation(source.enable_network_isolation)
@@ -91,25 +107,49 @@ fn metrics(found: Option<MetricsConfig>) -> MetricsConfig {
 
 /// The original's tags, but for those that AWS reserves for itself.
 fn own_tags(tags: Vec<(String, String)>, deployment_id: &str) -> Vec<Tag> {
-    let kept = tags.into_iter().filter(|(key, _)| !key.to_ascii_lowercase().starts_with("aws:") && key != DEPLOYMENT_TAG);
+    let kept = tags
+        .into_iter()
+        .filter(|(key, _)| !key.to_ascii_lowercase().starts_with("aws:") && key != DEPLOYMENT_TAG);
     let marked = kept.chain([(DEPLOYMENT_TAG.to_owned(), deployment_id.to_owned())]);
-    marked.map(|(key, value)| Tag::builder().key(key).value(value).build()).collect()
+    marked
+        .map(|(key, value)| Tag::builder().key(key).value(value).build())
+        .collect()
 }
 
-fn variants(source: &DescribeEndpointConfigOutput, recipe: &Recipe) -> Result<Vec<ProductionVariant>, String> {
+fn variants(
+    source: &DescribeEndpointConfigOutput,
+    recipe: &Recipe,
+) -> Result<Vec<ProductionVariant>, String> {
     let find = |name: &str| {
-        let found = source.production_variants().iter().find(|variant| variant.variant_name() == Some(name));
-        found.cloned().ok_or_else(|| format!("config {} has no variant {name}", source.endpoint_config_name().unwrap_or("?")))
+        let found = source
+            .production_variants()
+            .iter()
+            .find(|variant| variant.variant_name() == Some(name));
+        found.cloned().ok_or_else(|| {
+            format!(
+                "config {} has no variant {name}",
+                source.endpoint_config_name().unwrap_or("?")
+            )
+        })
     };
     match recipe {
-        Recipe::WithCanary { production, canary, model, instances, instance_type, .. } => {
+        Recipe::WithCanary {
+            production,
+            canary,
+            model,
+            instances,
+            instance_type,
+            ..
+        } => {
             let stable = find(production)?;
             let mut beside = stable.clone();
             beside.variant_name = Some(canary.clone());
             beside.model_name = Some(model.clone());
             // Born without traffic: a dead control plane never leaves any on it.
             beside.initial_variant_weight = Some(0.0);
-            beside.initial_instance_count = Some(i32::try_from(*instances).map_err(|_| "an instance count past 2^31".to_owned())?);
+            beside.initial_instance_count = Some(
+                i32::try_from(*instances).map_err(|_| "an instance count past 2^31".to_owned())?,
+            );
             // A reservation is production's own; its instances can't serve twice.
             beside.capacity_reservation_config = None;
             if let Some(kind) = instance_type {

@@ -24,7 +24,11 @@ const RETRYABLE: [&str; 11] = [
 ];
 
 /// Codes of errors that say that somebody else was faster.
-const CONFLICT: [&str; 3] = ["ConditionalCheckFailedException", "ConflictException", "ResourceInUse"];
+const CONFLICT: [&str; 3] = [
+    "ConditionalCheckFailedException",
+    "ConflictException",
+    "ResourceInUse",
+];
 
 /// The class and the service's own words.
 pub(super) fn sort<E>(operation: &'static str, error: &SdkError<E, HttpResponse>) -> PortError
@@ -33,8 +37,15 @@ where
 {
     match error {
         SdkError::ServiceError(service) => {
-            let (code, text) = (service.err().code().unwrap_or("unknown"), service.err().message().unwrap_or("no message"));
-            PortError::new(class_of(code, service.raw().status().as_u16()), operation, format!("{code}: {text}"))
+            let (code, text) = (
+                service.err().code().unwrap_or("unknown"),
+                service.err().message().unwrap_or("no message"),
+            );
+            PortError::new(
+                class_of(code, service.raw().status().as_u16()),
+                operation,
+                format!("{code}: {text}"),
+            )
         }
         SdkError::ConstructionFailure(_) => PortError::new(Class::Bug, operation, chain(error)),
         // Timed out, cut off or unreadable: it may have happened.

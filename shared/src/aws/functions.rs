@@ -17,9 +17,21 @@ impl Functions for Aws {
             Actor::TrafficShift => &names.traffic_shift,
             Actor::Rollback => &names.rollback,
         };
-        let event = serde_json::to_vec(&Wake { deployment_id: deployment_id.to_owned(), version });
+        let event = serde_json::to_vec(&Wake {
+            deployment_id: deployment_id.to_owned(),
+            version,
+        });
         let event = event.map_err(|error| nonsense("Invoke", error.to_string()))?;
-        let call = self.control.lambda.invoke().function_name(name).invocation_type(InvocationType::Event).payload(Blob::new(event));
-        call.send().await.map(drop).map_err(|error| sort("Invoke", &error))
+        let call = self
+            .control
+            .lambda
+            .invoke()
+            .function_name(name)
+            .invocation_type(InvocationType::Event)
+            .payload(Blob::new(event));
+        call.send()
+            .await
+            .map(drop)
+            .map_err(|error| sort("Invoke", &error))
     }
 }

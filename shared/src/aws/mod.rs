@@ -92,7 +92,11 @@ impl ControlPlane {
         use aws_sdk_sagemaker::config::timeout::TimeoutConfig;
         let once = aws_sdk_sagemaker::config::Builder::from(sdk)
             .retry_config(RetryConfig::disabled())
-            .timeout_config(TimeoutConfig::builder().operation_timeout(config.call_timeout).build())
+            .timeout_config(
+                TimeoutConfig::builder()
+                    .operation_timeout(config.call_timeout)
+                    .build(),
+            )
             .build();
         Self {
             sagemaker: aws_sdk_sagemaker::Client::new(sdk),
@@ -106,7 +110,10 @@ impl ControlPlane {
     }
 }
 
-#[expect(clippy::disallowed_methods, reason = "the one place where the wall clock enters")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the one place where the wall clock enters"
+)]
 fn wall_clock() -> Timestamp {
     Timestamp::now()
 }
@@ -119,7 +126,11 @@ impl Ambient for Aws {
     fn new_id(&self) -> String {
         // Milliseconds of our own clock, then 74 random bits.
         let milliseconds = u64::try_from(self.now().as_millisecond()).unwrap_or(0);
-        let time = uuid::Timestamp::from_unix(uuid::NoContext, milliseconds / 1000, u32::try_from(milliseconds % 1000).unwrap_or(0) * 1_000_000);
+        let time = uuid::Timestamp::from_unix(
+            uuid::NoContext,
+            milliseconds / 1000,
+            u32::try_from(milliseconds % 1000).unwrap_or(0) * 1_000_000,
+        );
         uuid::Uuid::new_v7(time).to_string()
     }
 

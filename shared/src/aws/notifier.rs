@@ -33,8 +33,14 @@ impl Aws {
     async fn publish(&self, row: &OutboxRow, about: About<'_>) -> Result<(), PortError> {
         let mut attributes = HashMap::new();
         for (name, text) in messages::attributes(about) {
-            let value = MessageAttributeValue::builder().data_type("String").string_value(text).build();
-            attributes.insert(name.to_owned(), value.map_err(|error| nonsense("Publish", error.to_string()))?);
+            let value = MessageAttributeValue::builder()
+                .data_type("String")
+                .string_value(text)
+                .build();
+            attributes.insert(
+                name.to_owned(),
+                value.map_err(|error| nonsense("Publish", error.to_string()))?,
+            );
         }
         self.control
             .sns
@@ -60,8 +66,19 @@ impl Aws {
             .time(DateTime::from_secs(about.entry.at.as_second()))
             .event_bus_name(&self.config.bus)
             .build();
-        let output = self.control.events.put_events().entries(entry).send().await.map_err(|error| sort(OPERATION, &error))?;
-        match output.entries().iter().find_map(|entry| entry.error_message()) {
+        let output = self
+            .control
+            .events
+            .put_events()
+            .entries(entry)
+            .send()
+            .await
+            .map_err(|error| sort(OPERATION, &error))?;
+        match output
+            .entries()
+            .iter()
+            .find_map(|entry| entry.error_message())
+        {
             // A 200 may still carry a failed entry.
             Some(failure) => Err(PortError::new(Class::Retryable, OPERATION, failure)),
             None => Ok(()),

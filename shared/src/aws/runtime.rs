@@ -65,12 +65,24 @@ const MESSAGE_LIMIT: usize = 1024;
 impl Aws {
     /// InvokeEndpoint, once: a prediction is not repeated behind the caller's back.
     pub async fn invoke(&self, request: Invocation) -> Result<Answer, InvokeError> {
-        let call = self.runtime.invoke_endpoint().endpoint_name(request.endpoint).body(Blob::new(request.body));
-        let call = call.set_content_type(request.content_type).set_accept(request.accept).set_custom_attributes(request.custom_attributes);
-        let call = call.set_target_variant(request.target_variant).inference_id(request.inference_id);
+        let call = self
+            .runtime
+            .invoke_endpoint()
+            .endpoint_name(request.endpoint)
+            .body(Blob::new(request.body));
+        let call = call
+            .set_content_type(request.content_type)
+            .set_accept(request.accept)
+            .set_custom_attributes(request.custom_attributes);
+        let call = call
+            .set_target_variant(request.target_variant)
+            .inference_id(request.inference_id);
         match call.send().await {
             Ok(output) => Ok(Answer {
-                variant: output.invoked_production_variant().unwrap_or_default().to_owned(),
+                variant: output
+                    .invoked_production_variant()
+                    .unwrap_or_default()
+                    .to_owned(),
                 content_type: output.content_type().map(str::to_owned),
                 custom_attributes: output.custom_attributes().map(str::to_owned),
                 body: output.body.map(Blob::into_inner).unwrap_or_default(),
@@ -82,10 +94,22 @@ impl Aws {
 
 fn sorted(error: &SdkError<InvokeEndpointError>) -> InvokeError {
     if let Some(InvokeEndpointError::ModelError(model)) = error.as_service_error() {
-        let status = model.original_status_code().and_then(|status| u16::try_from(status).ok()).unwrap_or(0);
-        let message = model.original_message().unwrap_or_default().chars().take(MESSAGE_LIMIT).collect();
+        let status = model
+            .original_status_code()
+            .and_then(|status| u16::try_from(status).ok())
+            .unwrap_or(0);
+        let message = model
+            .original_message()
+            .unwrap_or_default()
+            .chars()
+            .take(MESSAGE_LIMIT)
+            .collect();
         return InvokeError::Model { status, message };
     }
     let error = sort("InvokeEndpoint", error);
-    if error.class == Class::Invalid { InvokeError::Refused(error.message) } else { InvokeError::Port(error) }
+    if error.class == Class::Invalid {
+        InvokeError::Refused(error.message)
+    } else {
+        InvokeError::Port(error)
+    }
 }

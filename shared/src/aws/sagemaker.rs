@@ -5,7 +5,10 @@
 
 use aws_sdk_sagemaker::error::ProvideErrorMetadata;
 use aws_sdk_sagemaker::operation::describe_endpoint::DescribeEndpointOutput;
-use aws_sdk_sagemaker::types::{DesiredWeightAndCapacity, EndpointStatus as SdkStatus, ProductionVariant, ProductionVariantSummary};
+use aws_sdk_sagemaker::types::{
+    DesiredWeightAndCapacity, EndpointStatus as SdkStatus, ProductionVariant,
+    ProductionVariantSummary,
+};
 use jiff::Timestamp;
 
 use super::error::{nonsense, sort};
@@ -16,90 +19,185 @@ use crate::domain::observation::{EndpointStatus, EndpointView, VariantView};
 impl Endpoints for Aws {
     async fn endpoint(&self, name: &str) -> Result<Option<EndpointView>, PortError> {
         const OPERATION: &str = "DescribeEndpoint";
-        match self.control.sagemaker.describe_endpoint().endpoint_name(name).send().await {
+        match self
+            .control
+            .sagemaker
+            .describe_endpoint()
+            .endpoint_name(name)
+            .send()
+            .await
+        {
             Ok(output) => view(&output).map(Some),
             Err(error) => {
                 let error = sort(OPERATION, &error);
-                if error.class == Class::Invalid && !self.lists_endpoint(name).await? { Ok(None) } else { Err(error) }
+                if error.class == Class::Invalid && !self.lists_endpoint(name).await? {
+                    Ok(None)
+                } else {
+                    Err(error)
+                }
             }
         }
     }
 
     async fn endpoint_config(&self, name: &str) -> Result<Option<ConfigView>, PortError> {
-        match self.control.sagemaker.describe_endpoint_config().endpoint_config_name(name).send().await {
+        match self
+            .control
+            .sagemaker
+            .describe_endpoint_config()
+            .endpoint_config_name(name)
+            .send()
+            .await
+        {
             Ok(output) => Ok(Some(ConfigView {
-                variants: output.production_variants().iter().map(config_variant).collect(),
+                variants: output
+                    .production_variants()
+                    .iter()
+                    .map(config_variant)
+                    .collect(),
                 shadow_variants: output.shadow_production_variants().len(),
                 is_async: output.async_inference_config().is_some(),
             })),
             Err(error) => {
                 let error = sort("DescribeEndpointConfig", &error);
-                if error.class == Class::Invalid && !self.lists_config(name).await? { Ok(None) } else { Err(error) }
+                if error.class == Class::Invalid && !self.lists_config(name).await? {
+                    Ok(None)
+                } else {
+                    Err(error)
+                }
             }
         }
     }
 
     async fn has_model(&self, name: &str) -> Result<bool, PortError> {
-        match self.control.sagemaker.describe_model().model_name(name).send().await {
+        match self
+            .control
+            .sagemaker
+            .describe_model()
+            .model_name(name)
+            .send()
+            .await
+        {
             Ok(_) => Ok(true),
             Err(error) => {
                 let error = sort("DescribeModel", &error);
-                if error.class == Class::Invalid && !self.lists_model(name).await? { Ok(false) } else { Err(error) }
+                if error.class == Class::Invalid && !self.lists_model(name).await? {
+                    Ok(false)
+                } else {
+                    Err(error)
+                }
             }
         }
     }
 
     async fn make_config(&self, recipe: &Recipe) -> Result<(), PortError> {
         let (source, name) = match recipe {
-            Recipe::WithCanary { source, name, .. } | Recipe::Only { source, name, .. } => (source, name),
+            Recipe::WithCanary { source, name, .. } | Recipe::Only { source, name, .. } => {
+                (source, name)
+            }
         };
-        let described = self.control.sagemaker.describe_endpoint_config().endpoint_config_name(source).send().await;
+        let described = self
+            .control
+            .sagemaker
+            .describe_endpoint_config()
+            .endpoint_config_name(source)
+            .send()
+            .await;
         let described = described.map_err(|error| sort("DescribeEndpointConfig", &error))?;
-        let arn = described.endpoint_config_arn().ok_or_else(|| nonsense("DescribeEndpointConfig", "no ARN"))?;
+        let arn = described
+            .endpoint_config_arn()
+            .ok_or_else(|| nonsense("DescribeEndpointConfig", "no ARN"))?;
         let tags = self.tags(arn).await?;
-        let request = config_copy::copy(&self.control.sagemaker, &described, tags, recipe).map_err(|what| nonsense("CreateEndpointConfig", what))?;
+        let request = config_copy::copy(&self.control.sagemaker, &described, tags, recipe)
+            .map_err(|what| nonsense("CreateEndpointConfig", what))?;
         match request.send().await {
             Ok(_) => Ok(()),
             Err(error) => {
                 let error = sort("CreateEndpointConfig", &error);
                 // The name is this deployment's alone: what is there already is what an earlier try made.
-                if error.class == Class::Invalid && self.endpoint_config(name).await?.is_some() { Ok(()) } else { Err(error) }
+                if error.class == Class::Invalid && self.endpoint_config(name).await?.is_some() {
+                    Ok(())
+                } else {
+                    Err(error)
+                }
             }
         }
     }
 
     async fn delete_config(&self, name: &str) -> Result<(), PortError> {
-        match self.control.sagemaker.delete_endpoint_config().endpoint_config_name(name).send().await {
+        match self
+            .control
+            .sagemaker
+            .delete_endpoint_config()
+            .endpoint_config_name(name)
+            .send()
+            .await
+        {
             Ok(_) => Ok(()),
             Err(error) => {
                 let error = sort("DeleteEndpointConfig", &error);
-                if error.class == Class::Invalid && self.endpoint_config(name).await?.is_none() { Ok(()) } else { Err(error) }
+                if error.class == Class::Invalid && self.endpoint_config(name).await?.is_none() {
+                    Ok(())
+                } else {
+                    Err(error)
+                }
             }
         }
     }
 
     async fn update(&self, endpoint: &str, config: &str) -> Result<(), PortError> {
-        let call = self.control.sagemaker_once.update_endpoint().endpoint_name(endpoint).endpoint_config_name(config);
+        let call = self
+            .control
+            .sagemaker_once
+            .update_endpoint()
+            .endpoint_name(endpoint)
+            .endpoint_config_name(config);
         // Else live weights and counts fall back to the config's initial ones.
         let call = call.retain_all_variant_properties(true);
-        call.send().await.map(drop).map_err(|error| refused("UpdateEndpoint", &error))
+        call.send()
+            .await
+            .map(drop)
+            .map_err(|error| refused("UpdateEndpoint", &error))
     }
 
     async fn set_weights(&self, endpoint: &str, weights: &[(&str, f32)]) -> Result<(), PortError> {
         let mut desired = Vec::with_capacity(weights.len());
         for (variant, weight) in weights {
-            desired.push(desired_of(DesiredWeightAndCapacity::builder().variant_name(*variant).desired_weight(*weight)));
+            desired.push(desired_of(
+                DesiredWeightAndCapacity::builder()
+                    .variant_name(*variant)
+                    .desired_weight(*weight),
+            ));
         }
         self.change(endpoint, desired).await
     }
 
-    async fn set_instances(&self, endpoint: &str, variant: &str, instances: u32) -> Result<(), PortError> {
-        let count = i32::try_from(instances).map_err(|_| nonsense("UpdateEndpointWeightsAndCapacities", "an instance count past 2^31"))?;
-        self.change(endpoint, vec![desired_of(DesiredWeightAndCapacity::builder().variant_name(variant).desired_instance_count(count))]).await
+    async fn set_instances(
+        &self,
+        endpoint: &str,
+        variant: &str,
+        instances: u32,
+    ) -> Result<(), PortError> {
+        let count = i32::try_from(instances).map_err(|_| {
+            nonsense(
+                "UpdateEndpointWeightsAndCapacities",
+                "an instance count past 2^31",
+            )
+        })?;
+        self.change(
+            endpoint,
+            vec![desired_of(
+                DesiredWeightAndCapacity::builder()
+                    .variant_name(variant)
+                    .desired_instance_count(count),
+            )],
+        )
+        .await
     }
 }
 
-fn desired_of(builder: aws_sdk_sagemaker::types::builders::DesiredWeightAndCapacityBuilder) -> DesiredWeightAndCapacity {
+fn desired_of(
+    builder: aws_sdk_sagemaker::types::builders::DesiredWeightAndCapacityBuilder,
+) -> DesiredWeightAndCapacity {
     builder.build()
 }
 
@@ -110,30 +208,69 @@ where
     E: ProvideErrorMetadata + std::error::Error + 'static,
 {
     let error = sort(operation, error);
-    if error.class == Class::Invalid { PortError { class: Class::Retryable, ..error } } else { error }
+    if error.class == Class::Invalid {
+        PortError {
+            class: Class::Retryable,
+            ..error
+        }
+    } else {
+        error
+    }
 }
 
 impl Aws {
-    async fn change(&self, endpoint: &str, desired: Vec<DesiredWeightAndCapacity>) -> Result<(), PortError> {
-        let call = self.control.sagemaker_once.update_endpoint_weights_and_capacities().endpoint_name(endpoint);
+    async fn change(
+        &self,
+        endpoint: &str,
+        desired: Vec<DesiredWeightAndCapacity>,
+    ) -> Result<(), PortError> {
+        let call = self
+            .control
+            .sagemaker_once
+            .update_endpoint_weights_and_capacities()
+            .endpoint_name(endpoint);
         let call = call.set_desired_weights_and_capacities(Some(desired));
-        call.send().await.map(drop).map_err(|error| refused("UpdateEndpointWeightsAndCapacities", &error))
+        call.send()
+            .await
+            .map(drop)
+            .map_err(|error| refused("UpdateEndpointWeightsAndCapacities", &error))
     }
 
     async fn tags(&self, arn: &str) -> Result<Vec<(String, String)>, PortError> {
         let mut tags = Vec::new();
-        let mut pages = self.control.sagemaker.list_tags().resource_arn(arn).into_paginator().items().send();
+        let mut pages = self
+            .control
+            .sagemaker
+            .list_tags()
+            .resource_arn(arn)
+            .into_paginator()
+            .items()
+            .send();
         while let Some(tag) = pages.next().await {
             let tag = tag.map_err(|error| sort("ListTags", &error))?;
-            tags.push((tag.key().unwrap_or_default().to_owned(), tag.value().unwrap_or_default().to_owned()));
+            tags.push((
+                tag.key().unwrap_or_default().to_owned(),
+                tag.value().unwrap_or_default().to_owned(),
+            ));
         }
         Ok(tags)
     }
 
     async fn lists_endpoint(&self, name: &str) -> Result<bool, PortError> {
-        let mut found = self.control.sagemaker.list_endpoints().name_contains(name).into_paginator().items().send();
+        let mut found = self
+            .control
+            .sagemaker
+            .list_endpoints()
+            .name_contains(name)
+            .into_paginator()
+            .items()
+            .send();
         while let Some(summary) = found.next().await {
-            if summary.map_err(|error| sort("ListEndpoints", &error))?.endpoint_name() == Some(name) {
+            if summary
+                .map_err(|error| sort("ListEndpoints", &error))?
+                .endpoint_name()
+                == Some(name)
+            {
                 return Ok(true);
             }
         }
@@ -141,9 +278,20 @@ impl Aws {
     }
 
     async fn lists_config(&self, name: &str) -> Result<bool, PortError> {
-        let mut found = self.control.sagemaker.list_endpoint_configs().name_contains(name).into_paginator().items().send();
+        let mut found = self
+            .control
+            .sagemaker
+            .list_endpoint_configs()
+            .name_contains(name)
+            .into_paginator()
+            .items()
+            .send();
         while let Some(summary) = found.next().await {
-            if summary.map_err(|error| sort("ListEndpointConfigs", &error))?.endpoint_config_name() == Some(name) {
+            if summary
+                .map_err(|error| sort("ListEndpointConfigs", &error))?
+                .endpoint_config_name()
+                == Some(name)
+            {
                 return Ok(true);
             }
         }
@@ -151,9 +299,20 @@ impl Aws {
     }
 
     async fn lists_model(&self, name: &str) -> Result<bool, PortError> {
-        let mut found = self.control.sagemaker.list_models().name_contains(name).into_paginator().items().send();
+        let mut found = self
+            .control
+            .sagemaker
+            .list_models()
+            .name_contains(name)
+            .into_paginator()
+            .items()
+            .send();
         while let Some(summary) = found.next().await {
-            if summary.map_err(|error| sort("ListModels", &error))?.model_name() == Some(name) {
+            if summary
+                .map_err(|error| sort("ListModels", &error))?
+                .model_name()
+                == Some(name)
+            {
                 return Ok(true);
             }
         }
@@ -173,14 +332,22 @@ fn config_variant(variant: &ProductionVariant) -> ConfigVariant {
 
 fn view(output: &DescribeEndpointOutput) -> Result<EndpointView, PortError> {
     let lacking = |what: &str| nonsense("DescribeEndpoint", format!("no {what} in the answer"));
-    let created = output.creation_time().ok_or_else(|| lacking("CreationTime"))?;
-    let created_at = Timestamp::new(created.secs(), i32::try_from(created.subsec_nanos()).unwrap_or(0)).map_err(|_| lacking("readable CreationTime"))?;
+    let created = output
+        .creation_time()
+        .ok_or_else(|| lacking("CreationTime"))?;
+    let created_at = Timestamp::new(
+        created.secs(),
+        i32::try_from(created.subsec_nanos()).unwrap_or(0),
+    )
+    .map_err(|_| lacking("readable CreationTime"))?;
     let mut variants = Vec::new();
     for summary in output.production_variants() {
         variants.push(variant_view(summary).ok_or_else(|| lacking("VariantName"))?);
     }
     Ok(EndpointView {
-        status: output.endpoint_status().map_or(EndpointStatus::Unknown, status),
+        status: output
+            .endpoint_status()
+            .map_or(EndpointStatus::Unknown, status),
         config: output.endpoint_config_name().unwrap_or_default().to_owned(),
         created_at,
         failure: output.failure_reason().map(str::to_owned),
@@ -199,7 +366,9 @@ fn variant_view(summary: &ProductionVariantSummary) -> Option<VariantView> {
 }
 
 fn count(number: Option<i32>) -> u32 {
-    number.and_then(|number| u32::try_from(number).ok()).unwrap_or(0)
+    number
+        .and_then(|number| u32::try_from(number).ok())
+        .unwrap_or(0)
 }
 
 fn status(status: &SdkStatus) -> EndpointStatus {

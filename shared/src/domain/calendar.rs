@@ -35,9 +35,16 @@ impl ChangeWindow {
     pub fn is_open(&self, now: jiff::Timestamp) -> bool {
         let local = now.to_zoned(self.zone.clone());
         let day = local.weekday().to_monday_zero_offset();
-        let (first, last) = (self.first_day.to_monday_zero_offset(), self.last_day.to_monday_zero_offset());
+        let (first, last) = (
+            self.first_day.to_monday_zero_offset(),
+            self.last_day.to_monday_zero_offset(),
+        );
         // "Fri-Mon" wraps around the week's end.
-        let day_fits = if first <= last { (first..=last).contains(&day) } else { day >= first || day <= last };
+        let day_fits = if first <= last {
+            (first..=last).contains(&day)
+        } else {
+            day >= first || day <= last
+        };
         day_fits && (self.from..self.to).contains(&local.time())
     }
 }
@@ -46,11 +53,22 @@ impl FromStr for ChangeWindow {
     type Err = Unfit;
 
     fn from_str(text: &str) -> Result<Self, Unfit> {
-        let unfit = |what: &str| Unfit(format!("not a change window ({what}): write it like \"Mon-Thu 09:00-17:00 Europe/Berlin\""));
+        let unfit = |what: &str| {
+            Unfit(format!(
+                "not a change window ({what}): write it like \"Mon-Thu 09:00-17:00 Europe/Berlin\""
+            ))
+        };
         let parts: Vec<&str> = text.split_whitespace().collect();
-        let [days, hours, zone] = parts[..] else { return Err(unfit("three parts are needed")) };
+        let [days, hours, zone] = parts[..] else {
+            return Err(unfit("three parts are needed"));
+        };
         let (first, last) = days.split_once('-').unwrap_or((days, days));
-        let day = |name: &str| DAYS.iter().find(|(short, _)| *short == name).map(|(_, day)| *day).ok_or_else(|| unfit("the days"));
+        let day = |name: &str| {
+            DAYS.iter()
+                .find(|(short, _)| *short == name)
+                .map(|(_, day)| *day)
+                .ok_or_else(|| unfit("the days"))
+        };
         let (from, to) = hours.split_once('-').ok_or_else(|| unfit("the hours"))?;
         let hour = |clock: &str| match clock {
             "24:00" => Ok(Time::MAX),
@@ -58,10 +76,19 @@ impl FromStr for ChangeWindow {
         };
         let (from, to) = (hour(from)?, hour(to)?);
         if from >= to {
-            return Err(unfit("it ends before it begins; for a night, write two windows"));
+            return Err(unfit(
+                "it ends before it begins; for a night, write two windows",
+            ));
         }
         let zone_found = TimeZone::get(zone).map_err(|_| unfit("the time zone is unknown"))?;
-        Ok(Self { first_day: day(first)?, last_day: day(last)?, from, to, zone: zone_found, text: parts.join(" ") })
+        Ok(Self {
+            first_day: day(first)?,
+            last_day: day(last)?,
+            from,
+            to,
+            zone: zone_found,
+            text: parts.join(" "),
+        })
     }
 }
 
@@ -79,6 +106,8 @@ impl Serialize for ChangeWindow {
 
 impl<'de> Deserialize<'de> for ChangeWindow {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?.parse().map_err(de::Error::custom)
+        String::deserialize(deserializer)?
+            .parse()
+            .map_err(de::Error::custom)
     }
 }

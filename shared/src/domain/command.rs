@@ -70,10 +70,20 @@ pub enum IllegalCommand {
 }
 
 /// Follows an order, or says why not.
-pub fn apply(before: &Deployment, evidence: &Evidence, command: Command, by: &str, why: Option<&str>, now: Timestamp) -> Result<Decision, IllegalCommand> {
+pub fn apply(
+    before: &Deployment,
+    evidence: &Evidence,
+    command: Command,
+    by: &str,
+    why: Option<&str>,
+    now: Timestamp,
+) -> Result<Decision, IllegalCommand> {
     let mut pass = Pass::new(before, evidence, now);
     pass.by = Some(by.to_owned());
-    let order = Order { command: command.name(), why: why.map_or_else(String::new, |why| format!(": {why}")) };
+    let order = Order {
+        command: command.name(),
+        why: why.map_or_else(String::new, |why| format!(": {why}")),
+    };
     match command {
         Command::Pause => order.pause(&mut pass)?,
         Command::Resume => order.resume(&mut pass)?,
@@ -112,10 +122,17 @@ impl Order {
         let way_out = match state.status {
             status if status.is_terminal() => "the deployment is over",
             Status::RollingBack => "it is rolling back already",
-            _ if state.phase == Phase::CleaningUp => "the end has begun; when it is over, start another deployment",
+            _ if state.phase == Phase::CleaningUp => {
+                "the end has begun; when it is over, start another deployment"
+            }
             _ => way_out,
         };
-        IllegalCommand::State { command: self.command, status: state.status, phase: state.phase, way_out: way_out.to_owned() }
+        IllegalCommand::State {
+            command: self.command,
+            status: state.status,
+            phase: state.phase,
+            way_out: way_out.to_owned(),
+        }
     }
 
     fn pause(&self, pass: &mut Pass) -> Result<(), IllegalCommand> {
@@ -125,18 +142,40 @@ impl Order {
             Phase::AwaitingApproval => Interrupted::Approval,
             Phase::Soaking => Interrupted::Soak,
             Phase::Paused => return Err(self.refused(pass, "it is paused already")),
-            _ => return Err(self.refused(pass, "there is no raise to stop; rollback or cancel end the deployment")),
+            _ => {
+                return Err(self.refused(
+                    pass,
+                    "there is no raise to stop; rollback or cancel end the deployment",
+                ));
+            }
         };
         let weight = pass.next.state.weight.to_string();
-        pass.go(Event::Pause, said(Name::Paused, Severity::Info, format!("paused by an operator{}", self.why), weight, "no raise until resumed"))?;
+        pass.go(
+            Event::Pause,
+            said(
+                Name::Paused,
+                Severity::Info,
+                format!("paused by an operator{}", self.why),
+                weight,
+                "no raise until resumed",
+            ),
+        )?;
         pass.next.state.interrupted = Some(interrupted);
         Ok(())
     }
 
     fn resume(&self, pass: &mut Pass) -> Result<(), IllegalCommand> {
-        let Some(interrupted) = pass.next.state.interrupted else { return Err(self.refused(pass, "only a paused deployment can be resumed")) };
+        let Some(interrupted) = pass.next.state.interrupted else {
+            return Err(self.refused(pass, "only a paused deployment can be resumed"));
+        };
         let weight = pass.next.state.weight.to_string();
-        let what = said(Name::Resumed, Severity::Info, format!("resumed by an operator{}", self.why), weight, "the plan goes on");
+        let what = said(
+            Name::Resumed,
+            Severity::Info,
+            format!("resumed by an operator{}", self.why),
+            weight,
+            "the plan goes on",
+        );
         Ok(pass.go(Event::Resume(interrupted), what)?)
     }
 
@@ -145,13 +184,29 @@ impl Order {
             Phase::Baking | Phase::Holding => {
                 let weight = pass.next.state.weight;
                 may_raise(pass)?;
-                let target = if full { Weight::FULL } else { pass.next.terms.plan.stage_above(weight).map_or(Weight::FULL, |stage| stage.weight) };
+                let target = if full {
+                    Weight::FULL
+                } else {
+                    pass.next
+                        .terms
+                        .plan
+                        .stage_above(weight)
+                        .map_or(Weight::FULL, |stage| stage.weight)
+                };
                 skips_no_approval(pass, target)?;
-                Ok(pass.raise(target, Name::Promoted, Severity::Info, &format!("promoted by an operator{}", self.why))?)
+                Ok(pass.raise(
+                    target,
+                    Name::Promoted,
+                    Severity::Info,
+                    &format!("promoted by an operator{}", self.why),
+                )?)
             }
             Phase::Soaking => {
                 may_raise(pass)?;
-                Ok(pass.end_soak(&format!("soak ended by an operator{}", self.why), Name::Promoted)?)
+                Ok(pass.end_soak(
+                    &format!("soak ended by an operator{}", self.why),
+                    Name::Promoted,
+                )?)
             }
             Phase::Paused => Err(self.refused(pass, "resume it first")),
             Phase::AwaitingApproval => Err(IllegalCommand::NeedsApproval(pass.next.state.weight)),
@@ -164,25 +219,58 @@ impl Order {
             return Err(self.refused(pass, "no approval is asked for now"));
         }
         may_raise(pass)?;
-        let target = pass.next.terms.plan.stage_above(pass.next.state.weight).map_or(Weight::FULL, |stage| stage.weight);
-        Ok(pass.raise(target, Name::Approved, Severity::Info, &format!("approved by {}{}", pass.by.clone().unwrap_or_default(), self.why))?)
+        let target = pass
+            .next
+            .terms
+            .plan
+            .stage_above(pass.next.state.weight)
+            .map_or(Weight::FULL, |stage| stage.weight);
+        Ok(pass.raise(
+            target,
+            Name::Approved,
+            Severity::Info,
+            &format!(
+                "approved by {}{}",
+                pass.by.clone().unwrap_or_default(),
+                self.why
+            ),
+        )?)
     }
 
     fn end(&self, pass: &mut Pass, outcome: Outcome) -> Result<(), IllegalCommand> {
         let state = &mut pass.next.state;
-        if state.status == Status::RollingBack || state.phase == Phase::CleaningUp || state.status.is_terminal() {
+        if state.status == Status::RollingBack
+            || state.phase == Phase::CleaningUp
+            || state.status.is_terminal()
+        {
             return Err(self.refused(pass, "the end has begun"));
         }
-        let verb = if outcome == Outcome::Cancelled { "cancelled" } else { "rolled back" };
+        let verb = if outcome == Outcome::Cancelled {
+            "cancelled"
+        } else {
+            "rolled back"
+        };
         let reason = format!("{verb} by an operator{}", self.why);
         let value = state.weight.to_string();
-        Ok(pass.roll_back(outcome, said(Name::RollingBack, Severity::Warning, reason, value, "an operator's order"))?)
+        Ok(pass.roll_back(
+            outcome,
+            said(
+                Name::RollingBack,
+                Severity::Warning,
+                reason,
+                value,
+                "an operator's order",
+            ),
+        )?)
     }
 
     fn set_weight(&self, pass: &mut Pass, weight: Weight) -> Result<(), IllegalCommand> {
         let (phase, now_at) = (pass.next.state.phase, pass.next.state.weight);
         if weight == Weight::ZERO {
-            return Err(self.refused(pass, "rollback takes everything back, and cancel calls it off"));
+            return Err(self.refused(
+                pass,
+                "rollback takes everything back, and cancel calls it off",
+            ));
         }
         if weight == now_at && pass.next.state.target == now_at {
             return Err(IllegalCommand::SameWeight(weight));
@@ -192,18 +280,44 @@ impl Order {
                 Phase::Baking | Phase::Holding => {}
                 Phase::AwaitingApproval => return Err(IllegalCommand::NeedsApproval(now_at)),
                 Phase::Paused => return Err(self.refused(pass, "resume it first")),
-                _ => return Err(self.refused(pass, "the share can be raised while a stage bakes or holds")),
+                _ => {
+                    return Err(
+                        self.refused(pass, "the share can be raised while a stage bakes or holds")
+                    );
+                }
             }
             may_raise(pass)?;
             skips_no_approval(pass, weight)?;
-            return Ok(pass.raise(weight, Name::Promoted, Severity::Info, &format!("share set by an operator{}", self.why))?);
+            return Ok(pass.raise(
+                weight,
+                Name::Promoted,
+                Severity::Info,
+                &format!("share set by an operator{}", self.why),
+            )?);
         }
-        if pass.next.state.status != Status::InProgress || matches!(phase, Phase::Finalizing | Phase::CleaningUp | Phase::Retreating) {
-            return Err(self.refused(pass, "the share can't be set now; rollback takes everything back"));
+        if pass.next.state.status != Status::InProgress
+            || matches!(
+                phase,
+                Phase::Finalizing | Phase::CleaningUp | Phase::Retreating
+            )
+        {
+            return Err(self.refused(
+                pass,
+                "the share can't be set now; rollback takes everything back",
+            ));
         }
         pass.next.state.target = weight;
         let reason = format!("share lowered to {weight} by an operator{}", self.why);
-        Ok(pass.go(Event::Retreat, said(Name::Retreating, Severity::Info, reason, now_at.to_string(), weight.to_string()))?)
+        Ok(pass.go(
+            Event::Retreat,
+            said(
+                Name::Retreating,
+                Severity::Info,
+                reason,
+                now_at.to_string(),
+                weight.to_string(),
+            ),
+        )?)
     }
 }
 
@@ -226,6 +340,11 @@ fn may_raise(pass: &Pass) -> Result<(), IllegalCommand> {
 fn skips_no_approval(pass: &Pass, target: Weight) -> Result<(), IllegalCommand> {
     let (plan, from) = (&pass.next.terms.plan, pass.next.state.weight);
     let present = plan.stage(from).weight;
-    let asking = plan.stages.iter().find(|stage| stage.approval && stage.weight >= present && stage.weight < target);
-    asking.map_or(Ok(()), |stage| Err(IllegalCommand::NeedsApproval(stage.weight)))
+    let asking = plan
+        .stages
+        .iter()
+        .find(|stage| stage.approval && stage.weight >= present && stage.weight < target);
+    asking.map_or(Ok(()), |stage| {
+        Err(IllegalCommand::NeedsApproval(stage.weight))
+    })
 }

@@ -150,7 +150,9 @@ pub struct Clock {
 impl Clock {
     /// What has been used at `now`.
     pub fn used_at(&self, now: Timestamp) -> Span {
-        let running = self.running_since.map_or(0, |since| Span::between(since, now).secs());
+        let running = self
+            .running_since
+            .map_or(0, |since| Span::between(since, now).secs());
         Span::from_secs(self.used.secs() + running)
     }
 
@@ -158,7 +160,12 @@ impl Clock {
     pub fn run(&mut self, runs: bool, now: Timestamp) {
         match (runs, self.running_since) {
             (true, None) => self.running_since = Some(now),
-            (false, Some(_)) => *self = Self { used: self.used_at(now), running_since: None },
+            (false, Some(_)) => {
+                *self = Self {
+                    used: self.used_at(now),
+                    running_since: None,
+                }
+            }
             _ => {}
         }
     }
@@ -238,17 +245,26 @@ impl Deployment {
 
     /// Whether a call may still be under way that this deployment started.
     pub fn is_leased(&self, now: Timestamp) -> bool {
-        self.state.lease.as_ref().is_some_and(|lease| lease.until > now)
+        self.state
+            .lease
+            .as_ref()
+            .is_some_and(|lease| lease.until > now)
     }
 
     /// The canary's instances that its share needs: a fixed number, or its share of production's
     /// count rounded up, and never none.
-    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "at most the production count, which is a u32")]
+    #[allow(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "at most the production count, which is a u32"
+    )]
     pub fn canary_instances_for(&self, weight: Weight) -> u32 {
         self.terms
             .capacity
             .instances
-            .unwrap_or_else(|| (f64::from(self.state.production_instances) * weight.fraction()).ceil() as u32)
+            .unwrap_or_else(|| {
+                (f64::from(self.state.production_instances) * weight.fraction()).ceil() as u32
+            })
             .max(1)
     }
 
@@ -260,7 +276,15 @@ impl Deployment {
 
     /// Canary variant, config names: unique per deployment by the random end of its id.
     pub fn names(endpoint: &str, id: &str) -> Names {
-        let short: String = id.chars().rev().filter(char::is_ascii_alphanumeric).take(8).collect::<Vec<_>>().into_iter().rev().collect();
+        let short: String = id
+            .chars()
+            .rev()
+            .filter(char::is_ascii_alphanumeric)
+            .take(8)
+            .collect::<Vec<_>>()
+            .into_iter()
+            .rev()
+            .collect();
         // 63 characters at most, less "-canary-" and the 8.
         let stem: String = endpoint.chars().take(47).collect();
         let stem = stem.trim_end_matches('-');

@@ -67,12 +67,20 @@ impl Effect {
 
     /// Whether it needs a lease: what could do harm if it landed late. Taking everything back can't.
     pub const fn is_leased(&self) -> bool {
-        matches!(self, Self::Deploy { .. } | Self::Grow { .. } | Self::Shift { .. })
+        matches!(
+            self,
+            Self::Deploy { .. } | Self::Grow { .. } | Self::Shift { .. }
+        )
     }
 }
 
 /// The effect that is due now, if any.
-pub fn due(deployment: &Deployment, evidence: &Evidence, endpoint: &EndpointReading, now: Timestamp) -> Option<Effect> {
+pub fn due(
+    deployment: &Deployment,
+    evidence: &Evidence,
+    endpoint: &EndpointReading,
+    now: Timestamp,
+) -> Option<Effect> {
     let (terms, state) = (&deployment.terms, &deployment.state);
     if state.status.is_terminal() {
         return None;
@@ -82,10 +90,15 @@ pub fn due(deployment: &Deployment, evidence: &Evidence, endpoint: &EndpointRead
         let known = !matches!(endpoint, EndpointReading::Failed { .. });
         return (known && !state.cleaned && !deployment.is_leased(now)).then_some(Effect::Tidy);
     }
-    let EndpointReading::Seen(view) = endpoint else { return None };
+    let EndpointReading::Seen(view) = endpoint else {
+        return None;
+    };
     if state.phase == Phase::Reverting && view.variant(&terms.production).is_some() {
         // No lease, and tried while the endpoint refuses too: it may accept any moment.
-        return view.share(&terms.canary).is_some_and(|share| share > 0.0).then_some(Effect::TakeBack);
+        return view
+            .share(&terms.canary)
+            .is_some_and(|share| share > 0.0)
+            .then_some(Effect::TakeBack);
     }
     if deployment.is_leased(now) || !view.is_in_service() {
         return None;
@@ -98,7 +111,10 @@ pub fn due(deployment: &Deployment, evidence: &Evidence, endpoint: &EndpointRead
         (_, Phase::Finalizing) => deploy(view, &terms.final_config),
         (_, Phase::Reverting) => deploy(view, &terms.original_config),
         (_, Phase::CleaningUp) => clean_up(deployment, view, now),
-        _ if state.drift.is_some() && terms.policy.on_drift == OnDrift::Restore && truth::drifted_up(deployment, view) => {
+        _ if state.drift.is_some()
+            && terms.policy.on_drift == OnDrift::Restore
+            && truth::drifted_up(deployment, view) =>
+        {
             shift(deployment, view, state.weight)
         }
         _ => None,
@@ -106,7 +122,9 @@ pub fn due(deployment: &Deployment, evidence: &Evidence, endpoint: &EndpointRead
 }
 
 fn deploy(view: &EndpointView, config: &str) -> Option<Effect> {
-    (view.config != config).then(|| Effect::Deploy { config: config.to_owned() })
+    (view.config != config).then(|| Effect::Deploy {
+        config: config.to_owned(),
+    })
 }
 
 fn shift(deployment: &Deployment, view: &EndpointView, weight: Weight) -> Option<Effect> {
@@ -117,29 +135,46 @@ fn shift(deployment: &Deployment, view: &EndpointView, weight: Weight) -> Option
 fn scale(deployment: &Deployment, view: &EndpointView) -> Option<Effect> {
     let state = &deployment.state;
     if !floor_is_held(deployment) {
-        return Some(Effect::HoldFloor { instances: state.production_instances });
+        return Some(Effect::HoldFloor {
+            instances: state.production_instances,
+        });
     }
     let needed = deployment.canary_instances_for(state.target);
-    let asked = view.variant(&deployment.terms.canary).map_or(0, |canary| canary.desired_instances);
+    let asked = view
+        .variant(&deployment.terms.canary)
+        .map_or(0, |canary| canary.desired_instances);
     (asked < needed).then_some(Effect::Grow { instances: needed })
 }
 
 /// Whether production can't shrink below what the total traffic needs.
 pub fn floor_is_held(deployment: &Deployment) -> bool {
     let state = &deployment.state;
-    state.floor.as_ref().is_some_and(|floor| floor.held_at >= state.production_instances)
+    state
+        .floor
+        .as_ref()
+        .is_some_and(|floor| floor.held_at >= state.production_instances)
 }
 
 fn clean_up(deployment: &Deployment, view: &EndpointView, now: Timestamp) -> Option<Effect> {
     let (terms, state) = (&deployment.terms, &deployment.state);
-    let rolled_back = matches!(state.outcome, Some(Outcome::RolledBack | Outcome::Cancelled));
+    let rolled_back = matches!(
+        state.outcome,
+        Some(Outcome::RolledBack | Outcome::Cancelled)
+    );
     if rolled_back && view.config != terms.original_config {
-        return (now >= removal_from(deployment)).then(|| Effect::Deploy { config: terms.original_config.clone() });
+        return (now >= removal_from(deployment)).then(|| Effect::Deploy {
+            config: terms.original_config.clone(),
+        });
     }
     // Both variants stay: the weights can still be moved by somebody else, and nobody could order
     // them back any more.
-    if state.outcome == Some(Outcome::Completed) && terms.cleanup.keep_old_variant && !view.is_settled_at(&terms.canary, Weight::FULL) {
-        return Some(Effect::Shift { weight: Weight::FULL });
+    if state.outcome == Some(Outcome::Completed)
+        && terms.cleanup.keep_old_variant
+        && !view.is_settled_at(&terms.canary, Weight::FULL)
+    {
+        return Some(Effect::Shift {
+            weight: Weight::FULL,
+        });
     }
     (!state.cleaned).then_some(Effect::Tidy)
 }

@@ -118,7 +118,11 @@ pub struct Arm {
 impl Arm {
     /// x / n; zero of nothing.
     pub fn rate(&self) -> f64 {
-        if self.n == 0 { 0.0 } else { self.x as f64 / self.n as f64 }
+        if self.n == 0 {
+            0.0
+        } else {
+            self.x as f64 / self.n as f64
+        }
     }
 
     /// Widens the bounds of the percentile.

@@ -17,7 +17,13 @@ use super::quantity::{Latency, Rate, Span};
 
 /// Takes one minute into the guard's window and judges the window when that closes it.
 /// Returns whether a check was made.
-pub fn take_in(guard: &Guard, state: &mut GuardState, canary: &ArmMinute, production: Option<&ArmMinute>, min_samples: u64) -> bool {
+pub fn take_in(
+    guard: &Guard,
+    state: &mut GuardState,
+    canary: &ArmMinute,
+    production: Option<&ArmMinute>,
+    min_samples: u64,
+) -> bool {
     if !fill(guard.test, &mut state.window, canary, production) {
         return false;
     }
@@ -29,7 +35,8 @@ pub fn take_in(guard: &Guard, state: &mut GuardState, canary: &ArmMinute, produc
     match finding {
         Finding::Broken => {
             state.breaches += 1;
-            state.breached_for = Span::from_secs(state.breached_for.secs() + u64::from(window.minutes) * 60);
+            state.breached_for =
+                Span::from_secs(state.breached_for.secs() + u64::from(window.minutes) * 60);
         }
         Finding::Kept => (state.breaches, state.breached_for) = (0, Span::ZERO),
         // Neither proof of health nor of harm: the row of breaches stands.
@@ -41,7 +48,10 @@ pub fn take_in(guard: &Guard, state: &mut GuardState, canary: &ArmMinute, produc
 
 /// Whether the guard has been broken for as long as it must be to roll back.
 pub fn has_tripped(guard: &Guard, state: &GuardState) -> bool {
-    let broken = state.last.as_ref().is_some_and(|check| check.finding == Finding::Broken);
+    let broken = state
+        .last
+        .as_ref()
+        .is_some_and(|check| check.finding == Finding::Broken);
     broken
         && match guard.sustain {
             Sustain::Checks(checks) => state.breaches >= checks,
@@ -50,7 +60,12 @@ pub fn has_tripped(guard: &Guard, state: &GuardState) -> bool {
 }
 
 /// Adds a minute; false when the minute says nothing about this test.
-fn fill(test: Test, window: &mut Window, canary: &ArmMinute, production: Option<&ArmMinute>) -> bool {
+fn fill(
+    test: Test,
+    window: &mut Window,
+    canary: &ArmMinute,
+    production: Option<&ArmMinute>,
+) -> bool {
     match test {
         Test::ErrorsAbove(_) | Test::ErrorsWorseBy(_) => {
             if test.compares() && production.is_none() {
@@ -70,7 +85,9 @@ fn fill(test: Test, window: &mut Window, canary: &ArmMinute, production: Option<
             }
         }
         Test::LatencyRatio(percentile, _) => {
-            let Some(production) = production else { return false };
+            let Some(production) = production else {
+                return false;
+            };
             if canary.latency.is_none() || production.latency.is_none() {
                 return false;
             }
@@ -88,7 +105,9 @@ fn count_errors(arm: &mut Arm, minute: &ArmMinute) {
 }
 
 fn count_slow(arm: &mut Arm, minute: &ArmMinute, percentile: Percentile, limit: Latency) -> bool {
-    let Some(latency) = &minute.latency else { return false };
+    let Some(latency) = &minute.latency else {
+        return false;
+    };
     match latency.slower(limit) {
         Some(slow) => arm.x += slow,
         None => arm.uncounted += latency.samples,
@@ -105,10 +124,13 @@ fn bound_percentile(arm: &mut Arm, minute: &ArmMinute, percentile: Percentile) {
 }
 
 fn is_closed(test: Test, window: &Window, min_samples: u64) -> bool {
-    let full = window.canary.n >= min_samples && (!test.compares() || window.production.n >= min_samples);
+    let full =
+        window.canary.n >= min_samples && (!test.compares() || window.production.n >= min_samples);
     full || match test {
         Test::ErrorsAbove(limit) => window.canary.x as f64 > limit.fraction() * min_samples as f64,
-        Test::LatencyAbove(percentile, _) => window.canary.x as f64 > percentile.tail() * min_samples as f64,
+        Test::LatencyAbove(percentile, _) => {
+            window.canary.x as f64 > percentile.tail() * min_samples as f64
+        }
         Test::ErrorsWorseBy(_) | Test::LatencyRatio(..) => false,
     }
 }
@@ -118,7 +140,9 @@ fn judge(test: Test, window: &Window) -> Finding {
     let broken = |is: bool| if is { Finding::Broken } else { Finding::Kept };
     match test {
         Test::ErrorsAbove(limit) => broken(canary.rate() > limit.fraction()),
-        Test::ErrorsWorseBy(points) => broken(canary.rate() - production.rate() > points.fraction()),
+        Test::ErrorsWorseBy(points) => {
+            broken(canary.rate() - production.rate() > points.fraction())
+        }
         // Too many slow ones among those that were counted prove it, whatever the others were.
         Test::LatencyAbove(percentile, _) if canary.rate() > percentile.tail() => Finding::Broken,
         Test::LatencyAbove(..) if canary.uncounted == 0 => Finding::Kept,
@@ -143,18 +167,32 @@ fn by_bounds(measured: Option<(f64, f64)>, allowed: (f64, f64)) -> Finding {
 fn describe(guard: &Guard, state: &GuardState, window: &Window, finding: Finding) -> Check {
     let (canary, production) = (&window.canary, &window.production);
     let (subject, value, limit) = match guard.test {
-        Test::ErrorsAbove(limit) => ("5XX errors of the canary", percent(canary.rate()), limit.to_string()),
+        Test::ErrorsAbove(limit) => (
+            "5XX errors of the canary",
+            percent(canary.rate()),
+            limit.to_string(),
+        ),
         Test::ErrorsWorseBy(points) => (
             "5XX errors of the canary against production",
-            format!("{} against {}", percent(canary.rate()), percent(production.rate())),
+            format!(
+                "{} against {}",
+                percent(canary.rate()),
+                percent(production.rate())
+            ),
             format!("{} points worse", plain(points)),
         ),
-        Test::LatencyAbove(percentile, limit) => {
-            ("latency of the canary", slow_share(canary, percentile, limit), format!("{percentile} {limit}"))
-        }
+        Test::LatencyAbove(percentile, limit) => (
+            "latency of the canary",
+            slow_share(canary, percentile, limit),
+            format!("{percentile} {limit}"),
+        ),
         Test::LatencyRatio(percentile, ratio) => (
             "latency of the canary against production",
-            format!("{percentile} {} against {}", bounds(canary), bounds(production)),
+            format!(
+                "{percentile} {} against {}",
+                bounds(canary),
+                bounds(production)
+            ),
             format!("{ratio} times production"),
         ),
     };
@@ -163,8 +201,17 @@ fn describe(guard: &Guard, state: &GuardState, window: &Window, finding: Finding
         Finding::Kept => format!("within the limit of {limit}"),
         Finding::Unknown => format!("can't be told against the limit of {limit}"),
     };
-    let sentence = format!("{subject}: {value} over {} requests in {} min, {how}", canary.n, window.minutes);
-    Check { finding, value, limit, samples: canary.n, sentence }
+    let sentence = format!(
+        "{subject}: {value} over {} requests in {} min, {how}",
+        canary.n, window.minutes
+    );
+    Check {
+        finding,
+        value,
+        limit,
+        samples: canary.n,
+        sentence,
+    }
 }
 
 fn streak(guard: &Guard, state: &GuardState) -> String {
@@ -178,7 +225,11 @@ fn slow_share(arm: &Arm, percentile: Percentile, limit: Latency) -> String {
     if arm.uncounted > 0 {
         return format!("{percentile} {}", bounds(arm));
     }
-    format!("{percentile} {}, {} slower than {limit}", bounds(arm), percent(arm.rate()))
+    format!(
+        "{percentile} {}, {} slower than {limit}",
+        bounds(arm),
+        percent(arm.rate())
+    )
 }
 
 fn bounds(arm: &Arm) -> String {

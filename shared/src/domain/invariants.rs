@@ -11,31 +11,80 @@ pub fn violations(deployment: &Deployment) -> Vec<String> {
     let mut found = Vec::new();
     let mut hold = |holds: bool, rule: &str| {
         if !holds {
-            found.push(format!("{rule} (status {}, phase {}, weight {}, target {})", state.status, state.phase, state.weight, state.target));
+            found.push(format!(
+                "{rule} (status {}, phase {}, weight {}, target {})",
+                state.status, state.phase, state.weight, state.target
+            ));
         }
     };
-    hold(belongs(state.status, state.phase), "the phase belongs to the status");
-    hold(terms.production != terms.canary, "canary and production are two variants");
-    hold(terms.plan.stages.last().is_some_and(|stage| stage.weight == Weight::FULL), "the plan ends at 100 %");
-    hold((state.phase == Phase::Paused) == state.interrupted.is_some(), "a pause, and only a pause, knows where it returns to");
     hold(
-        matches!(state.phase, Phase::CleaningUp | Phase::Ended | Phase::Reverting) == state.outcome.is_some(),
+        belongs(state.status, state.phase),
+        "the phase belongs to the status",
+    );
+    hold(
+        terms.production != terms.canary,
+        "canary and production are two variants",
+    );
+    hold(
+        terms
+            .plan
+            .stages
+            .last()
+            .is_some_and(|stage| stage.weight == Weight::FULL),
+        "the plan ends at 100 %",
+    );
+    hold(
+        (state.phase == Phase::Paused) == state.interrupted.is_some(),
+        "a pause, and only a pause, knows where it returns to",
+    );
+    hold(
+        matches!(
+            state.phase,
+            Phase::CleaningUp | Phase::Ended | Phase::Reverting
+        ) == state.outcome.is_some(),
         "an outcome is set from the beginning of the end on, and not before",
     );
-    hold(state.status != Status::Pending || (state.weight == Weight::ZERO && state.target == Weight::ZERO), "no traffic while pending");
-    hold(state.status != Status::RollingBack || state.target == Weight::ZERO, "a rollback's target is 0 %");
     hold(
-        !matches!(state.phase, Phase::Baking | Phase::Holding | Phase::AwaitingApproval | Phase::Soaking | Phase::Finalizing) || state.weight == state.target,
+        state.status != Status::Pending
+            || (state.weight == Weight::ZERO && state.target == Weight::ZERO),
+        "no traffic while pending",
+    );
+    hold(
+        state.status != Status::RollingBack || state.target == Weight::ZERO,
+        "a rollback's target is 0 %",
+    );
+    hold(
+        !matches!(
+            state.phase,
+            Phase::Baking
+                | Phase::Holding
+                | Phase::AwaitingApproval
+                | Phase::Soaking
+                | Phase::Finalizing
+        ) || state.weight == state.target,
         "the share is confirmed while a stage is judged",
     );
-    hold(!matches!(state.phase, Phase::Scaling | Phase::Shifting) || state.weight < state.target, "a raise has a target above the share");
-    hold(!matches!(state.phase, Phase::Soaking | Phase::Finalizing) || state.weight == Weight::FULL, "soak and finalizing are at 100 %");
-    hold(state.outcome != Some(Outcome::Completed) || state.weight == Weight::FULL, "a completion is at 100 %");
     hold(
-        !matches!(state.status, Status::RolledBack | Status::Cancelled) || state.weight == Weight::ZERO,
+        !matches!(state.phase, Phase::Scaling | Phase::Shifting) || state.weight < state.target,
+        "a raise has a target above the share",
+    );
+    hold(
+        !matches!(state.phase, Phase::Soaking | Phase::Finalizing) || state.weight == Weight::FULL,
+        "soak and finalizing are at 100 %",
+    );
+    hold(
+        state.outcome != Some(Outcome::Completed) || state.weight == Weight::FULL,
+        "a completion is at 100 %",
+    );
+    hold(
+        !matches!(state.status, Status::RolledBack | Status::Cancelled)
+            || state.weight == Weight::ZERO,
         "rolled back and cancelled are at 0 %",
     );
-    hold(!state.status.is_terminal() || (state.lease.is_none() && state.cleaned), "a terminal state holds no lease and has cleaned up");
+    hold(
+        !state.status.is_terminal() || (state.lease.is_none() && state.cleaned),
+        "a terminal state holds no lease and has cleaned up",
+    );
     let matching = match state.status {
         Status::Completed => Some(Outcome::Completed),
         Status::RolledBack => Some(Outcome::RolledBack),
@@ -43,6 +92,9 @@ pub fn violations(deployment: &Deployment) -> Vec<String> {
         Status::Failed => Some(Outcome::Failed),
         Status::Pending | Status::InProgress | Status::RollingBack => state.outcome,
     };
-    hold(state.outcome == matching, "the terminal status is the outcome");
+    hold(
+        state.outcome == matching,
+        "the terminal status is the outcome",
+    );
     found
 }

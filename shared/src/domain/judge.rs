@@ -86,11 +86,17 @@ pub fn last_judgeable(now: Timestamp) -> Timestamp {
 /// Never: the start of a minute lies within the range of its own timestamp.
 pub fn floor_minute(at: Timestamp) -> Timestamp {
     let seconds = at.as_second().div_euclid(60) * 60;
-    Timestamp::from_second(seconds).expect("a minute's start lies within the range of its own timestamp")
+    Timestamp::from_second(seconds)
+        .expect("a minute's start lies within the range of its own timestamp")
 }
 
 /// Takes in every minute of the reading, once.
-pub fn judge(deployment: &Deployment, evidence: &mut Evidence, metrics: &Metrics, now: Timestamp) -> (Verdict, Vec<MinuteReport>) {
+pub fn judge(
+    deployment: &Deployment,
+    evidence: &mut Evidence,
+    metrics: &Metrics,
+    now: Timestamp,
+) -> (Verdict, Vec<MinuteReport>) {
     let canary = match &metrics.canary {
         Series::Failed { reason } => {
             // The watermark stays: these minutes are read again at the next pass.
@@ -108,10 +114,24 @@ pub fn judge(deployment: &Deployment, evidence: &mut Evidence, metrics: &Metrics
     };
     let mut reports = Vec::new();
     // A reading asked for before the last one was committed begins too early.
-    let mut minute = metrics.from.max(evidence.judged_through + SignedDuration::from_mins(1));
+    let mut minute = metrics
+        .from
+        .max(evidence.judged_through + SignedDuration::from_mins(1));
     while minute <= metrics.through {
-        take_in(deployment, evidence, minute, canary.get(&minute), production.get(&minute));
-        reports.push(report(deployment, evidence, minute, canary.get(&minute), production.get(&minute)));
+        take_in(
+            deployment,
+            evidence,
+            minute,
+            canary.get(&minute),
+            production.get(&minute),
+        );
+        reports.push(report(
+            deployment,
+            evidence,
+            minute,
+            canary.get(&minute),
+            production.get(&minute),
+        ));
         evidence.judged_through = minute;
         minute += SignedDuration::from_mins(1);
     }
@@ -119,7 +139,13 @@ pub fn judge(deployment: &Deployment, evidence: &mut Evidence, metrics: &Metrics
     (verdict(deployment, evidence), reports)
 }
 
-fn take_in(deployment: &Deployment, evidence: &mut Evidence, minute: Timestamp, canary: Option<&ArmMinute>, production: Option<&ArmMinute>) {
+fn take_in(
+    deployment: &Deployment,
+    evidence: &mut Evidence,
+    minute: Timestamp,
+    canary: Option<&ArmMinute>,
+    production: Option<&ArmMinute>,
+) {
     let policy = &deployment.terms.policy;
     let in_stage = minute >= deployment.state.stage_since;
     if let Some(production) = production {
@@ -129,7 +155,8 @@ fn take_in(deployment: &Deployment, evidence: &mut Evidence, minute: Timestamp, 
         let weight = deployment.state.weight;
         if in_stage && weight > Weight::ZERO && weight < Weight::FULL {
             let predicted = weight.fraction() / (1.0 - weight.fraction());
-            evidence.expected_unseen += production.map_or(0.0, |minute| minute.invocations as f64 * predicted);
+            evidence.expected_unseen +=
+                production.map_or(0.0, |minute| minute.invocations as f64 * predicted);
         }
         return;
     };
@@ -139,10 +166,15 @@ fn take_in(deployment: &Deployment, evidence: &mut Evidence, minute: Timestamp, 
     evidence.canary_per_minute += (canary.invocations as f64 - evidence.canary_per_minute) * 0.3;
     if in_stage {
         let latency = canary.latency.as_ref().map_or(0, |latency| latency.samples);
-        evidence.stage_samples += if policy.judges_latency() { canary.invocations.min(latency) } else { canary.invocations };
+        evidence.stage_samples += if policy.judges_latency() {
+            canary.invocations.min(latency)
+        } else {
+            canary.invocations
+        };
     }
     let production = production.filter(|minute| minute.invocations > 0);
-    let compares_no_more = in_stage && deployment.state.weight == Weight::FULL && production.is_none();
+    let compares_no_more =
+        in_stage && deployment.state.weight == Weight::FULL && production.is_none();
     for rule in &policy.guards {
         if compares_no_more && rule.test.compares() {
             // Its last finding can never be mended any more, so it must not stand red for good.
@@ -159,7 +191,10 @@ fn settle_sight(evidence: &mut Evidence, metrics: &Metrics, now: Timestamp, took
     if let Series::Failed { reason } = &metrics.production {
         mark_blind(evidence, now, true, reason);
     } else if evidence.expected_unseen >= BLIND_FROM {
-        let reason = format!("no points of the canary although its share predicts {:.0} requests", evidence.expected_unseen);
+        let reason = format!(
+            "no points of the canary although its share predicts {:.0} requests",
+            evidence.expected_unseen
+        );
         mark_blind(evidence, now, false, &reason);
     } else if took_minutes {
         evidence.blind = None;
@@ -172,7 +207,11 @@ fn mark_blind(evidence: &mut Evidence, now: Timestamp, production_too: bool, rea
         Some(blind) if blind.production_too == production_too => blind.since,
         _ => now,
     };
-    evidence.blind = Some(Blind { since, production_too, reason: reason.to_owned() });
+    evidence.blind = Some(Blind {
+        since,
+        production_too,
+        reason: reason.to_owned(),
+    });
 }
 
 fn verdict(deployment: &Deployment, evidence: &Evidence) -> Verdict {
@@ -181,30 +220,58 @@ fn verdict(deployment: &Deployment, evidence: &Evidence) -> Verdict {
             && guard::has_tripped(rule, state)
             && let Some(check) = &state.last
         {
-            return Verdict::Unhealthy { reason: check.sentence.clone(), value: check.value.clone(), limit: check.limit.clone() };
+            return Verdict::Unhealthy {
+                reason: check.sentence.clone(),
+                value: check.value.clone(),
+                limit: check.limit.clone(),
+            };
         }
     }
     match &evidence.blind {
-        Some(blind) => Verdict::Inconclusive { reason: format!("blind since {}: {}", blind.since, blind.reason) },
+        Some(blind) => Verdict::Inconclusive {
+            reason: format!("blind since {}: {}", blind.since, blind.reason),
+        },
         None => Verdict::Healthy,
     }
 }
 
-fn report(deployment: &Deployment, evidence: &Evidence, minute: Timestamp, canary: Option<&ArmMinute>, production: Option<&ArmMinute>) -> MinuteReport {
+fn report(
+    deployment: &Deployment,
+    evidence: &Evidence,
+    minute: Timestamp,
+    canary: Option<&ArmMinute>,
+    production: Option<&ArmMinute>,
+) -> MinuteReport {
     let policy = &deployment.terms.policy;
     let guards = policy.guards.iter().map(|rule| {
         let state = evidence.guards.get(&rule.name).cloned().unwrap_or_default();
         let gathered = state.window.canary.n;
         let sentence = match &state.last {
             Some(check) => check.sentence.clone(),
-            None if rule.test.compares() && production.is_none() => "not applicable: production has no traffic to compare with".to_owned(),
+            None if rule.test.compares() && production.is_none() => {
+                "not applicable: production has no traffic to compare with".to_owned()
+            }
             None => format!("gathering: {gathered} of {} requests", policy.min_samples),
         };
-        (rule.name.clone(), Standing { finding: state.last.map(|check| check.finding), sentence, breaches: state.breaches, gathered })
+        (
+            rule.name.clone(),
+            Standing {
+                finding: state.last.map(|check| check.finding),
+                sentence,
+                breaches: state.breaches,
+                gathered,
+            },
+        )
     });
     let (verdict, sentence) = match verdict(deployment, evidence) {
         // Past a limit, though not for long enough to roll back: no word of health.
-        Verdict::Healthy if evidence.red_guard().is_some() => ("inconclusive", evidence.red_guard().map(|(_, check)| check.sentence.clone()).unwrap_or_default()),
+        Verdict::Healthy if evidence.red_guard().is_some() => (
+            "inconclusive",
+            evidence
+                .red_guard()
+                .map(|(_, check)| check.sentence.clone())
+                .unwrap_or_default(),
+        ),
         Verdict::Healthy => ("healthy", healthy_sentence(canary, production)),
         Verdict::Unhealthy { reason, .. } => ("unhealthy", reason),
         Verdict::Inconclusive { reason } => ("inconclusive", reason),

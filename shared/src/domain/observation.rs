@@ -89,10 +89,18 @@ impl EndpointView {
 
     /// The variant's share of the traffic by the weights in force, 0 to 1.
     pub fn share(&self, name: &str) -> Option<f64> {
-        let sum: f64 = self.variants.iter().map(|variant| variant.current_weight).sum();
+        let sum: f64 = self
+            .variants
+            .iter()
+            .map(|variant| variant.current_weight)
+            .sum();
         let own = self.variant(name)?.current_weight;
         // SageMaker splits evenly when every weight is 0.
-        Some(if sum > 0.0 { own / sum } else { 1.0 / self.variants.len().max(1) as f64 })
+        Some(if sum > 0.0 {
+            own / sum
+        } else {
+            1.0 / self.variants.len().max(1) as f64
+        })
     }
 
     /// Whether it takes updates and is not changing.
@@ -102,7 +110,10 @@ impl EndpointView {
 
     /// Whether it is in service with the variant at exactly this share.
     pub fn is_settled_at(&self, name: &str, weight: Weight) -> bool {
-        self.is_in_service() && self.share(name).is_some_and(|share| (share - weight.fraction()).abs() < 1e-4)
+        self.is_in_service()
+            && self
+                .share(name)
+                .is_some_and(|share| (share - weight.fraction()).abs() < 1e-4)
     }
 }
 
@@ -188,7 +199,11 @@ impl LatencyMinute {
 }
 
 /// The key of a limit in [`LatencyMinute::slower_than`]: whole microseconds.
-#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "limits are finite, above zero and below 2^53 microseconds")]
+#[allow(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "limits are finite, above zero and below 2^53 microseconds"
+)]
 pub fn limit_key(limit: Latency) -> u64 {
     limit.microseconds().round() as u64
 }

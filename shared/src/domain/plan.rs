@@ -42,7 +42,9 @@ pub enum PlanError {
     #[error("a plan has at most 100 stages, not {0}")]
     TooMany(usize),
     /// A weight that does not rise, or is 0.
-    #[error("stage {stage}: weight {weight} does not rise above {before}; weights are whole percent from 1 to 100, each above the one before")]
+    #[error(
+        "stage {stage}: weight {weight} does not rise above {before}; weights are whole percent from 1 to 100, each above the one before"
+    )]
     NotRising {
         /// Counted from 1.
         stage: usize,
@@ -55,13 +57,17 @@ pub enum PlanError {
     #[error("the last stage has weight {0}; a plan ends at 100")]
     NotFull(u8),
     /// A stage below 100 % with no bake time.
-    #[error("stage {stage}: bake is zero; a stage below 100 % needs time to be judged, like \"10m\"")]
+    #[error(
+        "stage {stage}: bake is zero; a stage below 100 % needs time to be judged, like \"10m\""
+    )]
     NoBake {
         /// Counted from 1.
         stage: usize,
     },
     /// The stages can't be over before the deadline.
-    #[error("the stages take {needed} at the least, longer than the deadline of {deadline}; raise plan.deadline or shorten the bakes")]
+    #[error(
+        "the stages take {needed} at the least, longer than the deadline of {deadline}; raise plan.deadline or shorten the bakes"
+    )]
     PastDeadline {
         /// The sum of the bakes.
         needed: Span,
@@ -77,7 +83,12 @@ impl Plan {
     pub const SOAK: Span = Span::from_hours(24);
 
     /// Checks stages, soak and deadline against each other.
-    pub fn new(stages: Vec<Stage>, soak: Span, deadline: Span, change_windows: Vec<ChangeWindow>) -> Result<Self, PlanError> {
+    pub fn new(
+        stages: Vec<Stage>,
+        soak: Span,
+        deadline: Span,
+        change_windows: Vec<ChangeWindow>,
+    ) -> Result<Self, PlanError> {
         if stages.len() > 100 {
             return Err(PlanError::TooMany(stages.len()));
         }
@@ -85,7 +96,11 @@ impl Plan {
         let mut before = Weight::ZERO;
         for (index, stage) in stages.iter().enumerate() {
             if stage.weight <= before {
-                return Err(PlanError::NotRising { stage: index + 1, weight: stage.weight.percent(), before: before.percent() });
+                return Err(PlanError::NotRising {
+                    stage: index + 1,
+                    weight: stage.weight.percent(),
+                    before: before.percent(),
+                });
             }
             if stage.weight < Weight::FULL && stage.bake.is_zero() {
                 return Err(PlanError::NoBake { stage: index + 1 });
@@ -95,7 +110,12 @@ impl Plan {
         if last != Weight::FULL {
             return Err(PlanError::NotFull(last.percent()));
         }
-        let plan = Self { stages, soak, deadline, change_windows };
+        let plan = Self {
+            stages,
+            soak,
+            deadline,
+            change_windows,
+        };
         let needed = plan.shortest();
         if needed >= deadline {
             return Err(PlanError::PastDeadline { needed, deadline });
@@ -117,13 +137,22 @@ impl Plan {
 
     /// The time from the first weight to 100 % when nothing holds it up.
     pub fn shortest(&self) -> Span {
-        Span::from_secs(self.stages.iter().filter(|stage| stage.weight < Weight::FULL).map(|stage| stage.bake.secs()).sum())
+        Span::from_secs(
+            self.stages
+                .iter()
+                .filter(|stage| stage.weight < Weight::FULL)
+                .map(|stage| stage.bake.secs())
+                .sum(),
+        )
     }
 
     /// The stage a share belongs to, counted from 0: the last one that asks for no more than it,
     /// so a share set by hand takes the bake of the stage it has passed.
     pub fn stage_index(&self, weight: Weight) -> usize {
-        self.stages.iter().rposition(|stage| stage.weight <= weight).unwrap_or(0)
+        self.stages
+            .iter()
+            .rposition(|stage| stage.weight <= weight)
+            .unwrap_or(0)
     }
 
     /// The stage a share belongs to.
@@ -133,17 +162,25 @@ impl Plan {
 
     /// The first stage above a share; `None` at 100 %.
     pub fn stage_above(&self, weight: Weight) -> Option<Stage> {
-        self.stages.iter().copied().find(|stage| stage.weight > weight)
+        self.stages
+            .iter()
+            .copied()
+            .find(|stage| stage.weight > weight)
     }
 
     /// Whether raises are allowed at this moment.
     pub fn allows_raise_at(&self, now: jiff::Timestamp) -> bool {
-        self.change_windows.is_empty() || self.change_windows.iter().any(|window| window.is_open(now))
+        self.change_windows.is_empty()
+            || self.change_windows.iter().any(|window| window.is_open(now))
     }
 }
 
 fn stage(percent: u8, bake: Span) -> Stage {
-    Stage { weight: Weight::new(percent).expect("the presets stay within 100"), bake, approval: false }
+    Stage {
+        weight: Weight::new(percent).expect("the presets stay within 100"),
+        bake,
+        approval: false,
+    }
 }
 
 /// The named plans. A preset also sets the policy's defaults: [`super::policy::Policy::preset`].
@@ -166,7 +203,11 @@ impl Preset {
     pub fn stages(self) -> Vec<Stage> {
         let full = stage(100, Span::ZERO);
         match self {
-            Self::Linear => Plan::linear_stages(stage(10, Span::ZERO).weight, stage(10, Span::ZERO).weight, Span::from_mins(10)),
+            Self::Linear => Plan::linear_stages(
+                stage(10, Span::ZERO).weight,
+                stage(10, Span::ZERO).weight,
+                Span::from_mins(10),
+            ),
             Self::Playbook => vec![
                 stage(5, Span::from_hours(1)),
                 stage(10, Span::from_hours(3)),
@@ -174,8 +215,17 @@ impl Preset {
                 stage(50, Span::from_hours(24)),
                 full,
             ],
-            Self::Quick => vec![stage(5, Span::from_mins(30)), stage(25, Span::from_hours(1)), full],
-            Self::Phased => vec![stage(1, Span::from_hours(24)), stage(10, Span::from_hours(12)), stage(50, Span::from_hours(6)), full],
+            Self::Quick => vec![
+                stage(5, Span::from_mins(30)),
+                stage(25, Span::from_hours(1)),
+                full,
+            ],
+            Self::Phased => vec![
+                stage(1, Span::from_hours(24)),
+                stage(10, Span::from_hours(12)),
+                stage(50, Span::from_hours(6)),
+                full,
+            ],
         }
     }
 }

@@ -97,7 +97,11 @@ pub struct Guard {
 
 impl Guard {
     fn new(name: impl Into<String>, test: Test, sustain: Sustain) -> Self {
-        Self { name: name.into(), test, sustain }
+        Self {
+            name: name.into(),
+            test,
+            sustain,
+        }
     }
 }
 
@@ -106,9 +110,17 @@ impl fmt::Display for Guard {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.test {
             Test::ErrorsAbove(limit) => write!(f, "5XX errors above {limit}")?,
-            Test::ErrorsWorseBy(points) => write!(f, "5XX errors more than {} percentage points above production's", points.fraction() * 100.0)?,
-            Test::LatencyAbove(percentile, limit) => write!(f, "{percentile} latency above {limit}")?,
-            Test::LatencyRatio(percentile, ratio) => write!(f, "{percentile} latency above {ratio} times production's")?,
+            Test::ErrorsWorseBy(points) => write!(
+                f,
+                "5XX errors more than {} percentage points above production's",
+                points.fraction() * 100.0
+            )?,
+            Test::LatencyAbove(percentile, limit) => {
+                write!(f, "{percentile} latency above {limit}")?;
+            }
+            Test::LatencyRatio(percentile, ratio) => {
+                write!(f, "{percentile} latency above {ratio} times production's")?;
+            }
         }
         match self.sustain {
             Sustain::Checks(1) => f.write_str(" in one check"),
@@ -172,28 +184,66 @@ impl Policy {
         let guards = match preset {
             Preset::Linear => vec![
                 errors_above("error_rate.limit", 1.0, Sustain::Checks(2)),
-                Guard::new("error_rate.worse_by", Test::ErrorsWorseBy(percent(5.0)), Sustain::Checks(2)),
-                latency_above("latency_p99.limit", Percentile::P99, 100.0, Sustain::Checks(3)),
-                Guard::new("latency_p99.ratio", Test::LatencyRatio(Percentile::P99, 2.0), Sustain::Checks(3)),
+                Guard::new(
+                    "error_rate.worse_by",
+                    Test::ErrorsWorseBy(percent(5.0)),
+                    Sustain::Checks(2),
+                ),
+                latency_above(
+                    "latency_p99.limit",
+                    Percentile::P99,
+                    100.0,
+                    Sustain::Checks(3),
+                ),
+                Guard::new(
+                    "latency_p99.ratio",
+                    Test::LatencyRatio(Percentile::P99, 2.0),
+                    Sustain::Checks(3),
+                ),
             ],
             Preset::Playbook => vec![
                 errors_above("error_rate.limit", 1.0, Sustain::Checks(2)),
-                Guard::new("latency_p95.ratio", Test::LatencyRatio(Percentile::P95, 1.2), Sustain::Checks(3)),
-                errors_above("error_rate.emergency", 5.0, Sustain::For(Span::from_mins(5))),
-                latency_above("latency_p95.emergency", Percentile::P95, 5000.0, Sustain::For(Span::from_mins(5))),
+                Guard::new(
+                    "latency_p95.ratio",
+                    Test::LatencyRatio(Percentile::P95, 1.2),
+                    Sustain::Checks(3),
+                ),
+                errors_above(
+                    "error_rate.emergency",
+                    5.0,
+                    Sustain::For(Span::from_mins(5)),
+                ),
+                latency_above(
+                    "latency_p95.emergency",
+                    Percentile::P95,
+                    5000.0,
+                    Sustain::For(Span::from_mins(5)),
+                ),
             ],
             Preset::Quick => vec![
                 errors_above("error_rate.limit", 5.0, Sustain::Checks(2)),
-                latency_above("latency_p95.limit", Percentile::P95, 100.0, Sustain::Checks(3)),
+                latency_above(
+                    "latency_p95.limit",
+                    Percentile::P95,
+                    100.0,
+                    Sustain::Checks(3),
+                ),
             ],
             Preset::Phased => vec![
                 errors_above("error_rate.limit", 5.0, Sustain::For(Span::from_mins(5))),
-                Guard::new("latency_p95.ratio", Test::LatencyRatio(Percentile::P95, 1.2), Sustain::For(Span::from_mins(10))),
+                Guard::new(
+                    "latency_p95.ratio",
+                    Test::LatencyRatio(Percentile::P95, 1.2),
+                    Sustain::For(Span::from_mins(10)),
+                ),
             ],
         };
         Self {
             guards,
-            comparison: Comparison { alpha: percent(1.0), tolerate: 1.25 },
+            comparison: Comparison {
+                alpha: percent(1.0),
+                tolerate: 1.25,
+            },
             min_samples: Self::MIN_SAMPLES,
             safe_gate: false,
             blind_limit: Self::BLIND_LIMIT,
@@ -217,7 +267,9 @@ impl Policy {
 
     /// Whether latency is judged at all.
     pub fn judges_latency(&self) -> bool {
-        self.guards.iter().any(|guard| matches!(guard.test, Test::LatencyAbove(..) | Test::LatencyRatio(..)))
+        self.guards
+            .iter()
+            .any(|guard| matches!(guard.test, Test::LatencyAbove(..) | Test::LatencyRatio(..)))
     }
 }
 
@@ -230,5 +282,12 @@ fn errors_above(name: &str, limit: f64, sustain: Sustain) -> Guard {
 }
 
 fn latency_above(name: &str, percentile: Percentile, limit_ms: f64, sustain: Sustain) -> Guard {
-    Guard::new(name, Test::LatencyAbove(percentile, Latency::from_ms(limit_ms).expect("the presets' latencies are above zero")), sustain)
+    Guard::new(
+        name,
+        Test::LatencyAbove(
+            percentile,
+            Latency::from_ms(limit_ms).expect("the presets' latencies are above zero"),
+        ),
+        sustain,
+    )
 }

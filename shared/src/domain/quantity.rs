@@ -24,7 +24,11 @@ impl Weight {
 
     /// A share in whole percent; `None` past 100.
     pub const fn new(percent: u8) -> Option<Self> {
-        if percent <= 100 { Some(Self(percent)) } else { None }
+        if percent <= 100 {
+            Some(Self(percent))
+        } else {
+            None
+        }
     }
 
     /// Whole percent, 0 to 100.
@@ -59,7 +63,9 @@ pub struct Rate(f64);
 impl Rate {
     /// From percent, 0 to 100; `None` for anything else, NaN included.
     pub fn from_percent(percent: f64) -> Option<Self> {
-        (0.0..=100.0).contains(&percent).then_some(Self(percent / 100.0))
+        (0.0..=100.0)
+            .contains(&percent)
+            .then_some(Self(percent / 100.0))
     }
 
     /// The rate as a fraction, 0 to 1.
@@ -72,9 +78,16 @@ impl FromStr for Rate {
     type Err = Unfit;
 
     fn from_str(text: &str) -> Result<Self, Unfit> {
-        let unfit = || Unfit(format!("`{}` is not a rate: write percent with its sign, from \"0%\" to \"100%\", like \"1%\"", shown(text)));
+        let unfit = || {
+            Unfit(format!(
+                "`{}` is not a rate: write percent with its sign, from \"0%\" to \"100%\", like \"1%\"",
+                shown(text)
+            ))
+        };
         let number = text.trim().strip_suffix('%').ok_or_else(unfit)?;
-        plain_number(number).and_then(Self::from_percent).ok_or_else(unfit)
+        plain_number(number)
+            .and_then(Self::from_percent)
+            .ok_or_else(unfit)
     }
 }
 
@@ -111,13 +124,20 @@ impl FromStr for Latency {
     type Err = Unfit;
 
     fn from_str(text: &str) -> Result<Self, Unfit> {
-        let unfit = || Unfit(format!("`{}` is not a latency: write milliseconds or seconds above zero, like \"100ms\" or \"1.5s\"", shown(text)));
+        let unfit = || {
+            Unfit(format!(
+                "`{}` is not a latency: write milliseconds or seconds above zero, like \"100ms\" or \"1.5s\"",
+                shown(text)
+            ))
+        };
         let text_trimmed = text.trim();
         let (number, factor) = match text_trimmed.strip_suffix("ms") {
             Some(number) => (number, 1.0),
             None => (text_trimmed.strip_suffix('s').ok_or_else(unfit)?, 1000.0),
         };
-        plain_number(number).and_then(|value| Self::from_ms(value * factor)).ok_or_else(unfit)
+        plain_number(number)
+            .and_then(|value| Self::from_ms(value * factor))
+            .ok_or_else(unfit)
     }
 }
 
@@ -171,7 +191,12 @@ impl FromStr for Span {
     type Err = Unfit;
 
     fn from_str(text: &str) -> Result<Self, Unfit> {
-        let unfit = || Unfit(format!("`{}` is not a duration: write a whole number and one unit, like \"90s\", \"10m\", \"1h\" or \"7d\"", shown(text)));
+        let unfit = || {
+            Unfit(format!(
+                "`{}` is not a duration: write a whole number and one unit, like \"90s\", \"10m\", \"1h\" or \"7d\"",
+                shown(text)
+            ))
+        };
         let trimmed = text.trim();
         let last = trimmed.chars().last().ok_or_else(unfit)?;
         let seconds = match last {
@@ -209,7 +234,10 @@ impl fmt::Display for Span {
 /// A number without exponent, sign or words, so that `inf`, `nan`, `1e9` and `-1` are refused.
 fn plain_number(text: &str) -> Option<f64> {
     let text = text.trim();
-    let plain = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
+    let plain = !text.is_empty()
+        && text
+            .bytes()
+            .all(|byte| byte.is_ascii_digit() || byte == b'.');
     plain.then(|| text.parse().ok()).flatten()
 }
 

@@ -30,5 +30,8 @@ pub struct Specification {
 /// letters, digits and single inner hyphens (pattern of the service model).
 pub fn is_name(text: &str) -> bool {
     let alphanumeric = |edge: Option<char>| edge.is_some_and(|c| c.is_ascii_alphanumeric());
-    text.len() <= 63 && alphanumeric(text.chars().next()) && alphanumeric(text.chars().last()) && text.chars().all(|c| c.is_ascii_alphanumeric() || c == '-')
+    text.len() <= 63
+        && alphanumeric(text.chars().next())
+        && alphanumeric(text.chars().last())
+        && text.chars().all(|c| c.is_ascii_alphanumeric() || c == '-')
 }

@@ -30,11 +30,22 @@ pub enum Status {
 
 impl Status {
     /// Every status, in the order of the documentation.
-    pub const ALL: [Self; 7] = [Self::Pending, Self::InProgress, Self::Completed, Self::RollingBack, Self::RolledBack, Self::Failed, Self::Cancelled];
+    pub const ALL: [Self; 7] = [
+        Self::Pending,
+        Self::InProgress,
+        Self::Completed,
+        Self::RollingBack,
+        Self::RolledBack,
+        Self::Failed,
+        Self::Cancelled,
+    ];
 
     /// Whether nothing changes any more.
     pub const fn is_terminal(self) -> bool {
-        matches!(self, Self::Completed | Self::RolledBack | Self::Failed | Self::Cancelled)
+        matches!(
+            self,
+            Self::Completed | Self::RolledBack | Self::Failed | Self::Cancelled
+        )
     }
 }
 
@@ -86,8 +97,19 @@ pub enum Phase {
 impl Phase {
     /// Every phase, in the order of the documentation.
     pub const ALL: [Self; 13] = [
-        Self::Provisioning, Self::Scaling, Self::Shifting, Self::Baking, Self::Soaking, Self::Finalizing, Self::Holding,
-        Self::Paused, Self::AwaitingApproval, Self::Retreating, Self::Reverting, Self::CleaningUp, Self::Ended,
+        Self::Provisioning,
+        Self::Scaling,
+        Self::Shifting,
+        Self::Baking,
+        Self::Soaking,
+        Self::Finalizing,
+        Self::Holding,
+        Self::Paused,
+        Self::AwaitingApproval,
+        Self::Retreating,
+        Self::Reverting,
+        Self::CleaningUp,
+        Self::Ended,
     ];
 }
 
@@ -165,11 +187,29 @@ pub enum Event {
 impl Event {
     /// Every event, for the test of the whole table and its documentation.
     pub const ALL: [Self; 23] = [
-        Self::Provisioned, Self::CapacityReady, Self::WeightsConfirmed, Self::FullyShifted, Self::Undecided,
-        Self::Raise, Self::ApprovalNeeded, Self::Retreat, Self::Pause,
-        Self::Resume(Interrupted::Raise), Self::Resume(Interrupted::Bake), Self::Resume(Interrupted::Approval), Self::Resume(Interrupted::Soak),
-        Self::SoakOver, Self::KeepOldVariant, Self::Finalized, Self::RollBack, Self::Reverted, Self::Fail,
-        Self::CleanedUp(Outcome::Completed), Self::CleanedUp(Outcome::RolledBack), Self::CleanedUp(Outcome::Cancelled), Self::CleanedUp(Outcome::Failed),
+        Self::Provisioned,
+        Self::CapacityReady,
+        Self::WeightsConfirmed,
+        Self::FullyShifted,
+        Self::Undecided,
+        Self::Raise,
+        Self::ApprovalNeeded,
+        Self::Retreat,
+        Self::Pause,
+        Self::Resume(Interrupted::Raise),
+        Self::Resume(Interrupted::Bake),
+        Self::Resume(Interrupted::Approval),
+        Self::Resume(Interrupted::Soak),
+        Self::SoakOver,
+        Self::KeepOldVariant,
+        Self::Finalized,
+        Self::RollBack,
+        Self::Reverted,
+        Self::Fail,
+        Self::CleanedUp(Outcome::Completed),
+        Self::CleanedUp(Outcome::RolledBack),
+        Self::CleanedUp(Outcome::Cancelled),
+        Self::CleanedUp(Outcome::Failed),
     ];
 }
 
@@ -186,7 +226,10 @@ pub struct IllegalEvent {
 }
 
 /// The state after `event`, or why there is none.
-#[allow(clippy::match_same_arms, reason = "grouped by what happens, not by where it leads")]
+#[allow(
+    clippy::match_same_arms,
+    reason = "grouped by what happens, not by where it leads"
+)]
 pub fn next(status: Status, phase: Phase, event: Event) -> Result<(Status, Phase), IllegalEvent> {
     use Event as E;
     use Phase as P;
@@ -200,37 +243,75 @@ pub fn next(status: Status, phase: Phase, event: Event) -> Result<(Status, Phase
         (S::InProgress, P::Shifting, E::FullyShifted) => stays(P::Soaking),
         (S::InProgress, P::Baking, E::Undecided) => stays(P::Holding),
         (S::InProgress, P::Baking | P::Holding, E::ApprovalNeeded) => stays(P::AwaitingApproval),
-        (S::InProgress, P::Baking | P::Holding | P::AwaitingApproval, E::Raise) => stays(P::Scaling),
+        (S::InProgress, P::Baking | P::Holding | P::AwaitingApproval, E::Raise) => {
+            stays(P::Scaling)
+        }
 
-        (S::InProgress, P::Scaling | P::Shifting | P::Baking | P::Holding | P::AwaitingApproval | P::Soaking, E::Pause) => stays(P::Paused),
+        (
+            S::InProgress,
+            P::Scaling | P::Shifting | P::Baking | P::Holding | P::AwaitingApproval | P::Soaking,
+            E::Pause,
+        ) => stays(P::Paused),
         (S::InProgress, P::Paused, E::Resume(Interrupted::Raise)) => stays(P::Scaling),
         (S::InProgress, P::Paused, E::Resume(Interrupted::Bake)) => stays(P::Baking),
         (S::InProgress, P::Paused, E::Resume(Interrupted::Approval)) => stays(P::AwaitingApproval),
         (S::InProgress, P::Paused, E::Resume(Interrupted::Soak)) => stays(P::Soaking),
         (
             S::InProgress,
-            P::Scaling | P::Shifting | P::Baking | P::Holding | P::Paused | P::AwaitingApproval | P::Retreating | P::Soaking,
+            P::Scaling
+            | P::Shifting
+            | P::Baking
+            | P::Holding
+            | P::Paused
+            | P::AwaitingApproval
+            | P::Retreating
+            | P::Soaking,
             E::Retreat,
         ) => stays(P::Retreating),
 
         (S::InProgress, P::Soaking, E::SoakOver) => stays(P::Finalizing),
-        (S::InProgress, P::Soaking, E::KeepOldVariant) | (S::InProgress, P::Finalizing, E::Finalized) => stays(P::CleaningUp),
-        (S::InProgress, P::CleaningUp, E::CleanedUp(Outcome::Completed)) => Ok((S::Completed, P::Ended)),
+        (S::InProgress, P::Soaking, E::KeepOldVariant)
+        | (S::InProgress, P::Finalizing, E::Finalized) => stays(P::CleaningUp),
+        (S::InProgress, P::CleaningUp, E::CleanedUp(Outcome::Completed)) => {
+            Ok((S::Completed, P::Ended))
+        }
 
         (S::Pending, P::Provisioning, E::RollBack)
         | (
             S::InProgress,
-            P::Scaling | P::Shifting | P::Baking | P::Holding | P::Paused | P::AwaitingApproval | P::Retreating | P::Soaking | P::Finalizing,
+            P::Scaling
+            | P::Shifting
+            | P::Baking
+            | P::Holding
+            | P::Paused
+            | P::AwaitingApproval
+            | P::Retreating
+            | P::Soaking
+            | P::Finalizing,
             E::RollBack,
         ) => Ok((S::RollingBack, P::Reverting)),
         (S::RollingBack, P::Reverting, E::Reverted) => stays(P::CleaningUp),
-        (S::RollingBack, P::CleaningUp, E::CleanedUp(Outcome::RolledBack)) => Ok((S::RolledBack, P::Ended)),
-        (S::RollingBack, P::CleaningUp, E::CleanedUp(Outcome::Cancelled)) => Ok((S::Cancelled, P::Ended)),
+        (S::RollingBack, P::CleaningUp, E::CleanedUp(Outcome::RolledBack)) => {
+            Ok((S::RolledBack, P::Ended))
+        }
+        (S::RollingBack, P::CleaningUp, E::CleanedUp(Outcome::Cancelled)) => {
+            Ok((S::Cancelled, P::Ended))
+        }
 
-        (S::Pending | S::InProgress | S::RollingBack, phase, E::Fail) if belongs(status, phase) => stays(P::CleaningUp),
-        (S::Pending | S::InProgress | S::RollingBack, P::CleaningUp, E::CleanedUp(Outcome::Failed)) => Ok((S::Failed, P::Ended)),
+        (S::Pending | S::InProgress | S::RollingBack, phase, E::Fail) if belongs(status, phase) => {
+            stays(P::CleaningUp)
+        }
+        (
+            S::Pending | S::InProgress | S::RollingBack,
+            P::CleaningUp,
+            E::CleanedUp(Outcome::Failed),
+        ) => Ok((S::Failed, P::Ended)),
 
-        _ => Err(IllegalEvent { status, phase, event }),
+        _ => Err(IllegalEvent {
+            status,
+            phase,
+            event,
+        }),
     }
 }
 
@@ -238,8 +319,12 @@ pub fn next(status: Status, phase: Phase, event: Event) -> Result<(Status, Phase
 pub const fn belongs(status: Status, phase: Phase) -> bool {
     match status {
         Status::Pending => matches!(phase, Phase::Provisioning | Phase::CleaningUp),
-        Status::InProgress => !matches!(phase, Phase::Provisioning | Phase::Reverting | Phase::Ended),
+        Status::InProgress => {
+            !matches!(phase, Phase::Provisioning | Phase::Reverting | Phase::Ended)
+        }
         Status::RollingBack => matches!(phase, Phase::Reverting | Phase::CleaningUp),
-        Status::Completed | Status::RolledBack | Status::Failed | Status::Cancelled => matches!(phase, Phase::Ended),
+        Status::Completed | Status::RolledBack | Status::Failed | Status::Cancelled => {
+            matches!(phase, Phase::Ended)
+        }
     }
 }

@@ -13,24 +13,40 @@ pub(super) fn fatal(deployment: &Deployment, endpoint: &EndpointReading) -> Opti
     }
     let view = match endpoint {
         EndpointReading::Failed { .. } => return None,
-        EndpointReading::Missing => return Some(format!("endpoint {} was deleted", terms.endpoint)),
+        EndpointReading::Missing => {
+            return Some(format!("endpoint {} was deleted", terms.endpoint));
+        }
         EndpointReading::Seen(view) => view,
     };
     if view.created_at != terms.endpoint_created_at {
-        return Some(format!("endpoint {} was deleted and made again", terms.endpoint));
+        return Some(format!(
+            "endpoint {} was deleted and made again",
+            terms.endpoint
+        ));
     }
     match view.status {
-        EndpointStatus::Failed | EndpointStatus::UpdateRollbackFailed | EndpointStatus::Deleting => {
-            let why = view.failure.as_deref().unwrap_or("SageMaker gives no reason");
-            Some(format!("endpoint {} is {:?}: {why}", terms.endpoint, view.status))
+        EndpointStatus::Failed
+        | EndpointStatus::UpdateRollbackFailed
+        | EndpointStatus::Deleting => {
+            let why = view
+                .failure
+                .as_deref()
+                .unwrap_or("SageMaker gives no reason");
+            Some(format!(
+                "endpoint {} is {:?}: {why}",
+                terms.endpoint, view.status
+            ))
         }
-        EndpointStatus::InService if !own_configs(deployment).contains(&view.config.as_str()) => Some(format!(
-            "endpoint {} was updated by somebody else: it is on config {}, which this deployment did not make",
+        EndpointStatus::InService if !own_configs(deployment).contains(&view.config.as_str()) => {
+            Some(format!(
+                "endpoint {} was updated by somebody else: it is on config {}, which this deployment did not make",
+                terms.endpoint, view.config
+            ))
+        }
+        EndpointStatus::InService if lost_a_variant(deployment, view) => Some(format!(
+            "endpoint {} no longer has the variants of config {}",
             terms.endpoint, view.config
         )),
-        EndpointStatus::InService if lost_a_variant(deployment, view) => {
-            Some(format!("endpoint {} no longer has the variants of config {}", terms.endpoint, view.config))
-        }
         _ => None,
     }
 }
@@ -39,7 +55,11 @@ pub(super) fn fatal(deployment: &Deployment, endpoint: &EndpointReading) -> Opti
 /// shows the config before it.
 fn own_configs(deployment: &Deployment) -> Vec<&str> {
     let terms = &deployment.terms;
-    let (original, canary, last) = (terms.original_config.as_str(), terms.canary_config.as_str(), terms.final_config.as_str());
+    let (original, canary, last) = (
+        terms.original_config.as_str(),
+        terms.canary_config.as_str(),
+        terms.final_config.as_str(),
+    );
     match (deployment.state.status, deployment.state.phase) {
         (Status::Pending, _) => vec![original, canary],
         (Status::InProgress, Phase::Finalizing | Phase::CleaningUp) => vec![canary, last],
@@ -50,17 +70,24 @@ fn own_configs(deployment: &Deployment) -> Vec<&str> {
 
 fn lost_a_variant(deployment: &Deployment, view: &EndpointView) -> bool {
     let terms = &deployment.terms;
-    view.config == terms.canary_config && (view.variant(&terms.production).is_none() || view.variant(&terms.canary).is_none())
+    view.config == terms.canary_config
+        && (view.variant(&terms.production).is_none() || view.variant(&terms.canary).is_none())
 }
 
 /// Weights that are not the ones committed, in a phase in which nothing should move them.
 pub(super) fn drift(deployment: &Deployment, view: &EndpointView) -> Option<String> {
     let (terms, state) = (&deployment.terms, &deployment.state);
-    if !is_settled(deployment) || !view.is_in_service() || view.is_settled_at(&terms.canary, state.weight) {
+    if !is_settled(deployment)
+        || !view.is_in_service()
+        || view.is_settled_at(&terms.canary, state.weight)
+    {
         return None;
     }
     let share = view.share(&terms.canary).unwrap_or(0.0) * 100.0;
-    Some(format!("the canary's share is {share:.2} % at the endpoint, not the {} committed: somebody else changed the weights", state.weight))
+    Some(format!(
+        "the canary's share is {share:.2} % at the endpoint, not the {} committed: somebody else changed the weights",
+        state.weight
+    ))
 }
 
 /// Whether the record is in a phase in which nothing should move the weights.
@@ -74,5 +101,6 @@ pub(super) fn is_settled(deployment: &Deployment) -> bool {
 
 /// Whether the drift put more on the canary than was committed.
 pub(super) fn drifted_up(deployment: &Deployment, view: &EndpointView) -> bool {
-    view.share(&deployment.terms.canary).is_some_and(|share| share > deployment.state.weight.fraction())
+    view.share(&deployment.terms.canary)
+        .is_some_and(|share| share > deployment.state.weight.fraction())
 }

@@ -127,7 +127,11 @@ impl DeploymentView {
             production_variant: terms.production.clone(),
             weight: state.weight,
             target_weight: state.target,
-            stage: if begun { terms.plan.stage_index(state.weight) + 1 } else { 0 },
+            stage: if begun {
+                terms.plan.stage_index(state.weight) + 1
+            } else {
+                0
+            },
             stage_count: terms.plan.stages.len(),
             reason: state.reason.clone(),
             version: state.version,
@@ -141,7 +145,11 @@ impl DeploymentView {
             deadline: terms.plan.deadline,
             deadline_used: state.clock.used_at(now),
             measured: evidence.map(Measured::new),
-            links: Links { history: format!("{own}/history"), checks: format!("{own}/checks"), own },
+            links: Links {
+                history: format!("{own}/history"),
+                checks: format!("{own}/checks"),
+                own,
+            },
         }
     }
 }
@@ -164,7 +172,12 @@ fn stages(deployment: &Deployment) -> Vec<StageView> {
     let mut begins_at = deployment.terms.created_at;
     let mut views = Vec::with_capacity(plan.stages.len());
     for stage in &plan.stages {
-        views.push(StageView { weight: stage.weight, bake: stage.bake, approval: stage.approval, begins_at });
+        views.push(StageView {
+            weight: stage.weight,
+            bake: stage.bake,
+            approval: stage.approval,
+            begins_at,
+        });
         begins_at += stage.bake.duration();
     }
     views
@@ -176,12 +189,33 @@ fn expected_end(deployment: &Deployment, now: Timestamp) -> Option<Timestamp> {
     if !matches!(state.status, Status::Pending | Status::InProgress) || state.outcome.is_some() {
         return None;
     }
-    let in_stage = if state.weight > Weight::ZERO { Span::between(state.stage_since, now) } else { Span::ZERO };
-    let present = if state.weight == Weight::FULL { plan.soak } else { plan.stage(state.weight).bake };
+    let in_stage = if state.weight > Weight::ZERO {
+        Span::between(state.stage_since, now)
+    } else {
+        Span::ZERO
+    };
+    let present = if state.weight == Weight::FULL {
+        plan.soak
+    } else {
+        plan.stage(state.weight).bake
+    };
     let left = |whole: Span| whole.secs().saturating_sub(in_stage.secs());
-    let ahead: u64 = plan.stages.iter().filter(|stage| stage.weight > state.weight && stage.weight < Weight::FULL).map(|stage| stage.bake.secs()).sum();
-    let now_left = if state.weight > Weight::ZERO { left(present) } else { 0 };
-    let soak = if state.weight == Weight::FULL { 0 } else { plan.soak.secs() };
+    let ahead: u64 = plan
+        .stages
+        .iter()
+        .filter(|stage| stage.weight > state.weight && stage.weight < Weight::FULL)
+        .map(|stage| stage.bake.secs())
+        .sum();
+    let now_left = if state.weight > Weight::ZERO {
+        left(present)
+    } else {
+        0
+    };
+    let soak = if state.weight == Weight::FULL {
+        0
+    } else {
+        plan.soak.secs()
+    };
     let seconds = i64::try_from(now_left + ahead + soak).ok()?;
     now.checked_add(SignedDuration::from_secs(seconds)).ok()
 }

@@ -275,5 +275,6 @@ impl OutboxItem {
 
 /// A TTL in seconds since 1970.
 pub fn expiry(from: Timestamp, lifetime: Span) -> i64 {
-    from.as_second().saturating_add(i64::try_from(lifetime.secs()).unwrap_or(i64::MAX))
+    from.as_second()
+        .saturating_add(i64::try_from(lifetime.secs()).unwrap_or(i64::MAX))
 }

@@ -4,6 +4,7 @@
 use serde_json::{Value, json};
 
 use crate::domain::history::{Entry, Severity};
+use crate::domain::state::{Phase, Status};
 
 /// Everything a message is made from.
 #[derive(Debug, Clone, Copy)]
@@ -30,9 +31,21 @@ const SMS_LIMIT: usize = 140;
 /// Subject of an e-mail: ASCII, one line, at most 100 characters, as SNS asks.
 pub fn subject(about: About) -> String {
     let entry = about.entry;
-    let what = entry.event.as_str().split('.').next_back().unwrap_or_default().replace('_', " ");
-    let text = format!("[{}] {}: {what} ({})", entry.severity, about.endpoint, entry.status);
-    text.chars().filter(|c| c.is_ascii() && !c.is_ascii_control()).take(SUBJECT_LIMIT).collect()
+    let what = entry
+        .event
+        .as_str()
+        .split('.')
+        .next_back()
+        .unwrap_or_default()
+        .replace('_', " ");
+    let text = format!(
+        "[{}] {}: {what} ({})",
+        entry.severity, about.endpoint, entry.status
+    );
+    text.chars()
+        .filter(|c| c.is_ascii() && !c.is_ascii_control())
+        .take(SUBJECT_LIMIT)
+        .collect()
 }
 
 /// The message of `MessageStructure: json`: each protocol its own text.
@@ -113,7 +126,10 @@ pub fn email(about: About) -> String {
 
 /// A text message.
 pub fn sms(about: About) -> String {
-    let text = format!("{}: {} {}", about.endpoint, about.entry.status, about.entry.reason);
+    let text = format!(
+        "{}: {} {}",
+        about.endpoint, about.entry.status, about.entry.reason
+    );
     text.chars().take(SMS_LIMIT).collect()
 }
 
@@ -126,7 +142,10 @@ pub fn chat(about: About) -> Value {
         Severity::Warning => ":warning: ",
         Severity::Info | Severity::Detail => "",
     };
-    let steps: Vec<String> = next_steps(about).into_iter().map(|(step, command)| format!("{step}: `{command}`")).collect();
+    let steps: Vec<String> = next_steps(about)
+        .into_iter()
+        .map(|(step, command)| format!("{step}: `{command}`"))
+        .collect();
     json!({
         "version": "1.0",
         "source": "custom",
@@ -157,7 +176,10 @@ pub fn chat(about: About) -> Value {
 fn next_steps(about: About) -> Vec<(&'static str, String)> {
     let id = about.deployment_id;
     let mut steps = vec![("See what happened", format!("canary history {id}"))];
-    if !about.entry.status.is_terminal() {
+    // Once the end has begun, that order is refused.
+    if matches!(about.entry.status, Status::Pending | Status::InProgress)
+        && about.entry.phase != Phase::CleaningUp
+    {
         steps.push(("Take everything back", format!("canary rollback {id}")));
     }
     steps
@@ -165,7 +187,14 @@ fn next_steps(about: About) -> Vec<(&'static str, String)> {
 
 fn sentence(text: &str) -> String {
     let mut characters = text.chars();
-    let first = characters.next().map(|c| c.to_uppercase().to_string()).unwrap_or_default();
-    let end = if text.ends_with(['.', '!', '?']) { "" } else { "." };
+    let first = characters
+        .next()
+        .map(|c| c.to_uppercase().to_string())
+        .unwrap_or_default();
+    let end = if text.ends_with(['.', '!', '?']) {
+        ""
+    } else {
+        "."
+    };
     format!("{first}{}{end}", characters.as_str())
 }

@@ -11,6 +11,8 @@ pub mod specification;
 /// SHA-256 in hexadecimal.
 pub fn digest(bytes: &[u8]) -> String {
     use sha2::{Digest, Sha256};
-    let hexadecimal = |byte: &u8| [byte >> 4, byte & 15].map(|digit| char::from_digit(u32::from(digit), 16).unwrap_or('0'));
+    let hexadecimal = |byte: &u8| {
+        [byte >> 4, byte & 15].map(|digit| char::from_digit(u32::from(digit), 16).unwrap_or('0'))
+    };
     Sha256::digest(bytes).iter().flat_map(hexadecimal).collect()
 }

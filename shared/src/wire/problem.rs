@@ -29,7 +29,14 @@ impl Problem {
     /// A problem of this kind: a word in kebab case that never changes.
     pub fn new(status: u16, kind: &str, detail: impl Into<String>) -> Self {
         let title = kind.replace('-', " ");
-        Self { kind: format!("urn:sagemaker-canary:problem:{kind}"), title, status, detail: detail.into(), field: None, deployment_id: None }
+        Self {
+            kind: format!("urn:sagemaker-canary:problem:{kind}"),
+            title,
+            status,
+            detail: detail.into(),
+            field: None,
+            deployment_id: None,
+        }
     }
 
     /// With the field at fault.

@@ -1,0 +1,379 @@
+//! The records, in one DynamoDB table. Every transition is one transaction: record, evidence,
+//! history, outbox, and the lock when it is freed. What a write is conditional on is what was
+//! read: the record's version and the evidence's watermark.
+
+mod reads;
+mod writes;
+
+use std::collections::HashMap;
+
+use aws_sdk_dynamodb::types::AttributeValue;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use self::writes::transaction_error;
+use super::Aws;
+use super::error::{nonsense, sort};
+use crate::app::announce::{SHARDS, shard_of};
+use crate::app::ports::{
+    Ambient, Class, Commit, Creation, IdempotencyClaim, ListQuery, Loaded, OutboxRow, Page,
+    PortError, Refused, Store,
+};
+use crate::domain::deployment::{Deployment, SCHEMA_VERSION};
+use crate::domain::history::Entry;
+use crate::domain::invariants;
+use crate::domain::judge::MinuteReport;
+use crate::wire::items::{
+    self, ACTIVE_KEY, CheckItem, EntryItem, EvidenceItem, KeyItem, LockItem, MetaItem, OutboxItem,
+    SpecItem, active_key, deployment_key, endpoint_key, idempotency_key, lock_key, outbox_key,
+};
+
+type Item = HashMap<String, AttributeValue>;
+
+impl Store for Aws {
+    async fn load(&self, id: &str) -> Result<Option<Loaded>, PortError> {
+        let parts = self.parts(id, &["SPEC", "META", "EVIDENCE"]).await?;
+        let [Some(spec), Some(meta), Some(evidence)] = parts.as_slice() else {
+            return if parts.iter().all(Option::is_none) {
+                Ok(None)
+            } else {
+                Err(nonsense(
+                    "load",
+                    format!("the record of {id} is incomplete"),
+                ))
+            };
+        };
+        let deployment = record(id, spec.clone(), meta.clone())?;
+        let evidence: EvidenceItem = read(evidence.clone())?;
+        let evidence = serde_json::from_str(&evidence.evidence).map_err(|error| {
+            nonsense(
+                "load",
+                format!("the evidence of {id} can't be read: {error}"),
+            )
+        })?;
+        Ok(Some(Loaded {
+            deployment,
+            evidence,
+        }))
+    }
+
+    async fn specification(&self, id: &str) -> Result<Option<serde_json::Value>, PortError> {
+        let Some(spec) = self.get(&deployment_key(id), "SPEC").await? else {
+            return Ok(None);
+        };
+        let spec: SpecItem = read(spec)?;
+        serde_json::from_str(&spec.specification)
+            .map(Some)
+            .map_err(|error| nonsense("specification", error.to_string()))
+    }
+
+    async fn create(&self, creation: Creation<'_>) -> Result<(), Refused> {
+        let (deployment, evidence) = (&creation.loaded.deployment, &creation.loaded.evidence);
+        let (terms, shard) = (&deployment.terms, shard_of(&deployment.terms.id));
+        sound(deployment)?;
+        let lock = LockItem {
+            pk: lock_key(&terms.endpoint),
+            sk: "LOCK".to_owned(),
+            deployment_id: terms.id.clone(),
+        };
+        let spec = SpecItem {
+            pk: deployment_key(&terms.id),
+            sk: "SPEC".to_owned(),
+            schema_version: SCHEMA_VERSION,
+            terms: terms.clone(),
+            specification: creation.specification.to_string(),
+        };
+        let mut writes = vec![
+            self.put_new(&lock)?,
+            self.put_new(&spec)?,
+            self.put_new(&MetaItem::new(deployment, deployment.state.version, shard))?,
+            self.put_new(&evidence_item(&terms.id, evidence)?)?,
+            self.put_new(&entry_item(&terms.id, creation.entry))?,
+            self.put_new(&OutboxItem::new(terms, creation.entry, shard))?,
+        ];
+        if let Some(claim) = creation.idempotency {
+            writes.push(self.put_key(claim)?);
+        }
+        match self
+            .dynamodb
+            .transact_write_items()
+            .set_transact_items(Some(writes))
+            .send()
+            .await
+        {
+            Ok(_) => Ok(()),
+            Err(error) => Err(Self::creation_refused(&error)),
+        }
+    }
+
+    async fn commit(&self, commit: Commit<'_>) -> Result<Loaded, PortError> {
+        let (before, terms) = (commit.before, &commit.next.terms);
+        sound(commit.next)?;
+        let read_version = before.deployment.state.version;
+        let mut next = commit.next.clone();
+        let mut writes = Vec::new();
+        let shard = shard_of(&terms.id);
+        if commit.next.state == before.deployment.state {
+            writes.push(self.unchanged(&terms.id, read_version)?);
+        } else {
+            next.state.version = read_version + 1;
+            next.state.updated_at = self.now();
+            writes.push(self.put_if(
+                &MetaItem::new(&next, next.state.version, shard),
+                "version",
+                AttributeValue::N(read_version.to_string()),
+            )?);
+        }
+        if *commit.evidence != before.evidence {
+            let watermark = AttributeValue::S(before.evidence.judged_through.to_string());
+            writes.push(self.put_if(
+                &evidence_item(&terms.id, commit.evidence)?,
+                "judged_through",
+                watermark,
+            )?);
+        }
+        for report in commit.minutes {
+            let item = CheckItem::new(&terms.id, report)
+                .map_err(|error| nonsense("commit", error.to_string()))?;
+            writes.push(self.put(&item)?);
+        }
+        for entry in commit.entries {
+            writes.push(self.put_new(&entry_item(&terms.id, entry))?);
+            writes.push(self.put_new(&OutboxItem::new(terms, entry, shard))?);
+        }
+        if next.state.status.is_terminal() && !before.deployment.state.status.is_terminal() {
+            writes.push(self.free_lock(&terms.endpoint, &terms.id)?);
+        }
+        match self
+            .dynamodb
+            .transact_write_items()
+            .set_transact_items(Some(writes))
+            .send()
+            .await
+        {
+            Ok(_) => Ok(Loaded {
+                deployment: next,
+                evidence: commit.evidence.clone(),
+            }),
+            Err(error) => Err(transaction_error("commit", &error)),
+        }
+    }
+
+    async fn active(&self) -> Result<Vec<String>, PortError> {
+        let mut ids = Vec::new();
+        for shard in 0..SHARDS {
+            let query = self
+                .dynamodb
+                .query()
+                .table_name(&self.config.table)
+                .index_name("active");
+            let query =
+                query.key_condition_expression("active_shard = :shard AND active_key = :key");
+            let query = query
+                .expression_attribute_values(":shard", text(active_key(shard)))
+                .expression_attribute_values(":key", text(ACTIVE_KEY));
+            let mut found = query.into_paginator().items().send();
+            while let Some(item) = found.next().await {
+                let item = item.map_err(|error| sort("Query", &error))?;
+                if let Some(Ok(pk)) = item.get("pk").map(AttributeValue::as_s) {
+                    ids.push(pk.trim_start_matches("DEP#").to_owned());
+                }
+            }
+        }
+        Ok(ids)
+    }
+
+    async fn lock_holder(&self, endpoint: &str) -> Result<Option<String>, PortError> {
+        let lock: Option<LockItem> = self
+            .get(&lock_key(endpoint), "LOCK")
+            .await?
+            .map(read)
+            .transpose()?;
+        Ok(lock.map(|lock| lock.deployment_id))
+    }
+
+    async fn idempotency(&self, key: &str) -> Result<Option<IdempotencyClaim>, PortError> {
+        let Some(item) = self.get(&idempotency_key(key), "IDEM").await? else {
+            return Ok(None);
+        };
+        let item: KeyItem = read(item)?;
+        // TTL deletes late: what has expired is not there.
+        let alive = item.expires_at > self.now().as_second();
+        Ok(alive.then(|| IdempotencyClaim {
+            key: key.to_owned(),
+            digest: item.digest,
+            deployment_id: item.deployment_id,
+        }))
+    }
+
+    async fn list(&self, query: &ListQuery) -> Result<Page<Deployment>, PortError> {
+        // One more than asked for tells whether there is another page.
+        let most = query.limit + 1;
+        let mut rows = match &query.endpoint {
+            Some(endpoint) => {
+                self.list_index(
+                    "endpoint",
+                    "endpoint_name",
+                    &endpoint_key(endpoint),
+                    query.cursor.as_deref(),
+                    most,
+                )
+                .await?
+            }
+            None => self.list_months(query.cursor.as_deref(), most).await?,
+        };
+        let more = rows.len() > query.limit;
+        rows.truncate(query.limit);
+        let cursor = if more {
+            rows.last().map(|row| row.created_at.clone())
+        } else {
+            None
+        };
+        let mut items = Vec::with_capacity(rows.len());
+        for row in rows {
+            if let Some(loaded) = self.load(&row.id).await? {
+                items.push(loaded.deployment);
+            }
+        }
+        Ok(Page { items, cursor })
+    }
+
+    async fn history(&self, id: &str) -> Result<Vec<Entry>, PortError> {
+        let (items, _) = self.children(id, "EV#", true, None, None).await?;
+        items
+            .into_iter()
+            .map(|item| read::<EntryItem>(item).map(|item| item.entry))
+            .collect()
+    }
+
+    async fn minutes(
+        &self,
+        id: &str,
+        limit: usize,
+        cursor: Option<&str>,
+    ) -> Result<Page<MinuteReport>, PortError> {
+        let (found, cursor) = self
+            .children(id, "CHECK#", false, Some(limit), cursor)
+            .await?;
+        let mut items = Vec::with_capacity(found.len());
+        for item in found {
+            let item: CheckItem = read(item)?;
+            items.push(
+                serde_json::from_str(&item.report)
+                    .map_err(|error| nonsense("minutes", error.to_string()))?,
+            );
+        }
+        Ok(Page { items, cursor })
+    }
+
+    async fn outbox(&self, shard: u8) -> Result<Vec<OutboxRow>, PortError> {
+        let query = self
+            .dynamodb
+            .query()
+            .table_name(&self.config.table)
+            .key_condition_expression("pk = :pk");
+        let query = query
+            .expression_attribute_values(":pk", text(outbox_key(shard)))
+            .consistent_read(true);
+        let mut rows = Vec::new();
+        let mut found = query.into_paginator().items().send();
+        while let Some(item) = found.next().await {
+            let item: OutboxItem = read(item.map_err(|error| sort("Query", &error))?)?;
+            rows.push(OutboxRow {
+                event_id: item.sk,
+                shard,
+                topic: item.topic,
+                deployment_id: item.deployment_id,
+                endpoint: item.endpoint,
+                model: item.model,
+                former_model: item.former_model,
+                entry: item.entry,
+            });
+        }
+        Ok(rows)
+    }
+
+    async fn sent(&self, row: &OutboxRow) -> Result<(), PortError> {
+        let delete = self.dynamodb.delete_item().table_name(&self.config.table);
+        let delete = delete
+            .key("pk", text(outbox_key(row.shard)))
+            .key("sk", text(&row.event_id));
+        delete
+            .send()
+            .await
+            .map(drop)
+            .map_err(|error| sort("DeleteItem", &error))
+    }
+}
+
+fn record(id: &str, spec: Item, meta: Item) -> Result<Deployment, PortError> {
+    let known = |item: &Item| {
+        item.get("schema_version")
+            .and_then(|version| version.as_n().ok())
+            .and_then(|version| version.parse::<u32>().ok())
+    };
+    if let Some(version) = known(&meta).filter(|version| *version > SCHEMA_VERSION) {
+        return Err(nonsense(
+            "load",
+            format!(
+                "the record of {id} has schema version {version}; this code reads up to {SCHEMA_VERSION}"
+            ),
+        ));
+    }
+    let (spec, meta): (SpecItem, MetaItem) = (read(spec)?, read(meta)?);
+    let deployment = Deployment {
+        terms: spec.terms,
+        state: meta.state,
+    };
+    sound(&deployment)?;
+    Ok(deployment)
+}
+
+/// The invariants, on write and on read: nothing acts on a record that breaks one.
+fn sound(deployment: &Deployment) -> Result<(), PortError> {
+    let broken = invariants::violations(deployment);
+    if broken.is_empty() {
+        return Ok(());
+    }
+    Err(PortError::new(
+        Class::Bug,
+        "record",
+        format!(
+            "the record of {} breaks its invariants: {}",
+            deployment.terms.id,
+            broken.join("; ")
+        ),
+    ))
+}
+
+fn entry_item(id: &str, entry: &Entry) -> EntryItem {
+    EntryItem {
+        pk: deployment_key(id),
+        sk: items::entry_key(entry.seq),
+        entry: entry.clone(),
+    }
+}
+
+fn evidence_item(
+    id: &str,
+    evidence: &crate::domain::evidence::Evidence,
+) -> Result<EvidenceItem, PortError> {
+    EvidenceItem::new(id, evidence).map_err(|error| nonsense("commit", error.to_string()))
+}
+
+fn write(item: &impl Serialize) -> Result<Item, PortError> {
+    // By way of JSON, so that map keys that are numbers become texts as DynamoDB asks.
+    let document =
+        serde_json::to_value(item).map_err(|error| nonsense("write", error.to_string()))?;
+    serde_dynamo::to_item(document).map_err(|error| nonsense("write", error.to_string()))
+}
+
+fn read<T: DeserializeOwned>(item: Item) -> Result<T, PortError> {
+    let document: serde_json::Value =
+        serde_dynamo::from_item(item).map_err(|error| nonsense("read", error.to_string()))?;
+    serde_json::from_value(document).map_err(|error| nonsense("read", error.to_string()))
+}
+
+fn text(value: impl Into<String>) -> AttributeValue {
+    AttributeValue::S(value.into())
+}

@@ -1,0 +1,148 @@
+//! The ways out: production takes everything back, what the rollout made is cleaned up, and the
+//! terminal status is written from a reading of the endpoint that confirms it.
+
+use super::{Pass, Said, said};
+use crate::domain::history::{Name, Severity};
+use crate::domain::observation::EndpointView;
+use crate::domain::quantity::Weight;
+use crate::domain::state::{Event, IllegalEvent, Outcome};
+
+impl Pass {
+    pub(super) fn fail(&mut self, why: &str) -> Result<(), IllegalEvent> {
+        self.next.state.outcome = Some(Outcome::Failed);
+        self.next.state.cause = Some(why.to_owned());
+        self.next.state.cleaned = false;
+        let value = format!(
+            "{} of the traffic last confirmed on the canary",
+            self.next.state.weight
+        );
+        self.go(
+            Event::Fail,
+            said(
+                Name::CleaningUp,
+                Severity::Critical,
+                why,
+                value,
+                "the endpoint as this deployment left it",
+            ),
+        )
+    }
+
+    /// Production takes everything back. Legal from every phase that is not already an end.
+    pub(in crate::domain) fn roll_back(
+        &mut self,
+        outcome: Outcome,
+        what: Said,
+    ) -> Result<(), IllegalEvent> {
+        let state = &mut self.next.state;
+        state.outcome = Some(outcome);
+        state.cause = Some(what.reason.clone());
+        state.target = Weight::ZERO;
+        state.drift = None;
+        self.go(Event::RollBack, what)
+    }
+
+    pub(super) fn confirm_reverted(
+        &mut self,
+        view: Option<&EndpointView>,
+    ) -> Result<(), IllegalEvent> {
+        let Some(view) = view else { return Ok(()) };
+        let terms = &self.next.terms;
+        let all_back = match view.variant(&terms.canary) {
+            Some(_) => view.is_settled_at(&terms.canary, Weight::ZERO),
+            None => view.is_in_service() && view.share(&terms.production).is_some(),
+        };
+        // A raise that is still in flight may land after this reading: wait until it can't.
+        if !all_back || self.next.is_leased(self.now) {
+            return Ok(());
+        }
+        self.next.state.weight = Weight::ZERO;
+        let wait = self.next.terms.cleanup.after;
+        let reason = format!(
+            "production has all the traffic back, confirmed by DescribeEndpoint; the canary goes after {wait}"
+        );
+        self.go(
+            Event::Reverted,
+            said(
+                Name::Reverted,
+                Severity::Info,
+                reason,
+                "100 % production",
+                "100 % production",
+            ),
+        )
+    }
+
+    pub(super) fn clean_up(&mut self, view: Option<&EndpointView>) -> Result<(), IllegalEvent> {
+        let outcome = self.next.state.outcome.unwrap_or(Outcome::Failed);
+        if self.next.is_leased(self.now) {
+            return Ok(());
+        }
+        if outcome != Outcome::Failed {
+            let Some(view) = view.filter(|view| view.is_in_service()) else {
+                return Ok(());
+            };
+            if !self.is_final(view, outcome) {
+                return match self.came_back(view, &self.next.terms.original_config) {
+                    Some(why) => self.fail(&format!("cleanup is incomplete: {why}")),
+                    None => Ok(()),
+                };
+            }
+        }
+        if !self.next.state.cleaned {
+            return Ok(());
+        }
+        self.end(outcome, view.map(|view| view.config.clone()))
+    }
+
+    fn is_final(&self, view: &EndpointView, outcome: Outcome) -> bool {
+        let terms = &self.next.terms;
+        match outcome {
+            Outcome::Completed if terms.cleanup.keep_old_variant => {
+                view.is_settled_at(&terms.canary, Weight::FULL)
+            }
+            Outcome::Completed => {
+                view.config == terms.final_config && view.is_settled_at(&terms.canary, Weight::FULL)
+            }
+            Outcome::RolledBack | Outcome::Cancelled => {
+                view.config == terms.original_config
+                    && view.is_settled_at(&terms.production, Weight::FULL)
+            }
+            Outcome::Failed => true,
+        }
+    }
+
+    fn end(&mut self, outcome: Outcome, config: Option<String>) -> Result<(), IllegalEvent> {
+        let terms = &self.next.terms;
+        let why = self
+            .next
+            .state
+            .cause
+            .clone()
+            .unwrap_or_else(|| self.next.state.reason.clone());
+        let stays = format!(
+            "{} keeps all traffic of {}: {why}",
+            terms.former_model, terms.endpoint
+        );
+        let config = config.unwrap_or_else(|| "none".to_owned());
+        let (name, severity, reason) = match outcome {
+            Outcome::Completed => (
+                Name::Completed,
+                Severity::Info,
+                format!(
+                    "{} serves all traffic of {}; the endpoint is on config {config}: a stack in CloudFormation or Terraform that names another would revert it",
+                    terms.model, terms.endpoint
+                ),
+            ),
+            Outcome::RolledBack => (Name::RolledBack, Severity::Warning, stays),
+            Outcome::Cancelled => (Name::Cancelled, Severity::Info, stays),
+            Outcome::Failed => (Name::Failed, Severity::Critical, why),
+        };
+        self.next.state.lease = None;
+        let value = format!("config {config}");
+        self.go(
+            Event::CleanedUp(outcome),
+            said(name, severity, reason, value, "nothing left behind"),
+        )
+    }
+}

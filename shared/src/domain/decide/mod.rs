@@ -1,0 +1,322 @@
+//! One pass of the control loop, as a pure function: the record, the evidence, what was seen and
+//! the time go in; the next record, the next evidence and what to tell people come out.
+//!
+//! The order is the order of danger: what ends the deployment from outside, then the end of one
+//! that is already ending, then reasons to roll back, and only then progress. Progress asks for
+//! everything at once: a finished bake, enough requests, no red guard, nothing blind, no drift.
+
+mod ending;
+mod progress;
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::deployment::Deployment;
+use super::due;
+use super::evidence::Evidence;
+use super::history::{Entry, Name, Severity};
+use super::judge::{self, MinuteReport, Verdict};
+use super::observation::{AlarmReading, EndpointReading, Observation};
+use super::quantity::{Span, Weight};
+use super::state::{self, Event, IllegalEvent, Outcome, Phase, Status};
+use super::truth;
+
+/// How long the canary variant may take to come up before the deployment gives up.
+pub const PROVISIONING_LIMIT: Span = Span::from_hours(2);
+/// How often one UpdateEndpoint is tried before the deployment gives up.
+pub const UPDATE_ATTEMPTS: u32 = 3;
+
+/// What one pass makes of a deployment.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Decision {
+    /// The next record.
+    pub next: Deployment,
+    /// The next evidence.
+    pub evidence: Evidence,
+    /// A row for each minute taken in.
+    pub minutes: Vec<MinuteReport>,
+    /// What happened.
+    pub entries: Vec<Entry>,
+}
+
+/// Decides one pass. Total: the error is a bug in the transition table's use, never a state of
+/// the world.
+pub fn decide(
+    before: &Deployment,
+    evidence: &Evidence,
+    seen: &Observation,
+    now: Timestamp,
+) -> Result<Decision, IllegalEvent> {
+    let mut pass = Pass::new(before, evidence, now);
+    if before.state.status == Status::InProgress && before.state.phase != Phase::CleaningUp {
+        let was_blind = evidence.blind.is_some();
+        let (verdict, minutes) = judge::judge(before, &mut pass.evidence, &seen.metrics, now);
+        pass.minutes = minutes;
+        pass.tell_sight(was_blind);
+        pass.step(seen, &verdict)?;
+    } else {
+        pass.step(seen, &Verdict::Healthy)?;
+    }
+    Ok(pass.finish())
+}
+
+/// The record under way from before to next.
+pub(super) struct Pass {
+    pub(super) next: Deployment,
+    pub(super) evidence: Evidence,
+    minutes: Vec<MinuteReport>,
+    entries: Vec<Entry>,
+    pub(super) now: Timestamp,
+    pub(super) by: Option<String>,
+}
+
+/// What happened, how loudly, and the figures it goes with.
+pub(super) struct Said {
+    pub(super) name: Name,
+    pub(super) severity: Severity,
+    pub(super) reason: String,
+    pub(super) value: String,
+    pub(super) limit: String,
+}
+
+pub(super) fn said(
+    name: Name,
+    severity: Severity,
+    reason: impl Into<String>,
+    value: impl Into<String>,
+    limit: impl Into<String>,
+) -> Said {
+    Said {
+        name,
+        severity,
+        reason: reason.into(),
+        value: value.into(),
+        limit: limit.into(),
+    }
+}
+
+impl Pass {
+    pub(super) fn new(before: &Deployment, evidence: &Evidence, now: Timestamp) -> Self {
+        Self {
+            next: before.clone(),
+            evidence: evidence.clone(),
+            minutes: Vec::new(),
+            entries: Vec::new(),
+            now,
+            by: None,
+        }
+    }
+
+    pub(super) fn finish(mut self) -> Decision {
+        self.run_clock();
+        Decision {
+            next: self.next,
+            evidence: self.evidence,
+            minutes: self.minutes,
+            entries: self.entries,
+        }
+    }
+
+    fn step(&mut self, seen: &Observation, verdict: &Verdict) -> Result<(), IllegalEvent> {
+        if self.next.state.status.is_terminal() {
+            return Ok(());
+        }
+        if let Some(fault) = truth::fatal(&self.next, &seen.endpoint) {
+            return self.fail(&fault);
+        }
+        let view = match &seen.endpoint {
+            EndpointReading::Seen(view) => Some(view),
+            EndpointReading::Failed { .. } | EndpointReading::Missing => None,
+        };
+        match (self.next.state.status, self.next.state.phase) {
+            (_, Phase::CleaningUp) => self.clean_up(view),
+            (Status::RollingBack, _) => self.confirm_reverted(view),
+            (Status::Pending, _) => self.confirm_provisioned(view),
+            _ => match self.reason_to_roll_back(&seen.alarms, verdict) {
+                Some(what) => self.roll_back(Outcome::RolledBack, what),
+                None => self.progress(view, seen, verdict),
+            },
+        }
+    }
+
+    /// A legal transition, with its line of history.
+    pub(super) fn go(&mut self, event: Event, what: Said) -> Result<(), IllegalEvent> {
+        let state = &mut self.next.state;
+        let (status, phase) = state::next(state.status, state.phase, event)?;
+        if phase != state.phase {
+            state.phase_since = self.now;
+        }
+        (state.status, state.phase) = (status, phase);
+        if phase != Phase::Paused {
+            state.interrupted = None;
+        }
+        state.reason.clone_from(&what.reason);
+        self.tell(what);
+        Ok(())
+    }
+
+    /// A line of history without a transition.
+    pub(super) fn tell(&mut self, what: Said) {
+        let state = &mut self.next.state;
+        state.last_seq += 1;
+        self.entries.push(Entry {
+            seq: state.last_seq,
+            at: self.now,
+            event: what.name,
+            severity: what.severity,
+            reason: what.reason,
+            value: what.value,
+            limit: what.limit,
+            status: state.status,
+            phase: state.phase,
+            weight: state.target,
+            by: self.by.clone(),
+        });
+    }
+
+    fn reason_to_roll_back(&self, alarms: &AlarmReading, verdict: &Verdict) -> Option<Said> {
+        let state = &self.next.state;
+        let critical = |reason: String, value: String, limit: String| {
+            Some(said(
+                Name::RollingBack,
+                Severity::Critical,
+                reason,
+                value,
+                limit,
+            ))
+        };
+        if let AlarmReading::Firing(names) = alarms
+            && !names.is_empty()
+        {
+            let names = names.join(", ");
+            return critical(
+                format!("CloudWatch alarm {names} is in state ALARM"),
+                names,
+                "no alarm of the policy in ALARM".to_owned(),
+            );
+        }
+        if let Verdict::Unhealthy {
+            reason,
+            value,
+            limit,
+        } = verdict
+        {
+            return critical(reason.clone(), value.clone(), limit.clone());
+        }
+        let (used, deadline) = (state.clock.used_at(self.now), self.next.terms.plan.deadline);
+        if state.weight < Weight::FULL && used >= deadline {
+            let reason = format!(
+                "the deadline of {deadline} passed with the canary at {}",
+                state.weight
+            );
+            return critical(reason, used.to_string(), deadline.to_string());
+        }
+        let limit = self.next.terms.policy.blind_limit;
+        match &self.evidence.blind {
+            // Production unseen too means that CloudWatch itself is out: hold, never roll back in bulk.
+            Some(blind)
+                if !blind.production_too && Span::between(blind.since, self.now) >= limit =>
+            {
+                critical(
+                    format!("the canary could not be seen for {limit}: {}", blind.reason),
+                    "no readable metrics".to_owned(),
+                    limit.to_string(),
+                )
+            }
+            _ => None,
+        }
+    }
+
+    fn tell_sight(&mut self, was_blind: bool) {
+        let limit = self.next.terms.policy.blind_limit.to_string();
+        match &self.evidence.blind {
+            Some(blind) if !was_blind => {
+                let (severity, what) = if blind.production_too {
+                    (
+                        Severity::Critical,
+                        format!(
+                            "production can't be seen, so nothing is raised, nor rolled back for blindness: {}",
+                            blind.reason
+                        ),
+                    )
+                } else {
+                    (
+                        Severity::Warning,
+                        format!(
+                            "the canary can't be seen, it is rolled back after {limit}: {}",
+                            blind.reason
+                        ),
+                    )
+                };
+                self.tell(said(
+                    Name::Blind,
+                    severity,
+                    what,
+                    "no readable metrics",
+                    limit,
+                ));
+            }
+            None if was_blind => self.tell(said(
+                Name::Sighted,
+                Severity::Info,
+                "the metrics can be read again",
+                "readable metrics",
+                limit,
+            )),
+            _ => {}
+        }
+    }
+
+    /// The deadline's clock runs from IN_PROGRESS to 100 %, and stops where nothing may move.
+    fn run_clock(&mut self) {
+        let plan_allows = self.next.terms.plan.allows_raise_at(self.now);
+        let state = &mut self.next.state;
+        let waits_for_people = matches!(state.phase, Phase::Paused | Phase::AwaitingApproval);
+        let runs = state.status == Status::InProgress
+            && state.weight < Weight::FULL
+            && !waits_for_people
+            && plan_allows
+            && state.phase != Phase::CleaningUp;
+        state.clock.run(runs, self.now);
+    }
+}
+
+fn count(number: u32, what: &str) -> String {
+    if number == 1 {
+        format!("1 {what}")
+    } else {
+        format!("{number} {what}s")
+    }
+}
+
+/// The effect that the decided record asks for, seen against the same reading of the endpoint.
+pub fn effect_after(
+    decision: &Decision,
+    endpoint: &EndpointReading,
+    now: Timestamp,
+) -> Option<due::Effect> {
+    due::due(&decision.next, &decision.evidence, endpoint, now)
+}
+
+/// Decides until the phase rests, all from one observation: a bake that is over, capacity that is
+/// there already and the raise itself are one pass, not three minutes.
+pub fn settle(
+    before: &Deployment,
+    evidence: &Evidence,
+    seen: &Observation,
+    now: Timestamp,
+) -> Result<Decision, IllegalEvent> {
+    let mut decision = decide(before, evidence, seen, now)?;
+    let mut again = seen.clone();
+    again.metrics.from = again.metrics.through + SignedDuration::from_mins(1);
+    // No way through the table is longer than this without the world changing in between.
+    for _ in 0..4 {
+        let more = decide(&decision.next, &decision.evidence, &again, now)?;
+        if more.next.state.phase == decision.next.state.phase {
+            break;
+        }
+        decision.next = more.next;
+        decision.evidence = more.evidence;
+        decision.entries.extend(more.entries);
+    }
+    Ok(decision)
+}

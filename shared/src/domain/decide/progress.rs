@@ -1,0 +1,458 @@
+//! Towards 100 %: the canary comes up, its capacity and its share grow, each stage is judged, and at
+//! the end the old variant goes. Progress asks for everything at once: a finished bake, enough
+//! requests, no red guard, nothing blind, no drift.
+
+use jiff::SignedDuration;
+
+use super::{PROVISIONING_LIMIT, Pass, UPDATE_ATTEMPTS, count, said};
+use crate::domain::deployment::Update;
+use crate::domain::due::floor_is_held;
+use crate::domain::history::{Name, Severity};
+use crate::domain::judge::{self, Verdict};
+use crate::domain::observation::{AlarmReading, EndpointView, Observation};
+use crate::domain::policy::OnDrift;
+use crate::domain::quantity::{Span, Weight};
+use crate::domain::state::{Event, IllegalEvent, Outcome, Phase};
+use crate::domain::truth;
+
+/// How long after SageMaker accepted an update an unchanged config means that it came back.
+const UPDATE_SETTLES: SignedDuration = SignedDuration::from_secs(30);
+
+impl Pass {
+    pub(super) fn confirm_provisioned(
+        &mut self,
+        view: Option<&EndpointView>,
+    ) -> Result<(), IllegalEvent> {
+        let waited = Span::between(self.next.terms.created_at, self.now);
+        if waited >= PROVISIONING_LIMIT {
+            let reason = format!("the canary variant did not come up within {PROVISIONING_LIMIT}");
+            let what = said(
+                Name::RollingBack,
+                Severity::Critical,
+                reason,
+                waited.to_string(),
+                PROVISIONING_LIMIT.to_string(),
+            );
+            return self.roll_back(Outcome::RolledBack, what);
+        }
+        let Some(view) = view.filter(|view| view.is_in_service()) else {
+            return Ok(());
+        };
+        if view.config == self.next.terms.original_config {
+            return match self.came_back(view, &self.next.terms.canary_config) {
+                Some(why) => self.fail(&why),
+                None => Ok(()),
+            };
+        }
+        let instances = view
+            .variant(&self.next.terms.canary)
+            .map_or(0, |canary| canary.current_instances);
+        if instances == 0 {
+            return Ok(());
+        }
+        self.next.state.target = self.next.terms.plan.stages[0].weight;
+        let reason = format!(
+            "the canary variant is in service with {}",
+            count(instances, "instance")
+        );
+        let what = said(
+            Name::Provisioned,
+            Severity::Info,
+            reason,
+            count(instances, "instance"),
+            format!("first stage: {}", self.next.state.target),
+        );
+        self.go(Event::Provisioned, what)
+    }
+
+    /// Why an update will not come: SageMaker accepted it and is back on the config before it, or
+    /// it was refused too often.
+    pub(super) fn came_back(&self, view: &EndpointView, config: &str) -> Option<String> {
+        let update = self
+            .next
+            .state
+            .update
+            .as_ref()
+            .filter(|update| update.config == config)?;
+        if self.next.is_leased(self.now) {
+            return None;
+        }
+        let Update {
+            attempts,
+            accepted_at,
+            ..
+        } = update;
+        let why = view
+            .failure
+            .as_deref()
+            .unwrap_or("SageMaker gives no reason");
+        match accepted_at {
+            Some(at) if self.now - UPDATE_SETTLES >= *at => Some(format!(
+                "UpdateEndpoint to {config} came back on config {}: {why}",
+                view.config
+            )),
+            None if *attempts >= UPDATE_ATTEMPTS => Some(format!(
+                "UpdateEndpoint to {config} was not accepted in {attempts} attempts: {why}"
+            )),
+            _ => None,
+        }
+    }
+
+    pub(super) fn progress(
+        &mut self,
+        view: Option<&EndpointView>,
+        seen: &Observation,
+        verdict: &Verdict,
+    ) -> Result<(), IllegalEvent> {
+        let Some(view) = view else {
+            return self.advance_blindly();
+        };
+        self.count_production(view);
+        self.watch_drift(view)?;
+        match self.next.state.phase {
+            Phase::Scaling => self.confirm_capacity(view, seen, verdict),
+            Phase::Shifting | Phase::Retreating => self.confirm_weights(view),
+            Phase::Baking | Phase::Holding => self.advance(seen, verdict),
+            Phase::Soaking => self.soak(seen, verdict),
+            Phase::Finalizing => self.confirm_final(view),
+            _ => Ok(()),
+        }
+    }
+
+    /// With the endpoint unread there is no progress, but a bake that is over is said to be held.
+    fn advance_blindly(&mut self) -> Result<(), IllegalEvent> {
+        if self.next.state.phase == Phase::Baking && self.is_baked() {
+            return self.hold("DescribeEndpoint could not be read".to_owned());
+        }
+        Ok(())
+    }
+
+    /// The most instances production was seen with is what the total traffic needs.
+    fn count_production(&mut self, view: &EndpointView) {
+        if let Some(production) = view.variant(&self.next.terms.production) {
+            let state = &mut self.next.state;
+            state.production_instances =
+                state.production_instances.max(production.current_instances);
+        }
+    }
+
+    fn watch_drift(&mut self, view: &EndpointView) -> Result<(), IllegalEvent> {
+        // An endpoint that is changing says nothing about the weights it comes to rest at.
+        if !view.is_in_service() {
+            return Ok(());
+        }
+        let found = truth::drift(&self.next, view);
+        match (&self.next.state.drift, &found) {
+            (None, Some(what)) if self.next.terms.policy.on_drift == OnDrift::Abandon => {
+                return self.fail(&what.clone());
+            }
+            (None, Some(what)) => {
+                let value = format!(
+                    "{:.2} %",
+                    view.share(&self.next.terms.canary).unwrap_or(0.0) * 100.0
+                );
+                self.tell(said(
+                    Name::Drift,
+                    Severity::Warning,
+                    what,
+                    value,
+                    self.next.state.weight.to_string(),
+                ));
+            }
+            // Where the weights are being moved, nothing can be said to be as committed again.
+            (Some(_), None) if truth::is_settled(&self.next) => {
+                let weight = self.next.state.weight.to_string();
+                self.tell(said(
+                    Name::DriftEnded,
+                    Severity::Info,
+                    "the weights are as committed again",
+                    weight.clone(),
+                    weight,
+                ));
+            }
+            _ => {}
+        }
+        self.next.state.drift = found;
+        Ok(())
+    }
+
+    fn confirm_capacity(
+        &mut self,
+        view: &EndpointView,
+        seen: &Observation,
+        verdict: &Verdict,
+    ) -> Result<(), IllegalEvent> {
+        let needed = self.next.canary_instances_for(self.next.state.target);
+        let there = view
+            .variant(&self.next.terms.canary)
+            .map_or(0, |canary| canary.current_instances);
+        let ready = view.is_in_service() && there >= needed && floor_is_held(&self.next);
+        if !ready
+            || self.warning(seen, verdict).is_some()
+            || !self.next.terms.plan.allows_raise_at(self.now)
+        {
+            return Ok(());
+        }
+        let target = self.next.state.target;
+        let reason = format!(
+            "raising the canary to {target} with {}",
+            count(there, "instance")
+        );
+        self.go(
+            Event::CapacityReady,
+            said(
+                Name::Shifting,
+                Severity::Detail,
+                reason,
+                count(there, "instance"),
+                count(needed, "instance"),
+            ),
+        )
+    }
+
+    fn confirm_weights(&mut self, view: &EndpointView) -> Result<(), IllegalEvent> {
+        let target = self.next.state.target;
+        if !view.is_settled_at(&self.next.terms.canary, target) {
+            return Ok(());
+        }
+        // The raise that a retreat overtook may still land: wait until it can't.
+        if self.next.state.phase == Phase::Retreating && self.next.is_leased(self.now) {
+            return Ok(());
+        }
+        let state = &mut self.next.state;
+        (state.weight, state.stage_since) = (target, self.now);
+        (self.evidence.stage_samples, self.evidence.expected_unseen) = (0, 0.0);
+        if target == Weight::FULL && state.phase == Phase::Shifting {
+            let soak = self.next.terms.plan.soak;
+            let reason =
+                format!("all traffic is on the canary; the old variant stays for a soak of {soak}");
+            return self.go(
+                Event::FullyShifted,
+                said(
+                    Name::Soaking,
+                    Severity::Info,
+                    reason,
+                    target.to_string(),
+                    format!("soak {soak}"),
+                ),
+            );
+        }
+        let bake = self.next.terms.plan.stage(target).bake;
+        let reason =
+            format!("the canary has {target} of the traffic, confirmed by DescribeEndpoint");
+        self.go(
+            Event::WeightsConfirmed,
+            said(
+                Name::Shifted,
+                Severity::Info,
+                reason,
+                target.to_string(),
+                format!("bake {bake}"),
+            ),
+        )
+    }
+
+    fn is_baked(&self) -> bool {
+        let bake = self.next.terms.plan.stage(self.next.state.weight).bake;
+        Span::between(self.next.state.stage_since, self.now) >= bake
+    }
+
+    fn advance(&mut self, seen: &Observation, verdict: &Verdict) -> Result<(), IllegalEvent> {
+        if !self.is_baked() {
+            return Ok(());
+        }
+        if let Some(obstacle) = self.obstacle(seen, verdict) {
+            return self.hold(obstacle);
+        }
+        if self.next.terms.plan.stage(self.next.state.weight).approval {
+            return self.ask_for_approval();
+        }
+        if !self.next.terms.plan.allows_raise_at(self.now) {
+            "waiting for the next change window".clone_into(&mut self.next.state.reason);
+            return Ok(());
+        }
+        match self.next.terms.plan.stage_above(self.next.state.weight) {
+            Some(stage) => self.raise(
+                stage.weight,
+                Name::Scaling,
+                Severity::Detail,
+                "the bake is over and nothing speaks against the canary",
+            ),
+            None => Ok(()),
+        }
+    }
+
+    /// On to a higher share: capacity first.
+    pub(in crate::domain) fn raise(
+        &mut self,
+        target: Weight,
+        name: Name,
+        severity: Severity,
+        why: &str,
+    ) -> Result<(), IllegalEvent> {
+        let value = format!(
+            "{} canary requests in this stage",
+            self.evidence.stage_samples
+        );
+        let limit = format!("{} at the least", self.next.terms.policy.min_samples);
+        self.next.state.target = target;
+        self.go(
+            Event::Raise,
+            said(
+                name,
+                severity,
+                format!("{why}: on to {target}"),
+                value,
+                limit,
+            ),
+        )
+    }
+
+    fn ask_for_approval(&mut self) -> Result<(), IllegalEvent> {
+        let weight = self.next.state.weight;
+        let reason =
+            format!("the stage at {weight} asks for a person's approval before the next raise");
+        self.go(
+            Event::ApprovalNeeded,
+            said(
+                Name::ApprovalNeeded,
+                Severity::Warning,
+                reason,
+                weight.to_string(),
+                "an approval",
+            ),
+        )
+    }
+
+    fn hold(&mut self, why: String) -> Result<(), IllegalEvent> {
+        if self.next.state.phase == Phase::Holding {
+            self.next.state.reason = why;
+            return Ok(());
+        }
+        let value = format!(
+            "{} canary requests in this stage",
+            self.evidence.stage_samples
+        );
+        let limit = format!("{} at the least", self.next.terms.policy.min_samples);
+        self.go(
+            Event::Undecided,
+            said(Name::Held, Severity::Warning, why, value, limit),
+        )
+    }
+
+    /// What stands in the way of more traffic, in words; `None` when nothing does.
+    fn obstacle(&self, seen: &Observation, verdict: &Verdict) -> Option<String> {
+        let missing = self
+            .next
+            .terms
+            .policy
+            .min_samples
+            .saturating_sub(self.evidence.stage_samples);
+        self.warning(seen, verdict)
+            .or_else(|| (missing > 0).then(|| format!("holding: {}", self.needs(missing))))
+    }
+
+    /// What speaks against more traffic at any time, the amount of data apart.
+    fn warning(&self, seen: &Observation, verdict: &Verdict) -> Option<String> {
+        if let Verdict::Inconclusive { reason } = verdict {
+            return Some(format!("holding: {reason}"));
+        }
+        if self.evidence.judged_through < judge::last_judgeable(self.now) {
+            return Some(format!(
+                "holding: minutes after {} are not judged yet",
+                self.evidence.judged_through
+            ));
+        }
+        if let AlarmReading::Failed { reason } = &seen.alarms {
+            return Some(format!(
+                "holding: the policy's alarms could not be read: {reason}"
+            ));
+        }
+        if let Some(drift) = &self.next.state.drift {
+            return Some(format!("holding: {drift}"));
+        }
+        self.evidence
+            .red_guard()
+            .map(|(_, check)| format!("holding: {}", check.sentence))
+    }
+
+    /// How many more requests, and how long they take at today's rate.
+    fn needs(&self, missing: u64) -> String {
+        let rate = self.evidence.canary_per_minute;
+        let how_long = if rate >= 0.5 {
+            format!("{:.0} min at today's rate", (missing as f64 / rate).ceil())
+        } else {
+            "there is hardly any traffic".to_owned()
+        };
+        format!("needs about {missing} more canary requests: {how_long}")
+    }
+
+    fn soak(&mut self, seen: &Observation, verdict: &Verdict) -> Result<(), IllegalEvent> {
+        let (soak, soaked) = (
+            self.next.terms.plan.soak,
+            Span::between(self.next.state.stage_since, self.now),
+        );
+        if soaked < soak {
+            return Ok(());
+        }
+        if let Some(obstacle) = self.obstacle(seen, verdict) {
+            self.next.state.reason = obstacle;
+            return Ok(());
+        }
+        self.end_soak(
+            &format!("the soak of {soak} is over and nothing speaks against the canary"),
+            Name::Finalizing,
+        )
+    }
+
+    pub(in crate::domain) fn end_soak(
+        &mut self,
+        why: &str,
+        name: Name,
+    ) -> Result<(), IllegalEvent> {
+        let soaked = Span::between(self.next.state.stage_since, self.now).to_string();
+        let limit = format!("soak {}", self.next.terms.plan.soak);
+        if self.next.terms.cleanup.keep_old_variant {
+            self.next.state.outcome = Some(Outcome::Completed);
+            let reason = format!("{why}; the old variant is kept at weight 0");
+            return self.go(
+                Event::KeepOldVariant,
+                said(Name::CleaningUp, Severity::Info, reason, soaked, limit),
+            );
+        }
+        self.go(
+            Event::SoakOver,
+            said(
+                name,
+                Severity::Info,
+                format!("{why}: the old variant is being removed"),
+                soaked,
+                limit,
+            ),
+        )
+    }
+
+    fn confirm_final(&mut self, view: &EndpointView) -> Result<(), IllegalEvent> {
+        if !view.is_in_service() || self.next.is_leased(self.now) {
+            return Ok(());
+        }
+        if view.config != self.next.terms.final_config {
+            return match self.came_back(view, &self.next.terms.final_config) {
+                Some(why) => self.fail(&why),
+                None => Ok(()),
+            };
+        }
+        self.next.state.outcome = Some(Outcome::Completed);
+        let reason = format!("the endpoint is on config {}", view.config);
+        self.go(
+            Event::Finalized,
+            said(
+                Name::CleaningUp,
+                Severity::Detail,
+                reason,
+                view.config.clone(),
+                self.next.terms.final_config.clone(),
+            ),
+        )
+    }
+}

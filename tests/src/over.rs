@@ -1,0 +1,276 @@
+//! What holds after every rollout, however it ended: record and endpoint agree, nothing is left
+//! behind, and everything that happened was told, in order, under its stable event id.
+
+use std::collections::BTreeSet;
+
+use serde_json::{Value, json};
+use shared::app::announce::SHARDS;
+use shared::app::ports::{Endpoints, Store};
+use shared::domain::deployment::Terms;
+use shared::domain::history::Entry;
+use shared::domain::invariants;
+use shared::domain::state::Status;
+use shared::wire::items::event_id;
+
+use crate::World;
+
+/// One announcement as it arrived: its id, and the message for programs.
+#[derive(Debug, PartialEq)]
+pub struct Told {
+    /// The stable event id.
+    pub event_id: String,
+    /// What programs get.
+    pub message: Value,
+}
+
+impl World {
+    /// Holds everything that is true of a deployment that is over.
+    ///
+    /// # Panics
+    /// When something is not.
+    pub async fn assert_over(&self, id: &str) {
+        let loaded = self.load(id).await;
+        let (terms, state) = (&loaded.deployment.terms, &loaded.deployment.state);
+        assert!(
+            state.status.is_terminal(),
+            "{} is not the end",
+            state.status
+        );
+        assert_eq!(
+            invariants::violations(&loaded.deployment),
+            Vec::<String>::new()
+        );
+        assert_eq!(
+            self.simulator().sagemaker().violations(),
+            Vec::<String>::new()
+        );
+        let dropped: Vec<String> = self
+            .simulator()
+            .dropped_events()
+            .iter()
+            .map(|event| format!("{event:?}"))
+            .collect();
+        assert_eq!(
+            dropped,
+            Vec::<String>::new(),
+            "no async event was lost for good"
+        );
+        assert_eq!(
+            self.stack
+                .aws
+                .lock_holder(&terms.endpoint)
+                .await
+                .expect("a readable lock"),
+            None,
+            "the lock is free"
+        );
+        assert!(
+            !self
+                .stack
+                .aws
+                .active()
+                .await
+                .expect("a readable index")
+                .contains(&id.to_owned()),
+            "it is active no more"
+        );
+        self.assert_endpoint(terms, state.status).await;
+        self.assert_configs(terms, state.status).await;
+        self.assert_told(id).await;
+    }
+
+    /// The endpoint is on the config that the outcome means, with all traffic on the right variant.
+    async fn assert_endpoint(&self, terms: &Terms, status: Status) {
+        let Some(view) = self
+            .stack
+            .aws
+            .endpoint(&terms.endpoint)
+            .await
+            .expect("a readable endpoint")
+        else {
+            assert_eq!(
+                status,
+                Status::Failed,
+                "only a failed deployment may end without an endpoint"
+            );
+            return;
+        };
+        let names: Vec<&str> = view
+            .variants
+            .iter()
+            .map(|variant| variant.name.as_str())
+            .collect();
+        let share = |name: &str| view.share(name).unwrap_or_default();
+        match status {
+            Status::Completed if terms.cleanup.keep_old_variant => {
+                assert_eq!(view.config, terms.canary_config);
+                assert!(
+                    share(&terms.canary) > 0.9999,
+                    "the old variant has no traffic"
+                );
+            }
+            Status::Completed => {
+                assert_eq!(
+                    (view.config.as_str(), names.as_slice()),
+                    (
+                        terms.final_config.as_str(),
+                        [terms.canary.as_str()].as_slice()
+                    )
+                );
+            }
+            Status::RolledBack | Status::Cancelled => {
+                assert_eq!(
+                    (view.config.as_str(), names.as_slice()),
+                    (
+                        terms.original_config.as_str(),
+                        [terms.production.as_str()].as_slice()
+                    )
+                );
+            }
+            _ => {}
+        }
+    }
+
+    /// The original config stays (undo needs it); of those the deployment made, only one in use.
+    async fn assert_configs(&self, terms: &Terms, status: Status) {
+        let made = [&terms.canary_config, &terms.final_config];
+        let view = self
+            .stack
+            .aws
+            .endpoint(&terms.endpoint)
+            .await
+            .expect("a readable endpoint");
+        // An endpoint that broke in the middle of an update may be on its way to any of them.
+        if view.as_ref().is_some_and(|view| !view.is_in_service()) {
+            assert_eq!(
+                status,
+                Status::Failed,
+                "every other end waits for the endpoint"
+            );
+            return;
+        }
+        let mut expected = BTreeSet::from([terms.original_config.clone()]);
+        expected.extend(
+            view.map(|view| view.config)
+                .filter(|config| made.contains(&config)),
+        );
+        let configs = self.simulator().sagemaker().endpoint_configs().into_iter();
+        let ours: BTreeSet<String> = configs
+            .filter(|config| *config == terms.original_config || made.contains(&config))
+            .collect();
+        assert_eq!(ours, expected, "configs as intended");
+    }
+
+    /// Every line of history was announced on both ways, in order, and nothing else was.
+    async fn assert_told(&self, id: &str) {
+        for shard in 0..SHARDS {
+            let left = self
+                .stack
+                .aws
+                .outbox(shard)
+                .await
+                .expect("a readable outbox");
+            assert!(
+                left.iter().all(|row| row.deployment_id != id),
+                "nothing waits in the outbox"
+            );
+        }
+        let history = self.history(id).await;
+        let numbers: Vec<u64> = history.iter().map(|entry| entry.seq).collect();
+        assert_eq!(
+            numbers,
+            (1..=history.len() as u64).collect::<Vec<_>>(),
+            "history has no gap"
+        );
+        let terms = self.load(id).await.deployment.terms;
+        let expected: Vec<Told> = history.iter().map(|entry| told(&terms, entry)).collect();
+        assert_eq!(first_of_each(self.told_by_sns(id)), expected, "SNS");
+        assert_eq!(
+            first_of_each(self.told_by_events(id)),
+            expected,
+            "EventBridge"
+        );
+    }
+
+    /// The announcements of a deployment over SNS, oldest first, repeated ones too.
+    pub fn told_by_sns(&self, id: &str) -> Vec<Told> {
+        let published = self.simulator().published().into_iter();
+        let own = published.filter(|message| {
+            message
+                .attributes
+                .get("deployment_id")
+                .is_some_and(|found| found == id)
+        });
+        own.map(|message| {
+            assert_eq!(message.structure.as_deref(), Some("json"));
+            let protocols: Value =
+                serde_json::from_str(&message.message).expect("the protocols' texts are JSON");
+            let machine: Value =
+                serde_json::from_str(protocols["sqs"].as_str().expect("a text for queues"))
+                    .expect("queues get JSON");
+            for name in ["event", "severity", "endpoint", "deployment_id", "event_id"] {
+                assert_eq!(
+                    Some(message.attributes[name].as_str()),
+                    machine[name].as_str(),
+                    "attribute {name}"
+                );
+            }
+            Told {
+                event_id: message.attributes["event_id"].clone(),
+                message: machine,
+            }
+        })
+        .collect()
+    }
+
+    /// The announcements of a deployment over EventBridge, oldest first, repeated ones too.
+    pub fn told_by_events(&self, id: &str) -> Vec<Told> {
+        let own = self
+            .simulator()
+            .events()
+            .into_iter()
+            .filter(|event| event.source == "canary" && event.detail["deployment_id"] == id);
+        own.map(|event| {
+            assert_eq!(event.detail["event"], event.detail_type.as_str());
+            Told {
+                event_id: event.detail["event_id"]
+                    .as_str()
+                    .expect("an event id")
+                    .to_owned(),
+                message: event.detail,
+            }
+        })
+        .collect()
+    }
+}
+
+/// What a line of history is announced as.
+fn told(terms: &Terms, entry: &Entry) -> Told {
+    let event_id = event_id(&terms.id, entry.seq);
+    let message = json!({
+        "event_id": event_id,
+        "event": entry.event,
+        "severity": entry.severity,
+        "deployment_id": terms.id,
+        "endpoint": terms.endpoint,
+        "model": terms.model,
+        "former_model": terms.former_model,
+        "status": entry.status,
+        "phase": entry.phase,
+        "weight": entry.weight,
+        "reason": entry.reason,
+        "value": entry.value,
+        "limit": entry.limit,
+        "by": entry.by,
+        "at": entry.at,
+    });
+    Told { event_id, message }
+}
+
+/// Announcements may come twice; whoever reads them keeps the first by its id.
+fn first_of_each(told: Vec<Told>) -> Vec<Told> {
+    let mut seen = BTreeSet::new();
+    told.into_iter()
+        .filter(|told| seen.insert(told.event_id.clone()))
+        .collect()
+}

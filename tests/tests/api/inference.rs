@@ -1,0 +1,301 @@
+//! `POST /inference`: what goes to the model, what comes back, and what is refused.
+
+use http::{Method, StatusCode};
+use serde_json::{Value, json};
+use shared::domain::state::Phase;
+use simulator::{Backend, Distribution, FaultKind, service};
+use tests::{ENDPOINT, OLD, PRODUCTION, World, specification};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+async fn infer(world: &World, body: Value) -> (StatusCode, Value) {
+    world.post("/inference", &body).await
+}
+
+#[tokio::test]
+async fn an_answer_names_its_variant() {
+    let world = World::new().await;
+    for body in [
+        json!({"endpoint": ENDPOINT, "features": [7.4, 0.7]}),
+        json!({"endpoint": ENDPOINT, "features": {"alcohol": 9.4}, "user_id": "anna", "attributes": {"region": "eu"}}),
+        json!({"endpoint": ENDPOINT, "instances": [[7.4, 0.7], [6.1, 0.2]]}),
+        json!({"endpoint": ENDPOINT, "payload": "7.4,0.7", "content_type": "text/csv", "accept": "application/json", "custom_attributes": "trace=1"}),
+    ] {
+        let (status, answer) = infer(&world, body.clone()).await;
+        assert_eq!(status, StatusCode::OK, "{body}: {answer}");
+        assert_eq!(
+            (answer["variant"].as_str(), &answer["predictions"]),
+            (Some(PRODUCTION), &json!([1.0]))
+        );
+        assert_eq!(answer["inference_id"].as_str().map(str::len), Some(36));
+        assert!(
+            answer["latency_ms"]
+                .as_f64()
+                .is_some_and(|latency| latency >= 0.0)
+        );
+    }
+}
+
+#[tokio::test]
+async fn each_wrong_field_is_named() {
+    let world = World::new().await;
+    let cases = [
+        (json!({"features": [1]}), "endpoint"),
+        (
+            json!({"endpoint": "no such name", "features": [1]}),
+            "endpoint",
+        ),
+        (
+            json!({"endpoint": "e".repeat(64), "features": [1]}),
+            "endpoint",
+        ),
+        (json!({"endpoint": ENDPOINT}), "features"),
+        (
+            json!({"endpoint": ENDPOINT, "features": [1], "instances": [[1]]}),
+            "features",
+        ),
+        (json!({"endpoint": ENDPOINT, "features": []}), "features"),
+        (json!({"endpoint": ENDPOINT, "features": {}}), "features"),
+        (json!({"endpoint": ENDPOINT, "features": 3}), "features"),
+        (json!({"endpoint": ENDPOINT, "instances": []}), "instances"),
+        (
+            json!({"endpoint": ENDPOINT, "instances": {"a": 1}}),
+            "instances",
+        ),
+        (
+            json!({"endpoint": ENDPOINT, "payload": "1,2"}),
+            "content_type",
+        ),
+        (
+            json!({"endpoint": ENDPOINT, "payload": "1,2", "content_type": "text\ncsv"}),
+            "content_type",
+        ),
+        (
+            json!({"endpoint": ENDPOINT, "features": [1], "accept": "🍷"}),
+            "accept",
+        ),
+        (
+            json!({"endpoint": ENDPOINT, "features": [1], "custom_attributes": "a\r\nb: c"}),
+            "custom_attributes",
+        ),
+        (
+            json!({"endpoint": ENDPOINT, "features": [1], "user_id": ""}),
+            "user_id",
+        ),
+        (
+            json!({"endpoint": ENDPOINT, "features": [1], "user_id": "u".repeat(257)}),
+            "user_id",
+        ),
+        (
+            json!({"endpoint": ENDPOINT, "features": [1], "user_id": "a\u{0}b"}),
+            "user_id",
+        ),
+        (
+            json!({"endpoint": ENDPOINT, "features": [1], "attributes": {"n": 1}}),
+            "attributes",
+        ),
+        (
+            json!({"endpoint": ENDPOINT, "features": [1], "variant": "canary"}),
+            "body",
+        ),
+        (json!({"endpoint": 1, "features": [1]}), "body"),
+    ];
+    for (body, field) in cases {
+        let (status, problem) = infer(&world, body.clone()).await;
+        assert_eq!(
+            (status.as_u16(), problem["type"].as_str()),
+            (
+                422,
+                Some("urn:sagemaker-canary:problem:invalid-inference-request")
+            ),
+            "{body}: {problem}"
+        );
+        assert_eq!(problem["field"].as_str(), Some(field), "{body}: {problem}");
+    }
+    let (status, problem) = world
+        .request(Method::POST, "/inference", &[], b"{".to_vec())
+        .await;
+    assert_eq!(
+        (status.as_u16(), problem["type"].as_str()),
+        (400, Some("urn:sagemaker-canary:problem:not-json"))
+    );
+    assert_eq!(world.count_calls("InvokeEndpoint"), 0, "nothing was asked");
+}
+
+#[tokio::test]
+async fn the_models_own_error_is_424_with_its_status() {
+    let world = World::new().await;
+    for (distribution, status) in [
+        (
+            Distribution {
+                error_rate: 1.0,
+                ..Distribution::default()
+            },
+            "500",
+        ),
+        (
+            Distribution {
+                client_error_rate: 1.0,
+                ..Distribution::default()
+            },
+            "400",
+        ),
+    ] {
+        world
+            .simulator()
+            .set_backend(OLD, Backend::Distribution(distribution));
+        let (found, problem) = infer(&world, json!({"endpoint": ENDPOINT, "features": [1]})).await;
+        assert_eq!(
+            (found.as_u16(), problem["type"].as_str()),
+            (424, Some("urn:sagemaker-canary:problem:model-error"))
+        );
+        assert!(
+            problem["detail"]
+                .as_str()
+                .is_some_and(|detail| detail.contains(status) && detail.contains("error")),
+            "{problem}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn an_endpoint_that_is_not_there_is_the_callers_fault() {
+    let world = World::new().await;
+    let (status, problem) = infer(&world, json!({"endpoint": "nobody", "features": [1]})).await;
+    assert_eq!(
+        (
+            status.as_u16(),
+            problem["type"].as_str(),
+            problem["field"].as_str()
+        ),
+        (
+            422,
+            Some("urn:sagemaker-canary:problem:endpoint-refused"),
+            Some("endpoint")
+        )
+    );
+}
+
+#[tokio::test]
+async fn records_that_cant_be_read_do_not_stop_inference() {
+    let world = World::new().await;
+    let denied = FaultKind::Error {
+        status: 400,
+        code: "AccessDeniedException".to_owned(),
+        message: "not authorized".to_owned(),
+    };
+    world.disturb(service::DYNAMODB, "GetItem", 1, denied);
+    assert_eq!(
+        infer(&world, json!({"endpoint": ENDPOINT, "features": [1]}))
+            .await
+            .0,
+        StatusCode::OK
+    );
+}
+
+#[tokio::test]
+async fn six_megabytes_pass_and_more_do_not() {
+    let world = World::new().await;
+    let frame = json!({"endpoint": ENDPOINT, "payload": "", "content_type": "text/csv"})
+        .to_string()
+        .len();
+    let limit = 6 * 1024 * 1024;
+    let body = |size: usize| json!({"endpoint": ENDPOINT, "payload": "x".repeat(size - frame), "content_type": "text/csv"});
+    let (status, answer) = infer(&world, body(limit)).await;
+    assert_eq!(status, StatusCode::OK, "{answer}");
+    let (status, problem) = infer(&world, body(limit + 1)).await;
+    assert_eq!(
+        (status.as_u16(), problem["type"].as_str()),
+        (413, Some("urn:sagemaker-canary:problem:body-too-large"))
+    );
+}
+
+#[tokio::test]
+async fn traffic_is_split_by_the_weights_and_a_vanished_pin_is_tried_unpinned() {
+    let world = World::new().await;
+    let id = world.deploy(&specification()).await;
+    let canary = world
+        .until(&id, 60, |loaded| {
+            loaded.deployment.state.weight.percent() == 50
+        })
+        .await
+        .deployment
+        .terms
+        .canary;
+    let mut hits = 0;
+    for _ in 0..60 {
+        let (_, answer) = infer(&world, json!({"endpoint": ENDPOINT, "features": [1]})).await;
+        hits += usize::from(answer["variant"] == canary.as_str());
+    }
+    assert!((15..45).contains(&hits), "about half of 60: {hits}");
+    world.until_phase(&id, Phase::Finalizing).await;
+    world.pass(jiff::SignedDuration::from_mins(5)).await;
+    // Reverting pins production, which has just gone.
+    world.order(&id, "rollback").await;
+    world.pass(jiff::SignedDuration::from_secs(6)).await;
+    let (status, answer) = infer(&world, json!({"endpoint": ENDPOINT, "features": [1]})).await;
+    assert_eq!(
+        (status, answer["variant"].as_str()),
+        (StatusCode::OK, Some(canary.as_str()))
+    );
+}
+
+/// A container that answers one request, and hands back what it was sent.
+async fn container_once(listener: tokio::net::TcpListener, answer: &'static str) -> String {
+    let (mut stream, _) = listener.accept().await.expect("a request");
+    let mut request = Vec::new();
+    let mut buffer = [0; 4096];
+    while !String::from_utf8_lossy(&request).contains("7.4") {
+        let read = stream.read(&mut buffer).await.expect("a readable request");
+        assert!(read > 0, "the request broke off");
+        request.extend_from_slice(&buffer[..read]);
+    }
+    stream
+        .write_all(answer.as_bytes())
+        .await
+        .expect("a writable answer");
+    String::from_utf8_lossy(&request).into_owned()
+}
+
+#[tokio::test]
+async fn headers_reach_the_container_and_any_answer_comes_back() {
+    let world = World::new().await;
+    let answers = [
+        (
+            "HTTP/1.1 200 OK\r\ncontent-type: text/csv\r\ncontent-length: 3\r\n\r\n6,7",
+            StatusCode::OK,
+            json!("6,7"),
+        ),
+        (
+            "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 16\r\n\r\n{\"quality\": 6.5}",
+            StatusCode::OK,
+            json!({"quality": 6.5}),
+        ),
+        (
+            "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 5\r\n\r\n[6,7]",
+            StatusCode::OK,
+            json!([6, 7]),
+        ),
+    ];
+    for (answer, status, predictions) in answers {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0")
+            .await
+            .expect("a free port");
+        let url = format!("http://{}", listener.local_addr().expect("an address"));
+        world.simulator().set_backend(OLD, Backend::Http { url });
+        let body = json!({"endpoint": ENDPOINT, "payload": "7.4,0.7", "content_type": "text/csv", "accept": "text/csv", "custom_attributes": "trace=1"});
+        let (sent, answered) = tokio::join!(container_once(listener, answer), infer(&world, body));
+        assert_eq!(
+            (answered.0, &answered.1["predictions"]),
+            (status, &predictions)
+        );
+        let sent = sent.to_ascii_lowercase();
+        for header in [
+            "content-type: text/csv",
+            "accept: text/csv",
+            "x-amzn-sagemaker-custom-attributes: trace=1",
+            "x-amzn-sagemaker-inference-id: ",
+        ] {
+            assert!(sent.contains(header), "{header} in {sent}");
+        }
+    }
+}

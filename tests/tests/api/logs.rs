@@ -1,0 +1,85 @@
+//! No feature, body or user id ever reaches a log: held on the real output of a process of its own.
+
+use std::process::Command;
+
+use http::Method;
+use serde_json::json;
+use simulator::{Backend, Distribution};
+use tests::{ENDPOINT, OLD, World, specification_with};
+
+/// Set for the process whose output is read.
+const CHILD: &str = "CANARY_TEST_LOGS";
+/// Stands in whatever a caller sends.
+const MARKER: &str = "marker-8d1f-of-a-person";
+
+#[test]
+fn nothing_that_a_caller_sends_reaches_the_log() {
+    for level in ["info", "debug"] {
+        let child = Command::new(std::env::current_exe().expect("this test's own binary"))
+            .args(["--exact", "logs::requests_full_of_markers", "--nocapture"])
+            .envs([(CHILD, "1"), ("RUST_LOG", level)])
+            .output()
+            .expect("a child process");
+        let log = format!(
+            "{}{}",
+            String::from_utf8_lossy(&child.stdout),
+            String::from_utf8_lossy(&child.stderr)
+        );
+        assert!(child.status.success(), "{log}");
+        assert!(
+            log.contains("the model answered with an error"),
+            "the log was read: {log}"
+        );
+        let leak = log.lines().find(|line| line.contains(MARKER));
+        assert_eq!(leak, None, "at level {level}");
+    }
+}
+
+/// Runs in the child, with the functions' own logging on.
+#[tokio::test]
+async fn requests_full_of_markers() {
+    // In the test binary itself the log would drown the other tests' output.
+    if std::env::var_os(CHILD).is_none() {
+        return;
+    }
+    shared::telemetry::init();
+    let world = World::new().await;
+    let bodies = [
+        json!({"endpoint": ENDPOINT, "features": {"name": MARKER}, "user_id": MARKER, "attributes": {"group": MARKER}}),
+        json!({"endpoint": ENDPOINT, "instances": [[MARKER]]}),
+        json!({"endpoint": ENDPOINT, "payload": MARKER, "content_type": "text/csv", "custom_attributes": MARKER}),
+        json!({"endpoint": ENDPOINT, "features": MARKER}),
+        json!({"endpoint": ENDPOINT, "features": [1], MARKER: 1}),
+        json!({"endpoint": ENDPOINT, "features": [1], "user_id": [MARKER]}),
+        json!({"endpoint": "nobody", "features": [MARKER]}),
+    ];
+    for error_rate in [0.0, 1.0] {
+        world.simulator().set_backend(
+            OLD,
+            Backend::Distribution(Distribution {
+                error_rate,
+                ..Distribution::default()
+            }),
+        );
+        for body in &bodies {
+            world.post("/inference", body).await;
+        }
+    }
+    world
+        .request(
+            Method::POST,
+            "/inference",
+            &[],
+            format!("{{\"features\": {MARKER}").into_bytes(),
+        )
+        .await;
+    world
+        .post(
+            "/deploy",
+            &specification_with(json!({"model": MARKER, MARKER: MARKER})),
+        )
+        .await;
+    world
+        .request(Method::POST, "/deploy", &[], MARKER.as_bytes().to_vec())
+        .await;
+}

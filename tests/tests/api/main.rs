@@ -1,0 +1,8 @@
+//! The API and inference as callers meet them, on the router that Lambda and the local mode share.
+
+mod inference;
+mod keys;
+mod logs;
+mod orders;
+mod reading;
+mod refusals;

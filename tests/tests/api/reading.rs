@@ -1,0 +1,277 @@
+//! Lists with their pages and filters, history, minutes, and the plan of a specification.
+
+use http::StatusCode;
+use serde_json::{Value, json};
+use shared::domain::state::{Phase, Status};
+use tests::{ENDPOINT, NEW, OLD, World, specification, specification_with};
+
+/// Deploys and cancels at once, so many times; ids, oldest first.
+async fn cancelled(world: &World, endpoint: &str, times: usize) -> Vec<String> {
+    let mut ids = Vec::new();
+    for _ in 0..times {
+        let id = world
+            .accept(&specification_with(json!({"endpoint": endpoint})))
+            .await;
+        world.order(&id, "cancel").await;
+        world.until_over(&id, Status::Cancelled).await;
+        ids.push(id);
+    }
+    ids
+}
+
+/// Follows the pages of a list.
+async fn pages(world: &World, path: &str, limit: usize) -> Vec<Vec<Value>> {
+    let mut pages = Vec::new();
+    let mut cursor: Option<String> = None;
+    loop {
+        let joint = if path.contains('?') { '&' } else { '?' };
+        let from = cursor.map_or(String::new(), |cursor| {
+            format!("&cursor={}", encoded(&cursor))
+        });
+        let (status, answer) = world
+            .get(&format!("{path}{joint}limit={limit}{from}"))
+            .await;
+        assert_eq!(status, StatusCode::OK, "{answer}");
+        pages.push(answer["items"].as_array().expect("items").clone());
+        cursor = answer["cursor"].as_str().map(str::to_owned);
+        if cursor.is_none() {
+            return pages;
+        }
+    }
+}
+
+fn encoded(text: &str) -> String {
+    text.bytes().fold(String::new(), |encoded, byte| {
+        if byte.is_ascii_alphanumeric() {
+            encoded + &char::from(byte).to_string()
+        } else {
+            format!("{encoded}%{byte:02X}")
+        }
+    })
+}
+
+fn ids(items: &[Value]) -> Vec<String> {
+    items
+        .iter()
+        .map(|item| item["deployment_id"].as_str().expect("an id").to_owned())
+        .collect()
+}
+
+#[tokio::test]
+async fn lists_come_newest_first_in_pages() {
+    let world = World::new().await;
+    let mut expected = cancelled(&world, ENDPOINT, 5).await;
+    expected.reverse();
+    for path in [
+        "/deployments".to_owned(),
+        format!("/deployments?endpoint={ENDPOINT}"),
+        "/deployments?status=CANCELLED".to_owned(),
+    ] {
+        let found = pages(&world, &path, 2).await;
+        assert_eq!(
+            found.iter().map(Vec::len).collect::<Vec<_>>(),
+            [2, 2, 1],
+            "{path}"
+        );
+        assert_eq!(ids(&found.concat()), expected, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn lists_are_filtered() {
+    let world = World::new().await;
+    world.add_endpoint("fraud").await;
+    let wine = cancelled(&world, ENDPOINT, 1).await;
+    let fraud = cancelled(&world, "fraud", 2).await;
+    let active = world.deploy(&specification()).await;
+    let list = async |query: &str| {
+        ids(world.get(&format!("/deployments?{query}")).await.1["items"]
+            .as_array()
+            .expect("items"))
+    };
+    assert_eq!(
+        list("endpoint=fraud").await,
+        [fraud[1].clone(), fraud[0].clone()]
+    );
+    assert_eq!(
+        list(&format!("endpoint={ENDPOINT}&status=CANCELLED")).await,
+        wine
+    );
+    assert_eq!(list("status=PENDING").await, [active]);
+    assert_eq!(list("status=COMPLETED").await, Vec::<String>::new());
+    assert_eq!(list("endpoint=nobody").await, Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn lists_go_over_the_turn_of_a_month() {
+    let world = World::new().await;
+    let mut expected = cancelled(&world, ENDPOINT, 1).await;
+    world.simulator().set_traffic(ENDPOINT, 0.0);
+    world.pass(jiff::SignedDuration::from_hours(24 * 33)).await;
+    expected.splice(0..0, cancelled(&world, ENDPOINT, 1).await);
+    assert_eq!(
+        ids(&pages(&world, "/deployments", 1).await.concat()),
+        expected
+    );
+    assert_eq!(
+        ids(&pages(&world, "/deployments", 20).await.concat()),
+        expected
+    );
+}
+
+#[tokio::test]
+async fn parameters_that_are_none_are_refused() {
+    let world = World::new().await;
+    let id = world.deploy(&specification()).await;
+    let checks = format!("/deployments/{id}/checks");
+    for (path, field) in [
+        ("/deployments?limit=0", "limit"),
+        ("/deployments?limit=101", "limit"),
+        ("/deployments?limit=many", "limit"),
+        ("/deployments?status=pending", "status"),
+        ("/deployments?stauts=PENDING", "stauts"),
+        (&format!("{checks}?limit=1001"), "limit"),
+        (&format!("{checks}?since=yesterday"), "since"),
+    ] {
+        let (status, problem) = world.get(path).await;
+        assert_eq!(
+            (status.as_u16(), problem["type"].as_str()),
+            (422, Some("urn:sagemaker-canary:problem:invalid-parameter")),
+            "{path}: {problem}"
+        );
+        assert_eq!(problem["field"].as_str(), Some(field), "{path}: {problem}");
+    }
+}
+
+#[tokio::test]
+async fn a_deployment_is_flat_json_with_links_that_lead_somewhere() {
+    let world = World::new().await;
+    let id = world.deploy(&specification()).await;
+    world.until_phase(&id, Phase::Baking).await;
+    world.minutes(4).await;
+    let (_, shown) = world.get(&format!("/deployments/{id}")).await;
+    assert_eq!(
+        (
+            shown["deployment_id"].as_str(),
+            shown["status"].as_str(),
+            shown["phase"].as_str()
+        ),
+        (Some(id.as_str()), Some("IN_PROGRESS"), Some("Baking"))
+    );
+    assert_eq!(
+        (
+            shown["weight"].as_u64(),
+            shown["stage"].as_u64(),
+            shown["stage_count"].as_u64()
+        ),
+        (Some(10), Some(1), Some(3))
+    );
+    assert_eq!(
+        (
+            shown["model"].as_str(),
+            shown["former_model"].as_str(),
+            shown["created_by"].as_str()
+        ),
+        (Some(NEW), Some(OLD), Some("local"))
+    );
+    assert!(
+        shown["measured"]["canary"]["invocations"]
+            .as_u64()
+            .is_some_and(|requests| requests > 50),
+        "{}",
+        shown["measured"]
+    );
+    assert!(shown["expected_end"].as_str().is_some());
+    for link in ["self", "history", "checks"] {
+        assert_eq!(
+            world
+                .get(shown["links"][link].as_str().expect("a path"))
+                .await
+                .0,
+            StatusCode::OK
+        );
+    }
+}
+
+#[tokio::test]
+async fn history_and_minutes_tell_what_happened_and_why() {
+    let world = World::new().await;
+    let id = world.deploy(&specification()).await;
+    world.until_over(&id, Status::Completed).await;
+    let (_, history) = world.get(&format!("/deployments/{id}/history")).await;
+    let events: Vec<&str> = history["items"]
+        .as_array()
+        .expect("items")
+        .iter()
+        .filter_map(|item| item["event"].as_str())
+        .collect();
+    assert_eq!(
+        (events.first(), events.last()),
+        (Some(&"deployment.started"), Some(&"deployment.completed"))
+    );
+    for item in history["items"].as_array().expect("items") {
+        for field in ["reason", "value", "limit", "at", "severity"] {
+            assert!(
+                item[field].as_str().is_some_and(|text| !text.is_empty()),
+                "{field} of {item}"
+            );
+        }
+    }
+    let minutes = pages(&world, &format!("/deployments/{id}/checks"), 7)
+        .await
+        .concat();
+    let at: Vec<&str> = minutes
+        .iter()
+        .filter_map(|minute| minute["minute"].as_str())
+        .collect();
+    assert!(
+        at.windows(2).all(|pair| pair[0] > pair[1]),
+        "newest first, each once: {at:?}"
+    );
+    let busy = minutes
+        .iter()
+        .find(|minute| {
+            minute["canary"]["invocations"]
+                .as_u64()
+                .is_some_and(|requests| requests > 0)
+        })
+        .expect("a minute with traffic");
+    assert_eq!(busy["verdict"], "healthy");
+    assert!(
+        busy["guards"]["error_rate.limit"]["sentence"]
+            .as_str()
+            .is_some_and(|sentence| !sentence.is_empty())
+    );
+}
+
+#[tokio::test]
+async fn a_plan_says_what_would_be_and_does_nothing() {
+    let world = World::new().await;
+    let (status, plan) = world.post("/plan", &specification()).await;
+    assert_eq!(status, StatusCode::OK, "{plan}");
+    assert_eq!(
+        (
+            plan["endpoint"].as_str(),
+            plan["model"].as_str(),
+            plan["former_model"].as_str()
+        ),
+        (Some(ENDPOINT), Some(NEW), Some(OLD))
+    );
+    let weights: Vec<u64> = plan["stages"]
+        .as_array()
+        .expect("stages")
+        .iter()
+        .filter_map(|stage| stage["weight"].as_u64())
+        .collect();
+    assert_eq!(
+        (
+            weights.as_slice(),
+            plan["duration"].as_str(),
+            plan["extra_instances"].as_u64()
+        ),
+        ([10, 50, 100].as_slice(), Some("15m"), Some(2))
+    );
+    assert_eq!(plan["guards"].as_array().map(Vec::len), Some(4));
+    assert_eq!(world.get("/deployments").await.1["items"], json!([]));
+    assert_eq!(world.count_calls("TransactWriteItems"), 0);
+}

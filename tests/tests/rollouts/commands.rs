@@ -1,0 +1,241 @@
+//! What operators order while things are on their way: pause, cancel and rollback, in every phase.
+
+use http::StatusCode;
+use jiff::SignedDuration;
+use serde_json::json;
+use shared::domain::history::Name;
+use shared::domain::observation::EndpointStatus;
+use shared::domain::state::{Phase, Status};
+use tests::{CONFIG, OLD, PRODUCTION, World, specification, specification_with};
+
+#[tokio::test]
+async fn a_pause_stops_raises_and_the_deadlines_clock() {
+    let world = World::new().await;
+    let id = world.deploy(&specification()).await;
+    world.until_phase(&id, Phase::Baking).await;
+    world.order(&id, "pause").await;
+    let paused = world.load(&id).await.deployment;
+    world.minutes(30).await;
+    let later = world.load(&id).await.deployment;
+    assert_eq!(
+        (later.state.phase, later.state.target),
+        (Phase::Paused, paused.state.weight)
+    );
+    assert_eq!(
+        later.state.clock.used_at(world.now()),
+        paused.state.clock.used_at(world.now()),
+        "the clock stands"
+    );
+    assert!(
+        world.load(&id).await.evidence.judged_through > world.now() - SignedDuration::from_mins(5),
+        "it is judged all the same"
+    );
+    world.order(&id, "resume").await;
+    world.until_over(&id, Status::Completed).await;
+}
+
+#[tokio::test]
+async fn a_pause_in_the_middle_of_a_raise_resumes_it() {
+    for phase in [Phase::Scaling, Phase::Shifting, Phase::Soaking] {
+        let world = World::new().await;
+        let id = world.deploy(&specification()).await;
+        world.until_phase(&id, phase).await;
+        world.order(&id, "pause").await;
+        world.minutes(15).await;
+        assert_eq!(
+            world.load(&id).await.deployment.state.phase,
+            Phase::Paused,
+            "paused in {phase}"
+        );
+        world.order(&id, "resume").await;
+        world.until_over(&id, Status::Completed).await;
+    }
+}
+
+#[tokio::test]
+async fn a_cancel_while_the_canary_is_made_waits_and_cleans_up() {
+    let world = World::new().await;
+    let id = world.deploy(&specification()).await;
+    assert_eq!(world.endpoint().await.status, EndpointStatus::Updating);
+    let answer = world.order(&id, "cancel").await;
+    assert_eq!(
+        (answer["status"].as_str(), answer["phase"].as_str()),
+        (Some("ROLLING_BACK"), Some("Reverting"))
+    );
+    world.until_over(&id, Status::Cancelled).await;
+    assert_eq!(world.simulator().sagemaker().endpoint_configs(), [CONFIG]);
+}
+
+#[tokio::test]
+async fn a_cancel_before_anything_was_made_leaves_nothing() {
+    let world = World::new().await;
+    let id = world.accept(&specification()).await;
+    world.order(&id, "cancel").await;
+    world.until_over(&id, Status::Cancelled).await;
+    assert_eq!(
+        world.count_calls("UpdateEndpoint"),
+        0,
+        "what was asked for late does nothing"
+    );
+}
+
+#[tokio::test]
+async fn a_cancel_in_a_bake_or_a_soak_takes_everything_back() {
+    for phase in [Phase::Baking, Phase::Soaking] {
+        let world = World::new().await;
+        let id = world.deploy(&specification()).await;
+        world.until_phase(&id, phase).await;
+        world.order(&id, "cancel").await;
+        world.until_over(&id, Status::Cancelled).await;
+        assert_eq!(
+            world.entry(&id, Name::Cancelled).await.weight.percent(),
+            0,
+            "cancelled in {phase}"
+        );
+    }
+}
+
+/// A rollout that stands in this phase.
+async fn in_phase(phase: Phase) -> (World, String) {
+    let world = World::new().await;
+    let plan = |approval| json!({"stages": [{"weight": 10, "bake": "5m"}, {"weight": 50, "bake": "5m", "approval": approval}, {"weight": 100}], "soak": "5m"});
+    let id = match phase {
+        Phase::AwaitingApproval => {
+            world
+                .deploy(&specification_with(json!({"plan": plan(true)})))
+                .await
+        }
+        Phase::Holding => {
+            world
+                .deploy(&specification_with(
+                    json!({"policy": {"min_samples": 100_000}}),
+                ))
+                .await
+        }
+        _ => world.deploy(&specification()).await,
+    };
+    match phase {
+        Phase::Paused => {
+            world.until_phase(&id, Phase::Baking).await;
+            world.order(&id, "pause").await;
+        }
+        Phase::Retreating => {
+            world
+                .until(&id, 60, |loaded| {
+                    loaded.deployment.state.phase == Phase::Baking
+                        && loaded.deployment.state.weight.percent() == 50
+                })
+                .await;
+            assert_eq!(world.put_weight(&id, 20).await.0, StatusCode::ACCEPTED);
+        }
+        phase => drop(world.until_phase(&id, phase).await),
+    }
+    (world, id)
+}
+
+#[tokio::test]
+async fn a_rollback_works_in_every_phase() {
+    let phases = [
+        Phase::Provisioning,
+        Phase::Scaling,
+        Phase::Shifting,
+        Phase::Baking,
+        Phase::Holding,
+        Phase::Paused,
+        Phase::AwaitingApproval,
+        Phase::Retreating,
+        Phase::Soaking,
+        Phase::Finalizing,
+    ];
+    for phase in phases {
+        let (world, id) = in_phase(phase).await;
+        assert_eq!(world.load(&id).await.deployment.state.phase, phase);
+        world.order(&id, "rollback").await;
+        world.until_over(&id, Status::RolledBack).await;
+        let entry = world.entry(&id, Name::RollingBack).await;
+        assert_eq!(
+            (entry.by.as_deref(), entry.reason.as_str()),
+            (Some("local"), "rolled back by an operator: a test"),
+            "in {phase}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_rollback_after_the_old_variant_has_gone_brings_it_back() {
+    let world = World::new().await;
+    let id = world.deploy(&specification()).await;
+    let done = world.until_phase(&id, Phase::Finalizing).await;
+    // The update lands, and before a tick confirms it an operator takes everything back.
+    world.pass(SignedDuration::from_mins(5)).await;
+    assert_eq!(
+        world.endpoint().await.config,
+        done.deployment.terms.final_config
+    );
+    world.order(&id, "rollback").await;
+    world.until_over(&id, Status::RolledBack).await;
+    let view = world.endpoint().await;
+    assert_eq!(
+        (view.config.as_str(), view.variants[0].name.as_str()),
+        (CONFIG, PRODUCTION)
+    );
+    assert_eq!(
+        view.variants[0].current_instances, 2,
+        "with the instances it had"
+    );
+    let (_, answer) = world
+        .post(
+            "/inference",
+            &json!({"endpoint": tests::ENDPOINT, "features": [1, 2]}),
+        )
+        .await;
+    assert_eq!(answer["variant"], PRODUCTION);
+    let (_, plan) = world.post("/plan", &specification()).await;
+    assert_eq!(plan["former_model"], OLD);
+}
+
+#[tokio::test]
+async fn the_end_of_an_end_takes_no_commands() {
+    let world = World::new().await;
+    let id = world.deploy(&specification()).await;
+    world.until_phase(&id, Phase::Baking).await;
+    world.order(&id, "rollback").await;
+    for over in [false, true] {
+        if over {
+            world.until_over(&id, Status::RolledBack).await;
+        }
+        for command in [
+            "pause",
+            "resume",
+            "promote",
+            "promote?full=true",
+            "rollback",
+            "cancel",
+            "approve",
+        ] {
+            let (status, answer) = world
+                .post(&format!("/deployments/{id}/{command}"), &json!({}))
+                .await;
+            assert_eq!(
+                (status, answer["type"].as_str()),
+                (
+                    StatusCode::CONFLICT,
+                    Some("urn:sagemaker-canary:problem:illegal-command")
+                ),
+                "{command}"
+            );
+            let way_out = if over {
+                "the deployment is over"
+            } else {
+                "it is rolling back already"
+            };
+            assert!(
+                answer["detail"]
+                    .as_str()
+                    .is_some_and(|detail| detail.contains(way_out)),
+                "{command}: {answer}"
+            );
+        }
+        assert_eq!(world.put_weight(&id, 30).await.0, StatusCode::CONFLICT);
+    }
+}

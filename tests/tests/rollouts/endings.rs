@@ -1,0 +1,240 @@
+//! Ends that come from outside: updates that SageMaker takes back, endpoints that break, vanish or
+//! are changed by somebody else. Each ends FAILED, says why, and frees the lock.
+
+use aws_sdk_sagemaker::Client;
+use aws_sdk_sagemaker::types::{ProductionVariant, ProductionVariantInstanceType};
+use jiff::Timestamp;
+use serde_json::json;
+use shared::aws::loopback::sdk_config;
+use shared::domain::history::{Name, Severity};
+use shared::domain::observation::EndpointStatus;
+use shared::domain::state::{Phase, Status};
+use tests::{CONFIG, ENDPOINT, OLD, PRODUCTION, World, specification, specification_with};
+
+/// A client of the account, as a team's own tools have one.
+fn client(world: &World) -> Client {
+    Client::new(&sdk_config(world.stack.simulator.http_client()))
+}
+
+/// The end is FAILED, loud, and for this reason; the lock is free for the next deployment.
+async fn fails_because(world: &World, id: &str, reason: &str) {
+    world.until_over(id, Status::Failed).await;
+    let failed = world.entry(id, Name::Failed).await;
+    assert!(
+        failed.reason.contains(reason),
+        "{} names {reason}",
+        failed.reason
+    );
+    assert_eq!(failed.severity, Severity::Critical);
+}
+
+#[tokio::test]
+async fn an_update_that_comes_back_fails_and_leaves_nothing() {
+    let world = World::new().await;
+    world
+        .simulator()
+        .sagemaker()
+        .fail_next_update(ENDPOINT, "no capacity for ml.c6i.large");
+    let id = world.deploy(&specification()).await;
+    fails_because(&world, &id, "no capacity for ml.c6i.large").await;
+    let view = world.endpoint().await;
+    assert_eq!(
+        (view.config.as_str(), view.variants.len(), view.status),
+        (CONFIG, 1, EndpointStatus::InService)
+    );
+    assert_eq!(world.simulator().sagemaker().endpoint_configs(), [CONFIG]);
+    let next = world.deploy(&specification()).await;
+    world.until_over(&next, Status::Completed).await;
+}
+
+#[tokio::test]
+async fn a_final_update_that_comes_back_keeps_the_config_in_use() {
+    let world = World::new().await;
+    let id = world.deploy(&specification()).await;
+    let terms = world
+        .until_phase(&id, Phase::Soaking)
+        .await
+        .deployment
+        .terms;
+    world
+        .simulator()
+        .sagemaker()
+        .fail_next_update(ENDPOINT, "an internal failure");
+    fails_because(&world, &id, "an internal failure").await;
+    assert_eq!(world.endpoint().await.config, terms.canary_config);
+    assert!(
+        (world.share(&terms.canary).await - 100.0).abs() < 0.01,
+        "the traffic stays where it was confirmed"
+    );
+}
+
+#[tokio::test]
+async fn a_rollback_whose_update_comes_back_has_the_traffic_back_all_the_same() {
+    let world = World::new().await;
+    let id = world.deploy(&specification()).await;
+    let terms = world.until_phase(&id, Phase::Baking).await.deployment.terms;
+    world
+        .simulator()
+        .sagemaker()
+        .fail_next_update(ENDPOINT, "an internal failure");
+    world.order(&id, "rollback").await;
+    fails_because(&world, &id, "an internal failure").await;
+    assert!(world.share(&terms.canary).await.abs() < 0.01);
+}
+
+#[tokio::test]
+async fn a_failed_endpoint_fails_the_deployment() {
+    for (status, phase) in [
+        ("Failed", Phase::Baking),
+        ("UpdateRollbackFailed", Phase::Soaking),
+        ("Failed", Phase::Provisioning),
+    ] {
+        let world = World::new().await;
+        let id = world.deploy(&specification()).await;
+        world.until_phase(&id, phase).await;
+        world
+            .simulator()
+            .sagemaker()
+            .set_status(ENDPOINT, status, Timestamp::MAX);
+        fails_because(&world, &id, status).await;
+    }
+}
+
+#[tokio::test]
+async fn a_deleted_endpoint_fails_the_deployment() {
+    for phase in [Phase::Scaling, Phase::Baking, Phase::Finalizing] {
+        let world = World::new().await;
+        let id = world.deploy(&specification()).await;
+        world.until_phase(&id, phase).await;
+        // An endpoint that is changing can't be deleted: wait until it rests.
+        world.pass(jiff::SignedDuration::from_mins(5)).await;
+        client(&world)
+            .delete_endpoint()
+            .endpoint_name(ENDPOINT)
+            .send()
+            .await
+            .expect("an endpoint to delete");
+        fails_because(&world, &id, ENDPOINT).await;
+        assert_eq!(
+            world.simulator().sagemaker().endpoint_configs(),
+            [CONFIG],
+            "nothing of ours is left"
+        );
+    }
+}
+
+#[tokio::test]
+async fn an_endpoint_made_again_is_another_one() {
+    let world = World::new().await;
+    let id = world.deploy(&specification()).await;
+    world.until_phase(&id, Phase::Baking).await;
+    let sagemaker = client(&world);
+    sagemaker
+        .delete_endpoint()
+        .endpoint_name(ENDPOINT)
+        .send()
+        .await
+        .expect("an endpoint to delete");
+    world.pass(jiff::SignedDuration::from_mins(5)).await;
+    sagemaker
+        .create_endpoint()
+        .endpoint_name(ENDPOINT)
+        .endpoint_config_name(CONFIG)
+        .send()
+        .await
+        .expect("a free name");
+    world.pass(jiff::SignedDuration::from_mins(2)).await;
+    fails_because(&world, &id, "was deleted and made again").await;
+    assert_eq!(world.endpoint().await.variants[0].name, PRODUCTION);
+}
+
+#[tokio::test]
+async fn an_endpoint_on_somebody_elses_config_is_left_alone() {
+    let world = World::new().await;
+    let id = world.deploy(&specification()).await;
+    world.until_phase(&id, Phase::Baking).await;
+    let sagemaker = client(&world);
+    let variant = ProductionVariant::builder()
+        .variant_name("blue")
+        .model_name(OLD)
+        .initial_instance_count(3);
+    let variant = variant
+        .instance_type(ProductionVariantInstanceType::from("ml.m5.large"))
+        .build();
+    sagemaker
+        .create_endpoint_config()
+        .endpoint_config_name("by-hand")
+        .production_variants(variant)
+        .send()
+        .await
+        .expect("a new config");
+    sagemaker
+        .update_endpoint()
+        .endpoint_name(ENDPOINT)
+        .endpoint_config_name("by-hand")
+        .send()
+        .await
+        .expect("an endpoint at rest");
+    fails_because(&world, &id, "config by-hand").await;
+    let view = world.endpoint().await;
+    assert_eq!(
+        (view.config.as_str(), view.variants[0].current_instances),
+        ("by-hand", 3)
+    );
+}
+
+#[tokio::test]
+async fn weights_moved_by_somebody_else_are_held_restored_or_given_up() {
+    for (on_drift, status) in [
+        ("hold", Status::RolledBack),
+        ("restore", Status::Completed),
+        ("abandon", Status::Failed),
+    ] {
+        let world = World::new().await;
+        let policy = json!({"policy": {"min_samples": 100, "on_drift": on_drift}});
+        let id = world.deploy(&specification_with(policy)).await;
+        let terms = world.until_phase(&id, Phase::Baking).await.deployment.terms;
+        set_weights(&world, &terms.canary, 0.6).await;
+        world.minutes(20).await;
+        match on_drift {
+            "hold" => {
+                let state = world.load(&id).await.deployment.state;
+                assert_eq!((state.phase, state.weight.percent()), (Phase::Holding, 10));
+                assert!(
+                    state.reason.contains("somebody else changed the weights"),
+                    "{}",
+                    state.reason
+                );
+                assert!(
+                    (world.share(&terms.canary).await - 60.0).abs() < 0.01,
+                    "held, not fought over"
+                );
+                world.order(&id, "rollback").await;
+            }
+            "restore" => assert!(
+                world
+                    .history(&id)
+                    .await
+                    .iter()
+                    .any(|entry| entry.event == Name::DriftEnded)
+            ),
+            _ => {}
+        }
+        world.until_over(&id, status).await;
+        assert!(
+            on_drift == "abandon"
+                || world.entry(&id, Name::Drift).await.severity == Severity::Warning
+        );
+    }
+}
+
+async fn set_weights(world: &World, canary: &str, share: f32) {
+    use shared::app::ports::Endpoints;
+    let weights = [(PRODUCTION, 1.0 - share), (canary, share)];
+    world
+        .stack
+        .aws
+        .set_weights(ENDPOINT, &weights)
+        .await
+        .expect("an endpoint at rest");
+}

@@ -1,0 +1,13 @@
+//! Whole rollouts over the simulator: real SDK, real adapters, a clock that only the test moves.
+//! Each ends in `World::until_over`, which holds what is true of every rollout that is over.
+
+mod commands;
+mod endings;
+mod faults;
+mod healthy;
+mod operators;
+mod properties;
+mod scaling;
+mod several;
+mod sight;
+mod verdicts;

@@ -1,0 +1,155 @@
+//! Autoscaling beside a rollout: production keeps what the whole traffic needs, and whatever
+//! scaled before scales afterwards.
+
+use serde_json::json;
+use shared::app::ports::Scaling;
+use shared::domain::deployment::ScalableTarget;
+use shared::domain::state::{Phase, Status};
+use tests::{ENDPOINT, PRODUCTION, World, specification};
+
+const POLICY: &str = "requests-per-instance";
+
+/// A world whose production scales between 1 and 10 instances with this many requests each.
+async fn scaling(requests_per_instance: f64) -> World {
+    let world = World::new().await;
+    let policy = json!({"name": POLICY, "target_value": requests_per_instance, "metric": "SageMakerVariantInvocationsPerInstance", "scale_in_cooldown": 60, "scale_out_cooldown": 60});
+    let target = ScalableTarget {
+        min: 1,
+        max: 10,
+        policies: vec![policy.to_string()],
+    };
+    world
+        .stack
+        .aws
+        .register(ENDPOINT, PRODUCTION, &target)
+        .await
+        .expect("a variant to scale");
+    world
+}
+
+fn bounds(world: &World, variant: &str) -> Option<(i64, i64)> {
+    world.simulator().autoscaling().bounds(ENDPOINT, variant)
+}
+
+#[tokio::test]
+async fn productions_floor_is_held_until_it_is_needed_no_more() {
+    let world = scaling(600.0).await;
+    let id = world.deploy(&specification()).await;
+    world.until_phase(&id, Phase::Baking).await;
+    assert_eq!(bounds(&world, PRODUCTION), Some((2, 10)));
+    let canary = world
+        .until_phase(&id, Phase::Soaking)
+        .await
+        .deployment
+        .terms
+        .canary;
+    world.order(&id, "pause").await;
+    world.minutes(40).await;
+    let view = world.endpoint().await;
+    assert_eq!(
+        view.variant(PRODUCTION)
+            .map(|production| production.current_instances),
+        Some(2),
+        "40 minutes without traffic shrink nothing"
+    );
+    world.order(&id, "resume").await;
+    world.until_over(&id, Status::Completed).await;
+    assert_eq!(
+        (bounds(&world, &canary), bounds(&world, PRODUCTION)),
+        (Some((1, 10)), None),
+        "the new model scales as the old one did"
+    );
+    assert_eq!(
+        world.simulator().autoscaling().policies(ENDPOINT, &canary),
+        [POLICY]
+    );
+}
+
+#[tokio::test]
+async fn a_rollback_puts_the_floor_back() {
+    let world = scaling(600.0).await;
+    let id = world.deploy(&specification()).await;
+    world
+        .until(&id, 60, |loaded| {
+            loaded.deployment.state.weight.percent() == 50
+        })
+        .await;
+    assert_eq!(bounds(&world, PRODUCTION), Some((2, 10)));
+    world.order(&id, "rollback").await;
+    world.until_over(&id, Status::RolledBack).await;
+    assert_eq!(bounds(&world, PRODUCTION), Some((1, 10)));
+    assert_eq!(
+        world
+            .simulator()
+            .autoscaling()
+            .policies(ENDPOINT, PRODUCTION),
+        [POLICY]
+    );
+}
+
+#[tokio::test]
+async fn what_autoscaling_had_grown_stays_grown() {
+    let world = scaling(250.0).await;
+    world.pass(jiff::SignedDuration::from_mins(30)).await;
+    let grown = world.endpoint().await.variants[0].current_instances;
+    assert!(grown >= 4, "autoscaling has grown production: {grown}");
+    let id = world.deploy(&specification()).await;
+    world.until_phase(&id, Phase::Scaling).await;
+    let production = world
+        .endpoint()
+        .await
+        .variant(PRODUCTION)
+        .map(|production| production.current_instances);
+    assert_eq!(
+        production,
+        Some(grown),
+        "the new fleet has the live count, not the config's"
+    );
+    assert_eq!(
+        world.load(&id).await.deployment.state.production_instances,
+        grown
+    );
+    world.until_over(&id, Status::Completed).await;
+    assert!(
+        world.endpoint().await.variants[0].current_instances >= grown,
+        "and so has the new model"
+    );
+}
+
+#[tokio::test]
+async fn a_final_update_that_comes_back_puts_the_scaling_back() {
+    let world = scaling(600.0).await;
+    let id = world.deploy(&specification()).await;
+    world.until_phase(&id, Phase::Soaking).await;
+    world
+        .simulator()
+        .sagemaker()
+        .fail_next_update(ENDPOINT, "an internal failure");
+    world.until_over(&id, Status::Failed).await;
+    assert_eq!(bounds(&world, PRODUCTION), Some((1, 10)));
+    assert_eq!(
+        world
+            .simulator()
+            .autoscaling()
+            .policies(ENDPOINT, PRODUCTION),
+        [POLICY]
+    );
+}
+
+#[tokio::test]
+async fn a_rollback_after_the_old_variant_has_gone_puts_the_scaling_back() {
+    let world = scaling(600.0).await;
+    let id = world.deploy(&specification()).await;
+    world.until_phase(&id, Phase::Finalizing).await;
+    world.pass(jiff::SignedDuration::from_mins(5)).await;
+    world.order(&id, "rollback").await;
+    world.until_over(&id, Status::RolledBack).await;
+    assert_eq!(bounds(&world, PRODUCTION), Some((1, 10)));
+    assert_eq!(
+        world
+            .simulator()
+            .autoscaling()
+            .policies(ENDPOINT, PRODUCTION),
+        [POLICY]
+    );
+}
