@@ -12,6 +12,7 @@
 //! | [`deployment`], [`evidence`] | the record: what is committed, what has been measured |
 //! | [`observation`] | what one pass saw of the world, failed readings included |
 //! | [`guard`], [`judge`] | counts against limits over windows that never overlap; what the minutes say together |
+//! | [`comparison`] | whether the canary is worse than production, however often one looks |
 //! | [`decide`](mod@decide) | record + observation + time → next record |
 //! | [`due`] | which call to AWS is due, from the record and the world alone |
 //! | [`command`] | what an operator may order, and when |
@@ -19,6 +20,7 @@
 
 pub mod calendar;
 pub mod command;
+pub mod comparison;
 pub mod decide;
 pub mod deployment;
 pub mod due;

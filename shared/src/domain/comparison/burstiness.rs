@@ -1,0 +1,45 @@
+//! How much more than chance the bad outcomes vary from one minute to the next.
+//!
+//! Independent requests give counts whose variance is their mean. Real errors come in bursts: a
+//! slow dependency, a garbage collection, one bad client. The excess is measured on production
+//! before the rollout, from differences of neighbouring minutes, so that the slow curve of a day
+//! does not count as a burst.
+
+/// Evidence is tempered at least this much, for what a calm day does not show.
+pub const LEAST: f64 = 0.1;
+/// And at most this much: past it the counts say little of anything.
+pub const MOST: f64 = 5.0;
+
+/// The squared coefficient of variation beyond chance, of the bad outcomes in production's minutes
+/// in order: (mean of squared differences / 2 - mean) / mean^2, never below zero. Zero of fewer
+/// than two minutes and of no bad outcome at all.
+pub fn excess_variation(bad_by_minute: &[u64]) -> f64 {
+    if bad_by_minute.len() < 2 {
+        return 0.0;
+    }
+    let mean =
+        bad_by_minute.iter().map(|bad| *bad as f64).sum::<f64>() / bad_by_minute.len() as f64;
+    if mean <= 0.0 {
+        return 0.0;
+    }
+    let squares: f64 = bad_by_minute
+        .windows(2)
+        .map(|pair| (pair[1] as f64 - pair[0] as f64).powi(2))
+        .sum();
+    let half_mean_square = squares / (bad_by_minute.len() - 1) as f64 / 2.0;
+    ((half_mean_square - mean) / (mean * mean)).max(0.0)
+}
+
+/// The burstiness of the pair. Bursts of single instances average out over many, so an arm with
+/// fewer of them than production is the burstier one by that ratio; a count of zero is taken as
+/// one.
+pub fn kappa(excess_variation: f64, production_instances: u32, canary_instances: u32) -> f64 {
+    let ratio = f64::from(production_instances.max(1)) / f64::from(canary_instances.max(1));
+    let kappa = excess_variation * (1.0 + ratio);
+    // `clamp` would hand a NaN on.
+    if kappa.is_nan() {
+        MOST
+    } else {
+        kappa.clamp(LEAST, MOST)
+    }
+}

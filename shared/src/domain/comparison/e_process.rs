@@ -1,0 +1,156 @@
+//! The comparison of one signal with production: a conditional-binomial e-process with a mixture
+//! over the size and the beginning of a change.
+//!
+//! Given a minute's m bad outcomes, the canary's part of them is Fisher's noncentral
+//! hypergeometric: a sum of independent Bernoullis whose mean, at odds ratios up to r0 >= 1, is at
+//! most m q with q = r0 n_c / (r0 n_c + n_p). So the expectation of rho^x is at most
+//! (1 - q + q rho)^m, and the factor rho^x / (1 - q + q rho)^m is expected to be at most one. A
+//! power below one (Jensen) and a ceiling only lower it.
+//!
+//! The power tempers the evidence where counts are burstier than chance. It is made of production's
+//! *past* rate: one that looked at this minute's own outcomes would be no fair stake. With
+//! extra-binomial noise the bound is calibrated by simulation, not proved.
+//!
+//! A minute in which either arm had no trials says nothing about the pair and is left out whole:
+//! no stake is laid, and its counts enter neither the totals nor the past rate.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::Counts;
+use super::capital::Capital;
+
+/// The odds ratios bet on, each with the same share of the capital.
+pub const ODDS_RATIOS: [f64; 6] = [1.5, 2.0, 3.0, 5.0, 10.0, 25.0];
+/// The most that one minute may add, in nats: one wild minute alone proves nothing.
+pub const MOST_PER_MINUTE: f64 = 2.3;
+/// The past rate is taken to be at least this.
+pub const LEAST_RATE: f64 = 1e-5;
+
+/// What a signal is compared under; the same for the whole rollout but for the burstiness, which
+/// may follow the number of instances.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Settings {
+    tolerate: f64,
+    longest_minutes: u64,
+    history: Counts,
+    kappa: f64,
+}
+
+impl Settings {
+    /// `tolerate` is the odds ratio still as good as production, `history` what production counted
+    /// before the rollout, `kappa` the burstiness ([`super::burstiness::kappa`]).
+    ///
+    /// `None` for a tolerance below one, where the bound on the mean no longer holds, for a
+    /// burstiness below zero, for anything not finite, and for a rollout of no length.
+    pub fn new(tolerate: f64, longest_minutes: u64, history: Counts, kappa: f64) -> Option<Self> {
+        let fit = tolerate.is_finite()
+            && tolerate >= 1.0
+            && kappa.is_finite()
+            && kappa >= 0.0
+            && longest_minutes > 0;
+        fit.then_some(Self {
+            tolerate,
+            longest_minutes,
+            history,
+            kappa,
+        })
+    }
+
+    /// The odds ratio still tolerated.
+    pub const fn tolerate(&self) -> f64 {
+        self.tolerate
+    }
+}
+
+/// The state of one signal. Its size does not grow, and text and back leaves every bit in place.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct Signal {
+    capital: Capital<6>,
+    canary: Counts,
+    production: Counts,
+    last_minute: Option<Timestamp>,
+}
+
+impl Signal {
+    /// Takes in one minute of both arms. False when it was left out because an arm had no trials.
+    pub fn take_in(&mut self, settings: &Settings, canary: Counts, production: Counts) -> bool {
+        if canary.n == 0 || production.n == 0 {
+            return false;
+        }
+        let factors = self.factors(settings, canary, production);
+        self.capital.take_in(factors, settings.longest_minutes);
+        self.canary = self.canary.plus(canary);
+        self.production = self.production.plus(production);
+        true
+    }
+
+    /// The same for a minute known by its start: false, and nothing changed, when that minute or a
+    /// later one was handed in already. One left out is not judged again either, whatever a later
+    /// revision says.
+    pub fn take_in_once(
+        &mut self,
+        settings: &Settings,
+        minute: Timestamp,
+        canary: Counts,
+        production: Counts,
+    ) -> bool {
+        if self.last_minute.is_some_and(|last| minute <= last) {
+            return false;
+        }
+        self.last_minute = Some(minute);
+        self.take_in(settings, canary, production)
+    }
+
+    /// The logarithm of the evidence; minus infinity before the first minute.
+    pub fn ln_e(&self) -> f64 {
+        self.capital.ln_total()
+    }
+
+    /// The canary's counts over the minutes taken in.
+    pub const fn canary(&self) -> Counts {
+        self.canary
+    }
+
+    /// Production's counts over the minutes taken in.
+    pub const fn production(&self) -> Counts {
+        self.production
+    }
+
+    /// Minutes taken in.
+    pub const fn minutes(&self) -> u64 {
+        self.capital.minutes()
+    }
+
+    /// The start of the last minute handed to [`Self::take_in_once`].
+    pub const fn last_minute(&self) -> Option<Timestamp> {
+        self.last_minute
+    }
+
+    /// The logarithms of this minute's factors, one per odds ratio.
+    pub(super) fn factors(
+        &self,
+        settings: &Settings,
+        canary: Counts,
+        production: Counts,
+    ) -> [f64; 6] {
+        let canary_odds = settings.tolerate * canary.n as f64;
+        let both_odds = canary_odds + production.n as f64;
+        let share = canary_odds / both_odds;
+        let other_share = production.n as f64 / both_odds;
+        let bad = canary.x as f64 + production.x as f64;
+        let trials = canary.n as f64 + production.n as f64;
+        let expected_variance = self.past_rate(settings) * trials * share * other_share;
+        let power = 1.0 / (1.0 + settings.kappa * expected_variance);
+        ODDS_RATIOS.map(|ratio| {
+            let gain = canary.x as f64 * ratio.ln() - bad * (share * (ratio - 1.0)).ln_1p();
+            (power * gain).min(MOST_PER_MINUTE)
+        })
+    }
+
+    /// Production's share of bad outcomes before this minute, history included.
+    fn past_rate(&self, settings: &Settings) -> f64 {
+        let past = self.production.plus(settings.history);
+        past.rate().unwrap_or(0.0).max(LEAST_RATE)
+    }
+}
