@@ -9,8 +9,9 @@ use axum::Router;
 use axum::extract::Request;
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
-use http::{HeaderMap, StatusCode, header};
+use http::{StatusCode, header};
 use shared::wire::problem::{MEDIA_TYPE, Problem};
+use simulator::is_from_loopback;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
@@ -50,7 +51,8 @@ pub(crate) fn speed(text: &str) -> Result<f64, String> {
     }
 }
 
-fn rps(text: &str) -> Result<f64, String> {
+/// Requests a second that one machine can make.
+pub(crate) fn rps(text: &str) -> Result<f64, String> {
     let number: f64 = text.parse().map_err(|_| "not a number".to_owned())?;
     if (0.0..=5000.0).contains(&number) {
         Ok(number)
@@ -146,75 +148,17 @@ async fn only_from_loopback(request: Request, next: Next) -> Response {
         "not-from-loopback",
         "the local mode takes requests from this machine only: Host and Origin must name 127.0.0.1 or localhost",
     );
-    let body = serde_json::to_string(&problem).unwrap_or_default();
     (
         StatusCode::FORBIDDEN,
         [(header::CONTENT_TYPE, MEDIA_TYPE)],
-        body,
+        problem.body(),
     )
         .into_response()
-}
-
-fn is_from_loopback(headers: &HeaderMap) -> bool {
-    let text = |name| {
-        headers
-            .get(name)
-            .map(|value: &header::HeaderValue| value.to_str().unwrap_or("?"))
-    };
-    let host_fits = text(header::HOST).is_none_or(is_loopback);
-    let origin_fits = text(header::ORIGIN)
-        .is_none_or(|origin| origin.strip_prefix("http://").is_some_and(is_loopback));
-    host_fits && origin_fits
-}
-
-/// `127.0.0.1:8686`, `localhost`, `[::1]:8686`.
-fn is_loopback(authority: &str) -> bool {
-    let host = match authority.rsplit_once(':') {
-        Some((host, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => host,
-        _ => authority,
-    };
-    matches!(host, "127.0.0.1" | "localhost" | "[::1]")
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn headers(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
-        pairs
-            .iter()
-            .map(|(name, value)| {
-                (
-                    header::HeaderName::from_static(name),
-                    header::HeaderValue::from_static(value),
-                )
-            })
-            .collect()
-    }
-
-    #[test]
-    fn a_page_elsewhere_can_not_give_orders() {
-        for fine in [
-            &[][..],
-            &[("host", "127.0.0.1:8686")],
-            &[("host", "localhost:1"), ("origin", "http://localhost:3000")],
-            &[("host", "[::1]:8686")],
-        ] {
-            assert!(is_from_loopback(&headers(fine)), "{fine:?}");
-        }
-        for strange in [
-            &[("host", "canary.example")][..],
-            &[("host", "127.0.0.1.example:80")],
-            &[
-                ("host", "127.0.0.1:8686"),
-                ("origin", "https://example.org"),
-            ],
-            &[("host", "127.0.0.1:8686"), ("origin", "null")],
-            &[("host", "localhost:8686:x")],
-        ] {
-            assert!(!is_from_loopback(&headers(strange)), "{strange:?}");
-        }
-    }
 
     #[test]
     fn speeds_and_rates_have_limits() {

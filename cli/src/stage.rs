@@ -68,6 +68,9 @@ pub(crate) enum StageError {
     /// The API refused a request.
     #[error("{title}: {detail}", title = .0.title, detail = .0.detail)]
     Refused(Box<Problem>),
+    /// The rollout did not come to its end in time.
+    #[error("{0}")]
+    Unfinished(String),
     /// An answer that is not what the API promises.
     #[error("the API answered something unreadable")]
     Answer(#[from] serde_json::Error),

@@ -152,7 +152,7 @@ fn deployment() -> Value {
         "weight": 0, "target_weight": 0, "stage": 0, "stage_count": 1,
         "reason": "called off", "version": 3,
         "created_at": "2026-11-21T10:00:00Z", "created_by": "Release",
-        "updated_at": "2026-11-21T10:14:05Z", "stages": [],
+        "updated_at": "2026-11-21T10:14:05Z", "as_of": "2026-11-21T10:18:30Z", "stages": [],
         "soak": "30m", "deadline": "4h", "deadline_used": "0s",
         "links": {"self": "/", "history": "/", "checks": "/"},
     })

@@ -83,16 +83,22 @@ impl Config {
     }
 
     /// Longer than a call can still land, in the deployment's own time.
+    pub fn lease(&self) -> Span {
+        self.own_time(self.call_timeout + Self::LEASE_MARGIN)
+    }
+
+    /// How long after its start a call can still land, in the deployment's own time.
+    pub fn landing(&self) -> Span {
+        self.own_time(self.call_timeout)
+    }
+
     #[allow(
         clippy::cast_possible_truncation,
         clippy::cast_sign_loss,
         reason = "seconds of a bounded timeout, above zero"
     )]
-    pub fn lease(&self) -> Span {
-        Span::from_secs(
-            ((self.call_timeout + Self::LEASE_MARGIN).as_secs_f64() * self.speed.max(1.0)).ceil()
-                as u64,
-        )
+    fn own_time(&self, wall: Duration) -> Span {
+        Span::from_secs((wall.as_secs_f64() * self.speed.max(1.0)).ceil() as u64)
     }
 }
 

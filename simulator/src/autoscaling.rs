@@ -146,6 +146,10 @@ impl AutoScaling {
         if operation == "DescribeScalingPolicies" {
             return Ok(self.describe_policies(input));
         }
+        if operation == "DescribeScheduledActions" {
+            // Schedules can't be put here, so there is never one.
+            return Ok(json!({"ScheduledActions": []}));
+        }
         let id = input["ResourceId"].as_str().unwrap_or_default();
         let (endpoint, variant) = parse_resource_id(id).ok_or_else(|| {
             AwsError::validation(format!("Unsupported resource ID format: '{id}'"))

@@ -28,7 +28,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use crate::wire::{AwsError, Protocol};
-use crate::{Lost, Simulator, router};
+use crate::{Lost, Simulator, is_from_loopback, router};
 
 /// More than any simulated service takes.
 const LARGEST_REQUEST: usize = 26 * 1024 * 1024;
@@ -82,7 +82,7 @@ impl Simulator {
         SharedHttpClient::new(InProcess(Arc::downgrade(self)))
     }
 
-    /// Serves every service, and `GET /health`, on a socket until `shutdown` ends.
+    /// Serves every service, and `GET /health`, on a socket until `shutdown` ends, to callers on loopback only.
     pub async fn serve(self: Arc<Self>, listener: TcpListener, shutdown: impl Future<Output = ()>) {
         let mut shutdown = pin!(shutdown);
         let stop = watch::Sender::new(());
@@ -146,6 +146,15 @@ async fn respond(
     simulator: &Arc<Simulator>,
     request: Request<Incoming>,
 ) -> Result<Response<Full<Bytes>>, Lost> {
+    if !is_from_loopback(request.headers()) {
+        let refusal = AwsError::new(
+            StatusCode::FORBIDDEN.as_u16(),
+            "AccessDeniedException",
+            "the simulator takes requests from this machine only: Host and Origin must name 127.0.0.1 or localhost",
+        );
+        let response = refusal.response(Protocol::Json, &simulator.ids.next());
+        return Ok(response.map(Full::new));
+    }
     let (parts, body) = request.into_parts();
     let response = match Limited::new(body, LARGEST_REQUEST).collect().await {
         Ok(body) => {

@@ -7,7 +7,7 @@ mod show;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use http::Method;
 use jiff::Timestamp;
@@ -27,6 +27,8 @@ use scenario::{Cue, Scenario};
 const SPECIFICATION: &str = include_str!("specification.yaml");
 /// The wait between two looks, wall clock.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
+/// The longest that a rollout is waited for, wall clock: a demo in CI must end.
+const PLAY_LIMIT: Duration = Duration::from_mins(10);
 
 /// What `canary demo` takes.
 #[derive(Debug, Clone, clap::Args)]
@@ -38,7 +40,7 @@ pub(crate) struct DemoArgs {
     #[arg(long, default_value_t = 60.0, value_parser = crate::local::speed)]
     speed: f64,
     /// Requests per wall-clock second.
-    #[arg(long, default_value_t = 250.0)]
+    #[arg(long, default_value_t = 250.0, value_parser = crate::local::rps)]
     rps: f64,
 }
 
@@ -91,7 +93,7 @@ impl Play {
         mut self,
         output: &mut Output<'_>,
     ) -> Result<(DeploymentView, Vec<MinuteReport>, Vec<Entry>), StageError> {
-        let progress = Progress::new(output.look);
+        let (progress, started) = (Progress::new(output.look), Instant::now());
         let mut minutes: Vec<MinuteReport> = Vec::new();
         loop {
             let view: DeploymentView = self.get("").await?;
@@ -110,6 +112,10 @@ impl Play {
             if view.status.is_terminal() && self.said == history.items.len() {
                 progress.end();
                 return Ok((view, minutes, history.items));
+            }
+            if started.elapsed() > PLAY_LIMIT {
+                progress.end();
+                return Err(unfinished(&view));
             }
             self.follow_cues(output, &progress, &view).await?;
             tokio::time::sleep(LOOK_EVERY).await;
@@ -174,6 +180,17 @@ impl Play {
             }
         }
     }
+}
+
+fn unfinished(view: &DeploymentView) -> StageError {
+    StageError::Unfinished(format!(
+        "the rollout was not over after {} minutes: it stood at {}, {:?} with {} on the canary ({}); a higher --speed makes it shorter",
+        PLAY_LIMIT.as_secs() / 60,
+        view.status,
+        view.phase,
+        view.weight,
+        view.reason,
+    ))
 }
 
 /// The whole history in a file, for whoever wants to look closer.

@@ -22,6 +22,7 @@ use shared::domain::command::Command;
 use shared::domain::quantity::Weight;
 use shared::domain::state::Status;
 use shared::wire::api::{CommandBody, DeploymentView, ListView, PlanView, WeightBody};
+use shared::wire::items::{is_check_key, is_created_key};
 use shared::wire::problem::Problem;
 use shared::wire::specification;
 
@@ -64,7 +65,7 @@ pub fn router(aws: Aws) -> Router {
             Answer::from(Problem::new(
                 404,
                 "no-such-route",
-                "there is no such route; GET /openapi.json names them all",
+                "there is no such route; begin at GET /deployments or POST /deploy",
             ))
         })
         .method_not_allowed_fallback(async || {
@@ -128,7 +129,7 @@ async fn list(
     let mut query = ListQuery {
         endpoint: parameters.endpoint,
         limit,
-        cursor: parameters.cursor,
+        cursor: given_out(parameters.cursor, is_created_key)?,
     };
     let (now, mut items) = (aws.now(), Vec::new());
     // A filter by status reads on until the page is full; a bounded number of times.
@@ -187,14 +188,10 @@ async fn checks(
     query: Parameters,
 ) -> Result<Response, Answer> {
     let parameters: CheckParameters = parameters(query)?;
+    let limit = page_size(parameters.limit, 60, 1000)?;
+    let cursor = given_out(parameters.cursor, is_check_key)?;
     load(&aws, &id).await?;
-    let page = aws
-        .minutes(
-            &id,
-            page_size(parameters.limit, 60, 1000)?,
-            parameters.cursor.as_deref(),
-        )
-        .await?;
+    let page = aws.minutes(&id, limit, cursor.as_deref()).await?;
     Ok(Json(ListView {
         items: page.items,
         cursor: page.cursor,
@@ -391,6 +388,17 @@ fn page_size(limit: Option<usize>, default: usize, most: usize) -> Result<usize,
         .field("limit")
         .into()),
     }
+}
+
+/// A cursor goes into a query: it must look like one that a page ended with.
+fn given_out(cursor: Option<String>, fits: fn(&str) -> bool) -> Result<Option<String>, Answer> {
+    if cursor.as_deref().is_none_or(fits) {
+        return Ok(cursor);
+    }
+    let detail = "cursor is the one that the page before ended with, as it was given";
+    Err(Problem::new(422, "invalid-parameter", detail)
+        .field("cursor")
+        .into())
 }
 
 fn status(text: &str) -> Result<Status, Answer> {

@@ -23,8 +23,7 @@ impl IntoResponse for Answer {
     fn into_response(self) -> Response {
         let status =
             StatusCode::from_u16(self.0.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        let body = serde_json::to_string(&self.0).unwrap_or_default();
-        (status, [(header::CONTENT_TYPE, MEDIA_TYPE)], body).into_response()
+        (status, [(header::CONTENT_TYPE, MEDIA_TYPE)], self.0.body()).into_response()
     }
 }
 
@@ -106,12 +105,12 @@ pub(crate) fn unknown(id: &str) -> Answer {
 fn error_of(error: &PortError) -> Answer {
     tracing::error!(class = ?error.class, %error, "a request failed");
     let (status, kind, detail) = match error.class {
-        Class::Retryable | Class::Conflict | Class::InDoubt => (
+        Class::Retryable | Class::Refused | Class::Conflict | Class::InDoubt => (
             503,
             "temporarily-unavailable",
             "AWS did not answer as it should; repeat the request, with the same Idempotency-Key if it was a POST /deploy",
         ),
-        Class::Invalid => (
+        Class::Invalid | Class::Denied => (
             502,
             "refused-by-aws",
             "AWS refused a call that this request needs; the function's log says which, most often a missing permission",

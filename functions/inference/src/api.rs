@@ -105,7 +105,7 @@ async fn answer(
     let answered = match serving.aws.invoke(invocation.clone()).await {
         // The pinned variant may have gone since: once more, by the weights.
         Err(InvokeError::Refused(_)) if invocation.target_variant.is_some() => {
-            serving.routes.forget(&endpoint);
+            serving.routes.unpin(&serving.aws, &endpoint);
             serving
                 .aws
                 .invoke(Invocation {
@@ -180,6 +180,5 @@ fn predictions(answer: &Answer) -> Value {
 
 fn refuse(problem: &Problem) -> Response {
     let status = StatusCode::from_u16(problem.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    let body = serde_json::to_string(problem).unwrap_or_default();
-    (status, [(header::CONTENT_TYPE, MEDIA_TYPE)], body).into_response()
+    (status, [(header::CONTENT_TYPE, MEDIA_TYPE)], problem.body()).into_response()
 }

@@ -1,6 +1,6 @@
 //! What the records say about an endpoint: whether production must be asked for by name, and which
-//! model stands behind which variant. Kept for a few seconds. A store that can't be read means no
-//! pin: the weights decide, as they would without this function.
+//! model stands behind which variant. Kept for a few seconds. A store that can't be read
+//! changes nothing: what was known last decides, or the weights where nothing was.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -47,10 +47,16 @@ impl Routes {
         {
             return route.clone();
         }
-        let route = read(aws, endpoint).await.unwrap_or_else(|error| {
-            tracing::warn!(endpoint, %error, "the records can't be read: the weights decide");
-            Route::default()
-        });
+        let route = match read(aws, endpoint).await {
+            Ok(route) => route,
+            Err(error) => {
+                tracing::warn!(endpoint, %error, "the records can't be read: what was known last decides");
+                let kept = self.kept();
+                kept.get(endpoint)
+                    .map(|(_, route)| route.clone())
+                    .unwrap_or_default()
+            }
+        };
         let mut kept = self.kept();
         if kept.len() >= CAPACITY {
             kept.clear();
@@ -59,9 +65,11 @@ impl Routes {
         route
     }
 
-    /// Forgets an endpoint whose pinned variant is gone.
-    pub(crate) fn forget(&self, endpoint: &str) {
-        self.kept().remove(endpoint);
+    /// The pinned variant is gone: by the weights, until the records are read again.
+    pub(crate) fn unpin(&self, aws: &Aws, endpoint: &str) {
+        if let Some((at, route)) = self.kept().get_mut(endpoint) {
+            (*at, route.pin) = (aws.now(), None);
+        }
     }
 
     fn kept(&self) -> MutexGuard<'_, HashMap<String, (Timestamp, Route)>> {

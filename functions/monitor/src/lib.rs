@@ -3,7 +3,7 @@
 
 use serde::Serialize;
 use shared::app::announce::sweep_all;
-use shared::app::ports::PortError;
+use shared::app::ports::{Class, PortError};
 use shared::app::tick::{Ticked, tick};
 use shared::aws::Aws;
 
@@ -34,5 +34,13 @@ pub async fn handle(aws: &Aws) -> Result<Report, PortError> {
         announced = report.announced,
         "tick"
     );
-    Ok(report)
+    match report.ticked.failed.first() {
+        None => Ok(report),
+        // All were tried; the alarm on this function's errors has to see those that failed.
+        Some((id, why)) => {
+            let count = report.ticked.failed.len();
+            let what = format!("{count} passes failed, the first over {id}: {why}");
+            Err(PortError::new(Class::Bug, "tick", what))
+        }
+    }
 }

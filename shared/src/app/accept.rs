@@ -74,11 +74,28 @@ pub async fn accept<P: Ports>(
     caller: &str,
     key: Option<Key>,
 ) -> Result<Accepted, Refusal> {
-    if let Some(key) = &key
-        && let Some(claim) = ports.idempotency(&key.key).await?
-    {
-        return repeated(ports, key, &claim).await;
+    if let Some(accepted) = answered_before(ports, key.as_ref()).await? {
+        return Ok(accepted);
     }
+    match accept_new(ports, specification, given, caller, key.as_ref()).await {
+        // The same request may have won the race for the lock a moment ago.
+        Err(refusal @ (Refusal::Locked { .. } | Refusal::KeyInProgress)) => {
+            match answered_before(ports, key.as_ref()).await? {
+                Some(accepted) => Ok(accepted),
+                None => Err(refusal),
+            }
+        }
+        other => other,
+    }
+}
+
+async fn accept_new<P: Ports>(
+    ports: &P,
+    specification: &Specification,
+    given: &serde_json::Value,
+    caller: &str,
+    key: Option<&Key>,
+) -> Result<Accepted, Refusal> {
     // Before the endpoint is looked at: in the middle of a rollout it has two variants and is often
     // changing, and neither is the caller's to repair.
     if let Some(by) = ports.lock_holder(&specification.endpoint).await? {
@@ -89,8 +106,8 @@ pub async fn accept<P: Ports>(
     }
     let deployment = propose(ports, specification, caller).await?;
     let claim = key.map(|key| IdempotencyClaim {
-        key: key.key,
-        digest: key.digest,
+        key: key.key.clone(),
+        digest: key.digest.clone(),
         deployment_id: deployment.terms.id.clone(),
     });
     let loaded = create(ports, deployment, given, claim.as_ref()).await?;
@@ -107,11 +124,15 @@ pub async fn accept<P: Ports>(
     })
 }
 
-async fn repeated<P: Ports>(
+/// The answer that the key had in the last 24 h, if it was used.
+async fn answered_before<P: Ports>(
     ports: &P,
-    key: &Key,
-    claim: &IdempotencyClaim,
-) -> Result<Accepted, Refusal> {
+    key: Option<&Key>,
+) -> Result<Option<Accepted>, Refusal> {
+    let Some(key) = key else { return Ok(None) };
+    let Some(claim) = ports.idempotency(&key.key).await? else {
+        return Ok(None);
+    };
     if claim.digest != key.digest {
         return Err(Refusal::KeyReused);
     }
@@ -123,10 +144,10 @@ async fn repeated<P: Ports>(
             "a key names a deployment that is not there",
         )
     })?;
-    Ok(Accepted {
+    Ok(Some(Accepted {
         loaded,
         repeated: true,
-    })
+    }))
 }
 
 async fn create<P: Ports>(
@@ -230,6 +251,8 @@ pub async fn propose<P: Ports>(
         );
         return Err(unfit("model-not-found", "model", detail));
     }
+    check_scaling(ports, endpoint, &config.variants[0].name).await?;
+    check_alarms(ports, &specification.policy.alarms).await?;
     Ok(draft(
         ports.now(),
         ports.new_id(),
@@ -239,6 +262,37 @@ pub async fn propose<P: Ports>(
         former_model,
         caller,
     ))
+}
+
+/// The scaling that is found must be one that can be put back in the end.
+async fn check_scaling<P: Ports>(ports: &P, endpoint: &str, variant: &str) -> Result<(), Refusal> {
+    match ports.target(endpoint, variant).await {
+        Err(error) if error.class == Class::Invalid => {
+            Err(unfit("scaling-policy", "endpoint", error.message))
+        }
+        other => Ok(other.map(drop)?),
+    }
+}
+
+/// An alarm that is not there would hold every raise; one that fires already would roll back.
+async fn check_alarms<P: Ports>(ports: &P, alarms: &[String]) -> Result<(), Refusal> {
+    if alarms.is_empty() {
+        return Ok(());
+    }
+    match ports.firing(alarms).await {
+        Err(error) if error.class == Class::Invalid => {
+            Err(unfit("alarm-not-found", "policy.alarms", error.message))
+        }
+        Err(error) => Err(error.into()),
+        Ok(firing) if firing.is_empty() => Ok(()),
+        Ok(firing) => {
+            let names = firing.join(", ");
+            let detail = format!(
+                "alarm {names} is in state ALARM now, which would roll the canary back at once; wait until it is OK, or leave it out"
+            );
+            Err(unfit("alarm-firing", "policy.alarms", detail))
+        }
+    }
 }
 
 /// Whether a weighted canary variant can stand beside what the endpoint has; returns the model in

@@ -26,11 +26,15 @@ pub fn shard_of(deployment_id: &str) -> u8 {
 /// Sends what lies in every shard; returns how many were sent. A failure keeps the rest of that
 /// deployment's rows for the next sweep, so their order stands.
 pub async fn sweep_all<P: Store + Notifier>(ports: &P) -> Result<usize, PortError> {
-    let mut sent = 0;
+    let (mut sent, mut failure) = (0, None);
     for shard in 0..SHARDS {
-        sent += sweep(ports, shard).await?;
+        match sweep(ports, shard).await {
+            Ok(more) => sent += more,
+            // The other shards' announcements do not wait for this one's repair.
+            Err(error) => failure = failure.or(Some(error)),
+        }
     }
-    Ok(sent)
+    failure.map_or(Ok(sent), Err)
 }
 
 /// Sends what lies in one shard.

@@ -4,17 +4,17 @@
 //! What to do is derived anew from record and world, so an event that comes late, twice or for a
 //! state that has passed does nothing.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use jiff::Timestamp;
 use serde::Serialize;
 
 use super::observe;
 use super::ports::{Class, Commit, Loaded, PortError, Ports, Recipe};
 use crate::domain::deployment::{Deployment, Floor, Lease, Update};
 use crate::domain::due::{Actor, Effect, due};
-use crate::domain::observation::{EndpointReading, EndpointView};
+use crate::domain::observation::EndpointReading;
 use crate::domain::quantity::Weight;
-use crate::domain::state::Outcome;
 
 /// How often a rollback is tried within one invocation.
 const TAKE_BACK_TRIES: u32 = 5;
@@ -40,6 +40,7 @@ pub async fn carry_out<P: Ports>(
     id: &str,
     time_left: Duration,
 ) -> Result<Carried, PortError> {
+    let started = Instant::now();
     let Some(loaded) = ports.load(id).await? else {
         return Err(PortError::new(
             Class::Invalid,
@@ -55,6 +56,8 @@ pub async fn carry_out<P: Ports>(
     };
     tracing::info!(deployment_id = id, ?effect, "carrying out");
     let carried = if effect.is_leased() {
+        prepare(ports, &loaded.deployment, &effect).await?;
+        let time_left = time_left.saturating_sub(started.elapsed());
         leased(ports, &loaded, &effect, time_left).await
     } else {
         unleased(ports, loaded, &effect, &endpoint).await
@@ -77,38 +80,45 @@ async fn leased<P: Ports>(
             "too little time is left in this invocation".to_owned(),
         ));
     }
-    let holder = ports.new_id();
+    let (holder, taken_at) = (ports.new_id(), ports.now());
     let mut next = loaded.deployment.clone();
     next.state.lease = Some(Lease {
-        until: ports.now() + ports.lease().duration(),
+        until: taken_at + ports.lease().duration(),
         holder: holder.clone(),
     });
     if let Effect::Deploy { config } = effect {
-        let attempts = next
-            .state
-            .update
-            .as_ref()
-            .filter(|update| update.config == *config)
-            .map_or(0, |update| update.attempts);
-        next.state.update = Some(Update {
-            config: config.clone(),
-            attempts: attempts + 1,
-            accepted_at: None,
-        });
+        next.state.update = Some(another_attempt(next.state.update.take(), config));
     }
     let leased = write(ports, loaded, &next).await?;
-    let called = call(ports, &leased.deployment, effect).await;
+    let called = if ports.now() + ports.landing().duration() < taken_at + ports.lease().duration() {
+        call(ports, &leased.deployment, effect).await
+    } else {
+        // A slow write has used the lease up: what is called now could land after its end.
+        let why = "the lease was too old to call under";
+        Err(PortError::new(Class::Retryable, "lease", why))
+    };
     match &called {
         // In doubt it may still land: the lease runs out by itself.
         Err(error) if error.class == Class::InDoubt => {}
-        answer => give_back(ports, &leased.deployment.terms.id, &holder, answer.is_ok()).await?,
+        answer => give_back(ports, &leased.deployment.terms.id, &holder, answer).await?,
     }
     match called {
         Ok(()) => Ok(Carried::Done),
-        Err(error) if error.class == Class::Bug => Err(error),
-        // An endpoint that refuses an update says so as a validation error: described again and
-        // tried again at a later tick, whatever its text.
+        // What no repetition mends ends in the failure queue, where somebody looks.
+        Err(error) if matches!(error.class, Class::Bug | Class::Denied | Class::Invalid) => {
+            Err(error)
+        }
         Err(error) => Ok(Carried::NotYet(error.to_string())),
+    }
+}
+
+fn another_attempt(before: Option<Update>, config: &str) -> Update {
+    let same = before.filter(|update| update.config == config);
+    Update {
+        config: config.to_owned(),
+        attempts: same.as_ref().map_or(0, |update| update.attempts) + 1,
+        accepted_at: None,
+        last_error: same.and_then(|update| update.last_error),
     }
 }
 
@@ -119,10 +129,7 @@ async fn call<P: Ports>(
 ) -> Result<(), PortError> {
     let terms = &deployment.terms;
     match effect {
-        Effect::Deploy { config } => {
-            prepare(ports, deployment, config).await?;
-            ports.update(&terms.endpoint, config).await
-        }
+        Effect::Deploy { config } => ports.update(&terms.endpoint, config).await,
         Effect::Grow { instances } => {
             ports
                 .set_instances(&terms.endpoint, &terms.canary, *instances)
@@ -148,14 +155,18 @@ async fn set_share<P: Ports>(
         .await
 }
 
-/// What must be there, or gone, before the config can be deployed.
+/// What must be there, or gone, before a config can be deployed. Before the lease: only the call
+/// that could do harm by landing late is made under it.
 async fn prepare<P: Ports>(
     ports: &P,
     deployment: &Deployment,
-    config: &str,
+    effect: &Effect,
 ) -> Result<(), PortError> {
     let (terms, state) = (&deployment.terms, &deployment.state);
-    if config == terms.canary_config {
+    let Effect::Deploy { config } = effect else {
+        return Ok(());
+    };
+    if *config == terms.canary_config {
         let recipe = Recipe::WithCanary {
             source: terms.original_config.clone(),
             name: terms.canary_config.clone(),
@@ -168,11 +179,12 @@ async fn prepare<P: Ports>(
         };
         return ports.make_config(&recipe).await;
     }
-    if config == terms.final_config {
+    if *config == terms.final_config {
         let recipe = Recipe::Only {
             source: terms.canary_config.clone(),
             name: terms.final_config.clone(),
             variant: terms.canary.clone(),
+            instances: deployment.canary_instances_for(Weight::FULL),
             deployment_id: terms.id.clone(),
         };
         ports.make_config(&recipe).await?;
@@ -193,7 +205,7 @@ async fn give_back<P: Ports>(
     ports: &P,
     id: &str,
     holder: &str,
-    accepted: bool,
+    answer: &Result<(), PortError>,
 ) -> Result<(), PortError> {
     for _ in 0..5 {
         let Some(loaded) = ports.load(id).await? else {
@@ -210,8 +222,8 @@ async fn give_back<P: Ports>(
         }
         let mut next = loaded.deployment.clone();
         next.state.lease = None;
-        if let Some(update) = next.state.update.as_mut().filter(|_| accepted) {
-            update.accepted_at.get_or_insert(ports.now());
+        if let Some(update) = &mut next.state.update {
+            note(update, answer, ports.now());
         }
         match write(ports, &loaded, &next).await {
             Err(error) if error.class == Class::Conflict => {}
@@ -220,6 +232,19 @@ async fn give_back<P: Ports>(
     }
     // Not given back: it runs out by itself.
     Ok(())
+}
+
+/// What became of an attempt. Being throttled is none.
+fn note(update: &mut Update, answer: &Result<(), PortError>, now: Timestamp) {
+    match answer {
+        Ok(()) => update.accepted_at = update.accepted_at.or(Some(now)),
+        Err(error) => {
+            update.last_error = Some(error.to_string());
+            if error.class == Class::Retryable {
+                update.attempts = update.attempts.saturating_sub(1);
+            }
+        }
+    }
 }
 
 async fn write<P: Ports>(
@@ -261,7 +286,7 @@ async fn take_back<P: Ports>(ports: &P, deployment: &Deployment) -> Result<Carri
         }
         match set_share(ports, deployment, Weight::ZERO).await {
             Ok(()) => return Ok(Carried::Done),
-            Err(error) if error.class == Class::Bug => return Err(error),
+            Err(error) if matches!(error.class, Class::Bug | Class::Denied) => return Err(error),
             Err(error) => refusal = error.to_string(),
         }
     }
@@ -309,19 +334,19 @@ async fn tidy<P: Ports>(
     loaded: &Loaded,
     endpoint: &EndpointReading,
 ) -> Result<Carried, PortError> {
-    let (terms, state) = (&loaded.deployment.terms, &loaded.deployment.state);
+    let (terms, floor) = (&loaded.deployment.terms, &loaded.deployment.state.floor);
     let view = match endpoint {
         EndpointReading::Seen(view) => Some(view),
         EndpointReading::Missing => None,
         EndpointReading::Failed { reason } => return Ok(Carried::NotYet(reason.clone())),
     };
-    if view.is_some_and(|view| !view.is_in_service()) && state.outcome != Some(Outcome::Failed) {
+    // Until it rests, a config may be on its way to it.
+    if view.is_some_and(|view| !view.status.is_resting()) {
         return Ok(Carried::NotYet("the endpoint is changing".to_owned()));
     }
-    if let (Some(target), Some(view)) = (
-        state.floor.as_ref().and_then(|floor| floor.found.as_ref()),
-        view,
-    ) {
+    if let (Some(target), Some(view)) =
+        (floor.as_ref().and_then(|floor| floor.found.as_ref()), view)
+    {
         // The whole target, not its floor alone: a finalizing update that came back had removed it.
         let heir = if view.variant(&terms.production).is_some() {
             &terms.production
@@ -330,11 +355,9 @@ async fn tidy<P: Ports>(
         };
         ports.register(&terms.endpoint, heir, target).await?;
     }
-    // A config that the endpoint is on, or may be on its way to, stays.
-    let settled = view.is_none_or(EndpointView::is_in_service);
     for config in [&terms.canary_config, &terms.final_config] {
-        let in_use = view.is_some_and(|view| view.config == *config);
-        if settled && !in_use {
+        // The one that the endpoint is on stays.
+        if view.is_none_or(|view| view.config != *config) {
             ports.delete_config(config).await?;
         }
     }

@@ -6,6 +6,8 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use futures_util::StreamExt;
+use futures_util::stream;
 use jiff::{SignedDuration, Timestamp};
 
 use super::ports::{Class, Loaded, MetricAnswer, MetricQuery, PortError, Ports};
@@ -19,6 +21,8 @@ use crate::domain::state::{Phase, Status};
 
 /// GetMetricData's own limit.
 const QUERIES_A_CALL: usize = 500;
+/// Endpoints looked at side by side.
+const AT_ONCE: usize = 16;
 /// Minutes taken in at once: a transaction holds at most 100 rows.
 const MINUTES_A_PASS: i64 = 40;
 
@@ -39,16 +43,21 @@ pub async fn endpoint<P: Ports>(ports: &P, name: &str) -> EndpointReading {
 /// Observations of all these deployments, in their order.
 pub async fn observe<P: Ports>(ports: &P, all: &[Loaded], now: Timestamp) -> Vec<Observation> {
     let metrics = metrics(ports, all, now).await;
-    let mut seen = Vec::with_capacity(all.len());
-    for (loaded, metrics) in all.iter().zip(metrics) {
-        let endpoint = endpoint(ports, &loaded.deployment.terms.endpoint).await;
-        seen.push(Observation {
-            endpoint,
-            metrics,
-            alarms: alarms(ports, loaded).await,
-        });
+    // Side by side, so that one slow answer does not use up the others' minute.
+    let looks: Vec<_> = all
+        .iter()
+        .zip(metrics)
+        .map(|(loaded, metrics)| look(ports, loaded, metrics))
+        .collect();
+    stream::iter(looks).buffered(AT_ONCE).collect().await
+}
+
+async fn look<P: Ports>(ports: &P, loaded: &Loaded, metrics: Metrics) -> Observation {
+    Observation {
+        endpoint: endpoint(ports, &loaded.deployment.terms.endpoint).await,
+        alarms: alarms(ports, loaded).await,
+        metrics,
     }
-    seen
 }
 
 async fn alarms<P: Ports>(ports: &P, loaded: &Loaded) -> AlarmReading {

@@ -20,8 +20,13 @@ use crate::domain::quantity::Span;
 pub enum Class {
     /// The request can never work: told to the caller, not retried.
     Invalid,
+    /// Not allowed, which no repetition mends: a person must give the permission.
+    Denied,
     /// Somebody else was faster: re-read, and do nothing now.
     Conflict,
+    /// The endpoint takes no such update in its present state: described again, and tried again at
+    /// a later tick, a bounded number of times.
+    Refused,
     /// It may work later: throttled, timed out, refused for the moment.
     Retryable,
     /// The answer was lost: it may have happened, and may still happen until the lease ends.
@@ -173,11 +178,6 @@ pub struct OutboxRow {
 pub trait Store: Sync {
     /// A record; `None` if there is none.
     fn load(&self, id: &str) -> impl Future<Output = Result<Option<Loaded>, PortError>> + Send;
-    /// The specification as it was given.
-    fn specification(
-        &self,
-        id: &str,
-    ) -> impl Future<Output = Result<Option<serde_json::Value>, PortError>> + Send;
     /// Writes a new deployment under the endpoint's lock.
     fn create(&self, creation: Creation<'_>) -> impl Future<Output = Result<(), Refused>> + Send;
     /// Writes the next record; `Class::Conflict` if somebody else wrote since. A terminal record
@@ -271,6 +271,8 @@ pub enum Recipe {
         name: String,
         /// The variant that stays.
         variant: String,
+        /// Its instances: what the whole traffic needs.
+        instances: u32,
         /// For the tags.
         deployment_id: String,
     },
@@ -412,6 +414,8 @@ pub trait Ambient: Sync {
     fn call_timeout(&self) -> Duration;
     /// How long a lease lasts: longer than a call can still land, in the clock's own time.
     fn lease(&self) -> Span;
+    /// How long after its start a call can still land, in the clock's own time.
+    fn landing(&self) -> Span;
     /// Waits before another try, wall clock; a simulated clock does not wait.
     fn pause(&self, wait: Duration) -> impl Future<Output = ()> + Send;
 }

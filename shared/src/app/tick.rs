@@ -68,23 +68,27 @@ struct Done {
     woken: bool,
 }
 
-/// A function that gave its lease back a moment ago must not cost the canary a minute: what was
-/// seen is held once more against the record as it is now. A second conflict is left to the next
-/// tick.
+/// A function that gave its lease back a moment ago must not cost the canary a minute: the minutes
+/// that were read are held against the record as it is now, and against the endpoint as it is
+/// after that reading; an older look could not tell what the other writer has set going. A second
+/// conflict is left to the next tick.
 async fn pass_or_again<P: Ports>(
     ports: &P,
     before: &Loaded,
     seen: &Observation,
 ) -> Result<Done, PortError> {
-    match pass(ports, before, seen).await {
-        Err(error) if error.class == Class::Conflict => {
-            match ports.load(&before.deployment.terms.id).await? {
-                Some(fresh) => pass(ports, &fresh, seen).await,
-                None => Err(error),
-            }
-        }
-        other => other,
-    }
+    let error = match pass(ports, before, seen).await {
+        Err(error) if error.class == Class::Conflict => error,
+        other => return other,
+    };
+    let terms = &before.deployment.terms;
+    let fresh = ports.load(&terms.id).await?.ok_or(error)?;
+    let endpoint = observe::endpoint(ports, &terms.endpoint).await;
+    let seen = Observation {
+        endpoint,
+        ..seen.clone()
+    };
+    pass(ports, &fresh, &seen).await
 }
 
 /// Decide, commit, wake. A conflict stops with no effect: whoever wrote has acted.

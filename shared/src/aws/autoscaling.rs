@@ -34,21 +34,20 @@ impl Scaling for Aws {
         let Some(target) = output.scalable_targets().first() else {
             return Ok(None);
         };
-        let call = self
-            .control
-            .autoscaling
-            .describe_scaling_policies()
-            .service_namespace(ServiceNamespace::Sagemaker);
-        let output = call
-            .resource_id(&id)
-            .scalable_dimension(DIMENSION)
-            .send()
-            .await
-            .map_err(|error| sort("DescribeScalingPolicies", &error))?;
-        let mut policies = Vec::new();
-        for policy in output.scaling_policies() {
-            policies.push(SavedPolicy::of(policy).and_then(|saved| saved.to_json())?);
+        if let Some(suspended) = target.suspended_state()
+            && [
+                suspended.dynamic_scaling_in_suspended,
+                suspended.dynamic_scaling_out_suspended,
+                suspended.scheduled_scaling_suspended,
+            ]
+            .contains(&Some(true))
+        {
+            return Err(unkept("its scaling is suspended"));
         }
+        if self.has_schedule(&id).await? {
+            return Err(unkept("it has scheduled scaling actions"));
+        }
+        let policies = self.policies(&id).await?;
         let whole = |number: i32| u32::try_from(number).unwrap_or(0);
         Ok(Some(ScalableTarget {
             min: whole(target.min_capacity),
@@ -127,6 +126,44 @@ impl Scaling for Aws {
             Err(error) => Err(sort("DeregisterScalableTarget", &error)),
         }
     }
+}
+
+impl Aws {
+    async fn has_schedule(&self, id: &str) -> Result<bool, PortError> {
+        let call = self
+            .control
+            .autoscaling
+            .describe_scheduled_actions()
+            .service_namespace(ServiceNamespace::Sagemaker);
+        let call = call.resource_id(id).scalable_dimension(DIMENSION);
+        let output = call
+            .send()
+            .await
+            .map_err(|error| sort("DescribeScheduledActions", &error))?;
+        Ok(!output.scheduled_actions().is_empty())
+    }
+
+    async fn policies(&self, id: &str) -> Result<Vec<String>, PortError> {
+        let call = self
+            .control
+            .autoscaling
+            .describe_scaling_policies()
+            .service_namespace(ServiceNamespace::Sagemaker);
+        let call = call.resource_id(id).scalable_dimension(DIMENSION);
+        let mut found = call.into_paginator().items().send();
+        let mut policies = Vec::new();
+        while let Some(policy) = found.next().await {
+            let policy = policy.map_err(|error| sort("DescribeScalingPolicies", &error))?;
+            policies.push(SavedPolicy::of(&policy).and_then(|saved| saved.to_json())?);
+        }
+        Ok(policies)
+    }
+}
+
+/// Deregistering deletes it, and this version can't put it back: refused before anything moves.
+fn unkept(what: &str) -> PortError {
+    let text = format!("{what}, which could not be put back after the rollout; remove it first");
+    PortError::new(Class::Invalid, "DescribeScalableTargets", text)
 }
 
 fn resource(endpoint: &str, variant: &str) -> String {

@@ -89,21 +89,23 @@ impl Metrics for Aws {
             .chain(composite)
             .filter_map(|(name, state)| Some((name?, state)))
             .collect();
-        if let Some(unknown) = alarms
+        let is_firing = |name: &&String| {
+            let state = states.get(name.as_str()).copied().flatten();
+            state == Some(&StateValue::Alarm)
+        };
+        let firing: Vec<String> = alarms.iter().filter(is_firing).cloned().collect();
+        let unknown = alarms
             .iter()
-            .find(|name| !states.contains_key(name.as_str()))
-        {
-            return Err(PortError::new(
+            .find(|name| !states.contains_key(name.as_str()));
+        match unknown {
+            // One that was deleted never hides one that fires.
+            Some(unknown) if firing.is_empty() => Err(PortError::new(
                 Class::Invalid,
                 OPERATION,
                 format!("there is no alarm {unknown}"),
-            ));
+            )),
+            _ => Ok(firing),
         }
-        Ok(alarms
-            .iter()
-            .filter(|name| states.get(name.as_str()) == Some(&Some(&StateValue::Alarm)))
-            .cloned()
-            .collect())
     }
 }
 

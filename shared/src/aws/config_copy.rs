@@ -147,9 +147,7 @@ fn variants(
             beside.model_name = Some(model.clone());
             // Born without traffic: a dead control plane never leaves any on it.
             beside.initial_variant_weight = Some(0.0);
-            beside.initial_instance_count = Some(
-                i32::try_from(*instances).map_err(|_| "an instance count past 2^31".to_owned())?,
-            );
+            beside.initial_instance_count = Some(instance_count(*instances)?);
             // A reservation is production's own; its instances can't serve twice.
             beside.capacity_reservation_config = None;
             if let Some(kind) = instance_type {
@@ -158,10 +156,19 @@ fn variants(
             }
             Ok(vec![stable, beside])
         }
-        Recipe::Only { variant, .. } => {
+        Recipe::Only {
+            variant, instances, ..
+        } => {
             let mut alone = find(variant)?;
             alone.initial_variant_weight = Some(1.0);
+            // What the first stage needed is what the source says; a fleet made anew from this
+            // config, by the next rollout's rollback say, has to carry everything.
+            alone.initial_instance_count = Some(instance_count(*instances)?);
             Ok(vec![alone])
         }
     }
+}
+
+fn instance_count(instances: u32) -> Result<i32, String> {
+    i32::try_from(instances).map_err(|_| "an instance count past 2^31".to_owned())
 }

@@ -53,8 +53,19 @@ where
     }
 }
 
+/// Codes of errors that only a person can mend, by a permission.
+const DENIED: [&str; 5] = [
+    "AccessDenied",
+    "AccessDeniedException",
+    "AuthorizationError",
+    "UnauthorizedOperation",
+    "UnrecognizedClientException",
+];
+
 fn class_of(code: &str, status: u16) -> Class {
-    if RETRYABLE.contains(&code) || status == 429 {
+    if DENIED.contains(&code) || status == 403 {
+        Class::Denied
+    } else if RETRYABLE.contains(&code) || status == 429 {
         Class::Retryable
     } else if CONFLICT.contains(&code) {
         Class::Conflict

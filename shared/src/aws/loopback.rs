@@ -16,7 +16,7 @@ use aws_sdk_sagemaker::types::{
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
 
 use super::error::{nonsense, sort};
-use super::{Aws, TimeSource};
+use super::{Aws, TimeSource, bounded};
 use crate::app::ports::PortError;
 use crate::config::Config;
 
@@ -41,6 +41,7 @@ pub fn sdk_config(transport: SharedHttpClient) -> SdkConfig {
         .endpoint_url(ENDPOINT)
         .http_client(transport)
         .sleep_impl(aws_smithy_async_sleep())
+        .timeout_config(bounded())
         .build()
 }
 

@@ -23,12 +23,21 @@ mod sagemaker;
 use std::sync::Arc;
 use std::time::Duration;
 
+use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, SdkConfig};
 use jiff::Timestamp;
 
 use crate::app::ports::Ambient;
 use crate::config::Config;
 use crate::domain::quantity::Span;
+
+/// One attempt of a call that has no limit of its own.
+const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(5);
+/// The same call with all its attempts and the waits between them.
+const OPERATION_TIMEOUT: Duration = Duration::from_secs(15);
+/// SageMaker gives a container 60 seconds: its own answer must come first.
+#[cfg(feature = "runtime")]
+const INVOKE_TIMEOUT: Duration = Duration::from_secs(65);
 
 /// Where the time comes from.
 pub type TimeSource = Arc<dyn Fn() -> Timestamp + Send + Sync>;
@@ -62,7 +71,10 @@ struct ControlPlane {
 impl Aws {
     /// The clients of the real account, with the environment's credentials and region.
     pub async fn connect(config: Config) -> Self {
-        let sdk = aws_config::defaults(BehaviorVersion::latest()).load().await;
+        let sdk = aws_config::defaults(BehaviorVersion::latest())
+            .timeout_config(bounded())
+            .load()
+            .await;
         Self::new(config, &sdk, Arc::new(wall_clock))
     }
 
@@ -74,7 +86,7 @@ impl Aws {
             #[cfg(feature = "sagemaker")]
             control: ControlPlane::new(&config, sdk),
             #[cfg(feature = "runtime")]
-            runtime: aws_sdk_sagemakerruntime::Client::new(sdk),
+            runtime: invoking(sdk),
             config: Arc::new(config),
         }
     }
@@ -89,7 +101,6 @@ impl Aws {
 impl ControlPlane {
     fn new(config: &Config, sdk: &SdkConfig) -> Self {
         use aws_sdk_sagemaker::config::retry::RetryConfig;
-        use aws_sdk_sagemaker::config::timeout::TimeoutConfig;
         let once = aws_sdk_sagemaker::config::Builder::from(sdk)
             .retry_config(RetryConfig::disabled())
             .timeout_config(
@@ -108,6 +119,31 @@ impl ControlPlane {
             lambda: aws_sdk_lambda::Client::new(sdk),
         }
     }
+}
+
+/// No call may outlast the function that makes it: without these the SDK waits for ever on a
+/// connection that stays open and silent.
+fn bounded() -> TimeoutConfig {
+    TimeoutConfig::builder()
+        .operation_attempt_timeout(ATTEMPT_TIMEOUT)
+        .operation_timeout(OPERATION_TIMEOUT)
+        .build()
+}
+
+/// A prediction is not repeated, and may take as long as SageMaker lets a model take.
+#[cfg(feature = "runtime")]
+fn invoking(sdk: &SdkConfig) -> aws_sdk_sagemakerruntime::Client {
+    use aws_sdk_sagemakerruntime::config::Builder;
+    use aws_sdk_sagemakerruntime::config::retry::RetryConfig;
+    let once = Builder::from(sdk)
+        .retry_config(RetryConfig::disabled())
+        .timeout_config(
+            TimeoutConfig::builder()
+                .operation_timeout(INVOKE_TIMEOUT)
+                .build(),
+        )
+        .build();
+    aws_sdk_sagemakerruntime::Client::from_conf(once)
 }
 
 #[expect(
@@ -140,6 +176,10 @@ impl Ambient for Aws {
 
     fn lease(&self) -> Span {
         self.config.lease()
+    }
+
+    fn landing(&self) -> Span {
+        self.config.landing()
     }
 
     async fn pause(&self, wait: Duration) {

@@ -24,13 +24,21 @@ impl Notifier for Aws {
             former_model: &row.former_model,
             entry: &row.entry,
         };
-        self.publish(row, about).await?;
-        self.put_event(about).await
+        // Two audiences: neither waits for the other's repair.
+        let event = self.put_event(about).await;
+        match self.publish(row.topic.as_deref(), about).await {
+            Err(error) if row.topic.is_some() && never_mends(&error) => {
+                tracing::error!(deployment_id = %row.deployment_id, %error, "the deployment's own topic can't be used; its announcements go to the stack's");
+                self.publish(None, about).await?;
+            }
+            other => other?,
+        }
+        event
     }
 }
 
 impl Aws {
-    async fn publish(&self, row: &OutboxRow, about: About<'_>) -> Result<(), PortError> {
+    async fn publish(&self, topic: Option<&str>, about: About<'_>) -> Result<(), PortError> {
         let mut attributes = HashMap::new();
         for (name, text) in messages::attributes(about) {
             let value = MessageAttributeValue::builder()
@@ -45,7 +53,7 @@ impl Aws {
         self.control
             .sns
             .publish()
-            .topic_arn(row.topic.as_ref().unwrap_or(&self.config.topic))
+            .topic_arn(topic.unwrap_or(&self.config.topic))
             .subject(messages::subject(about))
             .message(messages::by_protocol(about).to_string())
             .message_structure("json")
@@ -84,4 +92,8 @@ impl Aws {
             None => Ok(()),
         }
     }
+}
+
+fn never_mends(error: &PortError) -> bool {
+    matches!(error.class, Class::Invalid | Class::Denied)
 }

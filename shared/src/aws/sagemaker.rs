@@ -210,7 +210,7 @@ where
     let error = sort(operation, error);
     if error.class == Class::Invalid {
         PortError {
-            class: Class::Retryable,
+            class: Class::Refused,
             ..error
         }
     } else {
@@ -257,66 +257,29 @@ impl Aws {
     }
 
     async fn lists_endpoint(&self, name: &str) -> Result<bool, PortError> {
-        let mut found = self
-            .control
-            .sagemaker
-            .list_endpoints()
-            .name_contains(name)
-            .into_paginator()
-            .items()
-            .send();
-        while let Some(summary) = found.next().await {
-            if summary
-                .map_err(|error| sort("ListEndpoints", &error))?
-                .endpoint_name()
-                == Some(name)
-            {
-                return Ok(true);
-            }
-        }
-        Ok(false)
+        let call = self.control.sagemaker.list_endpoints().name_contains(name);
+        let pages = call.into_paginator().items().send();
+        let found = pages.try_collect().await;
+        let found: Vec<_> = found.map_err(|error| sort("ListEndpoints", &error))?;
+        Ok(found.iter().any(|it| it.endpoint_name() == Some(name)))
     }
 
     async fn lists_config(&self, name: &str) -> Result<bool, PortError> {
-        let mut found = self
-            .control
-            .sagemaker
-            .list_endpoint_configs()
-            .name_contains(name)
-            .into_paginator()
-            .items()
-            .send();
-        while let Some(summary) = found.next().await {
-            if summary
-                .map_err(|error| sort("ListEndpointConfigs", &error))?
-                .endpoint_config_name()
-                == Some(name)
-            {
-                return Ok(true);
-            }
-        }
-        Ok(false)
+        let call = self.control.sagemaker.list_endpoint_configs();
+        let pages = call.name_contains(name).into_paginator().items().send();
+        let found = pages.try_collect().await;
+        let found: Vec<_> = found.map_err(|error| sort("ListEndpointConfigs", &error))?;
+        Ok(found
+            .iter()
+            .any(|it| it.endpoint_config_name() == Some(name)))
     }
 
     async fn lists_model(&self, name: &str) -> Result<bool, PortError> {
-        let mut found = self
-            .control
-            .sagemaker
-            .list_models()
-            .name_contains(name)
-            .into_paginator()
-            .items()
-            .send();
-        while let Some(summary) = found.next().await {
-            if summary
-                .map_err(|error| sort("ListModels", &error))?
-                .model_name()
-                == Some(name)
-            {
-                return Ok(true);
-            }
-        }
-        Ok(false)
+        let call = self.control.sagemaker.list_models().name_contains(name);
+        let pages = call.into_paginator().items().send();
+        let found = pages.try_collect().await;
+        let found: Vec<_> = found.map_err(|error| sort("ListModels", &error))?;
+        Ok(found.iter().any(|it| it.model_name() == Some(name)))
     }
 }
 

@@ -306,9 +306,11 @@ impl Order {
                 "the share can't be set now; rollback takes everything back",
             ));
         }
+        // A paused rollout stays paused at its lower share.
+        let was_paused = phase == Phase::Paused;
         pass.next.state.target = weight;
         let reason = format!("share lowered to {weight} by an operator{}", self.why);
-        Ok(pass.go(
+        pass.go(
             Event::Retreat,
             said(
                 Name::Retreating,
@@ -317,7 +319,9 @@ impl Order {
                 now_at.to_string(),
                 weight.to_string(),
             ),
-        )?)
+        )?;
+        pass.next.state.interrupted = was_paused.then_some(Interrupted::Bake);
+        Ok(())
     }
 }
 

@@ -131,6 +131,9 @@ pub struct State {
     /// Whether everything that the rollout left behind is gone.
     #[serde(default)]
     pub cleaned: bool,
+    /// When people were last told that a rollback waits.
+    #[serde(default)]
+    pub alarmed_at: Option<Timestamp>,
     /// What somebody else changed at the endpoint, while it stands.
     #[serde(default)]
     pub drift: Option<String>,
@@ -190,6 +193,9 @@ pub struct Update {
     /// When SageMaker accepted it; absent while that is not known.
     #[serde(default)]
     pub accepted_at: Option<Timestamp>,
+    /// Why the last attempt was not accepted.
+    #[serde(default)]
+    pub last_error: Option<String>,
 }
 
 /// A scalable target as it was found, and the floor it is held at.
@@ -237,6 +243,7 @@ impl Deployment {
             production_instances,
             floor: None,
             cleaned: false,
+            alarmed_at: None,
             drift: None,
             last_seq: 0,
         };

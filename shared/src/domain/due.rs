@@ -93,12 +93,12 @@ pub fn due(
     let EndpointReading::Seen(view) = endpoint else {
         return None;
     };
-    if state.phase == Phase::Reverting && view.variant(&terms.production).is_some() {
+    if takes_back(deployment)
+        && view.variant(&terms.production).is_some()
+        && canary_has_any(deployment, view)
+    {
         // No lease, and tried while the endpoint refuses too: it may accept any moment.
-        return view
-            .share(&terms.canary)
-            .is_some_and(|share| share > 0.0)
-            .then_some(Effect::TakeBack);
+        return Some(Effect::TakeBack);
     }
     if deployment.is_leased(now) || !view.is_in_service() {
         return None;
@@ -106,10 +106,19 @@ pub fn due(
     match (state.status, state.phase) {
         (Status::Pending, Phase::Provisioning) => deploy(view, &terms.canary_config),
         (_, Phase::Scaling) => scale(deployment, view),
-        (_, Phase::Shifting) if evidence.blind.is_some() => None,
+        // Committed, but nothing raises traffic on missing data, past a red guard or out of hours.
+        (_, Phase::Shifting)
+            if evidence.blind.is_some()
+                || evidence.red_guard().is_some()
+                || !terms.plan.allows_raise_at(now) =>
+        {
+            None
+        }
         (_, Phase::Shifting | Phase::Retreating) => shift(deployment, view, state.target),
         (_, Phase::Finalizing) => deploy(view, &terms.final_config),
-        (_, Phase::Reverting) => deploy(view, &terms.original_config),
+        (_, Phase::Reverting) if view.variant(&terms.production).is_none() => {
+            deploy(view, &terms.original_config)
+        }
         (_, Phase::CleaningUp) => clean_up(deployment, view, now),
         _ if state.drift.is_some()
             && terms.policy.on_drift == OnDrift::Restore
@@ -119,6 +128,23 @@ pub fn due(
         }
         _ => None,
     }
+}
+
+/// Whether production is to have everything: while a rollback reverts, and for as long as the
+/// canary then stays for inspection.
+fn takes_back(deployment: &Deployment) -> bool {
+    let state = &deployment.state;
+    let gone_back = matches!(
+        state.outcome,
+        Some(Outcome::RolledBack | Outcome::Cancelled)
+    );
+    state.phase == Phase::Reverting || (state.phase == Phase::CleaningUp && gone_back)
+}
+
+/// Whether the canary has a share, or is on its way to one.
+fn canary_has_any(deployment: &Deployment, view: &EndpointView) -> bool {
+    let canary = view.variant(&deployment.terms.canary);
+    canary.is_some_and(|canary| canary.current_weight > 0.0 || canary.desired_weight > 0.0)
 }
 
 fn deploy(view: &EndpointView, config: &str) -> Option<Effect> {

@@ -66,10 +66,25 @@ impl Totals {
 pub struct Blind {
     /// The first pass that saw nothing.
     pub since: Timestamp,
+    /// The last pass that saw nothing.
+    pub marked_at: Timestamp,
+    /// How long the canary alone could not be seen: what is held against the limit. A stretch in
+    /// which production could not be seen either does not count.
+    pub counted: Span,
     /// CloudWatch itself is out: hold and alarm, never roll back in bulk.
     pub production_too: bool,
     /// What failed.
     pub reason: String,
+}
+
+impl Blind {
+    /// How long the canary alone could not be seen, at `now`.
+    pub fn unseen_for(&self, now: Timestamp) -> Span {
+        if self.production_too {
+            return Span::ZERO;
+        }
+        Span::from_secs(self.counted.secs() + Span::between(self.marked_at, now).secs())
+    }
 }
 
 /// One guard's open window and its row of breaches.
@@ -175,11 +190,12 @@ impl Evidence {
         }
     }
 
-    /// The guard that stands red: broken in its last check, though not often enough to roll back.
+    /// The guard that stands red: broken, though not often enough to roll back, or not to be told,
+    /// and not kept since.
     pub fn red_guard(&self) -> Option<(&str, &Check)> {
         self.guards.iter().find_map(|(name, state)| {
             let check = state.last.as_ref()?;
-            (check.finding == Finding::Broken).then_some((name.as_str(), check))
+            (check.finding != Finding::Kept).then_some((name.as_str(), check))
         })
     }
 }

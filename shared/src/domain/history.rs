@@ -115,6 +115,8 @@ names! {
     Completed = "deployment.completed",
     /// Traffic is being taken back.
     RollingBack = "deployment.rolling_back",
+    /// The endpoint does not take the rollback.
+    RollbackWaits = "deployment.rollback_waits",
     /// Production has everything back; cleanup follows.
     Reverted = "traffic.reverted",
     /// Rolled back and cleaned up.

@@ -34,8 +34,12 @@ pub fn violations(deployment: &Deployment) -> Vec<String> {
         "the plan ends at 100 %",
     );
     hold(
-        (state.phase == Phase::Paused) == state.interrupted.is_some(),
-        "a pause, and only a pause, knows where it returns to",
+        state.phase != Phase::Paused || state.interrupted.is_some(),
+        "a pause knows where it returns to",
+    );
+    hold(
+        state.interrupted.is_none() || matches!(state.phase, Phase::Paused | Phase::Retreating),
+        "only a pause, or the way down from one, returns to something",
     );
     hold(
         matches!(

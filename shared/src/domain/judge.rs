@@ -16,7 +16,7 @@ use super::deployment::Deployment;
 use super::evidence::{Blind, Evidence, Finding};
 use super::guard;
 use super::observation::{ArmMinute, Metrics, Series};
-use super::quantity::Weight;
+use super::quantity::{Span, Weight};
 
 /// Canary requests that production's traffic must predict before their absence is blindness.
 pub const BLIND_FROM: f64 = 10.0;
@@ -202,13 +202,17 @@ fn settle_sight(evidence: &mut Evidence, metrics: &Metrics, now: Timestamp, took
 }
 
 fn mark_blind(evidence: &mut Evidence, now: Timestamp, production_too: bool, reason: &str) {
-    // A stretch in which both were out does not count towards the canary's own blindness.
-    let since = match &evidence.blind {
-        Some(blind) if blind.production_too == production_too => blind.since,
-        _ => now,
+    let before = evidence.blind.take();
+    let counted = match &before {
+        None => Span::ZERO,
+        // With production unseen now, or then, the time between counts for neither.
+        Some(blind) if production_too || blind.production_too => blind.counted,
+        Some(blind) => blind.unseen_for(now),
     };
     evidence.blind = Some(Blind {
-        since,
+        since: before.map_or(now, |blind| blind.since),
+        marked_at: now,
+        counted,
         production_too,
         reason: reason.to_owned(),
     });

@@ -51,6 +51,16 @@ pub enum EndpointStatus {
     Unknown,
 }
 
+impl EndpointStatus {
+    /// Whether no update is under way.
+    pub const fn is_resting(self) -> bool {
+        matches!(
+            self,
+            Self::InService | Self::OutOfService | Self::Failed | Self::UpdateRollbackFailed
+        )
+    }
+}
+
 /// An endpoint as DescribeEndpoint shows it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct EndpointView {

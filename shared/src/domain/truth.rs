@@ -77,10 +77,7 @@ fn lost_a_variant(deployment: &Deployment, view: &EndpointView) -> bool {
 /// Weights that are not the ones committed, in a phase in which nothing should move them.
 pub(super) fn drift(deployment: &Deployment, view: &EndpointView) -> Option<String> {
     let (terms, state) = (&deployment.terms, &deployment.state);
-    if !is_settled(deployment)
-        || !view.is_in_service()
-        || view.is_settled_at(&terms.canary, state.weight)
-    {
+    if !is_settled(deployment) || !view.is_in_service() || is_ours(deployment, view) {
         return None;
     }
     let share = view.share(&terms.canary).unwrap_or(0.0) * 100.0;
@@ -92,11 +89,26 @@ pub(super) fn drift(deployment: &Deployment, view: &EndpointView) -> Option<Stri
 
 /// Whether the record is in a phase in which nothing should move the weights.
 pub(super) fn is_settled(deployment: &Deployment) -> bool {
-    match deployment.state.phase {
-        Phase::Baking | Phase::Holding | Phase::AwaitingApproval | Phase::Soaking => true,
-        Phase::Paused => deployment.state.interrupted != Some(Interrupted::Raise),
-        _ => false,
-    }
+    matches!(
+        deployment.state.phase,
+        Phase::Scaling
+            | Phase::Baking
+            | Phase::Holding
+            | Phase::AwaitingApproval
+            | Phase::Soaking
+            | Phase::Paused
+    )
+}
+
+/// Whether the share is one that this deployment committed. A raise that a pause interrupted may
+/// have landed all the same.
+fn is_ours(deployment: &Deployment, view: &EndpointView) -> bool {
+    let state = &deployment.state;
+    let raise_may_have_landed =
+        state.phase == Phase::Scaling || state.interrupted == Some(Interrupted::Raise);
+    let canary = &deployment.terms.canary;
+    view.is_settled_at(canary, state.weight)
+        || (raise_may_have_landed && view.is_settled_at(canary, state.target))
 }
 
 /// Whether the drift put more on the canary than was committed.

@@ -204,6 +204,23 @@ pub fn check_key(minute: Timestamp) -> String {
     format!("CHECK#{minute}")
 }
 
+/// Whether a text is the sort key of a record in the lists, and so a cursor that was given out.
+pub fn is_created_key(text: &str) -> bool {
+    text.split_once('#').is_some_and(|(created_at, id)| {
+        created_at
+            .parse::<Timestamp>()
+            .is_ok_and(|at| at.to_string() == created_at)
+            && uuid::Uuid::try_parse(id).is_ok_and(|id_read| id_read.to_string() == id)
+    })
+}
+
+/// Whether a text is the sort key of a row of evidence, and so a cursor that was given out.
+pub fn is_check_key(text: &str) -> bool {
+    text.strip_prefix("CHECK#")
+        .and_then(|minute| minute.parse().ok())
+        .is_some_and(|minute| check_key(minute) == text)
+}
+
 /// The stable id of an announcement: the same however often it is sent.
 pub fn event_id(deployment_id: &str, seq: u64) -> String {
     format!("{deployment_id}#{seq:06}")

@@ -39,6 +39,12 @@ impl Problem {
         }
     }
 
+    /// The document as it is sent, with [`MEDIA_TYPE`].
+    pub fn body(&self) -> String {
+        // Texts and a number: there is nothing that JSON could refuse.
+        serde_json::to_string(self).unwrap_or_default()
+    }
+
     /// With the field at fault.
     #[must_use]
     pub fn field(mut self, field: impl Into<String>) -> Self {

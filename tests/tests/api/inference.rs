@@ -193,6 +193,20 @@ async fn records_that_cant_be_read_do_not_stop_inference() {
 }
 
 #[tokio::test]
+async fn a_prediction_is_not_repeated() {
+    let world = World::new().await;
+    let down = FaultKind::Error {
+        status: 503,
+        code: "ServiceUnavailable".to_owned(),
+        message: "try again".to_owned(),
+    };
+    world.disturb(service::SAGEMAKER_RUNTIME, "InvokeEndpoint", 1, down);
+    let (status, _) = infer(&world, json!({"endpoint": ENDPOINT, "features": [1]})).await;
+    assert!(matches!(status.as_u16(), 429 | 503), "{status}");
+    assert_eq!(world.count_calls("InvokeEndpoint"), 1);
+}
+
+#[tokio::test]
 async fn six_megabytes_pass_and_more_do_not() {
     let world = World::new().await;
     let frame = json!({"endpoint": ENDPOINT, "payload": "", "content_type": "text/csv"})

@@ -1,6 +1,7 @@
 //! Lists with their pages and filters, history, minutes, and the plan of a specification.
 
-use http::StatusCode;
+use axum::body::Bytes;
+use http::{Request, StatusCode};
 use serde_json::{Value, json};
 use shared::domain::state::{Phase, Status};
 use tests::{ENDPOINT, NEW, OLD, World, specification, specification_with};
@@ -274,4 +275,68 @@ async fn a_plan_says_what_would_be_and_does_nothing() {
     assert_eq!(plan["guards"].as_array().map(Vec::len), Some(4));
     assert_eq!(world.get("/deployments").await.1["items"], json!([]));
     assert_eq!(world.count_calls("TransactWriteItems"), 0);
+}
+
+#[tokio::test]
+async fn a_cursor_that_was_never_given_out_is_refused() {
+    let world = World::new().await;
+    let id = world.accept(&specification()).await;
+    let at = "2026-03-02T08:10:00Z";
+    let cases = [
+        ("/deployments".to_owned(), "x"),
+        ("/deployments".to_owned(), ""),
+        ("/deployments".to_owned(), at),
+        ("/deployments".to_owned(), "2026-03-02T08:10:00Z#x"),
+        (
+            "/deployments?endpoint=e".to_owned(),
+            "CHECK#2026-03-02T08:10:00Z",
+        ),
+        (format!("/deployments/{id}/checks"), at),
+        (format!("/deployments/{id}/checks"), "META"),
+        (format!("/deployments/{id}/checks"), "CHECK#"),
+        (
+            format!("/deployments/{id}/checks"),
+            "CHECK#2026-03-02T09:10:00+01:00",
+        ),
+    ];
+    for (path, cursor) in cases {
+        let joint = if path.contains('?') { '&' } else { '?' };
+        let (status, problem) = world
+            .get(&format!("{path}{joint}cursor={}", encoded(cursor)))
+            .await;
+        assert_eq!(
+            (
+                status.as_u16(),
+                problem["type"].as_str(),
+                problem["field"].as_str()
+            ),
+            (
+                422,
+                Some("urn:sagemaker-canary:problem:invalid-parameter"),
+                Some("cursor")
+            ),
+            "{path} {cursor}: {problem}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_record_that_cant_be_read_does_not_hide_the_others() {
+    let world = World::new().await;
+    let made = cancelled(&world, ENDPOINT, 3).await;
+    let key = json!({"pk": {"S": format!("DEP#{}", made[1])}, "sk": {"S": "EVIDENCE"}});
+    let delete = json!({"TableName": world.stack.aws.config().table, "Key": key});
+    let request = Request::post("http://127.0.0.1/")
+        .header("x-amz-target", "DynamoDB_20120810.DeleteItem")
+        .header("content-type", "application/x-amz-json-1.0")
+        .body(Bytes::from(delete.to_string()))
+        .expect("a well-formed request");
+    let deleted = world.stack.simulator.handle(request).await;
+    assert_eq!(deleted.status(), StatusCode::OK);
+    let (status, list) = world.get("/deployments").await;
+    assert_eq!(status, StatusCode::OK, "{list}");
+    assert_eq!(
+        ids(list["items"].as_array().expect("items")),
+        [made[2].clone(), made[0].clone()]
+    );
 }

@@ -310,6 +310,9 @@ async fn the_canarys_config_is_productions_and_a_variant_beside_it() {
     world.until_over(&id, Status::Completed).await;
     let (last, tags) = described(&world, &sagemaker, &terms.final_config).await;
     canary["InitialVariantWeight"] = json!(1.0);
+    // What the whole traffic needs, not what the first stage did.
+    canary["InitialInstanceCount"] =
+        original["ProductionVariants"][0]["InitialInstanceCount"].clone();
     expected["ProductionVariants"] = json!([canary]);
     assert_eq!((last, tags.as_slice()), (expected, marked.as_slice()));
 }

@@ -4,6 +4,7 @@
 use std::net::TcpListener;
 use std::process::Command;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use aws_sdk_sagemaker::Client;
 use aws_sdk_sagemaker::config::interceptors::BeforeTransmitInterceptorContextRef;
@@ -11,9 +12,13 @@ use aws_sdk_sagemaker::config::{
     Builder, ConfigBag, Intercept, ProvideCredentials, RuntimeComponents,
 };
 use aws_sdk_sagemaker::error::BoxError;
+use http::{HeaderMap, HeaderName, HeaderValue};
 use shared::aws::loopback::{ENDPOINT as ADDRESS, REGION, sdk_config};
 use shared::domain::state::Status;
+use simulator::is_from_loopback;
 use tests::{ENDPOINT, World, specification};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 
 /// Set for the process that runs in the foreign environment.
 const CHILD: &str = "CANARY_TEST_ENVIRONMENT";
@@ -132,6 +137,14 @@ async fn a_rollout_that_looks_at_its_requests() {
         (Some(ADDRESS), Some(REGION))
     );
     assert!(ADDRESS.starts_with("http://127.0.0.1:"));
+    let limits = settings.timeout_config().expect("bounded calls");
+    assert_eq!(
+        (
+            limits.operation_attempt_timeout(),
+            limits.operation_timeout()
+        ),
+        (Some(Duration::from_secs(5)), Some(Duration::from_secs(15)))
+    );
     let provider = settings.credentials_provider().expect("dummy credentials");
     let credentials = provider
         .provide_credentials()
@@ -172,4 +185,85 @@ async fn a_rollout_that_looks_at_its_requests() {
     }
     let id = world.deploy(&specification()).await;
     world.until_over(&id, Status::Completed).await;
+}
+
+fn headers(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
+    pairs
+        .iter()
+        .map(|(name, value)| {
+            (
+                HeaderName::from_static(name),
+                HeaderValue::from_static(value),
+            )
+        })
+        .collect()
+}
+
+#[test]
+fn a_page_elsewhere_can_not_give_orders() {
+    for fine in [
+        &[][..],
+        &[("host", "127.0.0.1:8686")],
+        &[("host", "localhost:1"), ("origin", "http://localhost:3000")],
+        &[("host", "[::1]:8686")],
+    ] {
+        assert!(is_from_loopback(&headers(fine)), "{fine:?}");
+    }
+    for strange in [
+        &[("host", "canary.example")][..],
+        &[("host", "127.0.0.1.example:80")],
+        &[
+            ("host", "127.0.0.1:8686"),
+            ("origin", "https://example.org"),
+        ],
+        &[("host", "127.0.0.1:8686"), ("origin", "null")],
+        &[("host", "localhost:8686:x")],
+    ] {
+        assert!(!is_from_loopback(&headers(strange)), "{strange:?}");
+    }
+}
+
+#[tokio::test]
+async fn the_socket_refuses_a_page_elsewhere() {
+    let world = World::new().await;
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0")
+        .await
+        .expect("a free port");
+    let address = listener.local_addr().expect("an address");
+    let server = tokio::spawn(
+        world
+            .stack
+            .simulator
+            .clone()
+            .serve(listener, std::future::pending()),
+    );
+    for (headers, status) in [
+        (format!("Host: {address}"), "200"),
+        (
+            format!("Host: {address}\r\nOrigin: http://localhost:3000"),
+            "200",
+        ),
+        (
+            format!("Host: {address}\r\nOrigin: https://example.org"),
+            "403",
+        ),
+        ("Host: simulator.example".to_owned(), "403"),
+    ] {
+        let mut stream = TcpStream::connect(address).await.expect("a server");
+        let request = format!("GET /health HTTP/1.1\r\n{headers}\r\nConnection: close\r\n\r\n");
+        stream
+            .write_all(request.as_bytes())
+            .await
+            .expect("a server that reads");
+        let mut answer = String::new();
+        stream
+            .read_to_string(&mut answer)
+            .await
+            .expect("a whole answer");
+        assert!(
+            answer.starts_with(&format!("HTTP/1.1 {status} ")),
+            "{headers}: {answer}"
+        );
+    }
+    server.abort();
 }

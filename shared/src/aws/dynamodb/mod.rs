@@ -57,16 +57,6 @@ impl Store for Aws {
         }))
     }
 
-    async fn specification(&self, id: &str) -> Result<Option<serde_json::Value>, PortError> {
-        let Some(spec) = self.get(&deployment_key(id), "SPEC").await? else {
-            return Ok(None);
-        };
-        let spec: SpecItem = read(spec)?;
-        serde_json::from_str(&spec.specification)
-            .map(Some)
-            .map_err(|error| nonsense("specification", error.to_string()))
-    }
-
     async fn create(&self, creation: Creation<'_>) -> Result<(), Refused> {
         let (deployment, evidence) = (&creation.loaded.deployment, &creation.loaded.evidence);
         let (terms, shard) = (&deployment.terms, shard_of(&deployment.terms.id));
@@ -113,24 +103,22 @@ impl Store for Aws {
         let mut next = commit.next.clone();
         let mut writes = Vec::new();
         let shard = shard_of(&terms.id);
+        let version = AttributeValue::N(read_version.to_string());
         if commit.next.state == before.deployment.state {
-            writes.push(self.unchanged(&terms.id, read_version)?);
+            writes.push(self.unchanged(&terms.id, "META", "version", version)?);
         } else {
             next.state.version = read_version + 1;
             next.state.updated_at = self.now();
-            writes.push(self.put_if(
-                &MetaItem::new(&next, next.state.version, shard),
-                "version",
-                AttributeValue::N(read_version.to_string()),
-            )?);
+            let item = MetaItem::new(&next, next.state.version, shard);
+            writes.push(self.put_if(&item, "version", version)?);
         }
-        if *commit.evidence != before.evidence {
-            let watermark = AttributeValue::S(before.evidence.judged_through.to_string());
-            writes.push(self.put_if(
-                &evidence_item(&terms.id, commit.evidence)?,
-                "judged_through",
-                watermark,
-            )?);
+        // What was decided on evidence that has since grown is not written: the guard may be red.
+        let watermark = AttributeValue::S(before.evidence.judged_through.to_string());
+        if *commit.evidence == before.evidence {
+            writes.push(self.unchanged(&terms.id, "EVIDENCE", "judged_through", watermark)?);
+        } else {
+            let item = evidence_item(&terms.id, commit.evidence)?;
+            writes.push(self.put_if(&item, "judged_through", watermark)?);
         }
         for report in commit.minutes {
             let item = CheckItem::new(&terms.id, report)
@@ -231,8 +219,13 @@ impl Store for Aws {
         };
         let mut items = Vec::with_capacity(rows.len());
         for row in rows {
-            if let Some(loaded) = self.load(&row.id).await? {
-                items.push(loaded.deployment);
+            match self.load(&row.id).await {
+                Ok(loaded) => items.extend(loaded.map(|loaded| loaded.deployment)),
+                // One record that can't be read must not hide all the others.
+                Err(error) if error.class == Class::Bug => {
+                    tracing::error!(deployment_id = row.id, %error, "left out of the list");
+                }
+                Err(error) => return Err(error),
             }
         }
         Ok(Page { items, cursor })

@@ -79,14 +79,22 @@ impl Aws {
         )
     }
 
-    pub(super) fn unchanged(&self, id: &str, version: u64) -> Result<TransactWriteItem, PortError> {
+    /// That a part of the record is still as it was read.
+    pub(super) fn unchanged(
+        &self,
+        id: &str,
+        part: &str,
+        attribute: &str,
+        is: AttributeValue,
+    ) -> Result<TransactWriteItem, PortError> {
         let check = ConditionCheck::builder()
             .table_name(&self.config.table)
             .key("pk", text(deployment_key(id)))
-            .key("sk", text("META"));
+            .key("sk", text(part));
         let check = check
-            .condition_expression("version = :is")
-            .expression_attribute_values(":is", AttributeValue::N(version.to_string()));
+            .condition_expression("#attribute = :is")
+            .expression_attribute_names("#attribute", attribute)
+            .expression_attribute_values(":is", is);
         let check = check
             .build()
             .map_err(|error| nonsense("TransactWriteItems", error.to_string()))?;

@@ -1,10 +1,10 @@
 //! The ways out: production takes everything back, what the rollout made is cleaned up, and the
 //! terminal status is written from a reading of the endpoint that confirms it.
 
-use super::{Pass, Said, said};
+use super::{Pass, ROLLBACK_BUDGET, Said, said};
 use crate::domain::history::{Name, Severity};
 use crate::domain::observation::EndpointView;
-use crate::domain::quantity::Weight;
+use crate::domain::quantity::{Span, Weight};
 use crate::domain::state::{Event, IllegalEvent, Outcome};
 
 impl Pass {
@@ -52,6 +52,9 @@ impl Pass {
             Some(_) => view.is_settled_at(&terms.canary, Weight::ZERO),
             None => view.is_in_service() && view.share(&terms.production).is_some(),
         };
+        if !all_back {
+            self.tell_waiting(view);
+        }
         // A raise that is still in flight may land after this reading: wait until it can't.
         if !all_back || self.next.is_leased(self.now) {
             return Ok(());
@@ -71,6 +74,35 @@ impl Pass {
                 "100 % production",
             ),
         )
+    }
+
+    /// A rollback that the endpoint does not take is what somebody has to know, again and again.
+    fn tell_waiting(&mut self, view: &EndpointView) {
+        let state = &self.next.state;
+        let last_told = state.alarmed_at.unwrap_or(state.phase_since);
+        if Span::between(last_told, self.now) < ROLLBACK_BUDGET {
+            return;
+        }
+        let waited = Span::between(state.phase_since, self.now).to_string();
+        let share = view.share(&self.next.terms.canary).unwrap_or(0.0) * 100.0;
+        let refusal = state
+            .update
+            .as_ref()
+            .and_then(|update| update.last_error.clone());
+        let reason = format!(
+            "the rollback waits for the endpoint, which is {:?} with {share:.0} % on the canary: {}",
+            view.status,
+            refusal.unwrap_or_else(|| "it has not taken the weights yet".to_owned())
+        );
+        self.next.state.alarmed_at = Some(self.now);
+        let limit = ROLLBACK_BUDGET.to_string();
+        self.tell(said(
+            Name::RollbackWaits,
+            Severity::Critical,
+            reason,
+            waited,
+            limit,
+        ));
     }
 
     pub(super) fn clean_up(&mut self, view: Option<&EndpointView>) -> Result<(), IllegalEvent> {

@@ -23,7 +23,9 @@ use super::truth;
 /// How long the canary variant may take to come up before the deployment gives up.
 pub const PROVISIONING_LIMIT: Span = Span::from_hours(2);
 /// How often one UpdateEndpoint is tried before the deployment gives up.
-pub const UPDATE_ATTEMPTS: u32 = 3;
+pub const UPDATE_ATTEMPTS: u32 = 10;
+/// How long a rollback may wait for the endpoint before people are told, and told again.
+pub const ROLLBACK_BUDGET: Span = Span::from_mins(5);
 
 /// What one pass makes of a deployment.
 #[derive(Debug, Clone, PartialEq)]
@@ -213,15 +215,11 @@ impl Pass {
         let limit = self.next.terms.policy.blind_limit;
         match &self.evidence.blind {
             // Production unseen too means that CloudWatch itself is out: hold, never roll back in bulk.
-            Some(blind)
-                if !blind.production_too && Span::between(blind.since, self.now) >= limit =>
-            {
-                critical(
-                    format!("the canary could not be seen for {limit}: {}", blind.reason),
-                    "no readable metrics".to_owned(),
-                    limit.to_string(),
-                )
-            }
+            Some(blind) if blind.unseen_for(self.now) >= limit => critical(
+                format!("the canary could not be seen for {limit}: {}", blind.reason),
+                "no readable metrics".to_owned(),
+                limit.to_string(),
+            ),
             _ => None,
         }
     }

@@ -12,7 +12,7 @@ use crate::domain::judge::{self, Verdict};
 use crate::domain::observation::{AlarmReading, EndpointView, Observation};
 use crate::domain::policy::OnDrift;
 use crate::domain::quantity::{Span, Weight};
-use crate::domain::state::{Event, IllegalEvent, Outcome, Phase};
+use crate::domain::state::{Event, IllegalEvent, Interrupted, Outcome, Phase};
 use crate::domain::truth;
 
 /// How long after SageMaker accepted an update an unchanged config means that it came back.
@@ -82,10 +82,8 @@ impl Pass {
             accepted_at,
             ..
         } = update;
-        let why = view
-            .failure
-            .as_deref()
-            .unwrap_or("SageMaker gives no reason");
+        let told = view.failure.as_deref().or(update.last_error.as_deref());
+        let why = told.unwrap_or("SageMaker gives no reason");
         match accepted_at {
             Some(at) if self.now - UPDATE_SETTLES >= *at => Some(format!(
                 "UpdateEndpoint to {config} came back on config {}: {why}",
@@ -237,6 +235,7 @@ impl Pass {
                 ),
             );
         }
+        let stays_paused = self.next.state.interrupted.is_some();
         let bake = self.next.terms.plan.stage(target).bake;
         let reason =
             format!("the canary has {target} of the traffic, confirmed by DescribeEndpoint");
@@ -249,7 +248,21 @@ impl Pass {
                 target.to_string(),
                 format!("bake {bake}"),
             ),
-        )
+        )?;
+        if stays_paused {
+            let why = "still paused, at the lower share";
+            let limit = "no raise until resumed";
+            let what = said(
+                Name::Paused,
+                Severity::Detail,
+                why,
+                target.to_string(),
+                limit,
+            );
+            self.go(Event::Pause, what)?;
+            self.next.state.interrupted = Some(Interrupted::Bake);
+        }
+        Ok(())
     }
 
     fn is_baked(&self) -> bool {

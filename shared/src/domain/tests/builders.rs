@@ -238,6 +238,7 @@ impl Case {
                 config: config.to_owned(),
                 attempts: 1,
                 accepted_at,
+                last_error: None,
             });
         })
     }
@@ -249,6 +250,7 @@ impl Case {
                 config: config.to_owned(),
                 attempts,
                 accepted_at: None,
+                last_error: None,
             });
         })
     }
@@ -256,9 +258,18 @@ impl Case {
     /// The canary has been unseen for so many minutes.
     pub(super) fn blind_for(self, ago: i64, production_too: bool) -> Self {
         let since = self.now - minutes(ago);
+        // Marked by the tick a minute ago.
+        let marked_at = (self.now - minutes(1)).max(since);
+        let counted = if production_too {
+            Span::ZERO
+        } else {
+            Span::between(since, marked_at)
+        };
         self.with(|case| {
             case.evidence.blind = Some(Blind {
                 since,
+                marked_at,
+                counted,
                 production_too,
                 reason: "InternalError".to_owned(),
             });

@@ -98,22 +98,22 @@ fn provisioning_fails_when_the_update_came_back() {
 }
 
 #[test]
-fn provisioning_fails_when_refused_three_times() {
+fn provisioning_fails_when_refused_too_often() {
     let failed = becomes(Status::Pending, Phase::CleaningUp)
         .outcome(Outcome::Failed)
-        .says("not accepted in 3 attempts");
+        .says("not accepted in 10 attempts");
     check(
-        &Case::pending().refused(CANARY_CONFIG, 2),
+        &Case::pending().refused(CANARY_CONFIG, 9),
         &seen(original()),
         &waits_pending(),
     );
     check(
-        &Case::pending().refused(CANARY_CONFIG, 3),
+        &Case::pending().refused(CANARY_CONFIG, 10),
         &seen(original()),
         &failed,
     );
     check(
-        &Case::pending().refused(CANARY_CONFIG, 3).leased(),
+        &Case::pending().refused(CANARY_CONFIG, 10).leased(),
         &seen(original()),
         &waits_pending(),
     );
@@ -574,9 +574,9 @@ fn finalizing_waits_for_the_final_config() {
         &failed.clone().says("no capacity"),
     );
     check(
-        &Case::finalizing().refused(FINAL, 3),
+        &Case::finalizing().refused(FINAL, 10),
         &seen(split(100)),
-        &failed.says("3 attempts"),
+        &failed.says("10 attempts"),
     );
 }
 

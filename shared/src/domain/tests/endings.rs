@@ -3,7 +3,7 @@
 use super::builders::*;
 use crate::domain::deployment::Clock;
 use crate::domain::due::Effect;
-use crate::domain::history::Name;
+use crate::domain::history::{Name, Severity};
 use crate::domain::observation::{AlarmReading, EndpointReading, EndpointStatus};
 use crate::domain::quantity::Span;
 use crate::domain::state::{Interrupted, Outcome, Phase, Status};
@@ -82,7 +82,10 @@ fn reverting_asks_again_and_again_and_waits_for_leases() {
         .weight(30)
         .target(0)
         .quietly();
-    let case = || Case::reverting(30, Outcome::RolledBack);
+    let case = || {
+        Case::reverting(30, Outcome::RolledBack)
+            .with(|case| case.deployment.state.phase_since = case.now)
+    };
     check(
         &case(),
         &seen(split(30)),
@@ -130,7 +133,9 @@ fn reverting_asks_again_and_again_and_waits_for_leases() {
     check(
         &unborn,
         &seen(original().is(EndpointStatus::Updating)),
-        &becomes(Status::RollingBack, Phase::Reverting).quietly(),
+        &becomes(Status::RollingBack, Phase::Reverting)
+            .tells(&[Name::RollbackWaits])
+            .says("why it stands where it stands"),
     );
     // The old variant had gone already: the kept config is deployed again.
     let late = Case::reverting(100, Outcome::RolledBack);
@@ -241,6 +246,33 @@ fn a_canary_is_never_removed_while_production_may_be_pinned() {
 }
 
 #[test]
+fn a_rollback_that_waits_is_told_again_and_again() {
+    let waits = becomes(Status::RollingBack, Phase::Reverting)
+        .weight(30)
+        .target(0);
+    let since = |began: i64, told: Option<i64>| {
+        Case::reverting(30, Outcome::RolledBack).with(|case| {
+            case.deployment.state.phase_since = case.now - minutes(began);
+            case.deployment.state.alarmed_at = told.map(|ago| case.now - minutes(ago));
+        })
+    };
+    let view = || seen(split(30).is(EndpointStatus::SystemUpdating));
+    check(&since(4, None), &view(), &waits.clone().quietly());
+    check(&since(9, Some(4)), &view(), &waits.clone().quietly());
+    for told in [(5, None), (10, Some(5))] {
+        let alarm = waits.clone().tells(&[Name::RollbackWaits]);
+        let decision = check(&since(told.0, told.1), &view(), &alarm);
+        let entry = &decision.entries[0];
+        assert_eq!(entry.severity, Severity::Critical);
+        assert!(
+            entry
+                .reason
+                .contains("SystemUpdating with 30 % on the canary")
+        );
+    }
+}
+
+#[test]
 fn a_cleanup_whose_update_came_back_fails_and_says_so() {
     let failed = becomes(Status::RollingBack, Phase::CleaningUp)
         .outcome(Outcome::Failed)
@@ -252,7 +284,7 @@ fn a_cleanup_whose_update_came_back_fails_and_says_so() {
         &failed,
     );
     check(
-        &Case::cleaning(Outcome::RolledBack).refused(ORIGINAL, 3),
+        &Case::cleaning(Outcome::RolledBack).refused(ORIGINAL, 10),
         &seen(split(0)),
         &failed,
     );

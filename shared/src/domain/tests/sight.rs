@@ -84,7 +84,18 @@ fn a_stretch_with_production_blind_too_does_not_count() {
         &goes_on(Phase::Holding),
     );
     let blind = decision.evidence.blind.unwrap();
-    assert_eq!((blind.since, blind.production_too), (case.now, false));
+    assert_eq!(blind.unseen_for(case.now), Span::ZERO);
+    assert!(!blind.production_too);
+
+    // What the canary alone was unseen before outlasts a minute in which CloudWatch was out.
+    let mut case = Case::holding(30).blind_for(5, false);
+    let metrics = one_minute(&mut case, unreadable(), unreadable());
+    let decision = check(
+        &case,
+        &seen(split(30)).metrics(metrics),
+        &goes_on(Phase::Holding),
+    );
+    assert_eq!(decision.evidence.blind.unwrap().counted, Span::from_mins(4));
 
     let mut case = Case::holding(30);
     let metrics = one_minute(&mut case, unreadable(), unreadable());

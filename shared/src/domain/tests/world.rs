@@ -482,6 +482,7 @@ impl Toy {
                     config: config.clone(),
                     attempts: attempts + 1,
                     accepted_at: None,
+                    last_error: None,
                 });
                 (Change::Config(config.clone()), 4)
             }

@@ -1,0 +1,85 @@
+//! The specification of a deployment, as JSON over the API and as YAML in the CLI: one shape, read
+//! strictly. An unknown field, a bare rate or a weight that does not rise is an error that names
+//! the field and the way out.
+
+mod check;
+mod raw;
+
+use serde_json::Value;
+
+use self::raw::Raw;
+use crate::domain::specification::Specification;
+
+/// The largest specification that is kept, in bytes of its JSON.
+pub const SIZE_LIMIT: usize = 64 * 1024;
+
+/// What is wrong with a specification.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{field}: {detail}")]
+pub struct SpecificationError {
+    /// As a path: `plan.stages[1].weight`.
+    pub field: String,
+    /// What is wrong and the way out.
+    pub detail: String,
+}
+
+fn wrong(field: impl Into<String>, detail: impl Into<String>) -> SpecificationError {
+    SpecificationError {
+        field: field.into(),
+        detail: detail.into(),
+    }
+}
+
+/// Reads YAML 1.2 (of which JSON is a part) into the JSON that the API takes.
+pub fn from_yaml(text: &str) -> Result<Value, SpecificationError> {
+    if text.len() > SIZE_LIMIT {
+        return Err(too_large());
+    }
+    serde_saphyr::from_str(text)
+        .map_err(|error| wrong("", format!("not YAML: {}", first_line(&error.to_string()))))
+}
+
+fn first_line(text: &str) -> &str {
+    text.lines().next().unwrap_or(text)
+}
+
+fn too_large() -> SpecificationError {
+    wrong(
+        "",
+        format!("the specification is larger than {SIZE_LIMIT} bytes"),
+    )
+}
+
+/// Reads and checks a specification.
+pub fn parse(value: &Value) -> Result<Specification, SpecificationError> {
+    if value.to_string().len() > SIZE_LIMIT {
+        return Err(too_large());
+    }
+    let raw: Raw = serde_path_to_error::deserialize(value).map_err(|error| located(&error))?;
+    raw.check()
+}
+
+/// Serde's error with the path of the field: unknown and missing ones are named themselves.
+fn located(error: &serde_path_to_error::Error<serde_json::Error>) -> SpecificationError {
+    let text = error.inner().to_string();
+    let parent = match error.path().to_string() {
+        path if path == "." => String::new(),
+        path => path,
+    };
+    let join = |name: &str| {
+        if parent.is_empty() || parent.ends_with(name) {
+            if parent.is_empty() {
+                name.to_owned()
+            } else {
+                parent.clone()
+            }
+        } else {
+            format!("{parent}.{name}")
+        }
+    };
+    let quoted = |text: &str| text.split('`').nth(1).unwrap_or_default().to_owned();
+    if text.starts_with("unknown field") || text.starts_with("missing field") {
+        return wrong(join(&quoted(&text)), text);
+    }
+    wrong(parent, text)
+}

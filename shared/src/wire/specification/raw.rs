@@ -1,0 +1,191 @@
+//! The fields as they are given, before they are checked against one another: what serde alone can
+//! refuse is refused here.
+
+use serde::Deserialize;
+use serde::de::{self, Deserializer, Visitor};
+use serde_json::Value;
+
+use crate::domain::calendar::ChangeWindow;
+use crate::domain::plan::Preset;
+use crate::domain::policy::OnDrift;
+use crate::domain::quantity::{Latency, Rate, Span, Weight};
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Raw {
+    pub(super) endpoint: String,
+    pub(super) model: Option<String>,
+    pub(super) model_package: Option<String>,
+    #[serde(default)]
+    pub(super) canary: RawCanary,
+    #[serde(default)]
+    pub(super) plan: RawPlan,
+    #[serde(default)]
+    pub(super) policy: RawPolicy,
+    pub(super) rollback: Option<RawRollback>,
+    #[serde(default)]
+    pub(super) cleanup: RawCleanup,
+    #[serde(default)]
+    pub(super) notify: RawNotify,
+    pub(super) routing: Option<Value>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawCanary {
+    #[serde(default)]
+    pub(super) instances: Instances,
+    pub(super) instance_type: Option<String>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawPlan {
+    pub(super) preset: Option<Preset>,
+    pub(super) linear: Option<RawLinear>,
+    pub(super) stages: Option<Vec<RawStage>>,
+    pub(super) soak: Option<Span>,
+    pub(super) deadline: Option<Span>,
+    #[serde(default)]
+    pub(super) change_windows: Vec<ChangeWindow>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawLinear {
+    pub(super) initial: WholePercent,
+    pub(super) step: WholePercent,
+    pub(super) every: Span,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawStage {
+    pub(super) weight: WholePercent,
+    pub(super) bake: Option<Span>,
+    #[serde(default)]
+    pub(super) approval: bool,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawPolicy {
+    pub(super) error_rate: Option<RawErrorRate>,
+    pub(super) latency_p50: Option<RawLatency>,
+    pub(super) latency_p90: Option<RawLatency>,
+    pub(super) latency_p95: Option<RawLatency>,
+    pub(super) latency_p99: Option<RawLatency>,
+    pub(super) comparison: Option<RawComparison>,
+    pub(super) min_samples: Option<u64>,
+    #[serde(default)]
+    pub(super) safe_gate: bool,
+    pub(super) blind_limit: Option<Span>,
+    #[serde(default)]
+    pub(super) alarms: Vec<String>,
+    pub(super) on_drift: Option<OnDrift>,
+    #[serde(default)]
+    pub(super) checks: Vec<Value>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawErrorRate {
+    pub(super) limit: Option<Rate>,
+    pub(super) worse_by: Option<Rate>,
+    pub(super) checks: Option<u32>,
+    #[serde(rename = "for")]
+    pub(super) sustained: Option<Span>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawLatency {
+    pub(super) limit: Option<Latency>,
+    pub(super) ratio: Option<f64>,
+    pub(super) checks: Option<u32>,
+    #[serde(rename = "for")]
+    pub(super) sustained: Option<Span>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawComparison {
+    pub(super) alpha: Option<Rate>,
+    pub(super) tolerate: Option<f64>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawRollback {
+    pub(super) mode: RollbackMode,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum RollbackMode {
+    #[default]
+    Immediate,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawCleanup {
+    pub(super) after: Option<Span>,
+    #[serde(default)]
+    pub(super) keep_old_variant: bool,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawNotify {
+    pub(super) topic: Option<String>,
+}
+
+/// `match`, or a number.
+#[derive(Default)]
+pub(super) enum Instances {
+    #[default]
+    Match,
+    Number(u32),
+}
+
+impl<'de> Deserialize<'de> for Instances {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let value = Value::deserialize(deserializer)?;
+        match (value.as_str(), value.as_u64()) {
+            (Some("match"), _) => Ok(Self::Match),
+            (_, Some(number @ 1..=1000)) => Ok(Self::Number(
+                u32::try_from(number).map_err(de::Error::custom)?,
+            )),
+            _ => Err(de::Error::custom(
+                "instances is \"match\" (the canary's share of production's count) or a number from 1 to 1000",
+            )),
+        }
+    }
+}
+
+/// A weight from 1 to 100: a whole number, so that 0.1, "10%" and NaN are refused alike.
+#[derive(Clone, Copy)]
+pub(super) struct WholePercent(pub(super) Weight);
+
+impl<'de> Deserialize<'de> for WholePercent {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Whole;
+        impl Visitor<'_> for Whole {
+            type Value = WholePercent;
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("whole percent from 1 to 100, without a sign, like 10")
+            }
+            fn visit_u64<E: de::Error>(self, number: u64) -> Result<WholePercent, E> {
+                let percent = u8::try_from(number)
+                    .ok()
+                    .filter(|percent| *percent > 0)
+                    .and_then(Weight::new);
+                percent
+                    .map(WholePercent)
+                    .ok_or_else(|| E::invalid_value(de::Unexpected::Unsigned(number), &self))
+            }
+        }
+        deserializer.deserialize_any(Whole)
+    }
+}
