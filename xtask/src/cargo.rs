@@ -1,10 +1,10 @@
 //! Cargo, called from cargo: the same toolchain, at the root of the workspace.
 
-use std::fmt;
 use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
+use crate::counts::TestCounts;
 use crate::environment;
 use crate::steps::Outcome;
 
@@ -34,47 +34,6 @@ pub(crate) fn run_locked(root: &Path, arguments: &[&str], trailing: &[&str]) -> 
     }
     all.extend_from_slice(trailing);
     run(root, &all)
-}
-
-/// What all the test binaries together said of themselves.
-#[derive(Debug, Default, PartialEq, Eq)]
-pub(crate) struct TestCounts {
-    passed: u64,
-    failed: u64,
-    ignored: u64,
-}
-
-impl fmt::Display for TestCounts {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "{} passed, {} failed", self.passed, self.failed)?;
-        if self.ignored > 0 {
-            write!(formatter, ", {} skipped", self.ignored)?;
-        }
-        Ok(())
-    }
-}
-
-impl TestCounts {
-    /// Adds a line such as `test result: ok. 3 passed; 0 failed; 1 ignored; …`; any other adds nothing.
-    fn add(&mut self, line: &str) {
-        let Some(result) = line.strip_prefix("test result: ") else {
-            return;
-        };
-        // The first part still has the verdict before it, so the number is looked for from the end.
-        for part in result.split(';') {
-            let mut words = part.split_whitespace().rev();
-            let (word, number) = (words.next(), words.next());
-            let Some(number) = number.and_then(|number| number.parse::<u64>().ok()) else {
-                continue;
-            };
-            match word {
-                Some("passed") => self.passed += number,
-                Some("failed") => self.failed += number,
-                Some("ignored") => self.ignored += number,
-                _ => {}
-            }
-        }
-    }
 }
 
 /// All tests of the workspace. The counts are there only if the tests were built and ran.

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use crate::cargo::TestCounts;
+use crate::counts::TestCounts;
 
 /// How a step ended.
 #[derive(Debug, PartialEq, Eq)]
