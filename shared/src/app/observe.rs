@@ -10,7 +10,7 @@ use futures_util::StreamExt;
 use futures_util::stream;
 use jiff::{SignedDuration, Timestamp};
 
-use super::ports::{Class, Loaded, MetricAnswer, MetricQuery, PortError, Ports};
+use super::ports::{self, Class, Loaded, MetricAnswer, MetricQuery, PortError, Ports};
 use crate::domain::judge::last_judgeable;
 use crate::domain::observation::{
     AlarmReading, ArmMinute, EndpointReading, LatencyMinute, Metrics, Observation, Series,
@@ -119,7 +119,7 @@ async fn metrics<P: Ports>(ports: &P, all: &[Loaded], now: Timestamp) -> Vec<Met
 }
 
 /// Reads a batch; on a refusal as invalid, its halves. Any other error is every query's answer.
-async fn read_bisecting<P: Ports>(
+async fn read_bisecting<P: ports::Metrics>(
     ports: &P,
     batch: &[MetricQuery],
     from: Timestamp,
@@ -312,4 +312,86 @@ fn latency(at: impl Fn(&str) -> Option<f64>, limits: &[u64]) -> Option<LatencyMi
 )]
 fn whole(value: f64) -> u64 {
     value.round().max(0.0) as u64
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::*;
+
+    /// Refuses every call with a query named `bad`, as CloudWatch refuses the whole call.
+    #[derive(Default)]
+    struct Picky {
+        calls: AtomicUsize,
+        denies: bool,
+    }
+
+    impl ports::Metrics for Picky {
+        async fn read(
+            &self,
+            queries: &[MetricQuery],
+            _from: Timestamp,
+            _through: Timestamp,
+        ) -> Result<Vec<MetricAnswer>, PortError> {
+            self.calls.fetch_add(1, Ordering::Relaxed);
+            if self.denies {
+                return Err(PortError::new(
+                    Class::Denied,
+                    "GetMetricData",
+                    "not allowed",
+                ));
+            }
+            if queries.iter().any(|query| query.statistic == "bad") {
+                return Err(PortError::new(Class::Invalid, "GetMetricData", "bad"));
+            }
+            Ok(vec![MetricAnswer::Complete(Vec::new()); queries.len()])
+        }
+
+        async fn firing(&self, _alarms: &[String]) -> Result<Vec<String>, PortError> {
+            Ok(Vec::new())
+        }
+    }
+
+    fn batch(bad: &[usize]) -> Vec<MetricQuery> {
+        let statistic = |index| if bad.contains(&index) { "bad" } else { "Sum" };
+        (0..QUERIES_A_CALL)
+            .map(|index| MetricQuery {
+                namespace: SAGEMAKER,
+                metric: "Invocations",
+                endpoint: "fraud".to_owned(),
+                variant: "production".to_owned(),
+                statistic: statistic(index).to_owned(),
+            })
+            .collect()
+    }
+
+    #[tokio::test]
+    async fn one_bad_query_blinds_nobody_else() {
+        for bad in [&[][..], &[0], &[499], &[250], &[17, 18, 401]] {
+            let picky = Picky::default();
+            let answers = read_bisecting(&picky, &batch(bad), Timestamp::MIN, Timestamp::MIN).await;
+            for (index, answer) in answers.iter().enumerate() {
+                let complete = matches!(answer, MetricAnswer::Complete(_));
+                assert_eq!(complete, !bad.contains(&index), "query {index} of {bad:?}");
+            }
+            // Two calls a halving, nine halvings of 500, for each bad query.
+            assert!(picky.calls.load(Ordering::Relaxed) <= 1 + bad.len() * 2 * 9);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_call_that_is_not_allowed_is_not_halved() {
+        let picky = Picky {
+            denies: true,
+            ..Picky::default()
+        };
+        let answers = read_bisecting(&picky, &batch(&[]), Timestamp::MIN, Timestamp::MIN).await;
+        assert!(
+            answers
+                .iter()
+                .all(|answer| matches!(answer, MetricAnswer::Incomplete(_)))
+        );
+        assert_eq!(picky.calls.load(Ordering::Relaxed), 1);
+    }
 }
