@@ -272,7 +272,9 @@ impl Order {
                 "rollback takes everything back, and cancel calls it off",
             ));
         }
-        if weight == now_at && pass.next.state.target == now_at {
+        // Somebody else moved the weights: the same share again puts them back.
+        let is_drifted = pass.next.state.drift.is_some();
+        if weight == now_at && pass.next.state.target == now_at && !is_drifted {
             return Err(IllegalCommand::SameWeight(weight));
         }
         if weight > now_at {
@@ -309,7 +311,7 @@ impl Order {
         // A paused rollout stays paused at its lower share.
         let was_paused = phase == Phase::Paused;
         pass.next.state.target = weight;
-        let reason = format!("share lowered to {weight} by an operator{}", self.why);
+        let reason = format!("share set to {weight} by an operator{}", self.why);
         pass.go(
             Event::Retreat,
             said(

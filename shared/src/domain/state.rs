@@ -240,7 +240,7 @@ pub fn next(status: Status, phase: Phase, event: Event) -> Result<(Status, Phase
 
         (S::InProgress, P::Scaling, E::CapacityReady) => stays(P::Shifting),
         (S::InProgress, P::Shifting | P::Retreating, E::WeightsConfirmed) => stays(P::Baking),
-        (S::InProgress, P::Shifting, E::FullyShifted) => stays(P::Soaking),
+        (S::InProgress, P::Shifting | P::Retreating, E::FullyShifted) => stays(P::Soaking),
         (S::InProgress, P::Baking, E::Undecided) => stays(P::Holding),
         (S::InProgress, P::Baking | P::Holding, E::ApprovalNeeded) => stays(P::AwaitingApproval),
         (S::InProgress, P::Baking | P::Holding | P::AwaitingApproval, E::Raise) => {

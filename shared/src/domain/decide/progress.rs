@@ -220,7 +220,7 @@ impl Pass {
         let state = &mut self.next.state;
         (state.weight, state.stage_since) = (target, self.now);
         (self.evidence.stage_samples, self.evidence.expected_unseen) = (0, 0.0);
-        if target == Weight::FULL && state.phase == Phase::Shifting {
+        if target == Weight::FULL {
             let soak = self.next.terms.plan.soak;
             let reason =
                 format!("all traffic is on the canary; the old variant stays for a soak of {soak}");

@@ -5,8 +5,10 @@ use std::fmt::Write;
 use super::builders::*;
 use crate::domain::command::{Command, IllegalCommand, apply};
 use crate::domain::decide::Decision;
+use crate::domain::due::{Effect, due};
 use crate::domain::history::Name;
 use crate::domain::invariants::violations;
+use crate::domain::observation::EndpointReading;
 use crate::domain::quantity::Weight;
 use crate::domain::state::{Interrupted, Outcome, Phase, Status};
 
@@ -321,4 +323,29 @@ fn orders_read_as_they_are_written() {
         );
     }
     assert!(serde_json::from_str::<Command>(r#"{"set_weight":101}"#).is_err());
+}
+
+#[test]
+fn the_committed_share_is_put_back_after_somebody_else_moved_it() {
+    for case in [Case::baking(30), Case::awaiting(30), Case::soaking()] {
+        let weight = case.deployment.state.weight;
+        let case = case.with(|case| case.deployment.state.drift = Some("moved".to_owned()));
+        let order = Command::SetWeight(weight);
+        let decision = apply(
+            &case.deployment,
+            &case.evidence,
+            order,
+            "anna",
+            None,
+            case.now,
+        )
+        .expect("a share that was moved can be set again");
+        let state = &decision.next.state;
+        assert_eq!((state.phase, state.target), (Phase::Retreating, weight));
+        let moved = EndpointReading::Seen(split(1));
+        assert_eq!(
+            due(&decision.next, &decision.evidence, &moved, case.now),
+            Some(Effect::Shift { weight })
+        );
+    }
 }

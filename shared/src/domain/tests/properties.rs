@@ -160,10 +160,16 @@ fn settle(toy: &mut Toy) {
             Phase::Paused => {
                 toy.order(Command::Resume);
             }
-            Phase::AwaitingApproval => {
+            Phase::AwaitingApproval if state.drift.is_none() => {
                 toy.order(Command::Approve);
             }
-            _ if state.drift.is_some() => toy.meddle(state.weight),
+            // By hand, or by the order that puts the committed share back.
+            _ if state.drift.is_some() && toy.now.as_second() % 120 < 60 => {
+                toy.meddle(state.weight)
+            }
+            _ if state.drift.is_some() => {
+                toy.order(Command::SetWeight(state.weight));
+            }
             _ => {}
         }
         toy.tick(&Tick::fine());
