@@ -165,7 +165,7 @@ fn settle(toy: &mut Toy) {
             }
             // By hand, or by the order that puts the committed share back.
             _ if state.drift.is_some() && toy.now.as_second() % 120 < 60 => {
-                toy.meddle(state.weight)
+                toy.meddle(state.weight);
             }
             _ if state.drift.is_some() => {
                 toy.order(Command::SetWeight(state.weight));
