@@ -1,4 +1,5 @@
-//! `rollback`: production 1.0, canary 0.0, tried until the endpoint accepts. All policy is in
+//! `rollback`: production 1.0, canary 0.0, tried several times now and again at every
+//! tick until the endpoint accepts. All policy is in
 //! `shared::domain`.
 
 use std::time::Duration;

@@ -55,15 +55,19 @@ pub async fn carry_out<P: Ports>(
         return Ok(Carried::Nothing);
     };
     tracing::info!(deployment_id = id, ?effect, "carrying out");
-    let carried = if effect.is_leased() {
-        prepare(ports, &loaded.deployment, &effect).await?;
+    let carried = if !effect.is_leased() {
+        unleased(ports, loaded, &effect, &endpoint).await
+    } else if let Err(error) = prepare(ports, &loaded.deployment, &effect).await {
+        Err(error)
+    } else {
         let time_left = time_left.saturating_sub(started.elapsed());
         leased(ports, &loaded, &effect, time_left).await
-    } else {
-        unleased(ports, loaded, &effect, &endpoint).await
     };
     match carried {
-        Err(error) if error.class == Class::Conflict => Ok(Carried::NotYet(error.to_string())),
+        // What no repetition mends ends in the failure queue, where somebody looks.
+        Err(error) if !matches!(error.class, Class::Bug | Class::Denied | Class::Invalid) => {
+            Ok(Carried::NotYet(error.to_string()))
+        }
         other => other,
     }
 }
@@ -102,14 +106,7 @@ async fn leased<P: Ports>(
         Err(error) if error.class == Class::InDoubt => {}
         answer => give_back(ports, &leased.deployment.terms.id, &holder, answer).await?,
     }
-    match called {
-        Ok(()) => Ok(Carried::Done),
-        // What no repetition mends ends in the failure queue, where somebody looks.
-        Err(error) if matches!(error.class, Class::Bug | Class::Denied | Class::Invalid) => {
-            Err(error)
-        }
-        Err(error) => Ok(Carried::NotYet(error.to_string())),
-    }
+    called.map(|()| Carried::Done)
 }
 
 fn another_attempt(before: Option<Update>, config: &str) -> Update {

@@ -84,7 +84,7 @@ pub enum Phase {
     Paused,
     /// A person has to approve the next raise.
     AwaitingApproval,
-    /// The weights move down to a target below the present one.
+    /// The weights move down, or back to the committed share after somebody else moved them.
     Retreating,
     /// Rollback: production takes everything back.
     Reverting,
@@ -162,7 +162,7 @@ pub enum Event {
     Raise,
     /// The stage asks for a person.
     ApprovalNeeded,
-    /// Back to a lower target, above zero.
+    /// Back to a lower target above zero, or to the committed one after a drift.
     Retreat,
     /// An operator's pause.
     Pause,
