@@ -3,15 +3,18 @@
 
 use jiff::{SignedDuration, Timestamp};
 
+use super::past::{self, Past};
 use super::ports::{
     Class, ConfigView, Creation, IdempotencyClaim, Loaded, PortError, Ports, Refused,
 };
+use crate::domain::baseline::{Baseline, broken_by_production};
 use crate::domain::deployment::{Deployment, Terms};
 use crate::domain::due::Actor;
 use crate::domain::evidence::Evidence;
 use crate::domain::history::{Entry, Name, Severity};
 use crate::domain::judge::floor_minute;
 use crate::domain::observation::{EndpointStatus, EndpointView};
+use crate::domain::policy::Policy;
 use crate::domain::specification::Specification;
 
 /// Why a deployment was not accepted.
@@ -251,17 +254,44 @@ pub async fn propose<P: Ports>(
         );
         return Err(unfit("model-not-found", "model", detail));
     }
-    check_scaling(ports, endpoint, &config.variants[0].name).await?;
+    let production = config.variants[0].name.as_str();
+    check_scaling(ports, endpoint, production).await?;
     check_alarms(ports, &specification.policy.alarms).await?;
-    Ok(draft(
-        ports.now(),
-        ports.new_id(),
-        specification,
-        &view,
-        &config.variants[0].name,
+    let since = config.created_at.max(view.created_at);
+    let past = past::read(ports, endpoint, production, &specification.policy, since).await?;
+    let drawn = Drawn {
+        now: ports.now(),
+        id: ports.new_id(),
+        policy: check_baseline(specification.policy.clone(), &past)?,
+        baseline: past.baseline,
         former_model,
-        caller,
-    ))
+    };
+    Ok(drawn.up(specification, &view, production, caller))
+}
+
+/// What production itself breaks would be broken by a canary that is just as good.
+fn check_baseline(mut policy: Policy, past: &Past) -> Result<Policy, Refusal> {
+    let broken = broken_by_production(&policy, &past.minutes);
+    if broken.is_empty() {
+        return Ok(policy);
+    }
+    if !policy.accept_baseline {
+        let sentences: Vec<&str> = broken
+            .iter()
+            .map(|breach| breach.sentence.as_str())
+            .collect();
+        let detail = format!(
+            "{}; a canary just as good would be rolled back: set the limit to what production keeps, or accept_baseline: true, which mutes what production breaks",
+            sentences.join("; ")
+        );
+        return Err(unfit("baseline-breaks-policy", "policy", detail));
+    }
+    for guard in &mut policy.guards {
+        if broken.iter().any(|breach| breach.guard == guard.name) {
+            guard.consequence.muted = true;
+        }
+    }
+    Ok(policy)
 }
 
 /// The scaling that is found must be one that can be put back in the end.
@@ -343,44 +373,54 @@ fn can_take_canary(endpoint: &str, config: &ConfigView) -> Result<String, Refusa
     }
 }
 
-fn draft(
+/// What a proposal is made of, beside the specification and the endpoint.
+struct Drawn {
     now: Timestamp,
     id: String,
-    specification: &Specification,
-    view: &EndpointView,
-    production: &str,
+    policy: Policy,
+    baseline: Baseline,
     former_model: String,
-    caller: &str,
-) -> Deployment {
-    let names = Deployment::names(&specification.endpoint, &id);
-    // Whole seconds: the record and every message say the same time.
-    let now = now - SignedDuration::from_nanos(i64::from(now.subsec_nanosecond()));
-    let instances = view
-        .variant(production)
-        .map_or(1, |variant| {
-            variant.current_instances.max(variant.desired_instances)
-        })
-        .max(1);
-    let terms = Terms {
-        id,
-        endpoint: specification.endpoint.clone(),
-        endpoint_created_at: view.created_at,
-        model: specification.model.clone(),
-        former_model,
-        production: production.to_owned(),
-        canary: names.canary,
-        original_config: view.config.clone(),
-        canary_config: names.canary_config,
-        final_config: names.final_config,
-        plan: specification.plan.clone(),
-        policy: specification.policy.clone(),
-        capacity: specification.capacity.clone(),
-        cleanup: specification.cleanup,
-        topic: specification.topic.clone(),
-        created_at: now,
-        created_by: caller.to_owned(),
-    };
-    Deployment::accepted(terms, instances)
+}
+
+impl Drawn {
+    fn up(
+        self,
+        specification: &Specification,
+        view: &EndpointView,
+        production: &str,
+        caller: &str,
+    ) -> Deployment {
+        let names = Deployment::names(&specification.endpoint, &self.id);
+        // Whole seconds: the record and every message say the same time.
+        let now = self.now - SignedDuration::from_nanos(i64::from(self.now.subsec_nanosecond()));
+        let instances = view
+            .variant(production)
+            .map_or(1, |variant| {
+                variant.current_instances.max(variant.desired_instances)
+            })
+            .max(1);
+        let terms = Terms {
+            id: self.id,
+            endpoint: specification.endpoint.clone(),
+            endpoint_created_at: view.created_at,
+            model: specification.model.clone(),
+            former_model: self.former_model,
+            production: production.to_owned(),
+            canary: names.canary,
+            original_config: view.config.clone(),
+            canary_config: names.canary_config,
+            final_config: names.final_config,
+            plan: specification.plan.clone(),
+            policy: self.policy,
+            baseline: self.baseline,
+            capacity: specification.capacity.clone(),
+            cleanup: specification.cleanup,
+            topic: specification.topic.clone(),
+            created_at: now,
+            created_by: caller.to_owned(),
+        };
+        Deployment::accepted(terms, instances)
+    }
 }
 
 fn unfit(kind: &'static str, field: &'static str, detail: String) -> Refusal {

@@ -6,6 +6,8 @@
 //! | [`ports`] | what the outside world is asked for, in our own types |
 //! | [`tick`](mod@tick) | one pass over every active deployment: `monitor` |
 //! | [`observe`] | reading the world; the metric queries of all deployments in few calls |
+//! | `metrics` | which queries are asked about a variant, and how answers become minutes |
+//! | [`past`] | production's last day, read when a deployment is accepted |
 //! | [`carry_out`](mod@carry_out) | one committed effect: `deploy` as provision, `traffic-shift`, `rollback` |
 //! | [`accept`](mod@accept) | a new deployment: everything is checked before anything is written |
 //! | [`order`](mod@order) | an operator's command |
@@ -14,7 +16,9 @@
 pub mod accept;
 pub mod announce;
 pub mod carry_out;
+mod metrics;
 pub mod observe;
 pub mod order;
+pub mod past;
 pub mod ports;
 pub mod tick;

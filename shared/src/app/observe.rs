@@ -4,19 +4,16 @@
 //! of 500 queries allows. A call that is refused as invalid is halved until the query at fault
 //! stands alone, so one deployment's bad query never blinds the others.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 use futures_util::StreamExt;
 use futures_util::stream;
 use jiff::{SignedDuration, Timestamp};
 
+use super::metrics::{Answers, Arm};
 use super::ports::{self, Class, Loaded, MetricAnswer, MetricQuery, PortError, Ports};
 use crate::domain::judge::last_judgeable;
-use crate::domain::observation::{
-    AlarmReading, ArmMinute, EndpointReading, LatencyMinute, Metrics, Observation, Series,
-    limit_key,
-};
-use crate::domain::policy::Percentile;
+use crate::domain::observation::{AlarmReading, EndpointReading, Metrics, Observation, Series};
 use crate::domain::state::{Phase, Status};
 
 /// GetMetricData's own limit.
@@ -25,9 +22,6 @@ const QUERIES_A_CALL: usize = 500;
 const AT_ONCE: usize = 16;
 /// Minutes taken in at once: a transaction holds at most 100 rows.
 const MINUTES_A_PASS: i64 = 40;
-
-const SAGEMAKER: &str = "AWS/SageMaker";
-const INSTANCES: &str = "/aws/sagemaker/Endpoints";
 
 /// What DescribeEndpoint says, as a value in every case.
 pub async fn endpoint<P: Ports>(ports: &P, name: &str) -> EndpointReading {
@@ -92,13 +86,13 @@ async fn metrics<P: Ports>(ports: &P, all: &[Loaded], now: Timestamp) -> Vec<Met
     for (index, loaded) in all.iter().enumerate() {
         let (from, through) = range(loaded, now);
         if is_judged(loaded) && from <= through {
-            for query in queries(loaded) {
+            for query in arms(loaded).iter().flat_map(Arm::queries) {
                 wanted.push(query);
                 owners.push(index);
             }
         }
     }
-    let mut answers: Vec<Vec<(MetricQuery, MetricAnswer)>> = vec![Vec::new(); all.len()];
+    let mut answers: Vec<Answers> = vec![Answers::new(); all.len()];
     for (batch, batch_owners) in wanted
         .chunks(QUERIES_A_CALL)
         .zip(owners.chunks(QUERIES_A_CALL))
@@ -109,13 +103,32 @@ async fn metrics<P: Ports>(ports: &P, all: &[Loaded], now: Timestamp) -> Vec<Met
         });
         let read = read_bisecting(ports, batch, from, through).await;
         for ((query, answer), owner) in batch.iter().zip(read).zip(batch_owners) {
-            answers[*owner].push((query.clone(), answer));
+            answers[*owner].insert(query.clone(), answer);
         }
     }
     all.iter()
         .zip(answers)
         .map(|(loaded, answers)| assemble(loaded, answers, now))
         .collect()
+}
+
+/// Answers to any queries over one range, the start of its first and of its last minute.
+pub(super) async fn answers<P: ports::Metrics>(
+    ports: &P,
+    queries: Vec<MetricQuery>,
+    (from, through): (Timestamp, Timestamp),
+) -> Answers {
+    let mut answers = Answers::new();
+    for batch in queries.chunks(QUERIES_A_CALL) {
+        let read = read_bisecting(ports, batch, from, through).await;
+        answers.extend(batch.iter().cloned().zip(read));
+    }
+    answers
+}
+
+fn arms(loaded: &Loaded) -> [Arm<'_>; 2] {
+    let terms = &loaded.deployment.terms;
+    [&terms.canary, &terms.production].map(|variant| Arm::of(&loaded.deployment, variant))
 }
 
 /// Reads a batch; on a refusal as invalid, its halves. Any other error is every query's answer.
@@ -152,45 +165,8 @@ fn fail(answers: &mut [MetricAnswer], error: &PortError) {
     }
 }
 
-/// The queries of one deployment: the same for both arms.
-fn queries(loaded: &Loaded) -> Vec<MetricQuery> {
-    let terms = &loaded.deployment.terms;
-    let mut queries = Vec::new();
-    for variant in [&terms.canary, &terms.production] {
-        let mut ask = |namespace, metric, statistic: String| {
-            queries.push(MetricQuery {
-                namespace,
-                metric,
-                endpoint: terms.endpoint.clone(),
-                variant: variant.clone(),
-                statistic,
-            });
-        };
-        for metric in ["Invocations", "Invocation4XXErrors", "Invocation5XXErrors"] {
-            ask(SAGEMAKER, metric, "Sum".to_owned());
-        }
-        ask(SAGEMAKER, "ModelLatency", "SampleCount".to_owned());
-        for percentile in Percentile::ALL {
-            ask(SAGEMAKER, "ModelLatency", percentile.statistic().to_owned());
-        }
-        for limit in terms.policy.latency_limits() {
-            ask(SAGEMAKER, "ModelLatency", slower_than(limit_key(limit)));
-        }
-        ask(SAGEMAKER, "OverheadLatency", "Average".to_owned());
-        ask(INSTANCES, "CPUUtilization", "Average".to_owned());
-        ask(INSTANCES, "MemoryUtilization", "Average".to_owned());
-    }
-    queries
-}
-
-/// CloudWatch's "trimmed count": how many samples lie above a limit.
-fn slower_than(microseconds: u64) -> String {
-    format!("TC({microseconds}:)")
-}
-
-fn assemble(loaded: &Loaded, answers: Vec<(MetricQuery, MetricAnswer)>, now: Timestamp) -> Metrics {
+fn assemble(loaded: &Loaded, answers: Answers, now: Timestamp) -> Metrics {
     let (from, through) = range(loaded, now);
-    let terms = &loaded.deployment.terms;
     if answers.is_empty() {
         // Nothing was due: an empty range, not an empty reading.
         let read = || Series::Read(BTreeMap::new());
@@ -199,119 +175,30 @@ fn assemble(loaded: &Loaded, answers: Vec<(MetricQuery, MetricAnswer)>, now: Tim
             through: from - SignedDuration::from_mins(1),
             canary: read(),
             production: read(),
+            unread: BTreeMap::new(),
         };
     }
-    let (canary, production): (Vec<_>, Vec<_>) = answers
-        .into_iter()
-        .partition(|(query, _)| query.variant == terms.canary);
-    let limits: Vec<u64> = terms
-        .policy
-        .latency_limits()
-        .into_iter()
-        .map(limit_key)
-        .collect();
+    let within = trimmed(answers, from, through);
+    let [canary, production] = arms(loaded).map(|arm| arm.minutes(&within));
+    let mut unread = canary.1;
+    unread.extend(production.1);
     Metrics {
         from,
         through,
-        canary: series(canary, &limits, from, through),
-        production: series(production, &limits, from, through),
+        canary: canary.0,
+        production: production.0,
+        unread,
     }
 }
 
-/// One arm's answers as minutes. What the judgement rests on must be whole; the machine's own
-/// figures (overhead, CPU, memory) are shown when they are there.
-fn series(
-    answers: Vec<(MetricQuery, MetricAnswer)>,
-    limits: &[u64],
-    from: Timestamp,
-    through: Timestamp,
-) -> Series {
-    let mut points: HashMap<(&'static str, String), BTreeMap<Timestamp, f64>> = HashMap::new();
-    for (query, answer) in answers {
-        match answer {
-            MetricAnswer::Complete(found) => {
-                let within = found
-                    .into_iter()
-                    .filter(|(at, value)| (from..=through).contains(at) && value.is_finite());
-                points.insert((query.metric, query.statistic), within.collect());
-            }
-            // A statistic that this account does not serve is detected by its absence.
-            MetricAnswer::Incomplete(_) if query.statistic.starts_with("TC(") => {}
-            MetricAnswer::Incomplete(_)
-                if query.namespace == INSTANCES || query.metric == "OverheadLatency" => {}
-            MetricAnswer::Incomplete(reason) => {
-                return Series::Failed {
-                    reason: format!("{} {}: {reason}", query.metric, query.statistic),
-                };
-            }
+/// A call that packs several deployments reads the longest of their ranges for all of them.
+fn trimmed(mut answers: Answers, from: Timestamp, through: Timestamp) -> Answers {
+    for answer in answers.values_mut() {
+        if let MetricAnswer::Complete(found) = answer {
+            found.retain(|(at, _)| (from..=through).contains(at));
         }
     }
-    let at = |metric: &'static str, statistic: &str, minute: Timestamp| {
-        points
-            .get(&(metric, statistic.to_owned()))
-            .and_then(|series| series.get(&minute))
-            .copied()
-    };
-    let mut minutes = BTreeMap::new();
-    let Some(invocations) = points.get(&("Invocations", "Sum".to_owned())) else {
-        return Series::Failed {
-            reason: "Invocations was not answered".to_owned(),
-        };
-    };
-    for (&minute, &requests) in invocations {
-        let errors = (
-            at("Invocation4XXErrors", "Sum", minute),
-            at("Invocation5XXErrors", "Sum", minute),
-        );
-        let (Some(errors_4xx), Some(errors_5xx)) = errors else {
-            // Both are sent, as 0 or 1, with every request: their absence is a gap, not health.
-            return Series::Failed {
-                reason: format!("no error counts for {minute} although there were requests"),
-            };
-        };
-        let arm = ArmMinute {
-            invocations: whole(requests),
-            errors_4xx: whole(errors_4xx),
-            errors_5xx: whole(errors_5xx),
-            latency: latency(|statistic| at("ModelLatency", statistic, minute), limits),
-            overhead_ms: at("OverheadLatency", "Average", minute)
-                .map(|microseconds| microseconds / 1000.0),
-            cpu_percent: at("CPUUtilization", "Average", minute),
-            memory_percent: at("MemoryUtilization", "Average", minute),
-        };
-        minutes.insert(minute, arm);
-    }
-    Series::Read(minutes)
-}
-
-/// CloudWatch's microseconds as milliseconds; absent unless every percentile is there.
-fn latency(at: impl Fn(&str) -> Option<f64>, limits: &[u64]) -> Option<LatencyMinute> {
-    let ms = |percentile: Percentile| {
-        at(percentile.statistic()).map(|microseconds| microseconds / 1000.0)
-    };
-    let samples = whole(at("SampleCount")?);
-    let slower_than = limits
-        .iter()
-        .filter_map(|limit| Some((*limit, whole(at(&slower_than(*limit))?))))
-        .collect();
-    Some(LatencyMinute {
-        samples,
-        p50_ms: ms(Percentile::P50)?,
-        p90_ms: ms(Percentile::P90)?,
-        p95_ms: ms(Percentile::P95)?,
-        p99_ms: ms(Percentile::P99)?,
-        slower_than,
-    })
-}
-
-/// A count that travelled as a floating-point number.
-#[allow(
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    reason = "counts are whole, not negative, and far below 2^53"
-)]
-fn whole(value: f64) -> u64 {
-    value.round().max(0.0) as u64
+    answers
 }
 
 #[cfg(test)]
@@ -357,11 +244,11 @@ mod tests {
         let statistic = |index| if bad.contains(&index) { "bad" } else { "Sum" };
         (0..QUERIES_A_CALL)
             .map(|index| MetricQuery {
-                namespace: SAGEMAKER,
-                metric: "Invocations",
-                endpoint: "fraud".to_owned(),
-                variant: "production".to_owned(),
+                namespace: "AWS/SageMaker".to_owned(),
+                metric: "Invocations".to_owned(),
+                dimensions: vec![("EndpointName".to_owned(), "fraud".to_owned())],
                 statistic: statistic(index).to_owned(),
+                period: 60,
             })
             .collect()
     }

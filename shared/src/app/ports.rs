@@ -224,6 +224,8 @@ pub struct ConfigView {
     pub shadow_variants: usize,
     /// Whether it is an asynchronous endpoint.
     pub is_async: bool,
+    /// When it was made: what was measured before was not measured on it.
+    pub created_at: Timestamp,
 }
 
 /// A production variant of an endpoint config.
@@ -347,25 +349,25 @@ pub trait Scaling: Sync {
     ) -> impl Future<Output = Result<(), PortError>> + Send;
 }
 
-/// One query of GetMetricData, one point a minute.
-#[derive(Debug, Clone, PartialEq)]
+/// One query of GetMetricData.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct MetricQuery {
-    /// `AWS/SageMaker` or `/aws/sagemaker/Endpoints`.
-    pub namespace: &'static str,
+    /// Like `AWS/SageMaker`.
+    pub namespace: String,
     /// The metric's name.
-    pub metric: &'static str,
-    /// Dimension `EndpointName`.
-    pub endpoint: String,
-    /// Dimension `VariantName`.
-    pub variant: String,
+    pub metric: String,
+    /// Names and values.
+    pub dimensions: Vec<(String, String)>,
     /// `Sum`, `p99`, `TC(100000:)`.
     pub statistic: String,
+    /// Seconds a point stands for.
+    pub period: u32,
 }
 
 /// One query's answer.
 #[derive(Debug, Clone, PartialEq)]
 pub enum MetricAnswer {
-    /// Every point of the range, by the start of its minute.
+    /// Every point of the range, by the start of its period.
     Complete(Vec<(Timestamp, f64)>),
     /// Partial, forbidden or failed inside CloudWatch.
     Incomplete(String),

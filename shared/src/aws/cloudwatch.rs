@@ -12,9 +12,6 @@ use super::Aws;
 use super::error::{nonsense, sort};
 use crate::app::ports::{Class, MetricAnswer, MetricQuery, Metrics, PortError};
 
-/// One point a minute.
-const PERIOD: i32 = 60;
-
 impl Metrics for Aws {
     async fn read(
         &self,
@@ -28,7 +25,7 @@ impl Metrics for Aws {
             .enumerate()
             .map(|(index, query)| metric_query(index, query))
             .collect();
-        // EndTime is exclusive.
+        // EndTime is exclusive, and `through` is the start of the last minute.
         let end = through + SignedDuration::from_mins(1);
         let mut found: HashMap<String, Collected> = HashMap::new();
         let mut token = None;
@@ -140,16 +137,18 @@ fn date(at: Timestamp) -> DateTime {
 }
 
 fn metric_query(index: usize, query: &MetricQuery) -> MetricDataQuery {
-    let dimension = |name: &str, value: &str| Dimension::builder().name(name).value(value).build();
+    let dimensions = query
+        .dimensions
+        .iter()
+        .map(|(name, value)| Dimension::builder().name(name).value(value).build());
     let metric = Metric::builder()
-        .namespace(query.namespace)
-        .metric_name(query.metric)
-        .dimensions(dimension("EndpointName", &query.endpoint))
-        .dimensions(dimension("VariantName", &query.variant))
+        .namespace(&query.namespace)
+        .metric_name(&query.metric)
+        .set_dimensions(Some(dimensions.collect()))
         .build();
     let stat = MetricStat::builder()
         .metric(metric)
-        .period(PERIOD)
+        .period(i32::try_from(query.period).unwrap_or(i32::MAX))
         .stat(&query.statistic)
         .build();
     MetricDataQuery::builder()

@@ -56,6 +56,10 @@ impl Endpoints for Aws {
                     .collect(),
                 shadow_variants: output.shadow_production_variants().len(),
                 is_async: output.async_inference_config().is_some(),
+                created_at: output
+                    .creation_time()
+                    .and_then(|at| Timestamp::from_second(at.secs()).ok())
+                    .ok_or_else(|| nonsense("DescribeEndpointConfig", "no creation time"))?,
             })),
             Err(error) => {
                 let error = sort("DescribeEndpointConfig", &error);

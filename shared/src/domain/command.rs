@@ -8,6 +8,7 @@ use super::decide::{Decision, Pass, said};
 use super::deployment::Deployment;
 use super::evidence::Evidence;
 use super::history::{Name, Severity};
+use super::judge::bench::Bench;
 use super::quantity::Weight;
 use super::state::{Event, IllegalEvent, Interrupted, Outcome, Phase, Status};
 
@@ -330,11 +331,11 @@ impl Order {
 /// Guards always win, and nothing raises traffic on missing data or on an endpoint that somebody
 /// else has changed.
 fn may_raise(pass: &Pass) -> Result<(), IllegalCommand> {
-    if let Some((_, check)) = pass.evidence.red_guard() {
-        return Err(IllegalCommand::RedGuard(check.sentence.clone()));
-    }
     if let Some(blind) = &pass.evidence.blind {
         return Err(IllegalCommand::Blind(blind.reason.clone()));
+    }
+    if let Some(objection) = Bench::of(&pass.next).objection(&pass.evidence) {
+        return Err(IllegalCommand::RedGuard(objection));
     }
     match &pass.next.state.drift {
         Some(drift) => Err(IllegalCommand::Drift(drift.clone())),

@@ -4,6 +4,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::baseline::Baseline;
 use super::plan::Plan;
 use super::policy::Policy;
 use super::quantity::{Span, Weight};
@@ -39,6 +40,9 @@ pub struct Terms {
     pub plan: Plan,
     /// What the canary is held against.
     pub policy: Policy,
+    /// What production did before.
+    #[serde(default)]
+    pub baseline: Baseline,
     /// How many instances the canary gets, and of which type.
     pub capacity: CanaryCapacity,
     /// What is left behind, and when it goes.
@@ -137,6 +141,9 @@ pub struct State {
     /// What somebody else changed at the endpoint, while it stands.
     #[serde(default)]
     pub drift: Option<String>,
+    /// How often the share was taken back a stage.
+    #[serde(default)]
+    pub step_backs: u32,
     /// The last history entry's number.
     pub last_seq: u64,
 }
@@ -245,6 +252,7 @@ impl Deployment {
             cleaned: false,
             alarmed_at: None,
             drift: None,
+            step_backs: 0,
             last_seq: 0,
         };
         Self { terms, state }

@@ -5,6 +5,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::deployment::Deployment;
 use super::evidence::Evidence;
+use super::judge::bench::Bench;
 use super::observation::{EndpointReading, EndpointView};
 use super::policy::OnDrift;
 use super::quantity::{Span, Weight};
@@ -109,7 +110,7 @@ pub fn due(
         // Committed, but nothing raises traffic on missing data, past a red guard or out of hours.
         (_, Phase::Shifting)
             if evidence.blind.is_some()
-                || evidence.red_guard().is_some()
+                || Bench::of(deployment).objection(evidence).is_some()
                 || !terms.plan.allows_raise_at(now) =>
         {
             None

@@ -2,12 +2,14 @@
 //! present stage has seen. Kept beside the record and written in the same transaction, so a minute
 //! counts once however often a tick is repeated.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::comparison::{AbsoluteGuard, SafeGate, Signal, Split};
 use super::observation::ArmMinute;
+use super::policy::Policy;
 use super::quantity::Span;
 
 /// The measured side of a deployment.
@@ -36,9 +38,34 @@ pub struct Evidence {
     /// Canary requests a minute, smoothed over the last minutes: for "how long until".
     #[serde(default)]
     pub canary_per_minute: f64,
-    /// The state of the anytime-valid comparison, by signal. Empty in this schema version.
+    /// By signal name.
     #[serde(default)]
-    pub comparison: BTreeMap<String, Vec<f64>>,
+    pub signals: BTreeMap<String, SignalState>,
+    /// What is shown to be below its limit, by guard name; empty where the policy does not ask.
+    #[serde(default)]
+    pub gates: BTreeMap<String, SafeGate>,
+    /// Whether the requests of the present stage are split as the weights say.
+    #[serde(default)]
+    pub split: Split,
+    /// Further checks that could not be read at the last pass, with the reason.
+    #[serde(default)]
+    pub unread: BTreeMap<String, String>,
+    /// Breaches that people have been told of and that still stand.
+    #[serde(default)]
+    pub told: BTreeSet<String>,
+}
+
+/// One signal's wagers. Their size does not grow.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct SignalState {
+    /// Against production.
+    pub comparison: Signal,
+    /// Against the signal's own limit; untouched where it has none.
+    #[serde(default)]
+    pub absolute: AbsoluteGuard,
+    /// Canary trials since the weights of the present stage were confirmed.
+    #[serde(default)]
+    pub stage_samples: u64,
 }
 
 /// Running totals of one arm.
@@ -98,6 +125,9 @@ pub struct GuardState {
     /// The time those checks cover.
     #[serde(default)]
     pub breached_for: Span,
+    /// The time for which production was past the limit as well.
+    #[serde(default)]
+    pub shared_for: Span,
     /// The last closed window, as judged.
     #[serde(default)]
     pub last: Option<Check>,
@@ -162,7 +192,8 @@ pub struct Check {
     pub sentence: String,
 }
 
-/// Three values, because what can't be told is neither healthy nor broken.
+/// More than two values: what can't be told is neither healthy nor broken, and what production does
+/// not keep either is not the canary's alone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Finding {
@@ -170,6 +201,8 @@ pub enum Finding {
     Kept,
     /// Past the limit.
     Broken,
+    /// Past the limit, and production is past it too.
+    Shared,
     /// The data do not say.
     Unknown,
 }
@@ -186,16 +219,33 @@ impl Evidence {
             expected_unseen: 0.0,
             blind: None,
             canary_per_minute: 0.0,
-            comparison: BTreeMap::new(),
+            signals: BTreeMap::new(),
+            gates: BTreeMap::new(),
+            split: Split::default(),
+            unread: BTreeMap::new(),
+            told: BTreeSet::new(),
         }
     }
 
-    /// The guard that stands red: broken, though not often enough to roll back, or not to be told,
-    /// and not kept since.
-    pub fn red_guard(&self) -> Option<(&str, &Check)> {
-        self.guards.iter().find_map(|(name, state)| {
-            let check = state.last.as_ref()?;
-            (check.finding != Finding::Kept).then_some((name.as_str(), check))
-        })
+    /// The guard that stands red: broken, though not often enough to act, or not to be told, and
+    /// not kept since. One that only notifies stands in nobody's way.
+    pub fn red_guard(&self, policy: &Policy) -> Option<&Check> {
+        policy
+            .guards
+            .iter()
+            .filter(|guard| guard.consequence.holds())
+            .find_map(|guard| {
+                let check = self.guards.get(&guard.name)?.last.as_ref()?;
+                (check.finding != Finding::Kept).then_some(check)
+            })
+    }
+
+    /// A stage begins: what is asked of a stage is counted anew.
+    pub fn begin_stage(&mut self) {
+        (self.stage_samples, self.expected_unseen) = (0, 0.0);
+        self.split = Split::default();
+        for signal in self.signals.values_mut() {
+            signal.stage_samples = 0;
+        }
     }
 }

@@ -10,10 +10,17 @@
 //! than L. Where only the minutes' percentiles are known, the window's own lies between the lowest
 //! and the highest of them, and a breach is claimed only when the bounds prove it.
 
+use super::comparison::{Counts, Limit};
 use super::evidence::{Arm, Check, Finding, GuardState, Window};
 use super::observation::ArmMinute;
 use super::policy::{Guard, Percentile, Sustain, Test};
 use super::quantity::{Latency, Rate, Span};
+
+/// How long a limit may be broken that production breaks as well. A common incident is not the
+/// canary's, but one that does not end may be: both arms share what they call.
+pub const SHARED_LIMIT: Span = Span::from_mins(30);
+/// How many times production's share of bad outcomes still counts as the same incident.
+const SHARED_RATIO: f64 = 2.0;
 
 /// Takes one minute into the guard's window and judges the window when that closes it.
 /// Returns whether a check was made.
@@ -31,14 +38,23 @@ pub fn take_in(
         return false;
     }
     let window = std::mem::take(&mut state.window);
-    let finding = judge(guard.test, &window);
+    let finding = match judge(guard.test, &window) {
+        Finding::Broken if is_shared(guard.test, &window, min_samples) => Finding::Shared,
+        finding => finding,
+    };
     match finding {
         Finding::Broken => {
             state.breaches += 1;
             state.breached_for =
                 Span::from_secs(state.breached_for.secs() + u64::from(window.minutes) * 60);
         }
-        Finding::Kept => (state.breaches, state.breached_for) = (0, Span::ZERO),
+        Finding::Shared => {
+            state.shared_for =
+                Span::from_secs(state.shared_for.secs() + u64::from(window.minutes) * 60);
+        }
+        Finding::Kept => {
+            (state.breaches, state.breached_for, state.shared_for) = (0, Span::ZERO, Span::ZERO);
+        }
         // Neither proof of health nor of harm: the row of breaches stands.
         Finding::Unknown => {}
     }
@@ -46,17 +62,40 @@ pub fn take_in(
     true
 }
 
-/// Whether the guard has been broken for as long as it must be to roll back.
+/// Whether the guard has been broken for as long as it must be to act.
 pub fn has_tripped(guard: &Guard, state: &GuardState) -> bool {
-    let broken = state
-        .last
-        .as_ref()
-        .is_some_and(|check| check.finding == Finding::Broken);
-    broken
-        && match guard.sustain {
+    match state.last.as_ref().map(|check| check.finding) {
+        Some(Finding::Broken) => match guard.sustain {
             Sustain::Checks(checks) => state.breaches >= checks,
             Sustain::For(span) => state.breached_for >= span,
+        },
+        Some(Finding::Shared) => state.shared_for >= SHARED_LIMIT,
+        _ => false,
+    }
+}
+
+/// The limit that a safe gate asks to be shown kept; absent for tests that compare, and for limits
+/// that nothing or everything breaks.
+pub fn gate_limit(guard: &Guard) -> Option<Limit> {
+    match guard.test {
+        Test::ErrorsAbove(limit) => Limit::new(limit),
+        Test::LatencyAbove(percentile, _) => {
+            Rate::from_percent(percentile.tail() * 100.0).and_then(Limit::new)
         }
+        Test::ErrorsWorseBy(_) | Test::LatencyRatio(..) => None,
+    }
+}
+
+/// The counts of a minute that a safe gate is fed with.
+pub fn gate_counts(guard: &Guard, canary: &ArmMinute) -> Option<Counts> {
+    gate_limit(guard)?;
+    match guard.test {
+        Test::LatencyAbove(_, limit) => {
+            let latency = canary.latency.as_ref()?;
+            Counts::new(latency.samples, latency.slower(limit)?)
+        }
+        _ => Counts::new(canary.invocations, canary.errors_5xx),
+    }
 }
 
 /// Adds a minute; false when the minute says nothing about this test.
@@ -156,6 +195,27 @@ fn judge(test: Test, window: &Window) -> Finding {
     }
 }
 
+/// Whether production is past an absolute limit in the same window too, and the canary is not much
+/// further past it.
+fn is_shared(test: Test, window: &Window, min_samples: u64) -> bool {
+    let (canary, production) = (&window.canary, &window.production);
+    if production.n * 10 < min_samples {
+        return false;
+    }
+    let is_alike = canary.rate() <= production.rate() * SHARED_RATIO;
+    match test {
+        Test::ErrorsAbove(limit) => production.rate() > limit.fraction() && is_alike,
+        Test::LatencyAbove(percentile, _) if production.uncounted == 0 && canary.uncounted == 0 => {
+            production.rate() > percentile.tail() && is_alike
+        }
+        Test::LatencyAbove(_, limit) => {
+            let low = |arm: &Arm| arm.percentile_ms.map_or(0.0, |(low, _)| low);
+            low(production) > limit.ms() && low(canary) <= low(production) * SHARED_RATIO
+        }
+        Test::ErrorsWorseBy(_) | Test::LatencyRatio(..) => false,
+    }
+}
+
 /// Bounds of what was measured against bounds of what is allowed.
 fn by_bounds(measured: Option<(f64, f64)>, allowed: (f64, f64)) -> Finding {
     match measured {
@@ -200,6 +260,12 @@ fn describe(guard: &Guard, state: &GuardState, window: &Window, finding: Finding
     };
     let how = match finding {
         Finding::Broken => format!("past the limit of {limit}, {}", streak(guard, state)),
+        Finding::Shared => format!(
+            "past the limit of {limit}, and so is production ({} over {} requests): a common cause for {} of {SHARED_LIMIT}",
+            percent(production.rate()),
+            production.n,
+            state.shared_for
+        ),
         Finding::Kept => format!("within the limit of {limit}"),
         Finding::Unknown => format!("can't be told against the limit of {limit}"),
     };

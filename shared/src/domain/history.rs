@@ -129,6 +129,10 @@ names! {
     Blind = "metrics.blind",
     /// The canary is seen again.
     Sighted = "metrics.sighted",
+    /// A guard or a signal speaks against the canary, and people are to know.
+    Breached = "signal.breached",
+    /// The requests are not split as the weights say.
+    Skewed = "routing.skewed",
     /// Somebody changed the endpoint.
     Drift = "endpoint.drift",
     /// The endpoint is as intended again.

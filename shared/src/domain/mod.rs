@@ -13,11 +13,14 @@
 //! | [`observation`] | what one pass saw of the world, failed readings included |
 //! | [`guard`], [`judge`] | counts against limits over windows that never overlap; what the minutes say together |
 //! | [`comparison`] | whether the canary is worse than production, however often one looks |
+//! | [`power`] | what a stage can prove at the endpoint's traffic, before it begins |
 //! | [`decide`](mod@decide) | record + observation + time → next record |
 //! | [`due`] | which call to AWS is due, from the record and the world alone |
+//! | [`replay`] | a recorded rollout, judged again |
 //! | [`command`] | what an operator may order, and when |
 //! | [`invariants`] | what no record may ever look like |
 
+pub mod baseline;
 pub mod calendar;
 pub mod command;
 pub mod comparison;
@@ -32,7 +35,10 @@ pub mod judge;
 pub mod observation;
 pub mod plan;
 pub mod policy;
+pub mod power;
 pub mod quantity;
+pub mod replay;
+pub mod signal;
 pub mod specification;
 pub mod state;
 mod truth;

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::comparison::Counts;
 use super::policy::Percentile;
 use super::quantity::{Latency, Weight};
 
@@ -138,6 +139,8 @@ pub struct Metrics {
     pub canary: Series,
     /// The old model's variant.
     pub production: Series,
+    /// Further checks whose counts could not be read, with the reason: they blind nothing else.
+    pub unread: BTreeMap<String, String>,
 }
 
 /// One variant's minutes.
@@ -170,6 +173,9 @@ pub struct ArmMinute {
     pub cpu_percent: Option<f64>,
     /// Mean MemoryUtilization in percent.
     pub memory_percent: Option<f64>,
+    /// The counts of the policy's further checks, by name; one that had no points is absent.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub checks: BTreeMap<String, Counts>,
 }
 
 /// ModelLatency of one variant in one minute.

@@ -168,6 +168,14 @@ impl Plan {
             .find(|stage| stage.weight > weight)
     }
 
+    /// The last stage below a share; `None` in the first.
+    pub fn stage_below(&self, weight: Weight) -> Option<Stage> {
+        self.stages
+            .iter()
+            .copied()
+            .rfind(|stage| stage.weight < weight)
+    }
+
     /// Whether raises are allowed at this moment.
     pub fn allows_raise_at(&self, now: jiff::Timestamp) -> bool {
         self.change_windows.is_empty()

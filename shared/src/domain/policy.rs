@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::plan::Preset;
 use super::quantity::{Latency, Rate, Span};
+use super::signal::SignalRule;
 
 /// A percentile of `ModelLatency`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -84,7 +85,111 @@ pub enum Sustain {
     For(Span),
 }
 
-/// One limit that rolls back when it is broken for long enough.
+/// How bad a breach is.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,
+)]
+#[serde(rename_all = "lowercase")]
+pub enum Grade {
+    /// To be watched.
+    Low,
+    /// To be kept from more people.
+    Medium,
+    /// To be taken back.
+    #[default]
+    High,
+    /// To be taken back at once.
+    Critical,
+}
+
+/// What a breach sets going, from the mildest on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Action {
+    /// People are told.
+    Notify,
+    /// No raise while it lasts.
+    Hold,
+    /// Back to the share of the stage before; from the first stage, all the way.
+    StepBack,
+    /// Production takes everything back.
+    Rollback,
+}
+
+impl Grade {
+    /// What this grade does unless the specification says otherwise (the decision matrix of row
+    /// P5: critical and high roll back, medium reduces the traffic, low watches).
+    pub const fn action(self) -> Action {
+        match self {
+            Self::Critical | Self::High => Action::Rollback,
+            Self::Medium => Action::StepBack,
+            Self::Low => Action::Notify,
+        }
+    }
+}
+
+impl fmt::Display for Action {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Notify => "notify",
+            Self::Hold => "hold",
+            Self::StepBack => "step back",
+            Self::Rollback => "roll back",
+        })
+    }
+}
+
+/// How bad a breach is, and what it sets going.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Consequence {
+    /// How bad.
+    pub severity: Grade,
+    /// What happens.
+    pub on_breach: Action,
+    /// Computed and shown, but acts on nothing.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub muted: bool,
+}
+
+impl Default for Consequence {
+    fn default() -> Self {
+        Self::of(Grade::default())
+    }
+}
+
+impl Consequence {
+    /// The usual one of a grade.
+    pub const fn of(severity: Grade) -> Self {
+        Self {
+            severity,
+            on_breach: severity.action(),
+            muted: false,
+        }
+    }
+
+    /// What it acts by; absent while it is muted.
+    pub fn action(self) -> Option<Action> {
+        (!self.muted).then_some(self.on_breach)
+    }
+
+    /// Whether a breach stands in the way of more traffic.
+    pub fn holds(self) -> bool {
+        self.action() >= Some(Action::Hold)
+    }
+}
+
+/// In words, after what is judged; nothing for the usual rollback.
+impl fmt::Display for Consequence {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.action() {
+            None => f.write_str(" (muted)"),
+            Some(Action::Rollback) => Ok(()),
+            Some(action) => write!(f, " ({action})"),
+        }
+    }
+}
+
+/// One limit that acts when it is broken for long enough.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Guard {
     /// As in the specification: `error_rate.limit`, `latency_p99.ratio`.
@@ -93,6 +198,9 @@ pub struct Guard {
     pub test: Test,
     /// How often in a row.
     pub sustain: Sustain,
+    /// What a breach sets going.
+    #[serde(default)]
+    pub consequence: Consequence,
 }
 
 impl Guard {
@@ -101,6 +209,7 @@ impl Guard {
             name: name.into(),
             test,
             sustain,
+            consequence: Consequence::default(),
         }
     }
 }
@@ -126,13 +235,13 @@ impl fmt::Display for Guard {
             Sustain::Checks(1) => f.write_str(" in one check"),
             Sustain::Checks(checks) => write!(f, " in {checks} checks in a row"),
             Sustain::For(span) => write!(f, " for {span}"),
-        }
+        }?;
+        write!(f, "{}", self.consequence)
     }
 }
 
 /// The anytime-valid comparison with production: its budget of false rollbacks, and the odds
-/// ratio still tolerated. Kept in the record from the first version on; its evidence has a place
-/// in [`super::evidence::Evidence`].
+/// ratio still tolerated. Its state is in [`super::evidence::Evidence`].
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Comparison {
     /// The share of healthy rollouts that may be rolled back, over the whole rollout.
@@ -159,6 +268,9 @@ pub enum OnDrift {
 pub struct Policy {
     /// Absolute and relative limits.
     pub guards: Vec<Guard>,
+    /// What is compared with production.
+    #[serde(default = "SignalRule::built_in")]
+    pub signals: Vec<SignalRule>,
     /// The comparison with production.
     pub comparison: Comparison,
     /// Canary requests that a check's window, and a stage before it is left, must hold.
@@ -171,6 +283,9 @@ pub struct Policy {
     pub alarms: Vec<String>,
     /// What happens on drift.
     pub on_drift: OnDrift,
+    /// Start although production itself breaks the policy today: its broken guards are muted.
+    #[serde(default)]
+    pub accept_baseline: bool,
 }
 
 impl Policy {
@@ -240,6 +355,7 @@ impl Policy {
         };
         Self {
             guards,
+            signals: SignalRule::built_in(),
             comparison: Comparison {
                 alpha: percent(1.0),
                 tolerate: 1.25,
@@ -249,6 +365,7 @@ impl Policy {
             blind_limit: Self::BLIND_LIMIT,
             alarms: Vec::new(),
             on_drift: OnDrift::Hold,
+            accept_baseline: false,
         }
     }
 

@@ -7,6 +7,7 @@ pub mod items;
 pub mod messages;
 pub mod problem;
 pub mod specification;
+pub mod trace;
 
 /// SHA-256 in hexadecimal.
 pub fn digest(bytes: &[u8]) -> String {

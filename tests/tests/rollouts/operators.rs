@@ -86,7 +86,12 @@ async fn no_promote_goes_past_a_red_guard() {
         }),
     );
     world
-        .until(&id, 20, |loaded| loaded.evidence.red_guard().is_some())
+        .until(&id, 20, |loaded| {
+            loaded
+                .evidence
+                .red_guard(&loaded.deployment.terms.policy)
+                .is_some()
+        })
         .await;
     for command in ["promote", "promote?full=true"] {
         let (status, answer) = world

@@ -100,8 +100,7 @@ async fn errors_worse_than_production_roll_back_below_the_limit() {
         },
         ..Setup::default()
     };
-    let policy =
-        json!({"policy": {"min_samples": 100, "error_rate": {"limit": "60%", "worse_by": "5%"}}});
+    let policy = json!({"policy": {"min_samples": 100, "comparison": {"tolerate": 100}, "error_rate": {"limit": "60%", "worse_by": "5%"}}});
     let (_, _, entry) = rolled_back(setup, &specification_with(policy)).await;
     assert!(
         entry.reason.contains("against production") && entry.reason.contains("check 2 of 2"),
@@ -118,21 +117,36 @@ async fn a_latency_many_times_productions_rolls_back_below_the_limit() {
         latency_p99_ms: 300.0,
         ..Distribution::default()
     });
-    let policy =
-        json!({"policy": {"min_samples": 100, "latency_p99": {"limit": "5s", "ratio": 2.0}}});
+    let policy = json!({"policy": {"min_samples": 100, "comparison": {"tolerate": 100}, "latency_p99": {"limit": "5s", "ratio": 2.0}}});
     let (_, _, entry) = rolled_back(slow, &specification_with(policy)).await;
     assert_eq!(entry.limit, "2 times production");
 }
 
 #[tokio::test]
-async fn errors_of_callers_are_not_the_models() {
-    let world = World::with_challenger(Distribution {
+async fn errors_of_callers_that_both_models_see_are_not_the_canarys() {
+    let callers = Distribution {
         client_error_rate: 0.3,
         ..Distribution::default()
+    };
+    let world = World::with(Setup {
+        production: callers,
+        challenger: callers,
+        ..Setup::default()
     })
     .await;
     let id = world.deploy(&specification()).await;
     world.until_over(&id, Status::Completed).await;
+}
+
+#[tokio::test]
+async fn requests_that_only_the_challenger_refuses_roll_back() {
+    let refusing = challenger(Distribution {
+        client_error_rate: 0.3,
+        ..Distribution::default()
+    });
+    let (_, _, entry) = rolled_back(refusing, &specification()).await;
+    assert!(entry.reason.starts_with("4XX errors: "), "{}", entry.reason);
+    assert_eq!(entry.limit, "tolerated 1.25");
 }
 
 #[tokio::test]

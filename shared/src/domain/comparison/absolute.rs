@@ -30,6 +30,11 @@ impl Limit {
         (fraction > 0.0 && fraction < 1.0).then_some(Self(fraction))
     }
 
+    /// The rate as a fraction.
+    pub const fn fraction(self) -> f64 {
+        self.0
+    }
+
     /// The logarithm of the likelihood of these counts at another rate, over that at the limit.
     fn ln_ratio(self, other: f64, counts: Counts) -> f64 {
         let good = (counts.n - counts.x) as f64;
@@ -55,19 +60,6 @@ impl AbsoluteSettings {
             limit,
             longest_minutes,
             kappa,
-        })
-    }
-
-    /// The rates bet on. A multiple that would be no rate gives way to the middle between the
-    /// limit and everything.
-    fn alternatives(&self) -> [f64; 5] {
-        let limit = self.limit.0;
-        ABOVE.map(|factor| {
-            if limit * factor < 1.0 {
-                limit * factor
-            } else {
-                f64::midpoint(limit, 1.0)
-            }
         })
     }
 }
@@ -112,11 +104,26 @@ impl AbsoluteGuard {
 
 /// The logarithms of one minute's factors, one per alternative.
 pub(super) fn factors(settings: &AbsoluteSettings, canary: Counts) -> [f64; 5] {
-    let expected = settings.limit.0 * canary.n as f64;
-    let power = 1.0 / (1.0 + settings.kappa * expected);
-    settings
-        .alternatives()
-        .map(|rate| (power * settings.limit.ln_ratio(rate, canary)).min(MOST_PER_MINUTE))
+    factors_at(settings.limit, settings.kappa, ABOVE, canary)
+}
+
+/// The same for any multiples of a limit. A multiple that would be no rate gives way to the middle
+/// between the limit and everything.
+pub(super) fn factors_at<const K: usize>(
+    limit: Limit,
+    kappa: f64,
+    multiples: [f64; K],
+    canary: Counts,
+) -> [f64; K] {
+    let power = 1.0 / (1.0 + kappa * limit.0 * canary.n as f64);
+    multiples.map(|multiple| {
+        let rate = if limit.0 * multiple < 1.0 {
+            limit.0 * multiple
+        } else {
+            f64::midpoint(limit.0, 1.0)
+        };
+        (power * limit.ln_ratio(rate, canary)).min(MOST_PER_MINUTE)
+    })
 }
 
 /// Evidence that the canary's share of bad outcomes is below a limit: what a stage may be asked
@@ -143,6 +150,39 @@ impl SafeGate {
     /// Whether the canary is shown to be below the limit.
     pub fn is_open(&self, limit: Limit) -> bool {
         self.ln_e(limit) >= OPENS_FROM.ln()
+    }
+
+    /// How many more trials it takes to open at the present share of bad outcomes; `None` when it
+    /// does not lead there.
+    #[allow(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "a share of a count is a count"
+    )]
+    pub fn more_needed(&self, limit: Limit) -> Option<u64> {
+        let seen = self.canary.n();
+        let share = self.canary.rate().unwrap_or(0.0);
+        // Doubling, then halving: the evidence of a constant share grows with the trials.
+        let opens = |more: u64| {
+            let trials = seen.saturating_add(more);
+            let bad = (trials as f64 * share).round() as u64;
+            Counts::new(trials, bad.min(trials))
+                .is_some_and(|canary| Self { canary }.is_open(limit))
+        };
+        let mut enough = 1u64;
+        while !opens(enough) {
+            enough = enough.checked_mul(2).filter(|more| *more < 1 << 40)?;
+        }
+        let mut short = enough / 2;
+        while enough - short > 1 {
+            let middle = u64::midpoint(short, enough);
+            if opens(middle) {
+                enough = middle;
+            } else {
+                short = middle;
+            }
+        }
+        Some(enough)
     }
 
     /// The canary's counts so far.

@@ -5,29 +5,52 @@
 //! before the rollout, from differences of neighbouring minutes, so that the slow curve of a day
 //! does not count as a burst.
 
+use serde::{Deserialize, Serialize};
+
 /// Evidence is tempered at least this much, for what a calm day does not show.
 pub const LEAST: f64 = 0.1;
 /// And at most this much: past it the counts say little of anything.
 pub const MOST: f64 = 5.0;
 
-/// The squared coefficient of variation beyond chance, of the bad outcomes in production's minutes
-/// in order: (mean of squared differences / 2 - mean) / mean^2, never below zero. Zero of fewer
-/// than two minutes and of no bad outcome at all.
+/// How the bad outcomes vary from minute to minute, taken in one minute at a time.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+pub struct Variation {
+    minutes: u64,
+    sum: f64,
+    squares: f64,
+    last: u64,
+}
+
+impl Variation {
+    /// The next minute's bad outcomes.
+    pub fn push(&mut self, bad: u64) {
+        if self.minutes > 0 {
+            self.squares += (bad as f64 - self.last as f64).powi(2);
+        }
+        self.minutes += 1;
+        self.sum += bad as f64;
+        self.last = bad;
+    }
+
+    /// The squared coefficient of variation beyond chance: (mean of squared differences / 2 - mean)
+    /// / mean^2, never below zero. Zero of fewer than two minutes and of no bad outcome at all.
+    pub fn excess(&self) -> f64 {
+        if self.minutes < 2 || self.sum <= 0.0 {
+            return 0.0;
+        }
+        let mean = self.sum / self.minutes as f64;
+        let half_mean_square = self.squares / (self.minutes - 1) as f64 / 2.0;
+        ((half_mean_square - mean) / (mean * mean)).max(0.0)
+    }
+}
+
+/// [`Variation::excess`] of minutes in order.
 pub fn excess_variation(bad_by_minute: &[u64]) -> f64 {
-    if bad_by_minute.len() < 2 {
-        return 0.0;
+    let mut variation = Variation::default();
+    for bad in bad_by_minute {
+        variation.push(*bad);
     }
-    let mean =
-        bad_by_minute.iter().map(|bad| *bad as f64).sum::<f64>() / bad_by_minute.len() as f64;
-    if mean <= 0.0 {
-        return 0.0;
-    }
-    let squares: f64 = bad_by_minute
-        .windows(2)
-        .map(|pair| (pair[1] as f64 - pair[0] as f64).powi(2))
-        .sum();
-    let half_mean_square = squares / (bad_by_minute.len() - 1) as f64 / 2.0;
-    ((half_mean_square - mean) / (mean * mean)).max(0.0)
+    variation.excess()
 }
 
 /// The burstiness of the pair. Bursts of single instances average out over many, so an arm with

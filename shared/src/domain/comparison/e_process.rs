@@ -17,8 +17,8 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::Counts;
 use super::capital::Capital;
+use super::{Counts, Limit};
 
 /// The odds ratios bet on, each with the same share of the capital.
 pub const ODDS_RATIOS: [f64; 6] = [1.5, 2.0, 3.0, 5.0, 10.0, 25.0];
@@ -69,6 +69,8 @@ pub struct Signal {
     capital: Capital<6>,
     canary: Counts,
     production: Counts,
+    #[serde(default)]
+    alone: Counts,
     last_minute: Option<Timestamp>,
 }
 
@@ -82,6 +84,19 @@ impl Signal {
         self.capital.take_in(factors, settings.longest_minutes);
         self.canary = self.canary.plus(canary);
         self.production = self.production.plus(production);
+        true
+    }
+
+    /// Goes on where production has no traffic any more: the same capital, held against a rate that
+    /// was fixed before. Each factor is a fair game of its own, so one budget covers both parts of
+    /// the rollout. False when there were no trials.
+    pub fn take_in_alone(&mut self, settings: &Settings, limit: Limit, canary: Counts) -> bool {
+        if canary.n == 0 {
+            return false;
+        }
+        let factors = super::absolute::factors_at(limit, settings.kappa, ODDS_RATIOS, canary);
+        self.capital.take_in(factors, settings.longest_minutes);
+        self.alone = self.alone.plus(canary);
         true
     }
 
@@ -115,6 +130,11 @@ impl Signal {
     /// Production's counts over the minutes taken in.
     pub const fn production(&self) -> Counts {
         self.production
+    }
+
+    /// The canary's counts over the minutes without a production arm.
+    pub const fn alone(&self) -> Counts {
+        self.alone
     }
 
     /// Minutes taken in.

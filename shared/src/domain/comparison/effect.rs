@@ -12,9 +12,10 @@
 //! incomplete beta takes some 10^4 terms at 10^9 counts where this takes one square root and comes
 //! out nearly the same. With frequent bad outcomes the interval is wider than it need be.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
-use super::{Counts, Settings, Signal};
+use super::{AbsoluteGuard, Counts, Settings, Signal};
+use crate::domain::quantity::Rate;
 
 /// The two-sided 95 % point of the normal distribution.
 const NORMAL_95: f64 = 1.959_963_984_540_054;
@@ -39,7 +40,7 @@ pub struct Effect {
 }
 
 /// Bounds of a ratio of rates.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Interval {
     /// Zero when the canary had no bad outcome.
     pub low: f64,
@@ -63,11 +64,27 @@ impl Effect {
         }
     }
 
+    /// Both rates with their counts; absent before the first minute.
+    pub fn measured(&self) -> Option<String> {
+        Some(format!(
+            "canary {} ({} of {}), production {} ({} of {})",
+            percent(self.canary.rate()?),
+            self.canary.x(),
+            self.canary.n(),
+            percent(self.production.rate()?),
+            self.production.x(),
+            self.production.n(),
+        ))
+    }
+
+    /// The odds ratio that is still as good as production, in words.
+    pub fn tolerance(&self) -> String {
+        format!("tolerated {}", factor(self.tolerated))
+    }
+
     /// One plain sentence, without a full stop; `what` names the bad outcome: `5XX errors`.
     pub fn sentence(&self, what: &str) -> String {
-        let (Some(ln_e), Some(canary), Some(production)) =
-            (self.ln_e, self.canary.rate(), self.production.rate())
-        else {
+        let (Some(ln_e), Some(measured)) = (self.ln_e, self.measured()) else {
             return format!("{what}: nothing to compare yet");
         };
         let evidence = match odds_against_luck(ln_e) {
@@ -75,21 +92,14 @@ impl Effect {
             None => "no evidence that it is worse".to_owned(),
         };
         format!(
-            "{what}: canary {} ({} of {}), production {} ({} of {}){}, {} after {} min",
-            percent(canary),
-            self.canary.x(),
-            self.canary.n(),
-            percent(production),
-            self.production.x(),
-            self.production.n(),
+            "{what}: {measured}{}, {evidence} after {} min",
             self.times_as_often(),
-            evidence,
             self.minutes,
         )
     }
 
     fn times_as_often(&self) -> String {
-        let tolerated = factor(self.tolerated);
+        let tolerated = self.tolerance();
         match (self.ratio, self.interval) {
             (
                 Some(ratio),
@@ -98,13 +108,13 @@ impl Effect {
                     high: Some(high),
                 }),
             ) => format!(
-                ", {} times as often (95% interval {} to {}; tolerated {tolerated})",
+                ", {} times as often (95% interval {} to {}; {tolerated})",
                 factor(ratio),
                 factor(low),
                 factor(high)
             ),
             (_, Some(Interval { low, .. })) => format!(
-                ", at least {} times as often (95% interval; tolerated {tolerated})",
+                ", at least {} times as often (95% interval; {tolerated})",
                 factor(low)
             ),
             _ => String::new(),
@@ -158,8 +168,27 @@ pub fn odds_against_luck(ln_e: f64) -> Option<String> {
     }
 }
 
+/// One sentence on a signal's own limit, without a full stop.
+pub fn against_limit(what: &str, guard: &AbsoluteGuard, limit: Rate) -> String {
+    let canary = guard.canary();
+    let Some(rate) = canary.rate() else {
+        return format!("{what}: nothing counted yet");
+    };
+    let evidence = match odds_against_luck(guard.ln_e()) {
+        Some(odds) => format!("odds against luck {odds}"),
+        None => "no evidence that it is above".to_owned(),
+    };
+    format!(
+        "{what}: canary {} ({} of {}), limit {limit}, {evidence} after {} min",
+        percent(rate),
+        canary.x(),
+        canary.n(),
+        guard.minutes()
+    )
+}
+
 /// A share with two digits that say something, and at least two decimals.
-fn percent(fraction: f64) -> String {
+pub fn percent(fraction: f64) -> String {
     let percent = fraction * 100.0;
     format!("{percent:.*}%", decimals(percent, 2).max(2))
 }

@@ -15,6 +15,7 @@
 //! | [`e_process`] | the comparison with production, one [`Signal`] per pair of counts |
 //! | [`absolute`] | the same against a fixed limit, and the gate that asks for proof of health |
 //! | [`burstiness`] | how much more than chance the counts vary from minute to minute |
+//! | [`split`] | whether the requests are split as the weights say |
 //! | [`effect`] | rates, ratio, interval and the sentence people read |
 //! | `capital` | the mixture over sizes and beginnings of a change, and its exact text |
 //!
@@ -29,6 +30,7 @@ pub mod burstiness;
 mod capital;
 pub mod e_process;
 pub mod effect;
+pub mod split;
 
 #[cfg(test)]
 mod tests;
@@ -40,6 +42,7 @@ use super::quantity::Rate;
 pub use absolute::{AbsoluteGuard, AbsoluteSettings, Limit, SafeGate};
 pub use e_process::{Settings, Signal};
 pub use effect::Effect;
+pub use split::Split;
 
 /// Total evidence, as a factor, from which a stage is not left upwards.
 pub const HOLDS_FROM: f64 = 10.0;

@@ -5,6 +5,7 @@
 //! that is already ending, then reasons to roll back, and only then progress. Progress asks for
 //! everything at once: a finished bake, enough requests, no red guard, nothing blind, no drift.
 
+mod breach;
 mod ending;
 mod progress;
 
@@ -15,7 +16,8 @@ use super::due;
 use super::evidence::Evidence;
 use super::history::{Entry, Name, Severity};
 use super::judge::{self, MinuteReport, Verdict};
-use super::observation::{AlarmReading, EndpointReading, Observation};
+use super::observation::{AlarmReading, EndpointReading, EndpointView, Observation};
+use super::policy::Action;
 use super::quantity::{Span, Weight};
 use super::state::{self, Event, IllegalEvent, Outcome, Phase, Status};
 use super::truth;
@@ -56,7 +58,7 @@ pub fn decide(
         pass.tell_sight(was_blind);
         pass.step(seen, &verdict)?;
     } else {
-        pass.step(seen, &Verdict::Healthy)?;
+        pass.step(seen, &Verdict::default())?;
     }
     Ok(pass.finish())
 }
@@ -133,11 +135,27 @@ impl Pass {
             (_, Phase::CleaningUp) => self.clean_up(view),
             (Status::RollingBack, _) => self.confirm_reverted(view),
             (Status::Pending, _) => self.confirm_provisioned(view),
-            _ => match self.reason_to_roll_back(&seen.alarms, verdict) {
-                Some(what) => self.roll_back(Outcome::RolledBack, what),
-                None => self.progress(view, seen, verdict),
-            },
+            _ => self.judge(view, seen, verdict),
         }
+    }
+
+    /// The strongest thing that is asked for: all the way back, a stage back, or on.
+    fn judge(
+        &mut self,
+        view: Option<&EndpointView>,
+        seen: &Observation,
+        verdict: &Verdict,
+    ) -> Result<(), IllegalEvent> {
+        if let Some(what) = self.reason_to_roll_back(&seen.alarms, verdict) {
+            return self.roll_back(Outcome::RolledBack, what);
+        }
+        if let Some(breach) = verdict.asks_for(Action::StepBack)
+            && self.next.state.phase != Phase::Retreating
+        {
+            return self.step_back(breach);
+        }
+        self.tell_breaches(verdict);
+        self.progress(view, seen, verdict)
     }
 
     /// A legal transition, with its line of history.
@@ -196,13 +214,9 @@ impl Pass {
                 "no alarm of the policy in ALARM".to_owned(),
             );
         }
-        if let Verdict::Unhealthy {
-            reason,
-            value,
-            limit,
-        } = verdict
-        {
-            return critical(reason.clone(), value.clone(), limit.clone());
+        if let Some(breach) = verdict.asks_for(Action::Rollback) {
+            let breach = breach.clone();
+            return critical(breach.reason, breach.value, breach.limit);
         }
         let (used, deadline) = (state.clock.used_at(self.now), self.next.terms.plan.deadline);
         if state.weight < Weight::FULL && used >= deadline {

@@ -8,7 +8,8 @@ use super::{PROVISIONING_LIMIT, Pass, UPDATE_ATTEMPTS, count, said};
 use crate::domain::deployment::Update;
 use crate::domain::due::floor_is_held;
 use crate::domain::history::{Name, Severity};
-use crate::domain::judge::{self, Verdict};
+use crate::domain::judge::bench::Bench;
+use crate::domain::judge::{self, Lack, Verdict};
 use crate::domain::observation::{AlarmReading, EndpointView, Observation};
 use crate::domain::policy::OnDrift;
 use crate::domain::quantity::{Span, Weight};
@@ -219,7 +220,7 @@ impl Pass {
         }
         let state = &mut self.next.state;
         (state.weight, state.stage_since) = (target, self.now);
-        (self.evidence.stage_samples, self.evidence.expected_unseen) = (0, 0.0);
+        self.evidence.begin_stage();
         if target == Weight::FULL {
             let soak = self.next.terms.plan.soak;
             let reason =
@@ -355,19 +356,14 @@ impl Pass {
 
     /// What stands in the way of more traffic, in words; `None` when nothing does.
     fn obstacle(&self, seen: &Observation, verdict: &Verdict) -> Option<String> {
-        let missing = self
-            .next
-            .terms
-            .policy
-            .min_samples
-            .saturating_sub(self.evidence.stage_samples);
+        let lack = || Bench::of(&self.next).lacking(&self.evidence);
         self.warning(seen, verdict)
-            .or_else(|| (missing > 0).then(|| format!("holding: {}", self.needs(missing))))
+            .or_else(|| lack().map(|lack| format!("holding: {}", self.needs(&lack))))
     }
 
     /// What speaks against more traffic at any time, the amount of data apart.
     fn warning(&self, seen: &Observation, verdict: &Verdict) -> Option<String> {
-        if let Verdict::Inconclusive { reason } = verdict {
+        if let Some(reason) = &verdict.unsure {
             return Some(format!("holding: {reason}"));
         }
         if self.evidence.judged_through < judge::last_judgeable(self.now) {
@@ -384,20 +380,23 @@ impl Pass {
         if let Some(drift) = &self.next.state.drift {
             return Some(format!("holding: {drift}"));
         }
-        self.evidence
-            .red_guard()
-            .map(|(_, check)| format!("holding: {}", check.sentence))
+        let objection = Bench::of(&self.next).objection(&self.evidence);
+        objection.map(|reason| format!("holding: {reason}"))
     }
 
-    /// How many more requests, and how long they take at today's rate.
-    fn needs(&self, missing: u64) -> String {
+    /// How many more, and how long they take at today's rate.
+    fn needs(&self, lack: &Lack) -> String {
+        let of = &lack.of;
+        let Some(missing) = lack.more else {
+            return format!("needs more {of}, and at the present rate never has enough");
+        };
         let rate = self.evidence.canary_per_minute;
         let how_long = if rate >= 0.5 {
             format!("{:.0} min at today's rate", (missing as f64 / rate).ceil())
         } else {
             "there is hardly any traffic".to_owned()
         };
-        format!("needs about {missing} more canary requests: {how_long}")
+        format!("needs about {missing} more {of}: {how_long}")
     }
 
     fn soak(&mut self, seen: &Observation, verdict: &Verdict) -> Result<(), IllegalEvent> {

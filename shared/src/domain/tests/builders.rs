@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 
 use jiff::{SignedDuration, Timestamp};
 
+use crate::domain::baseline::Baseline;
 use crate::domain::decide::{self, Decision};
 use crate::domain::deployment::{CanaryCapacity, Cleanup, Deployment, Floor, Lease, Terms, Update};
 use crate::domain::due::{self, Effect};
@@ -74,6 +75,7 @@ pub(super) fn terms() -> Terms {
         )
         .unwrap(),
         policy: Policy::preset(Preset::Linear),
+        baseline: Baseline::default(),
         capacity: CanaryCapacity::default(),
         cleanup: Cleanup {
             after: Span::from_hours(1),
@@ -405,6 +407,7 @@ pub(super) fn reading(endpoint: EndpointReading) -> Observation {
             through: last,
             canary: nothing(),
             production: nothing(),
+            unread: BTreeMap::new(),
         },
         alarms: AlarmReading::NotAsked,
     }
@@ -477,6 +480,7 @@ pub(super) fn last_minutes(
         through,
         canary: series(canary),
         production: series(production),
+        unread: BTreeMap::new(),
     }
 }
 

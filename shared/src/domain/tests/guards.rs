@@ -5,7 +5,7 @@ use crate::domain::evidence::{Evidence, Finding, GuardState};
 use crate::domain::guard::{has_tripped, take_in};
 use crate::domain::judge::{Verdict, judge, last_judgeable};
 use crate::domain::observation::ArmMinute;
-use crate::domain::policy::{Guard, Percentile, Sustain, Test};
+use crate::domain::policy::{Action, Consequence, Guard, Percentile, Sustain, Test};
 use crate::domain::quantity::{Rate, Span};
 
 const MIN_SAMPLES: u64 = 500;
@@ -15,6 +15,7 @@ fn guard(test: Test, sustain: Sustain) -> Guard {
         name: "guard".to_owned(),
         test,
         sustain,
+        consequence: Consequence::default(),
     }
 }
 
@@ -386,10 +387,11 @@ fn nothing_is_judged_twice() {
     let mut case = Case::baking(30);
     let metrics = last_minutes(&mut case, 2, Some(&arm(600, 60)), Some(&arm(1000, 0)));
     let mut once = case.evidence.clone();
-    assert!(matches!(
-        judged(&case, &mut once, &metrics),
-        Verdict::Unhealthy { .. }
-    ));
+    assert!(
+        judged(&case, &mut once, &metrics)
+            .asks_for(Action::Rollback)
+            .is_some()
+    );
     assert_eq!(
         (
             once.judged_through,
@@ -410,7 +412,7 @@ fn nothing_is_judged_twice() {
     let metrics = last_minutes(&mut case, 1, Some(&arm(600, 60)), Some(&arm(1000, 0)));
     let mut evidence = case.evidence.clone();
     for _ in 0..3 {
-        assert_eq!(judged(&case, &mut evidence, &metrics), Verdict::Healthy);
+        assert_eq!(judged(&case, &mut evidence, &metrics), Verdict::default());
     }
     assert_eq!(evidence.guards["error_rate.limit"].breaches, 1);
 }

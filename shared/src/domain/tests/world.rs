@@ -17,6 +17,7 @@ use crate::domain::evidence::Evidence;
 use crate::domain::guard::has_tripped;
 use crate::domain::history::Entry;
 use crate::domain::invariants::violations;
+use crate::domain::judge::bench::Bench;
 use crate::domain::judge::last_judgeable;
 use crate::domain::observation::{
     AlarmReading, EndpointReading, EndpointStatus, EndpointView, Metrics, Observation, Series,
@@ -311,6 +312,7 @@ impl Toy {
             through,
             canary: series(tick.sees_canary, seen_of_canary, true),
             production: series(tick.sees_production, u64::from(total) - canary, false),
+            unread: BTreeMap::new(),
         };
         let alarms = if tick.alarm {
             AlarmReading::Firing(vec!["pager".to_owned()])
@@ -353,7 +355,9 @@ impl Toy {
             assert!(
                 !tripped
                     && decision.evidence.blind.is_none()
-                    && decision.evidence.red_guard().is_none(),
+                    && Bench::of(&decision.next)
+                        .objection(&decision.evidence)
+                        .is_none(),
                 "raised while not healthy: {}",
                 after.reason
             );

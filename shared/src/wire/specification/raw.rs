@@ -1,14 +1,17 @@
 //! The fields as they are given, before they are checked against one another: what serde alone can
 //! refuse is refused here.
 
+use std::collections::BTreeMap;
+
 use serde::Deserialize;
 use serde::de::{self, Deserializer, Visitor};
 use serde_json::Value;
 
 use crate::domain::calendar::ChangeWindow;
 use crate::domain::plan::Preset;
-use crate::domain::policy::OnDrift;
+use crate::domain::policy::{Action, Grade, OnDrift};
 use crate::domain::quantity::{Latency, Rate, Span, Weight};
+use crate::domain::signal::Direction;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -28,6 +31,8 @@ pub(super) struct Raw {
     #[serde(default)]
     pub(super) notify: RawNotify,
     pub(super) routing: Option<Value>,
+    /// The same as in `policy`: it is an answer to a refusal, added in a hurry.
+    pub(super) accept_baseline: Option<bool>,
 }
 
 #[derive(Deserialize, Default)]
@@ -84,7 +89,8 @@ pub(super) struct RawPolicy {
     pub(super) alarms: Vec<String>,
     pub(super) on_drift: Option<OnDrift>,
     #[serde(default)]
-    pub(super) checks: Vec<Value>,
+    pub(super) checks: Vec<RawCheck>,
+    pub(super) accept_baseline: Option<bool>,
 }
 
 #[derive(Deserialize)]
@@ -95,6 +101,9 @@ pub(super) struct RawErrorRate {
     pub(super) checks: Option<u32>,
     #[serde(rename = "for")]
     pub(super) sustained: Option<Span>,
+    pub(super) severity: Option<Grade>,
+    pub(super) on_breach: Option<Action>,
+    pub(super) muted: Option<bool>,
 }
 
 #[derive(Deserialize)]
@@ -105,6 +114,9 @@ pub(super) struct RawLatency {
     pub(super) checks: Option<u32>,
     #[serde(rename = "for")]
     pub(super) sustained: Option<Span>,
+    pub(super) severity: Option<Grade>,
+    pub(super) on_breach: Option<Action>,
+    pub(super) muted: Option<bool>,
 }
 
 #[derive(Deserialize)]
@@ -112,6 +124,76 @@ pub(super) struct RawLatency {
 pub(super) struct RawComparison {
     pub(super) alpha: Option<Rate>,
     pub(super) tolerate: Option<f64>,
+    #[serde(default)]
+    pub(super) errors: RawConsequence,
+    #[serde(default)]
+    pub(super) client_errors: RawConsequence,
+    #[serde(default)]
+    pub(super) slowness: RawConsequence,
+}
+
+/// What a breach sets going: the grade's usual action, or the one that is named.
+#[derive(Deserialize, Default, Clone, Copy)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawConsequence {
+    pub(super) severity: Option<Grade>,
+    pub(super) on_breach: Option<Action>,
+    pub(super) muted: Option<bool>,
+}
+
+/// A further signal: any two metrics of CloudWatch that count. `bad` counts some outcomes, `of` the
+/// trials they are counted among.
+///
+/// With `direction: lower_is_worse` the counted outcomes are the wanted ones (conversions, correct
+/// predictions), and the bad ones are the trials that `bad` does not count. `limit` stays the
+/// highest share of **bad** outcomes still tolerated: where at least 97 % of the predictions must be
+/// right, it is 3 %.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawCheck {
+    pub(super) name: String,
+    pub(super) bad: RawMetric,
+    pub(super) of: RawMetric,
+    pub(super) limit: Option<Rate>,
+    pub(super) compare: Option<bool>,
+    pub(super) direction: Option<Direction>,
+    /// Trials, not requests; 0 asks for none. Left out, it is the policy's own.
+    pub(super) min_samples: Option<u64>,
+    pub(super) severity: Option<Grade>,
+    pub(super) on_breach: Option<Action>,
+    pub(super) muted: Option<bool>,
+}
+
+/// One metric. Where no dimension holds `{variant}`, the two that SageMaker's own metrics have are
+/// added.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawMetric {
+    pub(super) namespace: String,
+    pub(super) metric: String,
+    pub(super) stat: Option<String>,
+    #[serde(default)]
+    pub(super) dimensions: BTreeMap<String, QuotedText>,
+}
+
+/// A text that YAML takes for something else unless it is quoted: bare, `{variant}` is a map and
+/// `3` a number.
+pub(super) struct QuotedText(pub(super) String);
+
+impl<'de> Deserialize<'de> for QuotedText {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Quoted;
+        impl Visitor<'_> for Quoted {
+            type Value = QuotedText;
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("a text in quotes, like \"{variant}\" or \"3\"")
+            }
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<QuotedText, E> {
+                Ok(QuotedText(text.to_owned()))
+            }
+        }
+        deserializer.deserialize_any(Quoted)
+    }
 }
 
 #[derive(Deserialize, Default)]

@@ -1,0 +1,287 @@
+//! A variant's metrics: which queries are asked, and how their answers become minutes.
+//!
+//! What the judgement rests on must be whole. The machine's own figures (overhead, CPU, memory) are
+//! shown when they are there, and a further check that can't be read blinds nothing but itself.
+
+use std::collections::{BTreeMap, HashMap};
+
+use jiff::Timestamp;
+
+use super::ports::{MetricAnswer, MetricQuery};
+use crate::domain::baseline::SlowCount;
+use crate::domain::comparison::Counts;
+use crate::domain::deployment::Deployment;
+use crate::domain::observation::{ArmMinute, LatencyMinute, Series, limit_key};
+use crate::domain::policy::{Percentile, Policy};
+use crate::domain::quantity::Latency;
+use crate::domain::signal::{MetricPair, MetricSource, Source};
+
+const SAGEMAKER: &str = "AWS/SageMaker";
+const INSTANCES: &str = "/aws/sagemaker/Endpoints";
+/// Seconds: one point a minute.
+pub(super) const MINUTE: u32 = 60;
+
+/// Points of one query, by the start of their minute.
+type Points = BTreeMap<Timestamp, f64>;
+/// What was answered, by query.
+pub(super) type Answers = HashMap<MetricQuery, MetricAnswer>;
+
+/// What is asked about one variant.
+pub(super) struct Arm<'a> {
+    pub(super) endpoint: &'a str,
+    pub(super) variant: &'a str,
+    /// In microseconds, each once.
+    pub(super) limits: Vec<u64>,
+    pub(super) counted_by: SlowCount,
+    pub(super) checks: Vec<(&'a str, &'a MetricPair)>,
+}
+
+impl<'a> Arm<'a> {
+    /// One variant of a deployment.
+    pub(super) fn of(deployment: &'a Deployment, variant: &'a str) -> Self {
+        let terms = &deployment.terms;
+        Self {
+            endpoint: &terms.endpoint,
+            variant,
+            limits: limits(&terms.policy, terms.baseline.slow_over),
+            counted_by: terms.baseline.counted_by,
+            checks: checks(&terms.policy),
+        }
+    }
+
+    fn query(&self, namespace: &str, metric: &str, statistic: &str) -> MetricQuery {
+        MetricQuery {
+            namespace: namespace.to_owned(),
+            metric: metric.to_owned(),
+            dimensions: vec![
+                ("EndpointName".to_owned(), self.endpoint.to_owned()),
+                ("VariantName".to_owned(), self.variant.to_owned()),
+            ],
+            statistic: statistic.to_owned(),
+            period: MINUTE,
+        }
+    }
+
+    pub(super) fn latency(&self, statistic: &str) -> MetricQuery {
+        self.query(SAGEMAKER, "ModelLatency", statistic)
+    }
+
+    fn slow(&self, limit: u64) -> Option<MetricQuery> {
+        match self.counted_by {
+            SlowCount::TrimmedCount => Some(self.latency(&trimmed_count(limit))),
+            SlowCount::PercentileRank => Some(self.latency(&percentile_rank(limit))),
+            SlowCount::Neither => None,
+        }
+    }
+
+    fn source(&self, source: &MetricSource) -> MetricQuery {
+        let filled = |value: &String| {
+            value
+                .replace("{endpoint}", self.endpoint)
+                .replace("{variant}", self.variant)
+        };
+        let dimensions = source.dimensions.iter();
+        MetricQuery {
+            namespace: source.namespace.clone(),
+            metric: source.metric.clone(),
+            dimensions: dimensions
+                .map(|(name, value)| (name.clone(), filled(value)))
+                .collect(),
+            statistic: source.statistic.clone(),
+            period: MINUTE,
+        }
+    }
+
+    /// Everything that is asked.
+    pub(super) fn queries(&self) -> Vec<MetricQuery> {
+        let mut queries: Vec<MetricQuery> =
+            ["Invocations", "Invocation4XXErrors", "Invocation5XXErrors"]
+                .map(|metric| self.query(SAGEMAKER, metric, "Sum"))
+                .into();
+        queries.push(self.latency("SampleCount"));
+        queries.extend(Percentile::ALL.map(|percentile| self.latency(percentile.statistic())));
+        queries.extend(self.limits.iter().filter_map(|limit| self.slow(*limit)));
+        queries.push(self.query(SAGEMAKER, "OverheadLatency", "Average"));
+        queries.push(self.query(INSTANCES, "CPUUtilization", "Average"));
+        queries.push(self.query(INSTANCES, "MemoryUtilization", "Average"));
+        for (_, pair) in &self.checks {
+            queries.extend([self.source(&pair.of), self.source(&pair.bad)]);
+        }
+        queries
+    }
+
+    /// The answers as minutes, and the checks that could not be read.
+    pub(super) fn minutes(&self, answers: &Answers) -> (Series, BTreeMap<String, String>) {
+        let mut unread = BTreeMap::new();
+        let mut counted = Vec::new();
+        for (name, pair) in &self.checks {
+            let trials = points(answers, &self.source(&pair.of));
+            let outcomes = points(answers, &self.source(&pair.bad));
+            match (trials, outcomes) {
+                (Ok(trials), Ok(outcomes)) => counted.push((*name, *pair, trials, outcomes)),
+                (Err(reason), _) | (_, Err(reason)) => {
+                    unread.insert((*name).to_owned(), reason);
+                }
+            }
+        }
+        let mut minutes = match self.own_minutes(answers) {
+            Ok(minutes) => minutes,
+            Err(reason) => return (Series::Failed { reason }, unread),
+        };
+        for (name, pair, trials, outcomes) in counted {
+            for (at, minute) in &mut minutes {
+                // Trials without a point of their outcomes: a counter that had nothing to count.
+                let bad = outcomes.get(at).copied().unwrap_or(0.0);
+                let counts = trials
+                    .get(at)
+                    .and_then(|n| pair.counts(whole(*n), whole(bad)));
+                minute
+                    .checks
+                    .extend(counts.map(|counts: Counts| (name.to_owned(), counts)));
+            }
+        }
+        (Series::Read(minutes), unread)
+    }
+
+    fn own_minutes(&self, answers: &Answers) -> Result<BTreeMap<Timestamp, ArmMinute>, String> {
+        let needed = |query: MetricQuery| points(answers, &query);
+        let shown = |query: MetricQuery| points(answers, &query).unwrap_or_default();
+        let sum = |metric| self.query(SAGEMAKER, metric, "Sum");
+        let invocations = needed(sum("Invocations"))?;
+        let errors_4xx = needed(sum("Invocation4XXErrors"))?;
+        let errors_5xx = needed(sum("Invocation5XXErrors"))?;
+        let latency = self.latency_points(answers)?;
+        let overhead = shown(self.query(SAGEMAKER, "OverheadLatency", "Average"));
+        let cpu = shown(self.query(INSTANCES, "CPUUtilization", "Average"));
+        let memory = shown(self.query(INSTANCES, "MemoryUtilization", "Average"));
+        let mut minutes = BTreeMap::new();
+        for (&at, &requests) in &invocations {
+            let (Some(client), Some(server)) = (errors_4xx.get(&at), errors_5xx.get(&at)) else {
+                // Both are sent, as 0 or 1, with every request: their absence is a gap, not health.
+                return Err(format!(
+                    "no error counts for {at} although there were requests"
+                ));
+            };
+            let minute = ArmMinute {
+                invocations: whole(requests),
+                errors_4xx: whole(*client),
+                errors_5xx: whole(*server),
+                latency: latency.at(at),
+                overhead_ms: overhead.get(&at).map(|microseconds| microseconds / 1000.0),
+                cpu_percent: cpu.get(&at).copied(),
+                memory_percent: memory.get(&at).copied(),
+                checks: BTreeMap::new(),
+            };
+            minutes.insert(at, minute);
+        }
+        Ok(minutes)
+    }
+
+    fn latency_points(&self, answers: &Answers) -> Result<LatencyPoints, String> {
+        let mut percentiles = Vec::with_capacity(Percentile::ALL.len());
+        for percentile in Percentile::ALL {
+            percentiles.push(points(answers, &self.latency(percentile.statistic()))?);
+        }
+        // A statistic that this account does not serve is detected by its absence.
+        let slow = self.limits.iter().filter_map(|limit| {
+            let found = points(answers, &self.slow(*limit)?).ok()?;
+            Some((*limit, found))
+        });
+        Ok(LatencyPoints {
+            samples: points(answers, &self.latency("SampleCount"))?,
+            percentiles,
+            slow: slow.collect(),
+            is_rank: self.counted_by == SlowCount::PercentileRank,
+        })
+    }
+}
+
+/// ModelLatency of one variant, by statistic.
+struct LatencyPoints {
+    samples: Points,
+    percentiles: Vec<Points>,
+    slow: Vec<(u64, Points)>,
+    is_rank: bool,
+}
+
+impl LatencyPoints {
+    /// CloudWatch's microseconds as milliseconds; absent unless every percentile is there.
+    fn at(&self, at: Timestamp) -> Option<LatencyMinute> {
+        let samples = *self.samples.get(&at)?;
+        let [p50, p90, p95, p99] = self.percentiles.as_slice() else {
+            return None;
+        };
+        let ms = |points: &Points| points.get(&at).map(|microseconds| microseconds / 1000.0);
+        let slower = |points: &Points| {
+            let found = *points.get(&at)?;
+            Some(whole(if self.is_rank {
+                samples * (1.0 - found / 100.0)
+            } else {
+                found
+            }))
+        };
+        let slow = self.slow.iter();
+        Some(LatencyMinute {
+            samples: whole(samples),
+            p50_ms: ms(p50)?,
+            p90_ms: ms(p90)?,
+            p95_ms: ms(p95)?,
+            p99_ms: ms(p99)?,
+            slower_than: slow
+                .filter_map(|(limit, points)| Some((*limit, slower(points)?)))
+                .collect(),
+        })
+    }
+}
+
+/// The limits whose slower requests are counted, in microseconds.
+pub(super) fn limits(policy: &Policy, slow_over: Option<Latency>) -> Vec<u64> {
+    let mut limits: Vec<u64> = policy.latency_limits().into_iter().map(limit_key).collect();
+    limits.extend(slow_over.map(limit_key));
+    limits.sort_unstable();
+    limits.dedup();
+    limits
+}
+
+/// The checks that are metrics of their own.
+pub(super) fn checks(policy: &Policy) -> Vec<(&str, &MetricPair)> {
+    let pairs = policy.signals.iter().filter_map(|rule| match &rule.source {
+        Source::Metrics(pair) => Some((rule.name.as_str(), pair)),
+        _ => None,
+    });
+    pairs.collect()
+}
+
+/// CloudWatch's "trimmed count": how many samples lie above a limit.
+pub(super) fn trimmed_count(microseconds: u64) -> String {
+    format!("TC({microseconds}:)")
+}
+
+/// CloudWatch's "percentile rank": which percentage of the samples lies at or below a limit.
+pub(super) fn percentile_rank(microseconds: u64) -> String {
+    format!("PR(:{microseconds})")
+}
+
+/// One query's points, or why there are none to trust.
+pub(super) fn points(answers: &Answers, query: &MetricQuery) -> Result<Points, String> {
+    let named = |reason: &str| format!("{} {}: {reason}", query.metric, query.statistic);
+    match answers.get(query) {
+        Some(MetricAnswer::Complete(found)) => Ok(found
+            .iter()
+            .copied()
+            .filter(|(_, value)| value.is_finite())
+            .collect()),
+        Some(MetricAnswer::Incomplete(reason)) => Err(named(reason)),
+        None => Err(named("was not asked")),
+    }
+}
+
+/// A count that travelled as a floating-point number.
+#[allow(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "counts are whole, not negative, and far below 2^53"
+)]
+fn whole(value: f64) -> u64 {
+    value.round().max(0.0) as u64
+}

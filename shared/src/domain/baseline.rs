@@ -1,0 +1,213 @@
+//! What production did before the rollout: fixed when a deployment is accepted, and never changed.
+//!
+//! It says how frequent bad outcomes are, how bursty, and what "slow" means. At 100 %, where there
+//! is no production arm any more, its worst hour is what the canary is held against.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::comparison::burstiness::Variation;
+use super::comparison::{Counts, Limit};
+use super::evidence::{Finding, GuardState};
+use super::guard;
+use super::observation::ArmMinute;
+use super::policy::{Guard, Policy};
+use super::quantity::{Latency, Rate, Span};
+use super::signal::SignalRule;
+
+/// How much of production's past is read.
+pub const LENGTH: Span = Span::from_hours(24);
+/// A guard that production breaks in more than one of so many checks would sooner or later trip on
+/// a canary that is just as good.
+const BROKEN_CHECKS: u64 = 20;
+
+/// Production before the rollout.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct Baseline {
+    /// Minutes from the first to the last that had requests.
+    pub minutes: u64,
+    /// Requests in them.
+    pub requests: u64,
+    /// What a request has to exceed to be slow; absent where nothing says so.
+    pub slow_over: Option<Latency>,
+    /// How requests over a limit are counted.
+    #[serde(default)]
+    pub counted_by: SlowCount,
+    /// Median and p99 of latency in milliseconds, typical of the hours read.
+    pub latency_ms: Option<(f64, f64)>,
+    /// By signal.
+    pub signals: BTreeMap<String, Past>,
+}
+
+/// How requests slower than a limit are counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SlowCount {
+    /// CloudWatch's trimmed count.
+    #[default]
+    TrimmedCount,
+    /// From CloudWatch's percentile rank and the sample count.
+    PercentileRank,
+    /// This account serves neither: percentiles alone.
+    Neither,
+}
+
+/// One signal of production before the rollout.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct Past {
+    /// All that was counted.
+    pub counts: Counts,
+    /// How much the bad outcomes vary from minute to minute beyond chance.
+    pub variation: Variation,
+    /// The hour with the highest share of bad outcomes.
+    pub worst_hour: Counts,
+    /// The hour under way.
+    hour: Counts,
+    /// Minutes in it.
+    hour_minutes: u32,
+}
+
+impl Past {
+    /// Takes in production's next minute.
+    pub fn take_in(&mut self, minute: Counts) {
+        self.counts = self.counts.plus(minute);
+        self.variation.push(minute.x());
+        self.hour = self.hour.plus(minute);
+        self.hour_minutes += 1;
+        if self.hour_minutes == 60 {
+            self.end_hour();
+        }
+    }
+
+    fn end_hour(&mut self) {
+        if upper_rate(self.hour) > upper_rate(self.worst_hour) || self.worst_hour.n() == 0 {
+            self.worst_hour = self.hour;
+        }
+        (self.hour, self.hour_minutes) = (Counts::NONE, 0);
+    }
+
+    /// What a canary without a production arm is held against: so many times the worst that
+    /// production showed, before the rollout or during it.
+    pub fn frozen(&self, tolerate: f64, during: Counts) -> Option<Limit> {
+        let hour = if self.worst_hour.n() > 0 {
+            self.worst_hour
+        } else {
+            self.counts
+        };
+        let worst = upper_rate(hour).max(upper_rate(during));
+        let percent = (worst * tolerate).min(0.99) * 100.0;
+        let known = hour.n() > 0 || during.n() > 0;
+        Rate::from_percent(percent)
+            .filter(|_| known)
+            .and_then(Limit::new)
+    }
+}
+
+/// With one bad outcome more than counted (Laplace): nothing is known to be impossible. 0 of
+/// nothing.
+fn upper_rate(counts: Counts) -> f64 {
+    if counts.n() == 0 {
+        return 0.0;
+    }
+    (counts.x() as f64 + 1.0) / (counts.n() as f64 + 1.0)
+}
+
+impl Baseline {
+    /// What production's minutes show.
+    pub fn of(
+        policy: &Policy,
+        minutes: &BTreeMap<Timestamp, ArmMinute>,
+        slow_over: Option<Latency>,
+        counted_by: SlowCount,
+    ) -> Self {
+        let mut baseline = Self {
+            slow_over,
+            counted_by,
+            ..Self::default()
+        };
+        for minute in minutes.values().filter(|minute| minute.invocations > 0) {
+            baseline.minutes += 1;
+            baseline.requests += minute.invocations;
+            baseline.take_in(&policy.signals, minute);
+        }
+        if let (Some((first, _)), Some((last, _))) =
+            (minutes.first_key_value(), minutes.last_key_value())
+        {
+            baseline.minutes = Span::between(*first, *last).secs() / 60 + 1;
+        }
+        baseline
+    }
+
+    /// Takes one of production's minutes into every signal.
+    pub fn take_in(&mut self, rules: &[SignalRule], minute: &ArmMinute) {
+        for rule in rules {
+            if let Some(counts) = rule.counts(minute, self.slow_over) {
+                let past = self.signals.entry(rule.name.clone()).or_default();
+                past.take_in(counts);
+            }
+        }
+    }
+
+    /// Requests a minute of the whole endpoint; zero when nothing was seen.
+    pub fn requests_per_minute(&self) -> f64 {
+        self.requests as f64 / self.minutes.max(1) as f64
+    }
+}
+
+/// A guard that production itself does not keep.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Breach {
+    /// The guard.
+    pub guard: String,
+    /// With production's figures.
+    pub sentence: String,
+}
+
+/// The guards that production itself would have tripped, were it the canary: tripped now, or
+/// broken too often to be kept by anything as good.
+pub fn broken_by_production(
+    policy: &Policy,
+    minutes: &BTreeMap<Timestamp, ArmMinute>,
+) -> Vec<Breach> {
+    let absolute = policy
+        .guards
+        .iter()
+        .filter(|guard| !guard.test.compares() && guard.consequence.holds());
+    absolute
+        .filter_map(|guard| broken(guard, minutes, policy.min_samples))
+        .collect()
+}
+
+fn broken(
+    rule: &Guard,
+    minutes: &BTreeMap<Timestamp, ArmMinute>,
+    min_samples: u64,
+) -> Option<Breach> {
+    let mut state = GuardState::default();
+    let (mut checks, mut broken, mut last) = (0u64, 0u64, None);
+    for minute in minutes.values().filter(|minute| minute.invocations > 0) {
+        if !guard::take_in(rule, &mut state, minute, None, min_samples) {
+            continue;
+        }
+        checks += 1;
+        if let Some(check) = state
+            .last
+            .as_ref()
+            .filter(|check| check.finding == Finding::Broken)
+        {
+            broken += 1;
+            last = Some(check.value.clone());
+        }
+    }
+    let value = last?;
+    let trips = guard::has_tripped(rule, &state) || broken * BROKEN_CHECKS > checks;
+    trips.then(|| Breach {
+        guard: rule.name.clone(),
+        sentence: format!(
+            "production itself breaks {} ({rule}) in {broken} of {checks} checks of the last day, the last with {value}",
+            rule.name
+        ),
+    })
+}

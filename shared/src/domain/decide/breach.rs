@@ -1,0 +1,125 @@
+//! What a breach sets going short of a rollback: a stage back, or a word to people.
+
+use std::collections::BTreeSet;
+
+use super::{Pass, Said, said};
+use crate::domain::comparison::{AbsoluteGuard, Signal};
+use crate::domain::history::{Name, Severity};
+use crate::domain::judge::bench::Bench;
+use crate::domain::judge::{Breach, Verdict};
+use crate::domain::policy::{Action, Grade};
+use crate::domain::state::{Event, IllegalEvent, Interrupted, Outcome, Phase};
+
+/// How often a rollout goes back a stage before it goes back all the way.
+const STEP_BACKS: u32 = 3;
+/// The name under which a fault of routing is remembered.
+const ROUTING: &str = "routing";
+
+impl Pass {
+    /// Back to the share of the stage before, to bake it again. From the first stage, from the
+    /// point of no return and after too many of them it goes all the way.
+    pub(super) fn step_back(&mut self, breach: &Breach) -> Result<(), IllegalEvent> {
+        let state = &self.next.state;
+        let lower = self.next.terms.plan.stage_below(state.weight);
+        let no_step = match lower {
+            _ if state.phase == Phase::Finalizing => {
+                Some("the old variant is being removed".to_owned())
+            }
+            None => Some("there is no lower stage".to_owned()),
+            Some(_) if state.step_backs >= STEP_BACKS => {
+                Some(format!("it went back {STEP_BACKS} times already"))
+            }
+            Some(_) => None,
+        };
+        if let Some(why) = no_step {
+            return self.roll_back(
+                Outcome::RolledBack,
+                about(
+                    breach,
+                    Name::RollingBack,
+                    Severity::Critical,
+                    &format!("; {why}, so all of it is taken back"),
+                ),
+            );
+        }
+        let Some(lower) = lower else { return Ok(()) };
+        let was_paused = state.phase == Phase::Paused;
+        self.next.state.target = lower.weight;
+        self.next.state.step_backs += 1;
+        self.forget(breach);
+        let what = about(
+            breach,
+            Name::Retreating,
+            Severity::Warning,
+            &format!("; back to {} to bake again", lower.weight),
+        );
+        self.go(Event::Retreat, what)?;
+        self.next.state.interrupted = was_paused.then_some(Interrupted::Bake);
+        Ok(())
+    }
+
+    /// What has been acted on begins anew: a wager that was won can't be won again.
+    fn forget(&mut self, breach: &Breach) {
+        self.evidence.guards.remove(&breach.name);
+        for rule in &self.next.terms.policy.signals {
+            if rule.consequence.action() == Some(Action::StepBack)
+                && let Some(state) = self.evidence.signals.get_mut(&rule.name)
+            {
+                (state.comparison, state.absolute) = (Signal::default(), AbsoluteGuard::default());
+            }
+        }
+    }
+
+    /// Says once what stands against the canary, and forgets what no longer does.
+    pub(super) fn tell_breaches(&mut self, verdict: &Verdict) {
+        let skewed = Bench::of(&self.next).skewed(&self.evidence);
+        let mut standing: BTreeSet<String> = verdict
+            .breaches
+            .iter()
+            .map(|breach| breach.name.clone())
+            .collect();
+        if skewed.is_some() {
+            standing.insert(ROUTING.to_owned());
+        }
+        let news: Vec<Said> = verdict
+            .breaches
+            .iter()
+            .filter(|breach| !self.evidence.told.contains(&breach.name))
+            .map(|breach| about(breach, Name::Breached, loudness(breach.severity), ""))
+            .collect();
+        let is_known = self.evidence.told.contains(ROUTING);
+        self.evidence.told = standing;
+        for what in news {
+            self.tell(what);
+        }
+        if let Some(reason) = skewed.filter(|_| !is_known) {
+            let weight = self.next.state.weight.to_string();
+            self.tell(said(
+                Name::Skewed,
+                Severity::Warning,
+                reason,
+                "another split",
+                weight,
+            ));
+        }
+    }
+}
+
+fn about(breach: &Breach, name: Name, severity: Severity, end: &str) -> Said {
+    said(
+        name,
+        severity,
+        format!("{}{end}", breach.reason),
+        breach.value.clone(),
+        breach.limit.clone(),
+    )
+}
+
+/// How loudly a breach of this grade is said.
+const fn loudness(grade: Grade) -> Severity {
+    match grade {
+        Grade::Low => Severity::Info,
+        Grade::Medium => Severity::Warning,
+        Grade::High | Grade::Critical => Severity::Critical,
+    }
+}

@@ -1,0 +1,198 @@
+//! The bench: a policy with the baseline it was accepted on. It takes in one minute at a time and
+//! says what speaks against the canary. A live deployment, a replayed trace and a simulation are
+//! judged by this same code.
+
+use jiff::Timestamp;
+
+use crate::domain::baseline::Baseline;
+use crate::domain::comparison::{AbsoluteSettings, Counts, Limit, Settings, burstiness};
+use crate::domain::deployment::Deployment;
+use crate::domain::evidence::{Evidence, SignalState};
+use crate::domain::guard;
+use crate::domain::observation::ArmMinute;
+use crate::domain::policy::Policy;
+use crate::domain::quantity::Weight;
+use crate::domain::signal::SignalRule;
+
+/// What a canary is judged under.
+#[derive(Debug, Clone, Copy)]
+pub struct Bench<'a> {
+    pub(super) policy: &'a Policy,
+    baseline: &'a Baseline,
+    longest_minutes: u64,
+    instances: Instances,
+}
+
+/// How many instances each arm runs on: single instances' bursts average out over many.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Instances {
+    /// The new model's.
+    pub canary: u32,
+    /// The old model's.
+    pub production: u32,
+}
+
+/// One minute of both arms.
+#[derive(Debug, Clone, Copy)]
+pub struct Minute<'a> {
+    /// Its start.
+    pub at: Timestamp,
+    /// Whether it lies wholly inside the present stage.
+    pub in_stage: bool,
+    /// The canary's confirmed share, while it is not being moved.
+    pub share: Option<Weight>,
+    /// Absent without requests.
+    pub canary: Option<&'a ArmMinute>,
+    /// Absent without requests.
+    pub production: Option<&'a ArmMinute>,
+}
+
+impl Minute<'_> {
+    /// Whether production has no traffic any more, and is meant to have none.
+    fn is_alone(&self) -> bool {
+        self.share == Some(Weight::FULL) && self.production.is_none()
+    }
+}
+
+impl<'a> Bench<'a> {
+    /// The bench of a policy on its own.
+    pub const fn new(
+        policy: &'a Policy,
+        baseline: &'a Baseline,
+        longest_minutes: u64,
+        instances: Instances,
+    ) -> Self {
+        Self {
+            policy,
+            baseline,
+            longest_minutes,
+            instances,
+        }
+    }
+
+    /// A deployment's.
+    pub fn of(deployment: &'a Deployment) -> Self {
+        let (terms, state) = (&deployment.terms, &deployment.state);
+        let instances = Instances {
+            canary: deployment.canary_instances_for(state.weight),
+            production: state.production_instances,
+        };
+        let longest_minutes = (terms.plan.deadline.secs() / 60).max(1);
+        Self::new(&terms.policy, &terms.baseline, longest_minutes, instances)
+    }
+
+    /// The policy.
+    pub const fn policy(&self) -> &'a Policy {
+        self.policy
+    }
+
+    /// What a signal is compared under.
+    ///
+    /// # Panics
+    /// Never: a tolerance is one or more, a burstiness is clamped, and a rollout has a length.
+    pub fn settings(&self, rule: &SignalRule) -> Settings {
+        let past = self.baseline.signals.get(&rule.name);
+        let history = past.map_or(Counts::NONE, |past| past.counts);
+        let tolerate = self.policy.comparison.tolerate.max(1.0);
+        Settings::new(tolerate, self.longest_minutes, history, self.kappa(rule))
+            .expect("a tolerance from one up, a clamped burstiness, and a length above zero")
+    }
+
+    /// A minute's counts of a signal.
+    pub fn counts(&self, rule: &SignalRule, minute: &ArmMinute) -> Option<Counts> {
+        rule.counts(minute, self.baseline.slow_over)
+    }
+
+    fn kappa(&self, rule: &SignalRule) -> f64 {
+        let past = self.baseline.signals.get(&rule.name);
+        let excess = past.map_or(0.0, |past| past.variation.excess());
+        burstiness::kappa(excess, self.instances.production, self.instances.canary)
+    }
+
+    fn absolute(&self, rule: &SignalRule) -> Option<AbsoluteSettings> {
+        let limit = rule.limit.and_then(Limit::new)?;
+        AbsoluteSettings::new(limit, self.longest_minutes, self.kappa(rule))
+    }
+
+    /// Takes in one minute: every guard, signal and gate once.
+    pub fn take_in(&self, evidence: &mut Evidence, minute: Minute<'_>) {
+        take_in_split(evidence, minute);
+        let Some(canary) = minute.canary else { return };
+        self.take_in_guards(evidence, canary, minute);
+        for rule in &self.policy.signals {
+            let counts = |arm: &ArmMinute| self.counts(rule, arm);
+            let production = minute.production.and_then(counts);
+            if let Some(canary) = counts(canary) {
+                let state = evidence.signals.entry(rule.name.clone()).or_default();
+                self.take_in_signal(rule, state, canary, production, minute);
+            }
+        }
+    }
+
+    fn take_in_signal(
+        &self,
+        rule: &SignalRule,
+        state: &mut SignalState,
+        canary: Counts,
+        production: Option<Counts>,
+        minute: Minute<'_>,
+    ) {
+        if minute.in_stage {
+            state.stage_samples += canary.n();
+        }
+        if let Some(settings) = self.absolute(rule) {
+            state.absolute.take_in(&settings, canary);
+        }
+        if !rule.compares {
+            return;
+        }
+        let settings = self.settings(rule);
+        if let Some(production) = production {
+            state
+                .comparison
+                .take_in_once(&settings, minute.at, canary, production);
+        } else if minute.is_alone()
+            && let Some(limit) = self.frozen(rule, state)
+        {
+            state.comparison.take_in_alone(&settings, limit, canary);
+        }
+    }
+
+    /// What a signal is held against where there is no production arm.
+    pub(super) fn frozen(&self, rule: &SignalRule, state: &SignalState) -> Option<Limit> {
+        let past = self.baseline.signals.get(&rule.name).cloned();
+        past.unwrap_or_default().frozen(
+            self.policy.comparison.tolerate,
+            state.comparison.production(),
+        )
+    }
+
+    fn take_in_guards(&self, evidence: &mut Evidence, canary: &ArmMinute, minute: Minute<'_>) {
+        for rule in &self.policy.guards {
+            if minute.is_alone() && rule.test.compares() {
+                // Its last finding can never be mended any more, so it must not stand red for good.
+                evidence.guards.remove(&rule.name);
+                continue;
+            }
+            let state = evidence.guards.entry(rule.name.clone()).or_default();
+            let min_samples = self.policy.min_samples;
+            guard::take_in(rule, state, canary, minute.production, min_samples);
+            if self.policy.safe_gate
+                && let Some(counts) = guard::gate_counts(rule, canary)
+            {
+                let gate = evidence.gates.entry(rule.name.clone()).or_default();
+                gate.take_in(counts);
+            }
+        }
+    }
+}
+
+fn take_in_split(evidence: &mut Evidence, minute: Minute<'_>) {
+    let Some(share) = minute.share else { return };
+    let requests = |arm: Option<&ArmMinute>| arm.map_or(0, |arm| arm.invocations);
+    evidence.split.take_in(
+        share.fraction(),
+        requests(minute.canary),
+        requests(minute.production),
+    );
+}

@@ -1,0 +1,169 @@
+//! What speaks against the canary: guards that tripped, wagers that were won, and everything else
+//! that stands in the way of more traffic.
+
+use super::Breach;
+use super::bench::Bench;
+use crate::domain::comparison;
+use crate::domain::evidence::Evidence;
+use crate::domain::guard;
+use crate::domain::policy::Action;
+use crate::domain::signal::SignalRule;
+
+impl Bench<'_> {
+    /// How many wagers share the budget: each comparison and each limit of a signal that acts.
+    pub fn parts(&self) -> usize {
+        let acting = |rule: &&SignalRule| !rule.consequence.muted;
+        let wagers =
+            |rule: &SignalRule| usize::from(rule.compares) + usize::from(rule.limit.is_some());
+        self.policy.signals.iter().filter(acting).map(wagers).sum()
+    }
+
+    /// The logarithm of all evidence that may set off at least this, as one wager.
+    pub fn ln_total(&self, evidence: &Evidence, at_least: Action) -> f64 {
+        let part = comparison::ln_even_part(self.parts());
+        let acting = self
+            .policy
+            .signals
+            .iter()
+            .filter(|rule| rule.consequence.action() >= Some(at_least));
+        let wagers = acting.flat_map(|rule| Self::wagers(rule, evidence));
+        comparison::combined(wagers.map(|ln_e| (part, ln_e)))
+    }
+
+    fn wagers(rule: &SignalRule, evidence: &Evidence) -> impl Iterator<Item = f64> {
+        let state = evidence.signals.get(&rule.name);
+        let compared = state
+            .filter(|_| rule.compares)
+            .map(|state| state.comparison.ln_e());
+        let limited = state
+            .filter(|_| rule.limit.is_some())
+            .map(|state| state.absolute.ln_e());
+        compared.into_iter().chain(limited)
+    }
+
+    /// Everything that speaks against the canary for long enough to act, the strongest first.
+    pub fn breaches(&self, evidence: &Evidence) -> Vec<Breach> {
+        let mut breaches = self.guard_breaches(evidence);
+        for action in [
+            Action::Rollback,
+            Action::StepBack,
+            Action::Hold,
+            Action::Notify,
+        ] {
+            let ln_total = self.ln_total(evidence, action);
+            if comparison::calls_for_rollback(ln_total, self.policy.comparison.alpha) {
+                breaches.extend(self.comparison_breach(evidence, action));
+            }
+        }
+        breaches.sort_by_key(|breach| std::cmp::Reverse(breach.action));
+        breaches
+    }
+
+    fn guard_breaches(&self, evidence: &Evidence) -> Vec<Breach> {
+        let tripped = self.policy.guards.iter().filter_map(|rule| {
+            let state = evidence.guards.get(&rule.name)?;
+            let check = state.last.as_ref()?;
+            Some(Breach {
+                name: rule.name.clone(),
+                action: rule.consequence.action()?,
+                severity: rule.consequence.severity,
+                reason: check.sentence.clone(),
+                value: check.value.clone(),
+                limit: check.limit.clone(),
+            })
+            .filter(|_| guard::has_tripped(rule, state))
+        });
+        tripped.collect()
+    }
+
+    /// The signal that weighs most among those that act so, if it has not been named for less.
+    fn comparison_breach(&self, evidence: &Evidence, action: Action) -> Option<Breach> {
+        let rule = self
+            .policy
+            .signals
+            .iter()
+            .filter(|rule| rule.consequence.action() == Some(action))
+            .max_by(|a, b| {
+                let weight = |rule| {
+                    Self::wagers(rule, evidence)
+                        .fold(f64::NEG_INFINITY, f64::max)
+                };
+                weight(a).total_cmp(&weight(b))
+            })?;
+        let (value, limit) = self.figures(rule, evidence)?;
+        Some(Breach {
+            name: rule.name.clone(),
+            action,
+            severity: rule.consequence.severity,
+            reason: self.sentence(rule, evidence),
+            value,
+            limit,
+        })
+    }
+
+    /// What speaks against more traffic at any time, the amount of data apart.
+    pub fn objection(&self, evidence: &Evidence) -> Option<String> {
+        if let Some(check) = evidence.red_guard(self.policy) {
+            return Some(check.sentence.clone());
+        }
+        let breaches = self.breaches(evidence);
+        if let Some(breach) = breaches.iter().find(|breach| breach.action >= Action::Hold) {
+            return Some(breach.reason.clone());
+        }
+        if comparison::forbids_promotion(self.ln_total(evidence, Action::Hold)) {
+            return self.heaviest(evidence);
+        }
+        self.skewed(evidence).or_else(|| self.unread(evidence))
+    }
+
+    fn heaviest(&self, evidence: &Evidence) -> Option<String> {
+        let held = [Action::Rollback, Action::StepBack, Action::Hold];
+        let named = held
+            .iter()
+            .filter_map(|action| self.comparison_breach(evidence, *action));
+        let strongest = named.max_by(|a, b| {
+            let weight = |name: &str| {
+                evidence
+                    .signals
+                    .get(name)
+                    .map_or(f64::NEG_INFINITY, |state| {
+                        state.comparison.ln_e().max(state.absolute.ln_e())
+                    })
+            };
+            weight(&a.name).total_cmp(&weight(&b.name))
+        });
+        strongest.map(|breach| {
+            format!(
+                "too much speaks against it for more traffic: {}",
+                breach.reason
+            )
+        })
+    }
+
+    /// The fault of routing that the split of the requests shows. What can't be seen is no fault of
+    /// routing.
+    pub fn skewed(&self, evidence: &Evidence) -> Option<String> {
+        if !evidence.split.is_refuted() || evidence.blind.is_some() {
+            return None;
+        }
+        let (share, requests) = evidence.split.observed()?;
+        let intended = evidence.split.intended()?;
+        Some(format!(
+            "routing: the canary got {:.1} % of {requests} requests where the weights say {:.1} %; until the split fits, the arms can't be compared",
+            share * 100.0,
+            intended * 100.0
+        ))
+    }
+
+    fn unread(&self, evidence: &Evidence) -> Option<String> {
+        let holding = |name: &&String| {
+            let rule = self.policy.signals.iter().find(|rule| rule.name == **name);
+            rule.is_some_and(|rule| rule.consequence.holds())
+        };
+        let name = evidence.unread.keys().find(holding)?;
+        Some(format!(
+            "the check {name} could not be read: {}",
+            evidence.unread[name]
+        ))
+    }
+}

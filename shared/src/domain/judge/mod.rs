@@ -1,0 +1,176 @@
+//! What the minutes say together: feeds each minute to the bench once, moves the watermark, and
+//! tells blind from quiet.
+//!
+//! At 100 % there is no production arm: the guards that compare rest, the absolute ones judge, and
+//! the signals are held against what production was at its worst.
+
+pub mod bench;
+mod breach;
+mod lack;
+pub mod report;
+mod sight;
+mod words;
+
+use std::collections::BTreeMap;
+
+use jiff::{SignedDuration, Timestamp};
+
+use self::bench::{Bench, Minute};
+use super::deployment::Deployment;
+use super::evidence::Evidence;
+use super::observation::{ArmMinute, Metrics, Series};
+use super::policy::{Action, Grade};
+use super::state::Phase;
+
+pub use lack::Lack;
+pub use report::{MinuteReport, SignalStanding, Standing};
+pub use sight::BLIND_FROM;
+
+/// What the control loop makes of the canary.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Verdict {
+    /// What speaks against it for long enough to act, the strongest first.
+    pub breaches: Vec<Breach>,
+    /// Why it can't be told, when it can't: no raise.
+    pub unsure: Option<String>,
+}
+
+/// Something that speaks against the canary for long enough to act.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Breach {
+    /// The guard or the signal.
+    pub name: String,
+    /// What it sets going.
+    pub action: Action,
+    /// How bad it is.
+    pub severity: Grade,
+    /// One plain sentence.
+    pub reason: String,
+    /// What was measured.
+    pub value: String,
+    /// What it was held against.
+    pub limit: String,
+}
+
+impl Verdict {
+    /// The strongest breach, when it asks for this.
+    pub fn asks_for(&self, action: Action) -> Option<&Breach> {
+        self.breaches
+            .first()
+            .filter(|breach| breach.action == action)
+    }
+}
+
+/// The start of the last minute that may be judged at `now`: one that ended at least two minutes
+/// ago, because points arrive late.
+pub fn last_judgeable(now: Timestamp) -> Timestamp {
+    floor_minute(now - SignedDuration::from_mins(2)) - SignedDuration::from_mins(1)
+}
+
+/// The start of the minute that holds `at`.
+///
+/// # Panics
+/// Never: the start of a minute lies within the range of its own timestamp.
+pub fn floor_minute(at: Timestamp) -> Timestamp {
+    let seconds = at.as_second().div_euclid(60) * 60;
+    Timestamp::from_second(seconds)
+        .expect("a minute's start lies within the range of its own timestamp")
+}
+
+/// Takes in every minute of the reading, once.
+pub fn judge(
+    deployment: &Deployment,
+    evidence: &mut Evidence,
+    metrics: &Metrics,
+    now: Timestamp,
+) -> (Verdict, Vec<MinuteReport>) {
+    let bench = Bench::of(deployment);
+    let canary = match &metrics.canary {
+        Series::Failed { reason } => {
+            // The watermark stays: these minutes are read again at the next pass.
+            let production_too = matches!(metrics.production, Series::Failed { .. });
+            sight::mark_blind(evidence, now, production_too, reason);
+            return (verdict(&bench, evidence), Vec::new());
+        }
+        Series::Read(minutes) => minutes,
+    };
+    let nothing = BTreeMap::new();
+    let production = match &metrics.production {
+        Series::Read(minutes) => minutes,
+        // The absolute guards go on judging; the comparing ones have no arm to compare with.
+        Series::Failed { .. } => &nothing,
+    };
+    let mut reports = Vec::new();
+    // A reading asked for before the last one was committed begins too early.
+    let mut minute = metrics
+        .from
+        .max(evidence.judged_through + SignedDuration::from_mins(1));
+    while minute <= metrics.through {
+        let (canary, production) = (canary.get(&minute), production.get(&minute));
+        take_in(deployment, evidence, minute, canary, production);
+        reports.push(report::report(
+            deployment, evidence, minute, canary, production,
+        ));
+        evidence.judged_through = minute;
+        minute += SignedDuration::from_mins(1);
+    }
+    if !reports.is_empty() {
+        evidence.unread.clone_from(&metrics.unread);
+    }
+    sight::settle(evidence, metrics, now, !reports.is_empty());
+    (verdict(&bench, evidence), reports)
+}
+
+fn take_in(
+    deployment: &Deployment,
+    evidence: &mut Evidence,
+    minute: Timestamp,
+    canary: Option<&ArmMinute>,
+    production: Option<&ArmMinute>,
+) {
+    let state = &deployment.state;
+    let in_stage = minute >= state.stage_since;
+    if let Some(production) = production {
+        evidence.production.add(production);
+    }
+    let production = production.filter(|minute| minute.invocations > 0);
+    let canary = canary.filter(|minute| minute.invocations > 0);
+    match canary {
+        None => sight::expect(state, evidence, in_stage, production),
+        Some(canary) => count(deployment, evidence, in_stage, canary),
+    }
+    let is_moving = matches!(state.phase, Phase::Shifting | Phase::Retreating);
+    let minute = Minute {
+        at: minute,
+        in_stage,
+        share: (in_stage && !is_moving).then_some(state.weight),
+        canary,
+        production,
+    };
+    Bench::of(deployment).take_in(evidence, minute);
+}
+
+fn count(deployment: &Deployment, evidence: &mut Evidence, in_stage: bool, canary: &ArmMinute) {
+    evidence.canary.add(canary);
+    evidence.expected_unseen = 0.0;
+    // An exponential mean over about five minutes: an estimate for people, never for a decision.
+    evidence.canary_per_minute += (canary.invocations as f64 - evidence.canary_per_minute) * 0.3;
+    if in_stage {
+        let latency = canary.latency.as_ref().map_or(0, |latency| latency.samples);
+        evidence.stage_samples += if deployment.terms.policy.judges_latency() {
+            canary.invocations.min(latency)
+        } else {
+            canary.invocations
+        };
+    }
+}
+
+fn verdict(bench: &Bench<'_>, evidence: &Evidence) -> Verdict {
+    Verdict {
+        breaches: bench.breaches(evidence),
+        unsure: evidence
+            .blind
+            .as_ref()
+            .map(|blind| format!("blind since {}: {}", blind.since, blind.reason)),
+    }
+}

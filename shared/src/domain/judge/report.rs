@@ -1,0 +1,209 @@
+//! What one minute showed, as the row of evidence that people read.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::bench::Bench;
+use super::{Verdict, verdict};
+use crate::domain::comparison::Counts;
+use crate::domain::comparison::effect::{Interval, odds_against_luck};
+use crate::domain::deployment::Deployment;
+use crate::domain::evidence::{Evidence, Finding};
+use crate::domain::observation::ArmMinute;
+use crate::domain::policy::Action;
+use crate::domain::quantity::Weight;
+use crate::domain::signal::SignalRule;
+
+/// What one minute showed, kept as the row of evidence.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct MinuteReport {
+    /// The minute's start.
+    pub minute: Timestamp,
+    /// The canary's confirmed share.
+    pub weight: Weight,
+    /// Absent when the canary had no points.
+    pub canary: Option<ArmMinute>,
+    /// Absent when production had no points.
+    pub production: Option<ArmMinute>,
+    /// How each guard stands after this minute.
+    pub guards: BTreeMap<String, Standing>,
+    /// How each signal stands after this minute.
+    #[serde(default)]
+    pub signals: BTreeMap<String, SignalStanding>,
+    /// `healthy`, `unhealthy` or `inconclusive`.
+    pub verdict: String,
+    /// One plain sentence.
+    pub sentence: String,
+}
+
+/// How a guard stands.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Standing {
+    /// The last check's finding; absent before the first.
+    pub finding: Option<Finding>,
+    /// The last check in words, or how far its first window is.
+    pub sentence: String,
+    /// Checks in a row that were broken.
+    pub breaches: u32,
+    /// Canary requests in the open window.
+    pub gathered: u64,
+}
+
+/// How a signal stands: everything since the rollout began, and this minute's own counts.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SignalStanding {
+    /// This minute's counts of the canary; absent when they were not measured.
+    #[serde(default)]
+    pub minute: Option<Counts>,
+    /// This minute's counts of production.
+    #[serde(default)]
+    pub production_minute: Option<Counts>,
+    /// The canary's counts over the minutes compared.
+    pub canary: Counts,
+    /// Production's counts over the minutes compared.
+    pub production: Counts,
+    /// Share of bad outcomes, 0 to 1.
+    pub canary_rate: Option<f64>,
+    /// Share of bad outcomes, 0 to 1.
+    pub production_rate: Option<f64>,
+    /// The canary's rate over production's.
+    pub ratio: Option<f64>,
+    /// Where the ratio lies with 95 % confidence.
+    pub interval: Option<Interval>,
+    /// The odds ratio that is still tolerated.
+    pub tolerated: f64,
+    /// The signal's own limit, 0 to 1.
+    #[serde(default)]
+    pub limit: Option<f64>,
+    /// The logarithm of the evidence that the canary is worse; absent before the first minute.
+    pub ln_e: Option<f64>,
+    /// The same in the words of a wager; absent when luck is as good an explanation.
+    pub odds: Option<String>,
+    /// Minutes compared.
+    pub minutes: u64,
+    /// What a breach would set going; absent while the signal is muted.
+    pub acts: Option<Action>,
+    /// One plain sentence.
+    pub sentence: String,
+}
+
+/// The row of one minute.
+pub(super) fn report(
+    deployment: &Deployment,
+    evidence: &Evidence,
+    minute: Timestamp,
+    canary: Option<&ArmMinute>,
+    production: Option<&ArmMinute>,
+) -> MinuteReport {
+    let bench = Bench::of(deployment);
+    let (verdict, sentence) = in_words(&bench, evidence, canary, production);
+    MinuteReport {
+        minute,
+        weight: deployment.state.weight,
+        canary: canary.cloned(),
+        production: production.cloned(),
+        guards: guards(&bench, evidence, production),
+        signals: signals(&bench, evidence, canary, production),
+        verdict: verdict.to_owned(),
+        sentence,
+    }
+}
+
+fn guards(
+    bench: &Bench<'_>,
+    evidence: &Evidence,
+    production: Option<&ArmMinute>,
+) -> BTreeMap<String, Standing> {
+    let policy = bench.policy();
+    let standing = policy.guards.iter().map(|rule| {
+        let state = evidence.guards.get(&rule.name).cloned().unwrap_or_default();
+        let gathered = state.window.canary.n;
+        let sentence = match &state.last {
+            Some(check) => check.sentence.clone(),
+            None if rule.test.compares() && production.is_none() => {
+                "not applicable: production has no traffic to compare with".to_owned()
+            }
+            None => format!("gathering: {gathered} of {} requests", policy.min_samples),
+        };
+        let standing = Standing {
+            finding: state.last.map(|check| check.finding),
+            sentence,
+            breaches: state.breaches,
+            gathered,
+        };
+        (rule.name.clone(), standing)
+    });
+    standing.collect()
+}
+
+/// How every signal of the bench stands.
+pub fn signals(
+    bench: &Bench<'_>,
+    evidence: &Evidence,
+    canary: Option<&ArmMinute>,
+    production: Option<&ArmMinute>,
+) -> BTreeMap<String, SignalStanding> {
+    let counted = bench.policy().signals.iter().filter_map(|rule| {
+        let standing = standing(bench, rule, evidence, canary, production)?;
+        Some((rule.name.clone(), standing))
+    });
+    counted.collect()
+}
+
+fn standing(
+    bench: &Bench<'_>,
+    rule: &SignalRule,
+    evidence: &Evidence,
+    canary: Option<&ArmMinute>,
+    production: Option<&ArmMinute>,
+) -> Option<SignalStanding> {
+    let effect = bench.effect(rule, evidence)?;
+    let counts = |arm: Option<&ArmMinute>| arm.and_then(|arm| bench.counts(rule, arm));
+    Some(SignalStanding {
+        minute: counts(canary),
+        production_minute: counts(production),
+        canary: effect.canary,
+        production: effect.production,
+        canary_rate: effect.canary.rate(),
+        production_rate: effect.production.rate(),
+        ratio: effect.ratio,
+        interval: effect.interval,
+        tolerated: effect.tolerated,
+        limit: rule.limit.map(crate::domain::quantity::Rate::fraction),
+        ln_e: effect.ln_e,
+        odds: effect.ln_e.and_then(odds_against_luck),
+        minutes: effect.minutes,
+        acts: rule.consequence.action(),
+        sentence: bench.sentence(rule, evidence),
+    })
+}
+
+fn in_words(
+    bench: &Bench<'_>,
+    evidence: &Evidence,
+    canary: Option<&ArmMinute>,
+    production: Option<&ArmMinute>,
+) -> (&'static str, String) {
+    let Verdict { breaches, unsure } = verdict(bench, evidence);
+    if let Some(breach) = breaches
+        .first()
+        .filter(|breach| breach.action >= Action::StepBack)
+    {
+        return ("unhealthy", breach.reason.clone());
+    }
+    // Past a limit, though not for long enough to act: no word of health.
+    match unsure.or_else(|| bench.objection(evidence)) {
+        Some(reason) => ("inconclusive", reason),
+        None => ("healthy", healthy_sentence(canary, production)),
+    }
+}
+
+fn healthy_sentence(canary: Option<&ArmMinute>, production: Option<&ArmMinute>) -> String {
+    let arm = |minute: Option<&ArmMinute>| match minute {
+        None => "no requests".to_owned(),
+        Some(minute) => format!("{} requests, {} 5XX", minute.invocations, minute.errors_5xx),
+    };
+    format!("canary {}; production {}", arm(canary), arm(production))
+}

@@ -1,0 +1,73 @@
+//! Whether the canary can be seen at all.
+//!
+//! - **Blind**: the canary's query failed or was partial, or the canary has no points although its
+//!   share of production's traffic predicts ten requests or more.
+//! - **Quiet**: little traffic, so few points. Nothing is wrong and nothing is proved.
+
+use jiff::Timestamp;
+
+use crate::domain::deployment::State;
+use crate::domain::evidence::{Blind, Evidence};
+use crate::domain::observation::{ArmMinute, Metrics, Series};
+use crate::domain::quantity::{Span, Weight};
+
+/// Canary requests that production's traffic must predict before their absence is blindness.
+pub const BLIND_FROM: f64 = 10.0;
+
+/// A minute without canary requests: how many its share of production's would have been.
+pub(super) fn expect(
+    state: &State,
+    evidence: &mut Evidence,
+    in_stage: bool,
+    production: Option<&ArmMinute>,
+) {
+    let weight = state.weight;
+    if in_stage && weight > Weight::ZERO && weight < Weight::FULL {
+        let predicted = weight.fraction() / (1.0 - weight.fraction());
+        evidence.expected_unseen +=
+            production.map_or(0.0, |minute| minute.invocations as f64 * predicted);
+    }
+}
+
+/// Blind since when, or seen again.
+pub(super) fn settle(
+    evidence: &mut Evidence,
+    metrics: &Metrics,
+    now: Timestamp,
+    took_minutes: bool,
+) {
+    if let Series::Failed { reason } = &metrics.production {
+        mark_blind(evidence, now, true, reason);
+    } else if evidence.expected_unseen >= BLIND_FROM {
+        let reason = format!(
+            "no points of the canary although its share predicts {:.0} requests",
+            evidence.expected_unseen
+        );
+        mark_blind(evidence, now, false, &reason);
+    } else if took_minutes {
+        evidence.blind = None;
+    }
+}
+
+/// The canary, or both arms, could not be seen at this pass.
+pub(super) fn mark_blind(
+    evidence: &mut Evidence,
+    now: Timestamp,
+    production_too: bool,
+    reason: &str,
+) {
+    let before = evidence.blind.take();
+    let counted = match &before {
+        None => Span::ZERO,
+        // With production unseen now, or then, the time between counts for neither.
+        Some(blind) if production_too || blind.production_too => blind.counted,
+        Some(blind) => blind.unseen_for(now),
+    };
+    evidence.blind = Some(Blind {
+        since: before.map_or(now, |blind| blind.since),
+        marked_at: now,
+        counted,
+        production_too,
+        reason: reason.to_owned(),
+    });
+}

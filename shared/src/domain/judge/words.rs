@@ -1,0 +1,74 @@
+//! What a signal shows, in numbers and in words: the same sentence in the message, the history and
+//! on the terminal.
+
+use super::bench::Bench;
+use crate::domain::comparison::effect::{self, percent};
+use crate::domain::comparison::{Counts, Effect};
+use crate::domain::evidence::{Evidence, SignalState};
+use crate::domain::signal::SignalRule;
+
+impl Bench<'_> {
+    /// What a signal shows, in numbers.
+    pub fn effect(&self, rule: &SignalRule, evidence: &Evidence) -> Option<Effect> {
+        let state = evidence.signals.get(&rule.name)?;
+        Some(Effect::of(&state.comparison, &self.settings(rule)))
+    }
+
+    /// What was measured and what it was held against, as they stand in the sentence: of the wager
+    /// that weighs more.
+    pub(super) fn figures(&self, rule: &SignalRule, evidence: &Evidence) -> Option<(String, String)> {
+        let state = evidence.signals.get(&rule.name)?;
+        if let Some(limit) = rule.limit
+            && (!rule.compares || state.absolute.ln_e() > state.comparison.ln_e())
+        {
+            return Some((share_of(state.absolute.canary()), format!("limit {limit}")));
+        }
+        let effect = Effect::of(&state.comparison, &self.settings(rule));
+        match self.frozen(rule, state) {
+            Some(limit) if state.comparison.alone().n() > 0 => Some((
+                share_of(state.comparison.alone()),
+                format!("held against {}", percent(limit.fraction())),
+            )),
+            _ => Some((effect.measured()?, effect.tolerance())),
+        }
+    }
+
+    /// What a signal shows, in words.
+    pub fn sentence(&self, rule: &SignalRule, evidence: &Evidence) -> String {
+        let what = rule.what();
+        let Some(state) = evidence.signals.get(&rule.name) else {
+            return format!("{what}: not counted yet");
+        };
+        let mut parts = Vec::new();
+        if rule.compares {
+            let effect = Effect::of(&state.comparison, &self.settings(rule));
+            parts.push(effect.sentence(&what));
+            parts.extend(self.frozen_words(rule, state));
+        }
+        if let Some(limit) = rule.limit {
+            parts.push(effect::against_limit(
+                &what,
+                &state.absolute,
+                limit,
+            ));
+        }
+        parts.join("; ")
+    }
+
+    fn frozen_words(&self, rule: &SignalRule, state: &SignalState) -> Option<String> {
+        let alone = state.comparison.alone();
+        let limit = self.frozen(rule, state).filter(|_| alone.n() > 0)?;
+        Some(format!(
+            "at 100 % {}, held against {} from production's worst hour",
+            share_of(alone),
+            percent(limit.fraction()),
+        ))
+    }
+}
+
+/// A share with its counts.
+fn share_of(counts: Counts) -> String {
+    let rate = counts.rate().map_or_else(|| "nothing".to_owned(), percent);
+    format!("{rate} ({} of {})", counts.x(), counts.n())
+}
+

@@ -1,0 +1,145 @@
+//! What is compared with production: every signal is a pair of counts per variant and minute,
+//! trials and the bad ones among them.
+//!
+//! Three come with every endpoint: answers 5XX, answers 4XX, and requests slower than a limit that
+//! is fixed before the rollout. Any further check of the specification is a pair of counts in
+//! CloudWatch, so accuracy, fairness, cost and business figures need no machinery of their own.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::comparison::Counts;
+use super::observation::ArmMinute;
+use super::policy::Consequence;
+use super::quantity::{Latency, Rate};
+
+/// The name of the signal of answers 5XX.
+pub const ERRORS: &str = "errors";
+/// The name of the signal of answers 4XX.
+pub const CLIENT_ERRORS: &str = "client_errors";
+/// The name of the signal of slow requests.
+pub const SLOWNESS: &str = "slowness";
+
+/// One signal of a policy.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SignalRule {
+    /// `errors`, `client_errors`, `slowness`, or a check's name.
+    pub name: String,
+    /// Where its counts come from.
+    pub source: Source,
+    /// Whether it is compared with production.
+    pub compares: bool,
+    /// The share of bad outcomes that the canary must not be above, whatever production does.
+    #[serde(default)]
+    pub limit: Option<Rate>,
+    /// Canary trials that a stage must hold before it is left; 0 asks for none.
+    #[serde(default)]
+    pub min_samples: u64,
+    /// What a breach sets going.
+    pub consequence: Consequence,
+}
+
+/// Where a signal's counts come from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Source {
+    /// Requests, and those answered 5XX.
+    ServerErrors,
+    /// Requests, and those answered 4XX.
+    ClientErrors,
+    /// Requests, and those slower than the limit of the baseline.
+    Slowness,
+    /// Two metrics of CloudWatch.
+    Metrics(MetricPair),
+}
+
+/// Two metrics that count.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MetricPair {
+    /// The outcomes that are counted.
+    pub bad: MetricSource,
+    /// The trials they are counted among.
+    pub of: MetricSource,
+    /// Which way is worse.
+    pub direction: Direction,
+}
+
+/// Which way of a share is worse.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Direction {
+    /// More of the counted outcomes are worse: errors, misses, complaints.
+    #[default]
+    HigherIsWorse,
+    /// Fewer are worse: conversions, correct predictions. The others are counted as bad.
+    LowerIsWorse,
+}
+
+/// A metric of CloudWatch with a statistic that counts.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MetricSource {
+    /// Like `Canary/Model`.
+    pub namespace: String,
+    /// The metric's name.
+    pub metric: String,
+    /// `Sum`, `SampleCount` or `TC(low:high)`.
+    pub statistic: String,
+    /// With `{endpoint}` and `{variant}` where their names belong.
+    pub dimensions: BTreeMap<String, String>,
+}
+
+impl SignalRule {
+    /// The three that every endpoint has.
+    pub fn built_in() -> Vec<Self> {
+        let rule = |name: &str, source| Self {
+            name: name.to_owned(),
+            source,
+            compares: true,
+            limit: None,
+            min_samples: 0,
+            consequence: Consequence::default(),
+        };
+        vec![
+            rule(ERRORS, Source::ServerErrors),
+            rule(CLIENT_ERRORS, Source::ClientErrors),
+            rule(SLOWNESS, Source::Slowness),
+        ]
+    }
+
+    /// The bad outcome in words.
+    pub fn what(&self) -> String {
+        match self.source {
+            Source::ServerErrors => "5XX errors".to_owned(),
+            Source::ClientErrors => "4XX errors".to_owned(),
+            Source::Slowness => "slow requests".to_owned(),
+            Source::Metrics(_) => self.name.clone(),
+        }
+    }
+
+    /// This minute's counts; absent when they were not measured or can't be.
+    pub fn counts(&self, minute: &ArmMinute, slow_over: Option<Latency>) -> Option<Counts> {
+        if let Some(counted) = minute.checks.get(&self.name) {
+            return Some(*counted);
+        }
+        match &self.source {
+            Source::ServerErrors => Counts::new(minute.invocations, minute.errors_5xx),
+            Source::ClientErrors => Counts::new(minute.invocations, minute.errors_4xx),
+            Source::Slowness => {
+                let latency = minute.latency.as_ref()?;
+                Counts::new(latency.samples, latency.slower(slow_over?)?)
+            }
+            Source::Metrics(_) => None,
+        }
+    }
+}
+
+impl MetricPair {
+    /// The counts of two sums; absent when there can't be so many bad ones.
+    pub fn counts(&self, trials: u64, counted: u64) -> Option<Counts> {
+        match self.direction {
+            Direction::HigherIsWorse => Counts::new(trials, counted),
+            Direction::LowerIsWorse => Counts::new(trials, trials.checked_sub(counted)?),
+        }
+    }
+}

@@ -1,0 +1,109 @@
+//! From the fields as given to a specification that can be acted on: what the fields mean together,
+//! and the defaults for those that are left out.
+
+mod checks;
+mod plan;
+mod policy;
+#[cfg(test)]
+mod tests;
+
+use super::raw::{Instances, Raw, RawCanary, RollbackMode};
+use super::{SpecificationError, wrong};
+use crate::domain::deployment::{CanaryCapacity, Cleanup};
+use crate::domain::specification::{Specification, is_name};
+
+impl Raw {
+    pub(super) fn check(self) -> Result<Specification, SpecificationError> {
+        check_name("endpoint", &self.endpoint)?;
+        if self.model_package.is_some() {
+            return Err(wrong(
+                "model_package",
+                "deploying from the model registry is not supported yet; name a model",
+            ));
+        }
+        let model = self.model.ok_or_else(|| {
+            wrong(
+                "model",
+                "missing field `model`: the name of the SageMaker model to deploy",
+            )
+        })?;
+        check_name("model", &model)?;
+        if self.routing.is_some() {
+            return Err(wrong(
+                "routing",
+                "sticky routing is not supported yet; leave the field out",
+            ));
+        }
+        // The only mode there is: a second one would have to be told apart here.
+        let RollbackMode::Immediate = self.rollback.unwrap_or_default().mode;
+        let policy_accepts = self.policy.accept_baseline;
+        let topic = self.notify.topic;
+        if let Some(topic) = &topic
+            && !(topic.starts_with("arn:")
+                && topic.split(':').nth(2) == Some("sns")
+                && topic.split(':').count() == 6)
+        {
+            return Err(wrong(
+                "notify.topic",
+                "not the ARN of an SNS topic, like \"arn:aws:sns:eu-central-1:123456789012:releases\"",
+            ));
+        }
+        let mut policy = self.policy.check(self.plan.preset.unwrap_or_default())?;
+        policy.accept_baseline = match (self.accept_baseline, policy_accepts) {
+            (Some(one), Some(other)) if one != other => {
+                return Err(wrong(
+                    "accept_baseline",
+                    "policy.accept_baseline says the opposite; keep one of them",
+                ));
+            }
+            (one, other) => one.or(other).unwrap_or_default(),
+        };
+        Ok(Specification {
+            endpoint: self.endpoint,
+            model,
+            capacity: self.canary.check()?,
+            policy,
+            plan: self.plan.check()?,
+            cleanup: Cleanup {
+                after: self.cleanup.after.unwrap_or(Cleanup::AFTER),
+                keep_old_variant: self.cleanup.keep_old_variant,
+            },
+            topic,
+        })
+    }
+}
+
+fn check_name(field: &str, name: &str) -> Result<(), SpecificationError> {
+    if is_name(name) {
+        return Ok(());
+    }
+    Err(wrong(
+        field,
+        "a name in SageMaker has 1 to 63 letters, digits and hyphens, with a letter or digit at both ends",
+    ))
+}
+
+impl RawCanary {
+    fn check(self) -> Result<CanaryCapacity, SpecificationError> {
+        if let Some(kind) = &self.instance_type
+            && !(kind.starts_with("ml.")
+                && kind.len() <= 40
+                && kind
+                    .chars()
+                    .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || ".-".contains(c)))
+        {
+            return Err(wrong(
+                "canary.instance_type",
+                "not an instance type of SageMaker, like \"ml.c6i.large\"",
+            ));
+        }
+        let instances = match self.instances {
+            Instances::Match => None,
+            Instances::Number(number) => Some(number),
+        };
+        Ok(CanaryCapacity {
+            instances,
+            instance_type: self.instance_type,
+        })
+    }
+}
