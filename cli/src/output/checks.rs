@@ -21,6 +21,7 @@ pub(crate) fn checks(look: Look, minutes: &[MinuteReport]) -> String {
         "PRODUCTION",
         "ERRORS",
         "P99",
+        "ODDS",
     ];
     header.extend(if look.terminal {
         &["WHY"][..]
@@ -36,6 +37,7 @@ pub(crate) fn checks(look: Look, minutes: &[MinuteReport]) -> String {
         let mut row = vec![cell(time), number(&report.weight)];
         row.extend(arm(report.canary.as_ref()));
         row.extend(arm(report.production.as_ref()));
+        row.push(number(&odds(report)));
         let (verdict, tone) = (&report.verdict, tone(&report.verdict));
         if look.terminal {
             // The widest table of all: the colour and the first word are the verdict.
@@ -47,6 +49,18 @@ pub(crate) fn checks(look: Look, minutes: &[MinuteReport]) -> String {
         row
     });
     table(look, &header, rows.collect())
+}
+
+/// The strongest evidence of all signals that the canary is worse, as odds against luck.
+fn odds(report: &MinuteReport) -> String {
+    let strongest = report.signals.values().max_by(|a, b| {
+        a.ln_e
+            .unwrap_or(f64::MIN)
+            .total_cmp(&b.ln_e.unwrap_or(f64::MIN))
+    });
+    strongest
+        .and_then(|signal| signal.odds.clone())
+        .unwrap_or_else(|| "-".to_owned())
 }
 
 fn arm(minute: Option<&ArmMinute>) -> [Cell; 3] {

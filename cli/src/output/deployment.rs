@@ -167,6 +167,19 @@ fn measurements(look: Look, view: &DeploymentView, measured: &Measured) -> Strin
         measured.canary_per_minute
     )
     .expect("a string takes everything");
+    for signal in measured.signals.values() {
+        let tone = if signal.odds.is_some() {
+            Tone::Warning
+        } else {
+            Tone::Good
+        };
+        writeln!(text, "{}", tone.paint(look, &signal.sentence))
+            .expect("a string takes everything");
+    }
+    if let Some(reason) = &measured.objection {
+        let title = Tone::Warning.paint(look, "no raise while");
+        writeln!(text, "{title}: {reason}").expect("a string takes everything");
+    }
     if let Some(reason) = &measured.blind {
         let title = Tone::Warning.paint(look, "the canary can't be seen");
         writeln!(text, "{title}: {reason}").expect("a string takes everything");

@@ -12,6 +12,7 @@ pub(crate) mod history;
 pub(crate) mod list;
 pub(crate) mod plan;
 pub(crate) mod progress;
+pub(crate) mod replay;
 #[cfg(test)]
 pub(crate) mod samples;
 pub(crate) mod table;

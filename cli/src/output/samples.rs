@@ -151,16 +151,29 @@ pub(crate) fn plan() -> PlanView {
 
 /// The same as JSON.
 pub(crate) fn plan_json() -> Value {
+    let mut stages = baking_json()["stages"].clone();
+    for stage in stages.as_array_mut().into_iter().flatten() {
+        if stage["weight"] != json!(100) {
+            stage["canary_requests"] = json!(1000);
+            stage["catches"] = json!({
+                "errors": {"rate": 0.0125, "production_rate": 0.002, "ratio": 6.25, "minutes": 9},
+                "slowness": {"rate": 0.031, "production_rate": 0.01, "ratio": 3.1, "slowdown": 1.31, "minutes": 8},
+            });
+        }
+    }
     json!({
         "endpoint": "wine-quality",
         "model": "wine-quality-v2",
         "former_model": "wine-quality-v1",
-        "stages": baking_json()["stages"],
+        "requests_per_minute": 1000.0,
+        "stages": stages,
         "soak": "30m",
         "duration": "1h",
         "ends_at": "2026-11-21T11:00:00Z",
         "extra_instances": 2,
         "guards": ["5XX errors above 1% in 2 checks in a row", "p99 latency above 100ms in 3 checks in a row"],
+        "signals": ["5XX errors: more than 1.25 times production's odds"],
+        "warnings": ["the stage at 10 % sees about 1000 canary requests"],
     })
 }
 

@@ -67,6 +67,8 @@ pub(crate) enum Verb {
     Approve(OrderArgs),
     /// Set the canary's share by hand; the plan goes on from there.
     Weight(WeightArgs),
+    /// Judge a recorded rollout under a policy, or under two side by side; no API is needed.
+    Replay(ReplayArgs),
     /// Play a whole rollout on this machine.
     Demo(DemoArgs),
     /// Run the API on a simulated AWS on this machine.
@@ -167,6 +169,31 @@ pub(crate) struct WeightArgs {
     /// Why: kept in the history and told to everybody.
     #[arg(long, value_name = "TEXT")]
     pub(crate) reason: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ReplayArgs {
+    /// A specification in YAML or JSON, of which the policy and the deadline count; endpoint and
+    /// model may be left out. Given twice, the two are shown side by side.
+    #[arg(long = "policy", value_name = "FILE", required = true)]
+    pub(crate) policies: Vec<PathBuf>,
+    /// The recorded rollout in CSV: minute,signal,variant,n,x. Minutes before the canary's first
+    /// request are its history.
+    #[arg(value_name = "TRACE", value_parser = trace_file)]
+    pub(crate) trace: PathBuf,
+    /// Print a line per minute first.
+    #[arg(long)]
+    pub(crate) minutes: bool,
+}
+
+/// A trace is read twice, which standard input can't be.
+fn trace_file(text: &str) -> Result<PathBuf, String> {
+    if text == "-" {
+        return Err(
+            "a trace is read twice, so it can't be standard input; save it to a file".to_owned(),
+        );
+    }
+    Ok(PathBuf::from(text))
 }
 
 /// Ids are UUIDs, so what else is given was meant for another argument.

@@ -34,6 +34,8 @@ fn verbs_take_what_they_need() {
         "canary approve 0193",
         "canary --api http://127.0.0.1:1 -o json get",
         "canary get --no-color",
+        "canary replay --policy spec.yaml trace.csv",
+        "canary replay --policy a.yaml --policy b.yaml trace.csv --minutes -o json",
         "canary demo",
         "canary local",
     ] {
@@ -60,6 +62,10 @@ fn what_makes_no_sense_is_refused() {
         "canary weight 101",
         "canary weight 0193 2.5",
         "canary get -o yaml",
+        "canary replay trace.csv",
+        "canary replay --policy spec.yaml",
+        "canary replay --policy spec.yaml -",
+        "canary replay --policy spec.yaml a.csv b.csv",
     ] {
         let error = parsed(words).expect_err(words);
         assert_eq!(error.exit_code(), 2, "{words}");

@@ -6,6 +6,7 @@
 pub(crate) mod arguments;
 mod follow;
 mod reads;
+mod replay;
 mod specification;
 mod which;
 
@@ -22,6 +23,7 @@ use crate::output::{Output, deployment};
 
 use arguments::{OrderArgs, PromoteArgs, Target, Verb, WeightArgs};
 use follow::{Pace, follow};
+use replay::Unplayed;
 use specification::Unread;
 use which::NoneTaken;
 
@@ -40,6 +42,9 @@ pub(crate) enum Failure {
     /// Which deployment is meant can't be told.
     #[error(transparent)]
     NoneTaken(#[from] NoneTaken),
+    /// The trace can't be judged.
+    #[error(transparent)]
+    Unplayed(#[from] Unplayed),
     /// A followed deployment was not over in time.
     #[error("not over within {limit}; it goes on: canary watch {id}")]
     TimedOut {
@@ -78,6 +83,7 @@ impl Failure {
             Self::Client(ClientError::Late { .. }) => "api-late",
             Self::Client(_) => "api-answer",
             Self::Unread(_) => "unreadable-file",
+            Self::Unplayed(error) => error.kind(),
             Self::NoneTaken(_) => "unclear-deployment",
             Self::Output(_) => "unwritable-output",
         };
@@ -106,9 +112,11 @@ pub(crate) fn chain(error: &dyn std::error::Error) -> String {
 
 /// Does what a verb of the API asks for. `demo`, `local` and the model server are none.
 pub(crate) async fn run(verb: Verb, api: &str, output: &mut Output<'_>) -> Result<Exit, Failure> {
-    if let Verb::Lint(args) = verb {
-        return specification::lint(&args, output);
-    }
+    let verb = match verb {
+        Verb::Lint(args) => return specification::lint(&args, output),
+        Verb::Replay(args) => return replay::replay(&args, output),
+        other => other,
+    };
     let client = &Client::new(api)?;
     match verb {
         Verb::Deploy(args) => return specification::deploy(client, args, output).await,
@@ -131,8 +139,8 @@ pub(crate) async fn run(verb: Verb, api: &str, output: &mut Output<'_>) -> Resul
         Verb::Cancel(args) => order(client, "cancel", args, output).await?,
         Verb::Approve(args) => order(client, "approve", args, output).await?,
         Verb::Weight(args) => weight(client, args, output).await?,
-        Verb::Lint(_) | Verb::Demo(_) | Verb::Local(_) | Verb::ModelServer(_) => {
-            unreachable!("lint was handled above, the others never come here")
+        Verb::Lint(_) | Verb::Replay(_) | Verb::Demo(_) | Verb::Local(_) | Verb::ModelServer(_) => {
+            unreachable!("the first two were handled above, the others never come here")
         }
     }
     Ok(Exit::Done)

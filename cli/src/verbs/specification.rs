@@ -62,7 +62,7 @@ pub(super) fn lint(args: &FileArgs, output: &mut Output<'_>) -> Result<Exit, Fai
     Ok(Exit::Done)
 }
 
-fn read(file: &Path) -> Result<Value, Failure> {
+pub(super) fn read(file: &Path) -> Result<Value, Failure> {
     let unread = |source| Unread {
         file: file.to_owned(),
         source,

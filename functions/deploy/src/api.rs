@@ -20,6 +20,7 @@ use shared::app::ports::{Ambient, ListQuery, Loaded, Store};
 use shared::aws::Aws;
 use shared::domain::command::Command;
 use shared::domain::quantity::Weight;
+use shared::domain::replay::Recorded;
 use shared::domain::state::Status;
 use shared::wire::api::{CommandBody, DeploymentView, ListView, PlanView, WeightBody};
 use shared::wire::items::{is_check_key, is_created_key};
@@ -35,6 +36,8 @@ const BODY_LIMIT: usize = 128 * 1024;
 const REASON_LIMIT: usize = 500;
 /// The longest Idempotency-Key.
 const KEY_LIMIT: usize = 255;
+/// An answer through API Gateway and Lambda has 6 MB.
+const TRACE_LIMIT: usize = 5 * 1024 * 1024;
 
 type Shared = State<Arc<Aws>>;
 type Body = Result<Bytes, BytesRejection>;
@@ -105,7 +108,7 @@ async fn plan(
 ) -> Result<Json<PlanView>, Answer> {
     let (given, _) = document(body)?;
     let specification = specification::parse(&given)?;
-    let proposed = accept::propose(&*aws, &specification, &caller).await?;
+    let (proposed, _) = accept::propose(&*aws, &specification, &caller).await?;
     Ok(Json(PlanView::new(&proposed)))
 }
 
@@ -179,6 +182,14 @@ async fn history(
 struct CheckParameters {
     limit: Option<usize>,
     cursor: Option<String>,
+    format: Option<CheckFormat>,
+}
+
+#[derive(Deserialize, Clone, Copy, PartialEq, Eq)]
+#[serde(rename_all = "lowercase")]
+enum CheckFormat {
+    Json,
+    Csv,
 }
 
 async fn checks(
@@ -188,6 +199,9 @@ async fn checks(
     query: Parameters,
 ) -> Result<Response, Answer> {
     let parameters: CheckParameters = parameters(query)?;
+    if parameters.format == Some(CheckFormat::Csv) {
+        return trace(&aws, &id, &parameters).await;
+    }
     let limit = page_size(parameters.limit, 60, 1000)?;
     let cursor = given_out(parameters.cursor, is_check_key)?;
     load(&aws, &id).await?;
@@ -197,6 +211,42 @@ async fn checks(
         cursor: page.cursor,
     })
     .into_response())
+}
+
+/// Everything that was judged, as a trace that `canary replay` reads: production's minutes before
+/// the rollout first.
+async fn trace(aws: &Aws, id: &str, parameters: &CheckParameters) -> Result<Response, Answer> {
+    if parameters.limit.is_some() || parameters.cursor.is_some() {
+        let detail = "a trace is whole: leave limit and cursor out, or ask for JSON";
+        return Err(Problem::new(422, "invalid-parameter", detail)
+            .field("format")
+            .into());
+    }
+    load(aws, id).await?;
+    let mut minutes = Vec::new();
+    let mut cursor = None;
+    loop {
+        let page = aws.minutes(id, 1000, cursor.as_deref()).await?;
+        minutes.extend(page.items.iter().map(Recorded::of));
+        cursor = page.cursor;
+        if cursor.is_none() {
+            break;
+        }
+    }
+    minutes.reverse();
+    let mut recorded = aws.past(id).await?;
+    let begins = minutes.first().map_or(u64::MAX, |first| first.minute);
+    recorded.retain(|before| before.minute < begins);
+    recorded.extend(minutes);
+    let text = shared::wire::trace::write(recorded);
+    if text.len() > TRACE_LIMIT {
+        let detail =
+            "the trace is larger than an answer may be; read the checks as JSON, page by page";
+        return Err(Problem::new(422, "trace-too-large", detail)
+            .field("format")
+            .into());
+    }
+    Ok(([("content-type", "text/csv; charset=utf-8")], text).into_response())
 }
 
 #[derive(Deserialize)]

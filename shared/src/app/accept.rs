@@ -15,6 +15,7 @@ use crate::domain::history::{Entry, Name, Severity};
 use crate::domain::judge::floor_minute;
 use crate::domain::observation::{EndpointStatus, EndpointView};
 use crate::domain::policy::Policy;
+use crate::domain::replay::Recorded;
 use crate::domain::specification::Specification;
 
 /// Why a deployment was not accepted.
@@ -107,13 +108,13 @@ async fn accept_new<P: Ports>(
             by,
         });
     }
-    let deployment = propose(ports, specification, caller).await?;
+    let (deployment, past) = propose(ports, specification, caller).await?;
     let claim = key.map(|key| IdempotencyClaim {
         key: key.key.clone(),
         digest: key.digest.clone(),
         deployment_id: deployment.terms.id.clone(),
     });
-    let loaded = create(ports, deployment, given, claim.as_ref()).await?;
+    let loaded = create(ports, deployment, &past, given, claim.as_ref()).await?;
     let terms = &loaded.deployment.terms;
     if let Err(error) = ports
         .wake(Actor::Provision, &terms.id, loaded.deployment.state.version)
@@ -156,6 +157,7 @@ async fn answered_before<P: Ports>(
 async fn create<P: Ports>(
     ports: &P,
     mut deployment: Deployment,
+    past: &[Recorded],
     given: &serde_json::Value,
     claim: Option<&IdempotencyClaim>,
 ) -> Result<Loaded, Refusal> {
@@ -168,6 +170,7 @@ async fn create<P: Ports>(
     let creation = Creation {
         loaded: &loaded,
         specification: given,
+        past,
         entry: &entry,
         idempotency: claim,
     };
@@ -209,13 +212,13 @@ fn first_entry(deployment: &mut Deployment) -> Entry {
     }
 }
 
-/// The deployment that the specification would make, held against the endpoint as it is now.
-/// Writes nothing.
+/// The deployment that the specification would make, held against the endpoint as it is now, with
+/// production's minutes before it. Writes nothing.
 pub async fn propose<P: Ports>(
     ports: &P,
     specification: &Specification,
     caller: &str,
-) -> Result<Deployment, Refusal> {
+) -> Result<(Deployment, Vec<Recorded>), Refusal> {
     let endpoint = &specification.endpoint;
     let Some(view) = ports.endpoint(endpoint).await? else {
         return Err(unfit(
@@ -259,6 +262,7 @@ pub async fn propose<P: Ports>(
     check_alarms(ports, &specification.policy.alarms).await?;
     let since = config.created_at.max(view.created_at);
     let past = past::read(ports, endpoint, production, &specification.policy, since).await?;
+    let recorded = past.recorded(&specification.policy);
     let drawn = Drawn {
         now: ports.now(),
         id: ports.new_id(),
@@ -266,7 +270,7 @@ pub async fn propose<P: Ports>(
         baseline: past.baseline,
         former_model,
     };
-    Ok(drawn.up(specification, &view, production, caller))
+    Ok((drawn.up(specification, &view, production, caller), recorded))
 }
 
 /// What production itself breaks would be broken by a canary that is just as good.

@@ -12,6 +12,7 @@ use crate::domain::judge::{floor_minute, last_judgeable};
 use crate::domain::observation::{ArmMinute, Series, limit_key};
 use crate::domain::policy::Policy;
 use crate::domain::quantity::Latency;
+use crate::domain::replay::{Pair, Recorded};
 
 /// Seconds: the percentiles of an hour are CloudWatch's own, over all of its requests.
 const HOUR: u32 = 3600;
@@ -24,6 +25,24 @@ pub struct Past {
     pub baseline: Baseline,
     /// The minutes with requests.
     pub minutes: BTreeMap<Timestamp, ArmMinute>,
+}
+
+impl Past {
+    /// The minutes as they are kept: the counts of every signal.
+    pub fn recorded(&self, policy: &Policy) -> Vec<Recorded> {
+        let minutes = self.minutes.iter().map(|(at, minute)| {
+            let signals = policy.signals.iter().filter_map(|rule| {
+                let production = Some(rule.counts(minute, self.baseline.slow_over)?);
+                let canary = None;
+                Some((rule.name.clone(), Pair { canary, production }))
+            });
+            Recorded {
+                minute: u64::try_from(at.as_second().div_euclid(60)).unwrap_or(0),
+                signals: signals.collect(),
+            }
+        });
+        minutes.collect()
+    }
 }
 
 /// Reads production's last day, but nothing from before `since`: what was measured then was

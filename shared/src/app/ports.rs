@@ -14,6 +14,7 @@ use crate::domain::history::Entry;
 use crate::domain::judge::MinuteReport;
 use crate::domain::observation::EndpointView;
 use crate::domain::quantity::Span;
+use crate::domain::replay::Recorded;
 
 /// What a caller can do about an error (row S10).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -96,6 +97,8 @@ pub struct Creation<'a> {
     pub loaded: &'a Loaded,
     /// The specification as it was given.
     pub specification: &'a serde_json::Value,
+    /// Production's minutes before the rollout.
+    pub past: &'a [Recorded],
     /// The first history row.
     pub entry: &'a Entry,
     /// The caller's key with a digest of the request, when one was given.
@@ -209,6 +212,8 @@ pub trait Store: Sync {
         limit: usize,
         cursor: Option<&str>,
     ) -> impl Future<Output = Result<Page<MinuteReport>, PortError>> + Send;
+    /// Production's minutes before the rollout, in order.
+    fn past(&self, id: &str) -> impl Future<Output = Result<Vec<Recorded>, PortError>> + Send;
     /// Unsent announcements of a shard, in order per deployment.
     fn outbox(&self, shard: u8) -> impl Future<Output = Result<Vec<OutboxRow>, PortError>> + Send;
     /// Removes a sent announcement.

@@ -9,6 +9,8 @@
 //! |---|---|
 //! | [`state`] | the states and the only table of legal transitions |
 //! | [`plan`], [`policy`] | what a deployment intends, and what it is held against |
+//! | [`signal`], [`baseline`] | the pairs of counts that are compared, and what production did before |
+//! | [`forecast`] | what the stages of a plan will be able to prove |
 //! | [`deployment`], [`evidence`] | the record: what is committed, what has been measured |
 //! | [`observation`] | what one pass saw of the world, failed readings included |
 //! | [`guard`], [`judge`] | counts against limits over windows that never overlap; what the minutes say together |
@@ -28,6 +30,7 @@ pub mod decide;
 pub mod deployment;
 pub mod due;
 pub mod evidence;
+pub mod forecast;
 pub mod guard;
 pub mod history;
 pub mod invariants;

@@ -10,6 +10,7 @@
 //! | [`sight`] | blind, quiet, inapplicable, drift |
 //! | [`effects`] | what is due, for each state and endpoint status |
 //! | [`guards`] | windows and checks |
+//! | [`verdicts`] | the signals: roll back, step back, hold, notify; the baseline |
 //! | [`commands`] | every order in every phase |
 //! | [`quantities`] | numbers with units, plans, windows, names |
 //! | [`properties`] | random sequences on a toy endpoint ([`world`]) |
@@ -24,4 +25,5 @@ mod properties;
 mod quantities;
 mod sight;
 mod table;
+mod verdicts;
 mod world;

@@ -1,12 +1,17 @@
 //! What the API answers: flat JSON with `deployment_id` and `status` on top.
 
+use std::collections::BTreeMap;
+
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::domain::deployment::Deployment;
 use crate::domain::evidence::{Evidence, Totals};
+use crate::domain::forecast::{Forecast, StageForecast};
 use crate::domain::history::Entry;
-use crate::domain::judge::MinuteReport;
+use crate::domain::judge::bench::Bench;
+use crate::domain::judge::{MinuteReport, SignalStanding, report};
+use crate::domain::policy::Policy;
 use crate::domain::quantity::{Span, Weight};
 use crate::domain::state::{Phase, Status};
 
@@ -96,6 +101,12 @@ pub struct Measured {
     /// Why the canary can't be seen, while it can't.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub blind: Option<String>,
+    /// What stands in the way of more traffic, the amount of data apart.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub objection: Option<String>,
+    /// How each signal stands against production.
+    #[serde(default)]
+    pub signals: BTreeMap<String, SignalStanding>,
 }
 
 /// Paths of the API.
@@ -144,7 +155,7 @@ impl DeploymentView {
             soak: terms.plan.soak,
             deadline: terms.plan.deadline,
             deadline_used: state.clock.used_at(now),
-            measured: evidence.map(Measured::new),
+            measured: evidence.map(|evidence| Measured::new(deployment, evidence)),
             links: Links {
                 history: format!("{own}/history"),
                 checks: format!("{own}/checks"),
@@ -155,7 +166,8 @@ impl DeploymentView {
 }
 
 impl Measured {
-    fn new(evidence: &Evidence) -> Self {
+    fn new(deployment: &Deployment, evidence: &Evidence) -> Self {
+        let bench = Bench::of(deployment);
         Self {
             judged_through: evidence.judged_through,
             canary: evidence.canary,
@@ -163,6 +175,8 @@ impl Measured {
             stage_samples: evidence.stage_samples,
             canary_per_minute: evidence.canary_per_minute,
             blind: evidence.blind.as_ref().map(|blind| blind.reason.clone()),
+            objection: bench.objection(evidence),
+            signals: report::signals(&bench, evidence, None, None),
         }
     }
 }
@@ -244,8 +258,10 @@ pub struct PlanView {
     pub model: String,
     /// The model it would replace.
     pub former_model: String,
-    /// The stages with the dates they would have from now.
-    pub stages: Vec<StageView>,
+    /// Requests a minute of the whole endpoint over the last day.
+    pub requests_per_minute: f64,
+    /// The stages with the dates they would have from now, and what they will prove.
+    pub stages: Vec<PlanStage>,
     /// The soak at 100 %.
     pub soak: Span,
     /// From the first weight to the end of the soak, if nothing holds it up.
@@ -256,6 +272,21 @@ pub struct PlanView {
     pub extra_instances: u32,
     /// What rolls back, in words.
     pub guards: Vec<String>,
+    /// What is compared with production, in words.
+    pub signals: Vec<String>,
+    /// What to beware of.
+    pub warnings: Vec<String>,
+}
+
+/// A stage with what it will see and show; at 100 % there is nothing to compare with.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct PlanStage {
+    /// The stage with its date.
+    #[serde(flatten)]
+    pub stage: StageView,
+    /// Absent at 100 %.
+    #[serde(flatten)]
+    pub forecast: Option<StageForecast>,
 }
 
 impl PlanView {
@@ -264,18 +295,47 @@ impl PlanView {
         let terms = &deployment.terms;
         let duration = Span::from_secs(terms.plan.shortest().secs() + terms.plan.soak.secs());
         let guards = terms.policy.guards.iter().map(ToString::to_string);
+        let forecast = Forecast::of(deployment);
+        let mut forecasts = forecast.stages.into_iter();
+        let planned = stages(deployment).into_iter().map(|stage| PlanStage {
+            forecast: forecasts.next(),
+            stage,
+        });
         Self {
             endpoint: terms.endpoint.clone(),
             model: terms.model.clone(),
             former_model: terms.former_model.clone(),
-            stages: stages(deployment),
+            requests_per_minute: forecast.requests_per_minute,
+            stages: planned.collect(),
             soak: terms.plan.soak,
             duration,
             ends_at: terms.created_at + duration.duration(),
             extra_instances: deployment.canary_instances_for(Weight::FULL),
             guards: guards.collect(),
+            signals: compared(&terms.policy),
+            warnings: forecast.warnings,
         }
     }
+}
+
+/// What is compared with production, in words.
+fn compared(policy: &Policy) -> Vec<String> {
+    let rules = policy.signals.iter().map(|rule| {
+        let against = match (rule.compares, rule.limit) {
+            (true, None) => format!(
+                "more than {} times production's odds",
+                policy.comparison.tolerate
+            ),
+            (true, Some(limit)) => format!(
+                "more than {} times production's odds, or above {limit}",
+                policy.comparison.tolerate
+            ),
+            (false, Some(limit)) => format!("above {limit}"),
+            (false, None) => "not judged".to_owned(),
+        };
+        format!("{}: {against}{}", rule.what(), rule.consequence)
+    });
+    rules.collect()
 }
 
 /// An operator command's body.

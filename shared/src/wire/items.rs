@@ -6,25 +6,32 @@
 //! | `EP#{endpoint}` / `LOCK` | the one deployment that is not over |
 //! | `DEP#{id}` / `SPEC` | terms and specification as given, immutable |
 //! | `DEP#{id}` / `META` | the state, with the attributes of the indexes |
+//! | `DEP#{id}` / `PAST` | production's minutes before the rollout, immutable |
 //! | `DEP#{id}` / `EVIDENCE` | what has been measured |
 //! | `DEP#{id}` / `CHECK#{minute}` | one minute's row of evidence (TTL) |
 //! | `DEP#{id}` / `EV#{seq}` | one line of history |
 //! | `OUTBOX#{shard}` / `{event id}` | announced, not yet sent |
 //! | `IDEM#{role}#{key}` / `IDEM` | an idempotency key (TTL 24 h) |
 
+use std::collections::BTreeSet;
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::domain::comparison::Counts;
 use crate::domain::deployment::{Deployment, SCHEMA_VERSION, State, Terms};
 use crate::domain::evidence::Evidence;
 use crate::domain::history::Entry;
 use crate::domain::judge::MinuteReport;
 use crate::domain::quantity::Span;
+use crate::domain::replay::{Pair, Recorded};
 
 /// How long a row of evidence is kept.
 pub const CHECK_LIFETIME: Span = Span::from_hours(90 * 24);
 /// How long an idempotency key is remembered.
 pub const KEY_LIFETIME: Span = Span::from_hours(24);
+/// The most bytes of [`PastItem::past`]: an item holds 400 KB.
+const PAST_LIMIT: usize = 380_000;
 /// The constant sort key of the active index.
 pub const ACTIVE_KEY: &str = "ACTIVE";
 
@@ -96,6 +103,25 @@ pub struct EvidenceItem {
     pub judged_through: String,
     /// As JSON text: floating-point state must come back bit by bit.
     pub evidence: String,
+}
+
+/// `DEP#{id}` / `PAST`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct PastItem {
+    /// Partition key.
+    pub pk: String,
+    /// Sort key.
+    pub sk: String,
+    /// As JSON text, see [`Columns`].
+    pub past: String,
+}
+
+/// A day of minutes as columns: an item holds 400 KB, and names would fill it.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+struct Columns {
+    signals: Vec<String>,
+    /// The minute's number, then n and x of each signal; null where it was not measured.
+    minutes: Vec<Vec<Option<u64>>>,
 }
 
 /// `DEP#{id}` / `CHECK#{minute}`.
@@ -259,6 +285,62 @@ impl EvidenceItem {
             judged_through: evidence.judged_through.to_string(),
             evidence: serde_json::to_string(evidence)?,
         })
+    }
+}
+
+impl PastItem {
+    /// The item of production's minutes; the oldest are left out where they don't fit.
+    pub fn new(id: &str, past: &[Recorded]) -> Result<Self, serde_json::Error> {
+        let mut columns = Columns::of(past);
+        let mut text = serde_json::to_string(&columns)?;
+        while text.len() > PAST_LIMIT {
+            columns.minutes.drain(..columns.minutes.len().div_ceil(10));
+            text = serde_json::to_string(&columns)?;
+        }
+        Ok(Self {
+            pk: deployment_key(id),
+            sk: "PAST".to_owned(),
+            past: text,
+        })
+    }
+
+    /// The minutes, in order.
+    pub fn recorded(&self) -> Result<Vec<Recorded>, serde_json::Error> {
+        let columns: Columns = serde_json::from_str(&self.past)?;
+        Ok(columns.recorded())
+    }
+}
+
+impl Columns {
+    fn of(past: &[Recorded]) -> Self {
+        let names: BTreeSet<&String> = past.iter().flat_map(|row| row.signals.keys()).collect();
+        let signals: Vec<String> = names.into_iter().cloned().collect();
+        let minutes = past.iter().map(|row| {
+            let counts = signals.iter().flat_map(|name| {
+                let counts = row.signals.get(name).and_then(|pair| pair.production);
+                [counts.map(Counts::n), counts.map(Counts::x)]
+            });
+            std::iter::once(Some(row.minute)).chain(counts).collect()
+        });
+        let minutes = minutes.collect();
+        Self { signals, minutes }
+    }
+
+    fn recorded(&self) -> Vec<Recorded> {
+        let minutes = self.minutes.iter().filter_map(|row| {
+            let (minute, counts) = row.split_first()?;
+            let pairs = self.signals.iter().zip(counts.chunks_exact(2));
+            let signals = pairs.filter_map(|(name, counts)| {
+                let production = Some(Counts::new(counts[0]?, counts[1]?)?);
+                let canary = None;
+                Some((name.clone(), Pair { canary, production }))
+            });
+            Some(Recorded {
+                minute: (*minute)?,
+                signals: signals.collect(),
+            })
+        });
+        minutes.collect()
     }
 }
 

@@ -228,6 +228,99 @@ async fn durations_rates_and_numbers_that_mean_nothing() {
     }
 }
 
+/// A further check with these fields beside (or in place of) those it needs, as the second one.
+fn check_with(changes: Value) -> Value {
+    let mut check = json!({
+        "name": "wrong",
+        "bad": {"namespace": "Canary/Model", "metric": "Wrong"},
+        "of": {"namespace": "Canary/Model", "metric": "Labelled"},
+    });
+    let first = check.clone();
+    if let (Some(fields), Value::Object(changes)) = (check.as_object_mut(), changes) {
+        fields.insert("name".to_owned(), json!("second"));
+        fields.extend(changes);
+    }
+    json!({"policy": {"checks": [first, check]}})
+}
+
+#[tokio::test]
+async fn checks_that_judge_nothing_or_count_nothing() {
+    let world = World::new().await;
+    let metric = |more: Value| {
+        let mut metric = json!({"namespace": "Shop", "metric": "Refunds"});
+        if let (Some(fields), Value::Object(more)) = (metric.as_object_mut(), more) {
+            fields.extend(more);
+        }
+        metric
+    };
+    let cases = [
+        (json!({"name": "wrong"}), "name"),
+        (json!({"name": "errors"}), "name"),
+        (json!({"name": "Wrong 🍷"}), "name"),
+        (json!({"compare": false}), "compare"),
+        (json!({"limit": "0%"}), "limit"),
+        (json!({"limit": 0.05}), "limit"),
+        (json!({"min_samples": -1}), "min_samples"),
+        (json!({"direction": "up"}), "direction"),
+        (json!({"severity": "urgent"}), "severity"),
+        (json!({"on_breach": "panic"}), "on_breach"),
+        (json!({"wieght": 1}), "wieght"),
+        (json!({"bad": metric(json!({"stat": "p99"}))}), "bad.stat"),
+        (json!({"of": metric(json!({"stat": "TC(2:1)"}))}), "of.stat"),
+        (
+            json!({"of": metric(json!({"namespace": ":Shop"}))}),
+            "of.namespace",
+        ),
+        (json!({"bad": metric(json!({"metric": ""}))}), "bad.metric"),
+        (
+            json!({"bad": metric(json!({"dimensions": {"VariantName": "blue"}}))}),
+            "bad.dimensions.VariantName",
+        ),
+        (
+            json!({"bad": metric(json!({"dimensions": {"Model": 3}}))}),
+            "bad.dimensions.Model",
+        ),
+    ];
+    for (changes, field) in cases {
+        let field = format!("policy.checks[1].{field}");
+        refused_specification(&world, check_with(changes), &field).await;
+    }
+}
+
+#[tokio::test]
+async fn consequences_and_words_that_contradict_each_other() {
+    let world = World::new().await;
+    let cases = [
+        (
+            json!({"policy": {"error_rate": {"severity": "urgent"}}}),
+            "policy.error_rate.severity",
+        ),
+        (
+            json!({"policy": {"latency_p99": {"on_breach": "roll_back"}}}),
+            "policy.latency_p99.on_breach",
+        ),
+        (
+            json!({"policy": {"latency_p50": {"severity": "low"}}}),
+            "policy.latency_p50",
+        ),
+        (
+            json!({"policy": {"comparison": {"slowness": {"muted": "yes"}}}}),
+            "policy.comparison.slowness.muted",
+        ),
+        (
+            json!({"policy": {"safe_gate": true, "error_rate": {"limit": "0%"}}}),
+            "policy.safe_gate",
+        ),
+        (
+            json!({"accept_baseline": true, "policy": {"accept_baseline": false}}),
+            "accept_baseline",
+        ),
+    ];
+    for (changes, field) in cases {
+        refused_specification(&world, changes, field).await;
+    }
+}
+
 #[tokio::test]
 async fn names_that_are_none_and_fields_nobody_knows() {
     let world = World::new().await;

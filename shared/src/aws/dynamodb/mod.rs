@@ -23,9 +23,11 @@ use crate::domain::deployment::{Deployment, SCHEMA_VERSION};
 use crate::domain::history::Entry;
 use crate::domain::invariants;
 use crate::domain::judge::MinuteReport;
+use crate::domain::replay::Recorded;
 use crate::wire::items::{
     self, ACTIVE_KEY, CheckItem, EntryItem, EvidenceItem, KeyItem, LockItem, MetaItem, OutboxItem,
-    SpecItem, active_key, deployment_key, endpoint_key, idempotency_key, lock_key, outbox_key,
+    PastItem, SpecItem, active_key, deployment_key, endpoint_key, idempotency_key, lock_key,
+    outbox_key,
 };
 
 type Item = HashMap<String, AttributeValue>;
@@ -57,6 +59,16 @@ impl Store for Aws {
         }))
     }
 
+    async fn past(&self, id: &str) -> Result<Vec<Recorded>, PortError> {
+        let parts = self.parts(id, &["PAST"]).await?;
+        let Some(Some(item)) = parts.into_iter().next() else {
+            return Ok(Vec::new());
+        };
+        let item: PastItem = read(item)?;
+        item.recorded()
+            .map_err(|error| nonsense("past", format!("the past of {id} can't be read: {error}")))
+    }
+
     async fn create(&self, creation: Creation<'_>) -> Result<(), Refused> {
         let (deployment, evidence) = (&creation.loaded.deployment, &creation.loaded.evidence);
         let (terms, shard) = (&deployment.terms, shard_of(&deployment.terms.id));
@@ -78,6 +90,7 @@ impl Store for Aws {
             self.put_new(&spec)?,
             self.put_new(&MetaItem::new(deployment, deployment.state.version, shard))?,
             self.put_new(&evidence_item(&terms.id, evidence)?)?,
+            self.put_new(&past_item(&terms.id, creation.past)?)?,
             self.put_new(&entry_item(&terms.id, creation.entry))?,
             self.put_new(&OutboxItem::new(terms, creation.entry, shard))?,
         ];
@@ -352,6 +365,10 @@ fn evidence_item(
     evidence: &crate::domain::evidence::Evidence,
 ) -> Result<EvidenceItem, PortError> {
     EvidenceItem::new(id, evidence).map_err(|error| nonsense("commit", error.to_string()))
+}
+
+fn past_item(id: &str, past: &[Recorded]) -> Result<PastItem, PortError> {
+    PastItem::new(id, past).map_err(|error| nonsense("create", error.to_string()))
 }
 
 fn write(item: &impl Serialize) -> Result<Item, PortError> {

@@ -9,11 +9,13 @@ use serde::{Deserialize, Serialize};
 
 use super::Counts;
 use super::capital::{Capital, ln_sum};
-use super::e_process::MOST_PER_MINUTE;
+use super::e_process::{MOST_PER_MINUTE, lowered};
 use crate::domain::quantity::Rate;
 
 /// How many times the limit is bet on by the guard.
 pub const ABOVE: [f64; 5] = [1.5, 2.0, 3.0, 5.0, 10.0];
+/// The part of the capital on each.
+const PARTS: [f64; 5] = [0.25, 0.45, 0.2, 0.05, 0.05];
 /// Which parts of the limit are bet on by the gate.
 pub const BELOW: [f64; 3] = [0.5, 0.25, 0.1];
 /// Evidence, as a factor, from which the canary counts as shown to be below the limit.
@@ -50,6 +52,7 @@ pub struct AbsoluteSettings {
     limit: Limit,
     longest_minutes: u64,
     kappa: f64,
+    ceiling: f64,
 }
 
 impl AbsoluteSettings {
@@ -60,7 +63,15 @@ impl AbsoluteSettings {
             limit,
             longest_minutes,
             kappa,
+            ceiling: MOST_PER_MINUTE,
         })
+    }
+
+    /// As [`super::Settings::with_ceiling`].
+    #[must_use]
+    pub fn with_ceiling(mut self, ceiling: f64) -> Self {
+        self.ceiling = lowered(ceiling);
+        self
     }
 }
 
@@ -80,7 +91,8 @@ impl AbsoluteGuard {
             return false;
         }
         let factors = factors(settings, canary);
-        self.capital.take_in(factors, settings.longest_minutes);
+        self.capital
+            .take_in(factors, PARTS, settings.longest_minutes);
         self.canary = self.canary.plus(canary);
         true
     }
@@ -104,14 +116,15 @@ impl AbsoluteGuard {
 
 /// The logarithms of one minute's factors, one per alternative.
 pub(super) fn factors(settings: &AbsoluteSettings, canary: Counts) -> [f64; 5] {
-    factors_at(settings.limit, settings.kappa, ABOVE, canary)
+    let tempering = (settings.kappa, settings.ceiling);
+    factors_at(settings.limit, tempering, ABOVE, canary)
 }
 
-/// The same for any multiples of a limit. A multiple that would be no rate gives way to the middle
+/// The same for any multiples of a limit, at a burstiness and a ceiling. A multiple that would be no rate gives way to the middle
 /// between the limit and everything.
 pub(super) fn factors_at<const K: usize>(
     limit: Limit,
-    kappa: f64,
+    (kappa, ceiling): (f64, f64),
     multiples: [f64; K],
     canary: Counts,
 ) -> [f64; K] {
@@ -122,7 +135,7 @@ pub(super) fn factors_at<const K: usize>(
         } else {
             f64::midpoint(limit.0, 1.0)
         };
-        (power * limit.ln_ratio(rate, canary)).min(MOST_PER_MINUTE)
+        (power * limit.ln_ratio(rate, canary)).min(ceiling)
     })
 }
 

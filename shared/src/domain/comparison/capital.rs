@@ -1,14 +1,24 @@
 //! A capital spread over `K` sizes of change and over every minute it may have begun in.
 //!
 //! The recursion keeps one number per size: what was staked so far, plus this minute's new stake,
-//! times this minute's factor. Half of the stakes is laid at the first minute, the other half in
-//! equal parts over the rollout's longest length, which is what keeps a late onset cheap to find.
+//! times this minute's factor. A twentieth of the stakes is laid at the first minute, for a canary
+//! that is worse from the start; most are spread evenly over the first half day, where changes of
+//! the weight and most late onsets fall, and the rest evenly over the rollout's longest length.
 //! Stakes sum to one, so the capital never exceeds a process that is expected to stay at one.
+//! What a beginning costs is the logarithm of its stake: with half of everything on the first
+//! minute, as one may lay it too, a late onset was found twelve minutes later than an early one.
 //!
 //! A JSON number neither holds minus infinity nor comes back to the bit from every parser, so each
 //! float is kept as Rust's shortest text that reads back as the same bits.
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+
+/// Of the stakes, what is laid at the first minute.
+const AT_ONCE: f64 = 0.05;
+/// And what is spread over the first [`SOON_MINUTES`].
+const SOON: f64 = 0.7;
+/// Half a day.
+const SOON_MINUTES: u64 = 720;
 
 /// The logarithms of the capital by size of change.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -33,12 +43,13 @@ impl<const K: usize> Capital<K> {
         self.minutes
     }
 
-    /// Lays this minute's stakes and multiplies by its factors, given as logarithms.
-    pub(super) fn take_in(&mut self, factors: [f64; K], longest_minutes: u64) {
+    /// Lays this minute's stakes, parted by `parts` that sum to one, and multiplies by its factors,
+    /// given as logarithms.
+    pub(super) fn take_in(&mut self, factors: [f64; K], parts: [f64; K], longest_minutes: u64) {
         self.minutes = self.minutes.saturating_add(1);
-        let stake = stake(self.minutes, longest_minutes) / K as f64;
-        for (ln, factor) in self.ln.iter_mut().zip(factors) {
-            *ln = ln_add(*ln, stake.ln()) + factor;
+        let stake = stake(self.minutes, longest_minutes);
+        for ((ln, factor), part) in self.ln.iter_mut().zip(factors).zip(parts) {
+            *ln = ln_add(*ln, (part * stake).ln()) + factor;
         }
     }
 
@@ -49,13 +60,20 @@ impl<const K: usize> Capital<K> {
 }
 
 /// The share of the starting capital that is laid at the `minute`-th minute, counted from one.
-fn stake(minute: u64, longest_minutes: u64) -> f64 {
-    let even = 0.5 / longest_minutes.max(1) as f64;
-    match minute {
-        1 => 0.5 + even,
-        later if later <= longest_minutes => even,
-        _ => 0.0,
+pub(super) fn stake(minute: u64, longest_minutes: u64) -> f64 {
+    let longest = longest_minutes.max(1);
+    let soon = longest.min(SOON_MINUTES);
+    let mut stake = 0.0;
+    if minute == 1 {
+        stake += AT_ONCE;
     }
+    if minute <= soon {
+        stake += SOON / soon as f64;
+    }
+    if minute <= longest {
+        stake += (1.0 - AT_ONCE - SOON) / longest as f64;
+    }
+    stake
 }
 
 /// ln(e^a + e^b).

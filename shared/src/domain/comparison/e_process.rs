@@ -8,7 +8,8 @@
 //! power below one (Jensen) and a ceiling only lower it.
 //!
 //! The power tempers the evidence where counts are burstier than chance. It is made of production's
-//! *past* rate: one that looked at this minute's own outcomes would be no fair stake. With
+//! *past* rate: one that looked at this minute's own outcomes would be no fair stake. The ceiling
+//! is lower where production's bursts last several minutes. Both are fixed before the minute; with
 //! extra-binomial noise the bound is calibrated by simulation, not proved.
 //!
 //! A minute in which either arm had no trials says nothing about the pair and is left out whole:
@@ -20,10 +21,13 @@ use serde::{Deserialize, Serialize};
 use super::capital::Capital;
 use super::{Counts, Limit};
 
-/// The odds ratios bet on, each with the same share of the capital.
+/// The odds ratios bet on.
 pub const ODDS_RATIOS: [f64; 6] = [1.5, 2.0, 3.0, 5.0, 10.0, 25.0];
-/// The most that one minute may add, in nats: one wild minute alone proves nothing.
-pub const MOST_PER_MINUTE: f64 = 2.3;
+/// The part of the capital on each. Most lies on small changes, where a larger part saves minutes;
+/// a large change is seen in as few minutes as the ceiling allows, whatever its part.
+const PARTS: [f64; 6] = [0.25, 0.45, 0.15, 0.05, 0.05, 0.05];
+/// The most that one minute may add, in nats: two wild minutes prove nothing, three may.
+pub const MOST_PER_MINUTE: f64 = 3.4;
 /// The past rate is taken to be at least this.
 pub const LEAST_RATE: f64 = 1e-5;
 
@@ -35,6 +39,7 @@ pub struct Settings {
     longest_minutes: u64,
     history: Counts,
     kappa: f64,
+    ceiling: f64,
 }
 
 impl Settings {
@@ -54,12 +59,31 @@ impl Settings {
             longest_minutes,
             history,
             kappa,
+            ceiling: MOST_PER_MINUTE,
         })
+    }
+
+    /// With a lower ceiling on what one minute may add, in nats
+    /// ([`super::burstiness::ceiling`]); one above [`MOST_PER_MINUTE`], or no number above zero, is
+    /// taken as that.
+    #[must_use]
+    pub fn with_ceiling(mut self, ceiling: f64) -> Self {
+        self.ceiling = lowered(ceiling);
+        self
     }
 
     /// The odds ratio still tolerated.
     pub const fn tolerate(&self) -> f64 {
         self.tolerate
+    }
+}
+
+/// A ceiling within what any minute may add.
+pub(super) fn lowered(ceiling: f64) -> f64 {
+    if ceiling > 0.0 {
+        ceiling.min(MOST_PER_MINUTE)
+    } else {
+        MOST_PER_MINUTE
     }
 }
 
@@ -81,7 +105,8 @@ impl Signal {
             return false;
         }
         let factors = self.factors(settings, canary, production);
-        self.capital.take_in(factors, settings.longest_minutes);
+        self.capital
+            .take_in(factors, PARTS, settings.longest_minutes);
         self.canary = self.canary.plus(canary);
         self.production = self.production.plus(production);
         true
@@ -94,8 +119,14 @@ impl Signal {
         if canary.n == 0 {
             return false;
         }
-        let factors = super::absolute::factors_at(limit, settings.kappa, ODDS_RATIOS, canary);
-        self.capital.take_in(factors, settings.longest_minutes);
+        let factors = super::absolute::factors_at(
+            limit,
+            (settings.kappa, settings.ceiling),
+            ODDS_RATIOS,
+            canary,
+        );
+        self.capital
+            .take_in(factors, PARTS, settings.longest_minutes);
         self.alone = self.alone.plus(canary);
         true
     }
@@ -164,7 +195,7 @@ impl Signal {
         let power = 1.0 / (1.0 + settings.kappa * expected_variance);
         ODDS_RATIOS.map(|ratio| {
             let gain = canary.x as f64 * ratio.ln() - bad * (share * (ratio - 1.0)).ln_1p();
-            (power * gain).min(MOST_PER_MINUTE)
+            (power * gain).min(settings.ceiling)
         })
     }
 

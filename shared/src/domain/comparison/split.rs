@@ -37,8 +37,11 @@ impl Split {
         if canary == 0 && production == 0 || !(share > 0.0 && share < 1.0) {
             return false;
         }
-        self.capital
-            .take_in(factors(share, canary, production), LONGEST_MINUTES);
+        self.capital.take_in(
+            factors(share, canary, production),
+            [0.25; 4],
+            LONGEST_MINUTES,
+        );
         self.intended = Some(share);
         self.canary = self.canary.saturating_add(canary);
         self.production = self.production.saturating_add(production);

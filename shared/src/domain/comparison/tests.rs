@@ -3,11 +3,13 @@
 //!
 //! | module | holds |
 //! |---|---|
+//! | [`bursts`] | how bursts are measured; the sample-ratio check |
 //! | [`validity`] | E[factor] <= 1 by enumerating small tables |
 //! | [`stability`] | extremes, restarts, order, monotony |
 //! | [`rollouts`] | seeded simulations: false alarms and medians to detection |
 //! | [`words`] | intervals and sentences |
 
+mod bursts;
 mod rollouts;
 mod stability;
 mod validity;

@@ -4,7 +4,8 @@
 
 use jiff::Timestamp;
 
-use crate::domain::baseline::Baseline;
+use crate::domain::baseline::{Baseline, Past};
+use crate::domain::comparison::burstiness::Variation;
 use crate::domain::comparison::{AbsoluteSettings, Counts, Limit, Settings, burstiness};
 use crate::domain::deployment::Deployment;
 use crate::domain::evidence::{Evidence, SignalState};
@@ -91,11 +92,12 @@ impl<'a> Bench<'a> {
     /// # Panics
     /// Never: a tolerance is one or more, a burstiness is clamped, and a rollout has a length.
     pub fn settings(&self, rule: &SignalRule) -> Settings {
-        let past = self.baseline.signals.get(&rule.name);
-        let history = past.map_or(Counts::NONE, |past| past.counts);
+        let history = self.past(rule).map_or(Counts::NONE, |past| past.counts);
         let tolerate = self.policy.comparison.tolerate.max(1.0);
-        Settings::new(tolerate, self.longest_minutes, history, self.kappa(rule))
+        let (kappa, ceiling) = self.tempering(rule);
+        Settings::new(tolerate, self.longest_minutes, history, kappa)
             .expect("a tolerance from one up, a clamped burstiness, and a length above zero")
+            .with_ceiling(ceiling)
     }
 
     /// A minute's counts of a signal.
@@ -103,15 +105,27 @@ impl<'a> Bench<'a> {
         rule.counts(minute, self.baseline.slow_over)
     }
 
-    fn kappa(&self, rule: &SignalRule) -> f64 {
-        let past = self.baseline.signals.get(&rule.name);
-        let excess = past.map_or(0.0, |past| past.variation.excess());
-        burstiness::kappa(excess, self.instances.production, self.instances.canary)
+    fn past(&self, rule: &SignalRule) -> Option<&'a Past> {
+        self.baseline.signals.get(&rule.name)
+    }
+
+    /// By how much evidence is tempered, and the most that one minute may add.
+    fn tempering(&self, rule: &SignalRule) -> (f64, f64) {
+        let variation = self
+            .past(rule)
+            .map_or_else(Variation::default, |past| past.variation);
+        let Instances { canary, production } = self.instances;
+        (
+            burstiness::kappa(variation.excess(), production, canary),
+            burstiness::ceiling(variation.lasting(), production, canary),
+        )
     }
 
     fn absolute(&self, rule: &SignalRule) -> Option<AbsoluteSettings> {
         let limit = rule.limit.and_then(Limit::new)?;
-        AbsoluteSettings::new(limit, self.longest_minutes, self.kappa(rule))
+        let (kappa, ceiling) = self.tempering(rule);
+        let settings = AbsoluteSettings::new(limit, self.longest_minutes, kappa)?;
+        Some(settings.with_ceiling(ceiling))
     }
 
     /// Takes in one minute: every guard, signal and gate once.

@@ -84,10 +84,7 @@ impl Bench<'_> {
             .iter()
             .filter(|rule| rule.consequence.action() == Some(action))
             .max_by(|a, b| {
-                let weight = |rule| {
-                    Self::wagers(rule, evidence)
-                        .fold(f64::NEG_INFINITY, f64::max)
-                };
+                let weight = |rule| Self::wagers(rule, evidence).fold(f64::NEG_INFINITY, f64::max);
                 weight(a).total_cmp(&weight(b))
             })?;
         let (value, limit) = self.figures(rule, evidence)?;

@@ -16,7 +16,11 @@ impl Bench<'_> {
 
     /// What was measured and what it was held against, as they stand in the sentence: of the wager
     /// that weighs more.
-    pub(super) fn figures(&self, rule: &SignalRule, evidence: &Evidence) -> Option<(String, String)> {
+    pub(super) fn figures(
+        &self,
+        rule: &SignalRule,
+        evidence: &Evidence,
+    ) -> Option<(String, String)> {
         let state = evidence.signals.get(&rule.name)?;
         if let Some(limit) = rule.limit
             && (!rule.compares || state.absolute.ln_e() > state.comparison.ln_e())
@@ -46,11 +50,7 @@ impl Bench<'_> {
             parts.extend(self.frozen_words(rule, state));
         }
         if let Some(limit) = rule.limit {
-            parts.push(effect::against_limit(
-                &what,
-                &state.absolute,
-                limit,
-            ));
+            parts.push(effect::against_limit(&what, &state.absolute, limit));
         }
         parts.join("; ")
     }
@@ -71,4 +71,3 @@ fn share_of(counts: Counts) -> String {
     let rate = counts.rate().map_or_else(|| "nothing".to_owned(), percent);
     format!("{rate} ({} of {})", counts.x(), counts.n())
 }
-

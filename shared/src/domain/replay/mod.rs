@@ -6,216 +6,34 @@
 //! first into a [`Survey`], then into one [`Replay`] per policy; both keep no more than one minute.
 //!
 //! The record's silence is not health. A minute, or an arm of it, that is not there is skipped by
-//! the comparison; a rollback is never made of it, and a trace that ends in it ends in a hold.
+//! the comparison; nothing is rolled back by it, and a record that ends without the canary ends in
+//! a hold. One that ends without production may be of a rollout at 100 %: it goes on unless the
+//! canary is past the worst that production showed.
+//!
+//! | module | holds |
+//! |---|---|
+//! | `record` | a minute of the record, and what is surveyed of all of them |
+//! | `case` | a policy cut down to what the record can be held against |
 
+mod case;
+mod record;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::baseline::Baseline;
 use super::comparison::{AbsoluteGuard, Counts, Signal, effect};
 use super::evidence::Evidence;
-use super::judge::bench::{Bench, Instances, Minute};
-use super::judge::{BLIND_FROM, MinuteReport};
-use super::observation::ArmMinute;
-use super::plan::Plan;
-use super::policy::{Action, Policy, Test};
-use super::signal::{CLIENT_ERRORS, ERRORS, SLOWNESS, SignalRule};
+use super::judge::BLIND_FROM;
+use super::judge::bench::{Bench, Minute};
+use super::policy::Action;
+use super::signal::SignalRule;
 
-/// A trace says nothing of instances, so both arms are taken to have as many.
-const INSTANCES: Instances = Instances {
-    canary: 1,
-    production: 1,
-};
-
-/// One recorded minute: what was counted in each arm, by signal.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Recorded {
-    /// In the record's own numbers.
-    pub minute: u64,
-    /// By signal name.
-    pub signals: BTreeMap<String, Pair>,
-}
-
-/// Both arms' counts of a signal.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Pair {
-    /// Absent when they were not measured.
-    pub canary: Option<Counts>,
-    /// Absent when they were not measured.
-    pub production: Option<Counts>,
-}
-
-impl Recorded {
-    /// A judged minute of a live deployment, numbered in minutes since 1970.
-    pub fn of(report: &MinuteReport) -> Self {
-        let pair = |signal: &super::judge::SignalStanding| Pair {
-            canary: signal.minute,
-            production: signal.production_minute,
-        };
-        let signals = report.signals.iter();
-        Self {
-            minute: u64::try_from(report.minute.as_second().div_euclid(60)).unwrap_or(0),
-            signals: signals.map(|(name, signal)| (name.clone(), pair(signal))).collect(),
-        }
-    }
-
-    fn has_canary_request(&self) -> bool {
-        let has_trials = |pair: &Pair| pair.canary.is_some_and(|counts| counts.n() > 0);
-        self.signals.values().any(has_trials)
-    }
-
-    /// Canary requests: the endpoint's own signals count them, and trials stand in elsewhere.
-    fn canary_requests(&self) -> u64 {
-        let most = |own: bool| {
-            let is_own = |name: &str| [ERRORS, CLIENT_ERRORS, SLOWNESS].contains(&name);
-            let counted = self.signals.iter().filter(|(name, _)| !own || is_own(name));
-            counted.filter_map(|(_, pair)| Some(pair.canary?.n())).max()
-        };
-        most(true).or_else(|| most(false)).unwrap_or(0)
-    }
-
-    /// An arm for the signals. Requests stay 0: what has no row must not pass for one without
-    /// errors.
-    fn signals_of(&self, arm: impl Fn(&Pair) -> Option<Counts>) -> Option<ArmMinute> {
-        let counted = |(name, pair): (&String, &Pair)| Some((name.clone(), arm(pair)?));
-        let checks: BTreeMap<String, Counts> = self.signals.iter().filter_map(counted).collect();
-        (!checks.is_empty()).then(|| ArmMinute {
-            checks,
-            ..ArmMinute::default()
-        })
-    }
-
-    /// An arm for the guards on errors; absent without requests, as in a live rollout.
-    fn errors_of(&self, arm: impl Fn(&Pair) -> Option<Counts>) -> Option<ArmMinute> {
-        let counts = self.signals.get(ERRORS).and_then(arm).filter(|counts| counts.n() > 0)?;
-        Some(ArmMinute {
-            invocations: counts.n(),
-            errors_5xx: counts.x(),
-            ..ArmMinute::default()
-        })
-    }
-}
-
-/// What has to be known of a record before it can be judged.
-#[derive(Debug, Clone, PartialEq, Default)]
-pub struct Survey {
-    baseline: Baseline,
-    signals: BTreeSet<String>,
-    first_request: Option<u64>,
-    last_minute: Option<u64>,
-    minutes: u64,
-}
-
-impl Survey {
-    /// Takes in the next minute.
-    pub fn take_in(&mut self, recorded: &Recorded) {
-        self.minutes += 1;
-        self.last_minute = Some(recorded.minute);
-        for name in recorded.signals.keys() {
-            if !self.signals.contains(name) {
-                self.signals.insert(name.clone());
-            }
-        }
-        if self.first_request.is_none() && recorded.has_canary_request() {
-            self.first_request = Some(recorded.minute);
-        }
-        if self.first_request.is_none() {
-            self.take_in_history(recorded);
-        }
-    }
-
-    fn take_in_history(&mut self, recorded: &Recorded) {
-        self.baseline.minutes += 1;
-        for (name, pair) in &recorded.signals {
-            // As in a live deployment's last day, a minute without trials is not a calm one.
-            if let Some(counts) = pair.production.filter(|counts| counts.n() > 0) {
-                let past = self.baseline.signals.entry(name.clone()).or_default();
-                past.take_in(counts);
-            }
-        }
-    }
-
-    /// Minutes of history.
-    pub const fn history_minutes(&self) -> u64 {
-        self.baseline.minutes
-    }
-}
-
-/// Why a record can't be judged under a policy.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Unfit {
-    /// The canary never served.
-    #[error(
-        "no canary row has n above 0, so there is nothing to judge; is the variant written `canary`?"
-    )]
-    NoRequests,
-    /// The policy knows none of the record's signals.
-    #[error("the policy has none of the trace's signals ({0})")]
-    NothingKnown(String),
-}
-
-/// A policy as far as the record can be held against it, with the record's history.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Case {
-    policy: Policy,
-    guards: Policy,
-    signals: Policy,
-    baseline: Baseline,
-    first_request: u64,
-    longest_minutes: u64,
-    left_out: Vec<String>,
-}
-
-impl Case {
-    /// Leaves out what the record has no counts of.
-    pub fn new(policy: &Policy, plan: &Plan, survey: &Survey) -> Result<Self, Unfit> {
-        let first_request = survey.first_request.ok_or(Unfit::NoRequests)?;
-        let mut policy = policy.clone();
-        policy.signals.retain(|rule| survey.signals.contains(&rule.name));
-        if policy.signals.is_empty() {
-            let names: Vec<&str> = survey.signals.iter().map(String::as_str).collect();
-            return Err(Unfit::NothingKnown(names.join(", ")));
-        }
-        let counts_errors = survey.signals.contains(ERRORS);
-        let is_told = |test| {
-            counts_errors && matches!(test, Test::ErrorsAbove(_) | Test::ErrorsWorseBy(_))
-        };
-        let untold = policy.guards.iter().filter(|guard| !is_told(guard.test));
-        let left_out = untold.map(|guard| guard.name.clone()).collect();
-        policy.guards.retain(|guard| is_told(guard.test));
-        let guards = Policy {
-            signals: Vec::new(),
-            ..policy.clone()
-        };
-        let signals = Policy {
-            guards: Vec::new(),
-            ..policy.clone()
-        };
-        Ok(Self {
-            policy,
-            guards,
-            signals,
-            baseline: survey.baseline.clone(),
-            first_request,
-            longest_minutes: (plan.deadline.secs() / 60).max(1),
-            left_out,
-        })
-    }
-
-    /// Guards that the record does not say enough for, by name.
-    pub fn left_out(&self) -> &[String] {
-        &self.left_out
-    }
-
-    fn bench<'a>(&'a self, policy: &'a Policy) -> Bench<'a> {
-        Bench::new(policy, &self.baseline, self.longest_minutes, INSTANCES)
-    }
-}
+pub use case::{Case, Unfit};
+pub use record::{Pair, Recorded, Survey};
 
 /// What would have become of the canary.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -343,6 +161,11 @@ impl<'a> Replay<'a> {
         self.rollback.is_some()
     }
 
+    /// Minutes since the canary's first request that are missing in whole or in part, so far.
+    pub const fn gap(&self) -> u64 {
+        self.gap
+    }
+
     /// Takes in the record's next minute; false when it is history, or comes after the end.
     pub fn take_in(&mut self, recorded: &Recorded) -> bool {
         if self.is_over() || recorded.minute < self.case.first_request {
@@ -351,7 +174,11 @@ impl<'a> Replay<'a> {
         self.minutes += 1;
         self.measure(recorded);
         for (rule, sight) in self.case.policy.signals.iter().zip(&mut self.sights) {
-            let pair = recorded.signals.get(&rule.name).copied().unwrap_or_default();
+            let pair = recorded
+                .signals
+                .get(&rule.name)
+                .copied()
+                .unwrap_or_default();
             sight.take_in(recorded.minute, rule.compares, pair);
         }
         self.count_gap(recorded);
@@ -367,8 +194,16 @@ impl<'a> Replay<'a> {
         self.evidence.stage_samples = self.evidence.stage_samples.saturating_add(requests);
         let (canary, production) = (|pair: &Pair| pair.canary, |pair: &Pair| pair.production);
         let parts = [
-            (&self.case.signals, recorded.signals_of(canary), recorded.signals_of(production)),
-            (&self.case.guards, recorded.errors_of(canary), recorded.errors_of(production)),
+            (
+                &self.case.signals,
+                recorded.signals_of(canary),
+                recorded.signals_of(production),
+            ),
+            (
+                &self.case.guards,
+                recorded.errors_of(canary),
+                recorded.errors_of(production),
+            ),
         ];
         for (policy, canary, production) in parts {
             let minute = Minute {
@@ -384,14 +219,20 @@ impl<'a> Replay<'a> {
 
     /// The record's minutes may be numbered past the end of any calendar; only their order counts.
     fn ordinal(&self) -> Timestamp {
-        let seconds = i64::try_from(self.minutes).unwrap_or(i64::MAX).saturating_mul(60);
+        let seconds = i64::try_from(self.minutes)
+            .unwrap_or(i64::MAX)
+            .saturating_mul(60);
         Timestamp::from_second(seconds).unwrap_or(Timestamp::MAX)
     }
 
     fn count_gap(&mut self, recorded: &Recorded) {
         let before = self.last_minute.map_or(recorded.minute, |last| last + 1);
         let is_whole = |rule: &SignalRule| {
-            let pair = recorded.signals.get(&rule.name).copied().unwrap_or_default();
+            let pair = recorded
+                .signals
+                .get(&rule.name)
+                .copied()
+                .unwrap_or_default();
             pair.canary.is_some() && pair.production.is_some()
         };
         let is_whole = self.case.policy.signals.iter().all(is_whole);
@@ -400,7 +241,9 @@ impl<'a> Replay<'a> {
 
     fn act(&mut self, minute: u64) {
         let breaches = self.bench().breaches(&self.evidence);
-        let Some(breach) = breaches.first() else { return };
+        let Some(breach) = breaches.first() else {
+            return;
+        };
         let outcome = |ruling| self.found(ruling, Some(minute), breach.reason.clone());
         match breach.action {
             Action::Rollback => self.rollback = Some(outcome(Ruling::Rollback)),
@@ -430,7 +273,10 @@ impl<'a> Replay<'a> {
     pub fn at_present(&self) -> Outcome {
         let now = |outcome: &&Outcome| outcome.minute == self.last_minute;
         let undone = self.rollback.as_ref().or(self.last_step_back.as_ref());
-        undone.filter(now).cloned().unwrap_or_else(|| self.standing())
+        undone
+            .filter(now)
+            .cloned()
+            .unwrap_or_else(|| self.standing())
     }
 
     /// What became of it in all: the worst that happened, and else how it stands.
@@ -446,10 +292,16 @@ impl<'a> Replay<'a> {
 
     fn standing(&self) -> Outcome {
         let objection = self.bench().objection(&self.evidence);
-        let why = objection.or_else(|| self.unseen()).or_else(|| self.lacking());
+        let why = objection
+            .or_else(|| self.unseen())
+            .or_else(|| self.lacking());
         match why {
             Some(why) => self.found(Ruling::Hold, None, why),
-            None => self.found(Ruling::GoOn, None, "nothing speaks against more traffic".to_owned()),
+            None => self.found(
+                Ruling::GoOn,
+                None,
+                "nothing speaks against more traffic".to_owned(),
+            ),
         }
     }
 
@@ -489,13 +341,21 @@ impl<'a> Replay<'a> {
     /// them, but a canary past the worst that production ever showed does not pass either.
     fn worse_alone(&self, rule: &SignalRule, sight: &Sight) -> Option<String> {
         let (since, canary) = sight.alone.filter(|_| rule.compares)?;
-        let past = self.case.baseline.signals.get(&rule.name).cloned().unwrap_or_default();
+        let past = self
+            .case
+            .baseline
+            .signals
+            .get(&rule.name)
+            .cloned()
+            .unwrap_or_default();
         let limit = past.frozen(self.case.policy.comparison.tolerate, sight.compared.1);
         let rate = canary.rate()?;
         let what = rule.what();
         let rate_in_words = effect::percent(rate);
         let Some(limit) = limit else {
-            return Some(format!("{what}: canary {rate_in_words}, with no production to compare with"));
+            return Some(format!(
+                "{what}: canary {rate_in_words}, with no production to compare with"
+            ));
         };
         (rate > limit.fraction()).then(|| {
             format!(

@@ -1,10 +1,10 @@
 //! Recorded rollouts of every kind, and what becomes of them.
 
 use super::*;
-use crate::domain::plan::Preset;
-use crate::domain::policy::{Consequence, Grade};
+use crate::domain::plan::{Plan, Preset};
+use crate::domain::policy::{Consequence, Grade, Policy, Test};
 use crate::domain::quantity::{Rate, Span};
-use crate::domain::signal::Source;
+use crate::domain::signal::{ERRORS, SLOWNESS, Source};
 
 /// SplitMix64 (Steele, Lea and Flood 2014), so that a trace is the same everywhere.
 struct Chance(u64);
@@ -76,7 +76,10 @@ impl Trace {
 
     fn without(mut self, arm: fn(&mut Pair) -> &mut Option<Counts>, minutes: &[usize]) -> Self {
         for minute in minutes {
-            let pair = self.minutes[*minute].signals.get_mut(ERRORS).expect("errors");
+            let pair = self.minutes[*minute]
+                .signals
+                .get_mut(ERRORS)
+                .expect("errors");
             *arm(pair) = None;
         }
         self
@@ -138,9 +141,15 @@ fn a_healthy_canary_goes_on() {
         let trace = Trace::new(seed).history(100, 0.002).both(120, 0.002);
         let outcome = judged(&policy(), &trace.minutes);
         assert_eq!(outcome.ruling, Ruling::GoOn, "{seed}: {}", outcome.sentence);
-        assert_eq!((outcome.minute, outcome.minutes, outcome.gap), (None, 120, 0));
+        assert_eq!(
+            (outcome.minute, outcome.minutes, outcome.gap),
+            (None, 120, 0)
+        );
         let errors = &outcome.signals[ERRORS];
-        assert_eq!((errors.canary.n(), errors.production.n()), (120_000, 1_080_000));
+        assert_eq!(
+            (errors.canary.n(), errors.production.n()),
+            (120_000, 1_080_000)
+        );
         assert!(errors.ln_e.is_some_and(|ln_e| ln_e < 2.0));
     }
 }
@@ -180,7 +189,10 @@ fn min_samples_holds_but_never_delays_a_rollback() {
         ..comparison()
     };
     let bad = Trace::new(3).both(30, 0.05);
-    assert_eq!(judged(&greedy, &bad.minutes), judged(&comparison(), &bad.minutes));
+    assert_eq!(
+        judged(&greedy, &bad.minutes),
+        judged(&comparison(), &bad.minutes)
+    );
     let good = judged(&greedy, &Trace::new(3).both(30, 0.002).minutes);
     assert_eq!(good.ruling, Ruling::Hold);
     assert_eq!(
@@ -205,7 +217,11 @@ fn bursts_of_the_history_temper_the_evidence() {
         outcome.signals[ERRORS].ln_e.expect("minutes were compared")
     };
     let calm = after(vec![18; 240]);
-    let bursty = after((0..240).map(|minute| if minute % 4 == 0 { 72 } else { 0 }).collect());
+    let bursty = after(
+        (0..240)
+            .map(|minute| if minute % 4 == 0 { 72 } else { 0 })
+            .collect(),
+    );
     assert!(bursty < calm - 1.0, "{bursty} against {calm}");
 }
 
@@ -216,7 +232,10 @@ fn production_sets_the_rate_before_the_canary_serves() {
     for minute in &trace.minutes {
         survey.take_in(minute);
     }
-    assert_eq!((survey.history_minutes(), survey.first_request), (60, Some(60)));
+    assert_eq!(
+        (survey.history_minutes(), survey.first_request),
+        (60, Some(60))
+    );
     assert_eq!(survey.baseline.signals[ERRORS].counts.n(), 540_000);
     // Rows of no trials neither end the history nor belong to it.
     let mut idle = Trace::new(2);
@@ -263,7 +282,11 @@ fn a_missing_arm_never_counts_as_one_without_errors() {
     assert_eq!(outcome.signals[ERRORS].canary.n(), 5000);
     assert_eq!(outcome.signals[SLOWNESS].canary.n(), 35_000);
     assert_eq!(outcome.ruling, Ruling::Hold);
-    assert!(outcome.sentence.contains("errors has no row of the canary"), "{}", outcome.sentence);
+    assert!(
+        outcome.sentence.contains("errors has no row of the canary"),
+        "{}",
+        outcome.sentence
+    );
 }
 
 #[test]
@@ -271,7 +294,10 @@ fn a_blind_end_holds() {
     let last = Trace::new(8).both(60, 0.002).without(canary, &[59]);
     let outcome = judged(&policy(), &last.minutes);
     assert_eq!(outcome.ruling, Ruling::Hold);
-    assert_eq!(outcome.sentence, "blind: errors has no row of the canary in minute 59");
+    assert_eq!(
+        outcome.sentence,
+        "blind: errors has no row of the canary in minute 59"
+    );
 
     // Zero requests are blindness only where production's traffic predicts some.
     let mut silent = Trace::new(8).both(60, 0.002);
@@ -298,7 +324,11 @@ fn without_production_nothing_is_rolled_back_by_the_comparison() {
     assert_eq!(healthy.ruling, Ruling::GoOn, "{}", healthy.sentence);
     let bad = alone(0.01);
     assert_eq!(bad.ruling, Ruling::Hold);
-    assert!(bad.sentence.contains("from minute 120 on"), "{}", bad.sentence);
+    assert!(
+        bad.sentence.contains("from minute 120 on"),
+        "{}",
+        bad.sentence
+    );
 
     let mut never = Trace::new(9);
     for _ in 0..60 {
@@ -349,7 +379,10 @@ fn a_step_back_is_kept_and_judging_goes_on() {
 fn holding_and_telling_roll_nothing_back() {
     let trace = Trace::new(12).both(30, 0.05);
     let hold = judged(&consequence(comparison(), Action::Hold), &trace.minutes);
-    assert_eq!((hold.ruling, hold.minute, hold.minutes), (Ruling::Hold, None, 30));
+    assert_eq!(
+        (hold.ruling, hold.minute, hold.minutes),
+        (Ruling::Hold, None, 30)
+    );
     let notify = judged(&consequence(comparison(), Action::Notify), &trace.minutes);
     assert_eq!(notify.ruling, Ruling::GoOn);
     let mut muted = comparison();
@@ -358,7 +391,10 @@ fn holding_and_telling_roll_nothing_back() {
     }
     let muted = judged(&muted, &trace.minutes);
     assert_eq!(muted.ruling, Ruling::GoOn);
-    assert!(muted.signals[ERRORS].ln_e.is_some_and(|ln_e| ln_e > 10.0), "computed all the same");
+    assert!(
+        muted.signals[ERRORS].ln_e.is_some_and(|ln_e| ln_e > 10.0),
+        "computed all the same"
+    );
 }
 
 #[test]
@@ -379,8 +415,15 @@ fn the_budget_is_shared_by_the_signals_in_the_record_alone() {
 fn guards_without_counts_are_left_out() {
     let trace = Trace::new(14).both(30, 0.002);
     let case_of_errors = case(&policy(), &trace.minutes);
-    let names: Vec<&str> = case_of_errors.left_out().iter().map(String::as_str).collect();
-    assert!(names.iter().all(|name| name.starts_with("latency_")), "{names:?}");
+    let names: Vec<&str> = case_of_errors
+        .left_out()
+        .iter()
+        .map(String::as_str)
+        .collect();
+    assert!(
+        names.iter().all(|name| name.starts_with("latency_")),
+        "{names:?}"
+    );
     assert!(!names.is_empty());
 
     let mut slowness = trace.minutes;

@@ -164,9 +164,17 @@ impl<R: BufRead> Reader<R> {
     fn add(&mut self, row: &Row<'_>) -> Result<(), TraceError> {
         let pair = match self.minute.signals.get_mut(row.signal) {
             Some(pair) => pair,
-            None => self.minute.signals.entry(row.signal.to_owned()).or_default(),
+            None => self
+                .minute
+                .signals
+                .entry(row.signal.to_owned())
+                .or_default(),
         };
-        let arm = if row.is_canary { &mut pair.canary } else { &mut pair.production };
+        let arm = if row.is_canary {
+            &mut pair.canary
+        } else {
+            &mut pair.production
+        };
         if arm.replace(row.counts).is_none() {
             return Ok(());
         }
@@ -201,7 +209,10 @@ impl<R: BufRead> Reader<R> {
         self.line += 1;
         let mut limited = (&mut self.input).take(LONGEST_LINE + 1);
         let read = limited.read_until(b'\n', &mut self.buffer);
-        let read = read.map_err(|source| TraceError::Read { line: self.line, source })?;
+        let read = read.map_err(|source| TraceError::Read {
+            line: self.line,
+            source,
+        })?;
         if self.buffer.len() as u64 > LONGEST_LINE {
             return Err(self.wrong(
                 None,
@@ -243,7 +254,9 @@ impl<R: BufRead> Reader<R> {
         let counts = Counts::new(n, x).ok_or_else(|| {
             self.wrong(
                 Some("x"),
-                format!("{x} bad ones of {n}; x counts the bad ones among the n, so it is n at the most"),
+                format!(
+                    "{x} bad ones of {n}; x counts the bad ones among the n, so it is n at the most"
+                ),
             )
         })?;
         Ok(Row {
@@ -294,7 +307,10 @@ impl<R: BufRead> Reader<R> {
             "production" => Ok(false),
             _ => Err(self.wrong(
                 Some("variant"),
-                format!("`{}` is no variant; write canary or production", shown(text)),
+                format!(
+                    "`{}` is no variant; write canary or production",
+                    shown(text)
+                ),
             )),
         }
     }
@@ -323,7 +339,9 @@ impl<R: BufRead> Iterator for Reader<R> {
 
 /// A field without the quotes around it, when they are plain ones.
 fn unquoted(field: &str) -> &str {
-    let inner = field.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
+    let inner = field
+        .strip_prefix('"')
+        .and_then(|rest| rest.strip_suffix('"'));
     inner.unwrap_or(field)
 }
 

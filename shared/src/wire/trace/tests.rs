@@ -26,7 +26,10 @@ fn minutes_come_whole_and_in_order() {
     let minutes = read(text.as_bytes()).unwrap();
     assert_eq!(minutes.iter().map(|m| m.minute).collect::<Vec<_>>(), [7, 9]);
     let errors = minutes[0].signals["errors"];
-    assert_eq!((errors.canary, errors.production), (counts(100, 1), counts(900, 2)));
+    assert_eq!(
+        (errors.canary, errors.production),
+        (counts(100, 1), counts(900, 2))
+    );
     assert_eq!(minutes[0].signals["slowness"].production, None);
     assert_eq!(minutes[1].signals["errors"].canary, None);
     assert_eq!(minutes[1].signals["errors"].production, counts(0, 0));
@@ -60,22 +63,86 @@ fn bad_rows_are_refused_with_line_column_and_way_out() {
         ("1,errors,canary, 100,1", "line 3, n: ` 100`", whole),
         ("1,errors,canary,NaN,1", "line 3, n: `NaN`", whole),
         ("1,errors,canary,inf,1", "line 3, n: `inf`", whole),
-        ("1,errors,canary,100,", "line 3, x: there is nothing", "leave the row out"),
-        (",errors,canary,100,1", "line 3, minute: there is nothing", whole),
-        ("2026-11-21T10:00:00Z,errors,canary,100,1", "line 3, minute: `2026-11-21T10:00:00Z`", whole),
-        ("1099511627776,errors,canary,100,1", "line 3, minute: `1099511627776` is too large", whole),
-        ("1,errors,canary,100000000001,1", "line 3, n: `100000000001` is too large", whole),
-        ("1,errors,canary,99999999999999999999999,1", "line 3, n: `99999", "is too large"),
-        ("1,errors,canary,100,101", "line 3, x: 101 bad ones of 100", "n at the most"),
-        ("1,latency,canary,100,1", "line 3, signal: `latency`", "client_errors, errors, slowness"),
-        ("1,Errors,canary,100,1", "line 3, signal: `Errors`", "client_errors, errors, slowness"),
-        ("1,,canary,100,1", "line 3, signal: ``", "client_errors, errors, slowness"),
-        ("1,errors,baseline,100,1", "line 3, variant: `baseline`", "canary or production"),
-        ("1,errors,canary,100", "line 3: 4 columns", "minute,signal,variant,n,x"),
-        ("1,errors,canary,100,1,", "line 3: 6 columns", "minute,signal,variant,n,x"),
-        ("1;errors;canary;100;1", "line 3: 1 column ", "minute,signal,variant,n,x"),
-        ("0,errors,canary,100,1", "line 3, minute: 0 comes after 1", "sort the rows"),
-        ("1,errors,production,900,2", "line 3: a second row of minute 1, errors, production", "one"),
+        (
+            "1,errors,canary,100,",
+            "line 3, x: there is nothing",
+            "leave the row out",
+        ),
+        (
+            ",errors,canary,100,1",
+            "line 3, minute: there is nothing",
+            whole,
+        ),
+        (
+            "2026-11-21T10:00:00Z,errors,canary,100,1",
+            "line 3, minute: `2026-11-21T10:00:00Z`",
+            whole,
+        ),
+        (
+            "1099511627776,errors,canary,100,1",
+            "line 3, minute: `1099511627776` is too large",
+            whole,
+        ),
+        (
+            "1,errors,canary,100000000001,1",
+            "line 3, n: `100000000001` is too large",
+            whole,
+        ),
+        (
+            "1,errors,canary,99999999999999999999999,1",
+            "line 3, n: `99999",
+            "is too large",
+        ),
+        (
+            "1,errors,canary,100,101",
+            "line 3, x: 101 bad ones of 100",
+            "n at the most",
+        ),
+        (
+            "1,latency,canary,100,1",
+            "line 3, signal: `latency`",
+            "client_errors, errors, slowness",
+        ),
+        (
+            "1,Errors,canary,100,1",
+            "line 3, signal: `Errors`",
+            "client_errors, errors, slowness",
+        ),
+        (
+            "1,,canary,100,1",
+            "line 3, signal: ``",
+            "client_errors, errors, slowness",
+        ),
+        (
+            "1,errors,baseline,100,1",
+            "line 3, variant: `baseline`",
+            "canary or production",
+        ),
+        (
+            "1,errors,canary,100",
+            "line 3: 4 columns",
+            "minute,signal,variant,n,x",
+        ),
+        (
+            "1,errors,canary,100,1,",
+            "line 3: 6 columns",
+            "minute,signal,variant,n,x",
+        ),
+        (
+            "1;errors;canary;100;1",
+            "line 3: 1 column ",
+            "minute,signal,variant,n,x",
+        ),
+        (
+            "0,errors,canary,100,1",
+            "line 3, minute: 0 comes after 1",
+            "sort the rows",
+        ),
+        (
+            "1,errors,production,900,2",
+            "line 3: a second row of minute 1, errors, production",
+            "one",
+        ),
     ] {
         let text = format!("{HEADER}\n1,errors,production,900,2\n{row}\n");
         let error = refused(&text);
@@ -98,10 +165,16 @@ fn bad_files_are_refused() {
         "minute, signal, variant, n, x",
     ] {
         let error = refused(&format!("{header}\n1,errors,canary,1,0\n"));
-        assert!(error.starts_with("line 1: the first line must be minute,signal,variant,n,x"), "{error}");
+        assert!(
+            error.starts_with("line 1: the first line must be minute,signal,variant,n,x"),
+            "{error}"
+        );
     }
     let error = read(b"minute,signal,variant,n,x\n1,err\xffors,canary,1,0\n").unwrap_err();
-    assert_eq!(error.to_string(), "line 2: not UTF-8; save the file as UTF-8");
+    assert_eq!(
+        error.to_string(),
+        "line 2: not UTF-8; save the file as UTF-8"
+    );
     let error = refused(&format!("{HEADER}\n1,\u{1b}[2Jerrors,canary,1,0\n"));
     assert!(!error.contains('\u{1b}'), "{error:?}");
 }
@@ -116,13 +189,16 @@ fn a_duplicate_is_one_although_other_rows_lie_between() {
 
 #[test]
 fn the_line_is_the_editors_whatever_lies_between() {
-    let text = format!("\u{feff}{HEADER}\r\n\r\n\r\n1,errors,canary,10,0\r\n\r\n2,errors,canary,10,-1\r\n");
+    let text = format!(
+        "\u{feff}{HEADER}\r\n\r\n\r\n1,errors,canary,10,0\r\n\r\n2,errors,canary,10,-1\r\n"
+    );
     assert!(refused(&text).starts_with("line 6, x"));
 }
 
 #[test]
 fn after_an_error_there_is_nothing_more() {
-    let text = format!("{HEADER}\n1,errors,canary,10,0\n2,errors,canary,x,0\n3,errors,canary,10,0\n");
+    let text =
+        format!("{HEADER}\n1,errors,canary,10,0\n2,errors,canary,x,0\n3,errors,canary,10,0\n");
     let mut reader = Reader::new(text.as_bytes(), built_in());
     assert!(reader.next().is_some_and(|item| item.is_err()));
     assert!(reader.next().is_none());
@@ -133,7 +209,11 @@ fn a_line_without_an_end_is_not_kept() {
     let endless = b"minute,signal,variant,n,x\n".chain(std::io::repeat(b'1'));
     let mut reader = Reader::new(BufReader::new(endless), built_in());
     let error = reader.next().expect("an error").unwrap_err();
-    assert!(error.to_string().starts_with("line 2: longer than 1024 bytes"));
+    assert!(
+        error
+            .to_string()
+            .starts_with("line 2: longer than 1024 bytes")
+    );
 }
 
 /// Rows of one minute each, made while they are read.
@@ -158,10 +238,19 @@ impl Read for Rows {
 
 #[test]
 fn a_billion_rows_are_refused_at_the_first_too_many() {
-    let rows = Rows { made: 0, text: format!("{HEADER}\n").into_bytes(), at: 0 };
+    let rows = Rows {
+        made: 0,
+        text: format!("{HEADER}\n").into_bytes(),
+        at: 0,
+    };
     let mut reader = Reader::new(BufReader::new(rows), built_in());
     let error = reader.by_ref().find_map(Result::err).expect("an end");
-    assert!(error.to_string().starts_with("line 20000002: more than 20000000 rows"), "{error}");
+    assert!(
+        error
+            .to_string()
+            .starts_with("line 20000002: more than 20000000 rows"),
+        "{error}"
+    );
 }
 
 #[test]
@@ -173,13 +262,19 @@ fn a_failing_disk_is_said_with_the_line() {
         }
     }
     let input = BufReader::new(b"minute,signal,variant,n,x\n".chain(Broken));
-    let error = Reader::new(input, built_in()).find_map(Result::err).expect("an error");
+    let error = Reader::new(input, built_in())
+        .find_map(Result::err)
+        .expect("an error");
     assert_eq!(error.to_string(), "line 2 can't be read");
 }
 
 fn arm() -> impl Strategy<Value = Option<Counts>> {
     let some = (0..=MOST_TRIALS, 0.0..=1.0f64).prop_map(|(n, share)| {
-        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a share of n")]
+        #[allow(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "a share of n"
+        )]
         let x = (n as f64 * share) as u64;
         Counts::new(n, x.min(n))
     });

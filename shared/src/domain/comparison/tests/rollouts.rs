@@ -2,13 +2,15 @@
 //! false rollbacks and times to detection are known. The full study is a benchmark of its own.
 
 use super::super::absolute::{AbsoluteGuard, AbsoluteSettings, Limit, SafeGate};
-use super::super::burstiness;
+use super::super::burstiness::{self, Variation};
 use super::super::{Counts, Settings, Signal, calls_for_rollback, combined, ln_even_part};
 use super::counts;
 use crate::domain::quantity::Rate;
 
 const ROLLOUTS: u64 = 300;
 const MINUTES: u64 = 600;
+/// The default deadline, which the stakes are spread over.
+const LONGEST: u64 = 5_760;
 
 /// SplitMix64 (Steele, Lea and Flood 2014): a fixed seed gives the same rollouts everywhere.
 struct Chance(u64);
@@ -87,10 +89,15 @@ impl Cell {
         let day: Vec<Counts> = (0..1440)
             .map(|_| self.arm(chance, self.canary_per_minute * 10, self.production_rate))
             .collect();
-        let bad: Vec<u64> = day.iter().map(|minute| minute.x()).collect();
+        let mut variation = Variation::default();
+        for minute in &day {
+            variation.push(minute.x());
+        }
         let history = day.into_iter().fold(Counts::NONE, Counts::plus);
-        let kappa = burstiness::kappa(burstiness::excess_variation(&bad), 1, 1);
-        Settings::new(1.25, MINUTES, history, kappa).expect("these are fit")
+        let kappa = burstiness::kappa(variation.excess(), 1, 1);
+        Settings::new(1.25, LONGEST, history, kappa)
+            .expect("these are fit")
+            .with_ceiling(burstiness::ceiling(variation.lasting(), 1, 1))
     }
 
     /// The minute of the rollback, if there is one.
@@ -170,7 +177,15 @@ fn healthy_canaries_stay_when_errors_come_in_bursts() {
 
 #[test]
 fn worse_canaries_are_found_in_time() {
-    for (rate, signals, within) in [(0.05, 1, 3), (0.01, 1, 4), (0.005, 1, 12), (0.01, 2, 4)] {
+    let cases = [
+        (0.05, 1, 3),
+        (0.01, 1, 4),
+        (0.005, 1, 12),
+        (0.05, 2, 3),
+        (0.01, 2, 4),
+        (0.005, 2, 12),
+    ];
+    for (rate, signals, within) in cases {
         let cell = Cell {
             signals,
             ..Cell::calm(1000, rate)
@@ -186,15 +201,17 @@ fn worse_canaries_are_found_in_time() {
 
 #[test]
 fn a_late_onset_is_found_hardly_later() {
-    let early = Cell::calm(1000, 0.01);
-    let late = Cell { onset: 60, ..early };
-    let (rolled_back, median) = late.study();
-    assert_eq!(rolled_back, 300);
-    let after_onset = median - 59;
-    assert!(
-        after_onset <= early.study().1 + 3,
-        "{after_onset} minutes after the onset"
-    );
+    let early = Cell::calm(1000, 0.005);
+    let soon = early.study().1;
+    for onset in [60, 240] {
+        let (rolled_back, median) = Cell { onset, ..early }.study();
+        assert_eq!(rolled_back, 300);
+        let after_onset = median + 1 - onset;
+        assert!(
+            after_onset <= soon + 3,
+            "{after_onset} minutes after the onset, {soon} from the start"
+        );
+    }
 }
 
 /// The minute at which a guard at 1 % calls for a rollback.

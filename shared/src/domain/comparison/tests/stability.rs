@@ -4,9 +4,11 @@ use jiff::Timestamp;
 use proptest::prelude::*;
 
 use super::super::absolute::{AbsoluteGuard, AbsoluteSettings, Limit, SafeGate};
+use super::super::burstiness::Variation;
+use super::super::capital::stake;
 use super::super::e_process::MOST_PER_MINUTE;
 use super::super::{
-    Counts, Settings, Signal, burstiness, calls_for_rollback, combined, forbids_promotion,
+    Counts, Settings, Signal, Split, burstiness, calls_for_rollback, combined, forbids_promotion,
     ln_even_part,
 };
 use super::{counts, settings};
@@ -49,9 +51,14 @@ fn any_settings() -> impl Strategy<Value = Settings> {
     let tolerate = prop_oneof![Just(1.0), Just(1.25), 1.0..100.0, Just(f64::MAX)];
     let longest = prop_oneof![Just(1), Just(5_760), Just(u64::MAX)];
     let kappa = prop_oneof![Just(0.0), 0.1..5.0, Just(f64::MAX)];
-    (tolerate, longest, any_counts(), kappa).prop_map(|(tolerate, longest, history, kappa)| {
-        Settings::new(tolerate, longest, history, kappa).expect("these are fit")
-    })
+    let ceiling = prop_oneof![Just(f64::MAX), 0.01..10.0];
+    (tolerate, longest, any_counts(), kappa, ceiling).prop_map(
+        |(tolerate, longest, history, kappa, ceiling)| {
+            Settings::new(tolerate, longest, history, kappa)
+                .expect("these are fit")
+                .with_ceiling(ceiling)
+        },
+    )
 }
 
 fn any_minutes() -> impl Strategy<Value = Vec<(Counts, Counts)>> {
@@ -167,13 +174,45 @@ proptest! {
     }
 
     #[test]
-    fn burstiness_stays_within_its_bounds(minutes in prop::collection::vec(any::<u64>(), 0..50)) {
-        let variation = burstiness::excess_variation(&minutes);
-        prop_assert!(variation >= 0.0 && variation.is_finite());
-        for (production, canary) in [(1, 1), (0, 0), (u32::MAX, 1), (1, u32::MAX)] {
-            let kappa = burstiness::kappa(variation, production, canary);
-            prop_assert!((burstiness::LEAST..=burstiness::MOST).contains(&kappa));
+    fn burstiness_stays_within_its_bounds(
+        minutes in prop_oneof![
+            prop::collection::vec(any::<u64>(), 0..200),
+            prop::collection::vec(0..3u64, 0..200),
+        ],
+    ) {
+        let mut variation = Variation::default();
+        for bad in minutes {
+            variation.push(bad);
         }
+        let (excess, lasting) = (variation.excess(), variation.lasting());
+        prop_assert!(excess >= 0.0 && excess.is_finite());
+        prop_assert!(lasting >= 0.0 && lasting.is_finite());
+        for (production, canary) in [(1, 1), (0, 0), (u32::MAX, 1), (1, u32::MAX)] {
+            let kappa = burstiness::kappa(excess, production, canary);
+            prop_assert!((burstiness::LEAST..=burstiness::MOST).contains(&kappa));
+            let ceiling = burstiness::ceiling(lasting, production, canary);
+            prop_assert!((burstiness::LOWEST_CEILING..=MOST_PER_MINUTE).contains(&ceiling));
+        }
+    }
+
+    #[test]
+    fn restarts_change_nothing_alone_or_of_the_split(minutes in any_minutes()) {
+        let limit = Limit::new(percent(1.0)).expect("it can be kept and broken");
+        let (mut straight, mut restarted) = (Signal::default(), Signal::default());
+        let (mut split, mut split_restarted) = (Split::default(), Split::default());
+        for (canary, production) in minutes {
+            straight.take_in_alone(&settings(), limit, canary);
+            restarted = through_text(&restarted);
+            restarted.take_in_alone(&settings(), limit, canary);
+            split.take_in(0.1, canary.n(), production.n());
+            split_restarted = through_text(&split_restarted);
+            split_restarted.take_in(0.1, canary.n(), production.n());
+            prop_assert!(!straight.ln_e().is_nan() && straight.ln_e() < f64::INFINITY);
+            prop_assert!(!split.ln_e().is_nan() && split.ln_e() < f64::INFINITY);
+        }
+        prop_assert_eq!(straight.ln_e().to_bits(), restarted.ln_e().to_bits());
+        prop_assert_eq!(straight, restarted);
+        prop_assert_eq!(split, split_restarted);
     }
 }
 
@@ -185,14 +224,27 @@ fn two_minutes_by_hand() {
     signal.take_in(&settings, counts(1, 1), counts(1, 0));
     // q = 1/2, m = 1: each factor is rho / (1 + (rho - 1) / 2) = 2 rho / (1 + rho).
     let gains = [1.5, 2.0, 3.0, 5.0, 10.0, 25.0].map(|rho: f64| 2.0 * rho / (1.0 + rho));
-    let first: f64 = gains.iter().map(|gain| (0.5 + 0.125) / 6.0 * gain).sum();
+    // Four minutes at the longest: the quarter of 0.95 each, and the twentieth at once.
+    let parts = [0.25, 0.45, 0.15, 0.05, 0.05, 0.05];
+    let first: f64 = gains.iter().zip(parts).map(|(gain, part)| (0.05 + 0.2375) * part * gain).sum();
     assert!((signal.ln_e() - first.ln()).abs() < 1e-12);
     signal.take_in(&settings, counts(1, 1), counts(1, 0));
     let second: f64 = gains
         .iter()
-        .map(|gain| ((0.5 + 0.125) / 6.0 * gain + 0.125 / 6.0) * gain)
+        .zip(parts)
+        .map(|(gain, part)| ((0.05 + 0.2375) * gain + 0.2375) * part * gain)
         .sum();
     assert!((signal.ln_e() - second.ln()).abs() < 1e-12);
+}
+
+#[test]
+fn stakes_sum_to_one() {
+    for longest in [1, 4, 600, 720, 721, 5_760, 100_000] {
+        let sum: f64 = (1..=longest + 10)
+            .map(|minute| stake(minute, longest))
+            .sum();
+        assert!((sum - 1.0).abs() < 1e-9, "{sum} over {longest}");
+    }
 }
 
 /// No stake is laid after the longest length.
@@ -210,22 +262,25 @@ fn stakes_end_with_the_rollout() {
     }
 }
 
-/// However wild a minute is, by itself it adds no more than its ceiling.
+/// However wild two minutes are, by themselves they prove nothing.
 #[test]
-fn one_wild_minute_proves_nothing() {
+fn two_wild_minutes_prove_nothing() {
     let alpha = percent(1.0);
     let mut signal = Signal::default();
-    signal.take_in(
-        &settings(),
-        counts(1_000_000, 1_000_000),
-        counts(9_000_000, 0),
-    );
-    assert!(signal.ln_e() <= MOST_PER_MINUTE && !calls_for_rollback(signal.ln_e(), alpha));
+    for _ in 0..2 {
+        signal.take_in(
+            &settings(),
+            counts(1_000_000, 1_000_000),
+            counts(9_000_000, 0),
+        );
+    }
+    assert!(signal.ln_e() <= 2.0 * MOST_PER_MINUTE && !calls_for_rollback(signal.ln_e(), alpha));
     let limit = Limit::new(alpha).expect("it can be kept and broken");
     let against = AbsoluteSettings::new(limit, 600, 0.1).expect("these are fit");
     let mut guard = AbsoluteGuard::default();
     guard.take_in(&against, counts(1_000_000, 1_000_000));
-    assert!(guard.ln_e() <= MOST_PER_MINUTE && !calls_for_rollback(guard.ln_e(), alpha));
+    guard.take_in(&against, counts(1_000_000, 1_000_000));
+    assert!(guard.ln_e() <= 2.0 * MOST_PER_MINUTE && !calls_for_rollback(guard.ln_e(), alpha));
 }
 
 /// The power comes from the past: this minute's outcomes of production temper only later ones.
@@ -315,15 +370,4 @@ fn the_budget_is_shared() {
         !calls_for_rollback(700.0, percent(0.0)),
         "no budget, no false rollback"
     );
-}
-
-#[test]
-fn kappa_by_hand() {
-    // Mean 10, squared differences of 400 each: (200 - 10) / 100.
-    let variation = burstiness::excess_variation(&[0, 20, 0, 20]);
-    assert!((variation - 1.9).abs() < 1e-12);
-    assert!((burstiness::kappa(variation, 3, 2) - 4.75).abs() < 1e-12);
-    assert!(burstiness::excess_variation(&[]).abs() < f64::EPSILON);
-    assert!(burstiness::excess_variation(&[7]).abs() < f64::EPSILON);
-    assert!(burstiness::excess_variation(&[0, 0, 0]).abs() < f64::EPSILON);
 }

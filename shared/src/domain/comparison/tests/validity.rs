@@ -2,7 +2,7 @@
 //! bad outcomes being Fisher's noncentral hypergeometric.
 
 use super::super::absolute::{self, AbsoluteSettings, Limit, SafeGate};
-use super::super::{Counts, Settings, Signal};
+use super::super::{Counts, Settings, Signal, split};
 use super::counts;
 use crate::domain::quantity::Rate;
 
@@ -51,7 +51,10 @@ fn all_settings() -> Vec<Settings> {
         (5.0, counts(1000, 400)),
     ]
     .into_iter()
-    .map(|(kappa, history)| Settings::new(TOLERATED, 2, history, kappa).expect("these are fit"))
+    .flat_map(|(kappa, history)| {
+        let settings = Settings::new(TOLERATED, 2, history, kappa).expect("these are fit");
+        [settings, settings.with_ceiling(0.12)]
+    })
     .collect()
 }
 
@@ -191,6 +194,54 @@ fn a_canary_above_its_limit_is_not_expected_to_open_the_gate() {
                 assert!(
                     expected <= 1.0 + ROUNDING,
                     "{percent} % x {factor}: {expected}"
+                );
+            }
+        }
+    }
+}
+
+/// Without a production arm each factor is again a fair game: against a rate fixed before, whose
+/// odds ratios may reach past what is a rate.
+#[test]
+fn a_canary_within_the_frozen_rate_is_not_expected_to_gain_alone() {
+    for percent in [0.1, 1.0, 10.0, 50.0, 90.0] {
+        for part in [0.3, 0.9, 1.0] {
+            for n in [1, 10, 60] {
+                for settings in all_settings() {
+                    let expected: f64 = binomial(n, percent / 100.0 * part)
+                        .map(|(x, probability)| {
+                            let mut signal = Signal::default();
+                            signal.take_in_alone(&settings, limit(percent), counts(n, x));
+                            probability * signal.ln_e().exp()
+                        })
+                        .sum();
+                    assert!(
+                        expected <= 1.0 + ROUNDING,
+                        "{percent} % x {part}: {expected}"
+                    );
+                }
+            }
+        }
+    }
+}
+
+/// Requests fall on the canary at any odds within the tolerance of what is intended, either way.
+#[test]
+fn a_split_as_intended_is_not_expected_to_gain() {
+    for share in [0.01, 0.1, 0.5, 0.9] {
+        for off in [1.0 / split::TOLERATED, 1.0, split::TOLERATED] {
+            let odds = share / (1.0 - share) * off;
+            for n in [1, 7, 80] {
+                let mut expected = [0.0; 4];
+                for (canary, probability) in binomial(n, odds / (1.0 + odds)) {
+                    let factors = split::factors(share, canary, n - canary);
+                    for (sum, factor) in expected.iter_mut().zip(factors) {
+                        *sum += probability * factor.exp();
+                    }
+                }
+                assert!(
+                    expected.iter().all(|e| *e <= 1.0 + ROUNDING),
+                    "{share} off by {off}, {n} requests: {expected:?}"
                 );
             }
         }

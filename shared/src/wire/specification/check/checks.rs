@@ -75,11 +75,7 @@ fn check_name(field: &str, name: &str) -> Result<(), SpecificationError> {
 }
 
 impl RawCheck {
-    fn check(
-        self,
-        field: &str,
-        policy_min_samples: u64,
-    ) -> Result<SignalRule, SpecificationError> {
+    fn check(self, field: &str, policy_min_samples: u64) -> Result<SignalRule, SpecificationError> {
         let direction = self.direction.unwrap_or_default();
         let compares = self.compare.unwrap_or(true);
         if !compares && self.limit.is_none() {
@@ -122,11 +118,7 @@ impl RawCheck {
     }
 }
 
-fn check_limit(
-    field: &str,
-    limit: Rate,
-    direction: Direction,
-) -> Result<(), SpecificationError> {
+fn check_limit(field: &str, limit: Rate, direction: Direction) -> Result<(), SpecificationError> {
     if Limit::new(limit).is_some() {
         return Ok(());
     }

@@ -219,12 +219,7 @@ fn guards_of<'a>(policy: &'a mut Policy, key: &'a str) -> impl Iterator<Item = &
     })
 }
 
-fn settle(
-    policy: &mut Policy,
-    key: &str,
-    sustain: Option<Sustain>,
-    consequence: RawConsequence,
-) {
+fn settle(policy: &mut Policy, key: &str, sustain: Option<Sustain>, consequence: RawConsequence) {
     let consequence = consequence.check();
     for guard in guards_of(policy, key) {
         guard.sustain = sustain.unwrap_or(guard.sustain);

@@ -41,10 +41,7 @@ fn said() -> Vec<(Value, Consequence)> {
             json!({"on_breach": "step_back"}),
             consequence(High, StepBack, false),
         ),
-        (
-            json!({"on_breach": "hold"}),
-            consequence(High, Hold, false),
-        ),
+        (json!({"on_breach": "hold"}), consequence(High, Hold, false)),
         (
             json!({"on_breach": "notify"}),
             consequence(High, Notify, false),
@@ -97,7 +94,7 @@ fn a_presets_own_guards_take_a_consequence_and_keep_their_tests() {
     );
     let guard = |name: &str| policy.guards.iter().find(|guard| guard.name == name);
     let limit = guard("latency_p99.limit").unwrap();
-    assert!(matches!(limit.test, Test::LatencyAbove(_, limit) if limit.ms() == 100.0));
+    assert!(matches!(limit.test, Test::LatencyAbove(_, limit) if limit.to_string() == "100ms"));
     assert_eq!(limit.sustain, Sustain::Checks(3));
 }
 
@@ -233,11 +230,7 @@ fn the_safe_gate_is_taken_unless_no_canary_could_open_it() {
     ] {
         assert!(read_policy(&fine).is_ok(), "{fine}");
     }
-    assert_policy_refused(
-        &json!({"safe_gate": "yes"}),
-        "policy.safe_gate",
-        "boolean",
-    );
+    assert_policy_refused(&json!({"safe_gate": "yes"}), "policy.safe_gate", "boolean");
 }
 
 #[test]

@@ -1,0 +1,231 @@
+//! What a rollout will be able to prove, from the endpoint's own traffic of the last day: said
+//! before it starts, when a stage can still be made longer.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::baseline::SlowCount;
+use super::deployment::Deployment;
+use super::judge::bench::Bench;
+use super::plan::Stage;
+use super::power::{self, Detection, Spread, Traffic, Watched};
+use super::quantity::{Latency, Span, Weight};
+use super::signal::{SLOWNESS, SignalRule};
+
+/// A regression that any stage should be able to show: five times production's bad outcomes.
+const GROSS: f64 = 5.0;
+
+/// What one stage will see and show.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct StageForecast {
+    /// Canary requests during the bake, at the last day's traffic.
+    pub canary_requests: u64,
+    /// By signal: the smallest regression that four of five rollouts catch within the bake, should
+    /// it begin with the stage. A signal without an entry proves nothing in this stage.
+    pub catches: BTreeMap<String, Caught>,
+}
+
+/// A regression that is caught with 80 % power.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Caught {
+    /// The canary's share of bad outcomes, 0 to 1.
+    pub rate: f64,
+    /// Production's share of them, 0 to 1.
+    pub production_rate: f64,
+    /// The one over the other; absent when production had none.
+    pub ratio: Option<f64>,
+    /// For slowness: how many times slower the model is then, when latencies spread as
+    /// production's do.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub slowdown: Option<f64>,
+    /// Minutes into the stage.
+    pub minutes: u64,
+}
+
+/// What each stage will show, the last one apart, and what to beware of.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct Forecast {
+    /// Requests a minute of the whole endpoint over the last day.
+    pub requests_per_minute: f64,
+    /// One for each stage below 100 %.
+    pub stages: Vec<StageForecast>,
+    /// One plain sentence each.
+    pub warnings: Vec<String>,
+}
+
+impl Forecast {
+    /// Of a proposed deployment.
+    pub fn of(deployment: &Deployment) -> Self {
+        let terms = &deployment.terms;
+        let requests_per_minute = terms.baseline.requests_per_minute();
+        let mut stages: Vec<StageForecast> = below_full(deployment)
+            .map(|stage| StageForecast {
+                canary_requests: requests_in(stage, requests_per_minute),
+                catches: BTreeMap::new(),
+            })
+            .collect();
+        let mut warnings = general_warnings(deployment);
+        for rule in terms.policy.signals.iter().filter(|rule| is_acting(rule)) {
+            let Some(watched) = watched(deployment, rule) else {
+                continue;
+            };
+            let traffic = Traffic {
+                requests_per_minute: trials_per_minute(deployment, rule),
+            };
+            let found = power::smallest_per_stage(&terms.plan, traffic, &watched);
+            for (stage, detection) in stages.iter_mut().zip(&found) {
+                let caught =
+                    detection.map(|detection| caught(deployment, rule, &watched, detection));
+                stage
+                    .catches
+                    .extend(caught.map(|caught| (rule.name.clone(), caught)));
+            }
+            warnings.extend(short_stages(deployment, rule, traffic, &watched, &found));
+        }
+        for (stage, forecast) in below_full(deployment).zip(&stages) {
+            warnings.extend(waits_for_samples(deployment, stage, forecast));
+        }
+        Self {
+            requests_per_minute,
+            stages,
+            warnings,
+        }
+    }
+}
+
+fn below_full(deployment: &Deployment) -> impl Iterator<Item = &Stage> {
+    let stages = deployment.terms.plan.stages.iter();
+    stages.filter(|stage| stage.weight < Weight::FULL)
+}
+
+#[allow(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "saturates, and is an estimate"
+)]
+fn requests_in(stage: &Stage, requests_per_minute: f64) -> u64 {
+    let minutes = stage.bake.secs() as f64 / 60.0;
+    (requests_per_minute * stage.weight.fraction() * minutes).round() as u64
+}
+
+fn is_acting(rule: &SignalRule) -> bool {
+    rule.compares && !rule.consequence.muted
+}
+
+/// A signal as the forecast needs it; absent when nothing is known of it.
+fn watched(deployment: &Deployment, rule: &SignalRule) -> Option<Watched> {
+    let bench = Bench::of(deployment);
+    let past = deployment.terms.baseline.signals.get(&rule.name)?;
+    let production = deployment.state.production_instances;
+    let canary = deployment.canary_instances_for(deployment.terms.plan.stages.first()?.weight);
+    Some(Watched {
+        rate: past.counts.rate()?,
+        settings: bench.settings(rule),
+        // As measured, not as tempered: it is the noise that is to be expected.
+        kappa: past.variation.excess()
+            * (1.0 + f64::from(production.max(1)) / f64::from(canary.max(1))),
+        parts: bench.parts(),
+        alpha: deployment.terms.policy.comparison.alpha,
+    })
+}
+
+/// Trials a minute of the whole endpoint.
+fn trials_per_minute(deployment: &Deployment, rule: &SignalRule) -> f64 {
+    let baseline = &deployment.terms.baseline;
+    let past = baseline.signals.get(&rule.name);
+    past.map_or(0, |past| past.counts.n()) as f64 / baseline.minutes.max(1) as f64
+}
+
+fn caught(
+    deployment: &Deployment,
+    rule: &SignalRule,
+    watched: &Watched,
+    detection: Detection,
+) -> Caught {
+    let typical = deployment.terms.baseline.latency_ms;
+    let spread = typical.and_then(|(p50, p99)| {
+        Spread::from_percentiles(Latency::from_ms(p50)?, Latency::from_ms(p99)?)
+    });
+    let slowdown = spread
+        .filter(|_| rule.name == SLOWNESS)
+        .and_then(|spread| power::slowdown(watched.rate, detection.rate, spread));
+    Caught {
+        rate: detection.rate,
+        production_rate: watched.rate,
+        ratio: detection.ratio,
+        slowdown,
+        minutes: detection.minutes,
+    }
+}
+
+/// Stages whose bake is over before a gross regression would show.
+fn short_stages(
+    deployment: &Deployment,
+    rule: &SignalRule,
+    traffic: Traffic,
+    watched: &Watched,
+    found: &[Option<Detection>],
+) -> Vec<String> {
+    let plan = &deployment.terms.plan;
+    let gross = (watched.rate * GROSS).clamp(0.001, 1.0);
+    let needed = power::minutes_per_stage(plan, traffic, watched, gross);
+    let short = below_full(deployment)
+        .zip(found)
+        .zip(needed)
+        .filter(|((_, found), _)| !power::proves(**found, gross));
+    let worded = short.map(|((stage, _), needed)| {
+        let how_long = needed.map_or_else(
+            || "a whole day would not do either".to_owned(),
+            |minutes| format!("it would take about {}", Span::from_mins(minutes)),
+        );
+        format!(
+            "the stage at {} is too short to prove much about {}: within {} it would miss even {:.2}% of them; {how_long}",
+            stage.weight,
+            rule.what(),
+            stage.bake,
+            gross * 100.0
+        )
+    });
+    worded.collect()
+}
+
+/// Stages that will wait beyond their bake for enough requests.
+fn waits_for_samples(
+    deployment: &Deployment,
+    stage: &Stage,
+    forecast: &StageForecast,
+) -> Option<String> {
+    let least = deployment.terms.policy.min_samples;
+    let per_minute = deployment.terms.baseline.requests_per_minute() * stage.weight.fraction();
+    if forecast.canary_requests >= least || per_minute <= 0.0 {
+        return None;
+    }
+    let minutes = (least as f64 / per_minute).ceil();
+    Some(format!(
+        "the stage at {} sees about {} canary requests within {}, fewer than min_samples of {least}: it will hold until it has them, about {minutes:.0} min in all",
+        stage.weight, forecast.canary_requests, stage.bake
+    ))
+}
+
+fn general_warnings(deployment: &Deployment) -> Vec<String> {
+    let (baseline, policy) = (&deployment.terms.baseline, &deployment.terms.policy);
+    let mut warnings = Vec::new();
+    if baseline.requests == 0 {
+        warnings.push(
+            "the endpoint had no traffic since its last config, at most a day ago: nothing can be said about what the stages prove, and slowness is judged by the policy's own limits".to_owned(),
+        );
+    } else if baseline.counted_by == SlowCount::Neither {
+        warnings.push(
+            "CloudWatch counts no slow requests in this account (neither TC nor PR): latency is judged by percentiles alone".to_owned(),
+        );
+    }
+    let muted = policy.guards.iter().filter(|guard| guard.consequence.muted);
+    warnings.extend(muted.map(|guard| {
+        format!(
+            "{} is muted: it is computed and shown, but acts on nothing",
+            guard.name
+        )
+    }));
+    warnings
+}
