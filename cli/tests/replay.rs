@@ -179,11 +179,15 @@ fn two_policies_stand_side_by_side() {
     let output = replay(&[&arguments[..], &["--minutes"]].concat());
     let text = stdout(&output);
     assert!(text.starts_with("POLICY"), "{text}");
-    assert_eq!(
-        text.lines().filter(|line| line.contains(" hold ")).count(),
-        0,
-        "{text}"
-    );
+    let of = |minute: &str, file: &str| {
+        let fits = |line: &&str| line.starts_with(file) && line.contains(minute);
+        text.lines().find(fits).map(str::to_owned)
+    };
+    let held = of(" 60  hold ", &strict).expect("the first bad minute holds");
+    assert!(held.ends_with("check 1 of 2"), "{held}");
+    assert!(of(" 61  roll back ", &strict).is_some(), "{text}");
+    assert!(of(" 62 ", &strict).is_none(), "it was over: {text}");
+    assert!(of(" 89  go on ", &lenient).is_some(), "{text}");
 }
 
 #[test]

@@ -7,14 +7,14 @@ use super::past::{self, Past};
 use super::ports::{
     Class, ConfigView, Creation, IdempotencyClaim, Loaded, PortError, Ports, Refused,
 };
-use crate::domain::baseline::{Baseline, broken_by_production};
+use crate::domain::baseline::{Baseline, SlowCount, broken_by_production};
 use crate::domain::deployment::{Deployment, Terms};
 use crate::domain::due::Actor;
 use crate::domain::evidence::Evidence;
 use crate::domain::history::{Entry, Name, Severity};
 use crate::domain::judge::floor_minute;
 use crate::domain::observation::{EndpointStatus, EndpointView};
-use crate::domain::policy::Policy;
+use crate::domain::policy::{Guard, Policy, Test};
 use crate::domain::replay::Recorded;
 use crate::domain::specification::Specification;
 
@@ -262,6 +262,7 @@ pub async fn propose<P: Ports>(
     check_alarms(ports, &specification.policy.alarms).await?;
     let since = config.created_at.max(view.created_at);
     let past = past::read(ports, endpoint, production, &specification.policy, since).await?;
+    check_gate(&specification.policy, &past.baseline)?;
     let recorded = past.recorded(&specification.policy);
     let drawn = Drawn {
         now: ports.now(),
@@ -271,6 +272,22 @@ pub async fn propose<P: Ports>(
         former_model,
     };
     Ok((drawn.up(specification, &view, production, caller), recorded))
+}
+
+/// Nothing can be shown to be below a limit over which requests can't be counted.
+fn check_gate(policy: &Policy, baseline: &Baseline) -> Result<(), Refusal> {
+    let is_uncounted =
+        |guard: &&Guard| matches!(guard.test, Test::LatencyAbove(..)) && guard.consequence.holds();
+    match policy.guards.iter().find(is_uncounted) {
+        Some(guard) if policy.safe_gate && baseline.counted_by == SlowCount::Neither => {
+            let detail = format!(
+                "CloudWatch counts no slow requests in this account (neither TC nor PR), so nothing is ever shown to be below {}: leave safe_gate out, or mute that limit",
+                guard.name
+            );
+            Err(unfit("safe-gate-uncounted", "policy.safe_gate", detail))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// What production itself breaks would be broken by a canary that is just as good.

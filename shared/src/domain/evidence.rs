@@ -201,7 +201,7 @@ pub enum Finding {
     Kept,
     /// Past the limit.
     Broken,
-    /// Past the limit, and production is past it too.
+    /// Production is past the limit, so nothing can be said against the canary, nor for it.
     Shared,
     /// The data do not say.
     Unknown,

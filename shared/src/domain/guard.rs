@@ -38,25 +38,27 @@ pub fn take_in(
         return false;
     }
     let window = std::mem::take(&mut state.window);
-    let finding = match judge(guard.test, &window) {
-        Finding::Broken if is_shared(guard.test, &window, min_samples) => Finding::Shared,
-        finding => finding,
+    let own = judge(guard.test, &window);
+    let finding = match own {
+        Finding::Broken | Finding::Kept if is_shared(guard.test, &window, min_samples) => {
+            Finding::Shared
+        }
+        own => own,
     };
-    match finding {
-        Finding::Broken => {
-            state.breaches += 1;
-            state.breached_for =
-                Span::from_secs(state.breached_for.secs() + u64::from(window.minutes) * 60);
+    let covers = u64::from(window.minutes) * 60;
+    match (own, finding) {
+        (Finding::Broken, Finding::Shared) => {
+            state.shared_for = Span::from_secs(state.shared_for.secs() + covers);
         }
-        Finding::Shared => {
-            state.shared_for =
-                Span::from_secs(state.shared_for.secs() + u64::from(window.minutes) * 60);
-        }
-        Finding::Kept => {
+        (Finding::Kept, _) => {
             (state.breaches, state.breached_for, state.shared_for) = (0, Span::ZERO, Span::ZERO);
         }
+        (Finding::Broken, _) => {
+            state.breaches += 1;
+            state.breached_for = Span::from_secs(state.breached_for.secs() + covers);
+        }
         // Neither proof of health nor of harm: the row of breaches stands.
-        Finding::Unknown => {}
+        _ => {}
     }
     state.last = Some(describe(guard, state, &window, finding));
     true
@@ -195,8 +197,7 @@ fn judge(test: Test, window: &Window) -> Finding {
     }
 }
 
-/// Whether production is past an absolute limit in the same window too, and the canary is not much
-/// further past it.
+/// Whether production is past an absolute limit in the same window, and the canary not much further.
 fn is_shared(test: Test, window: &Window, min_samples: u64) -> bool {
     let (canary, production) = (&window.canary, &window.production);
     if production.n * 10 < min_samples {
@@ -260,6 +261,11 @@ fn describe(guard: &Guard, state: &GuardState, window: &Window, finding: Finding
     };
     let how = match finding {
         Finding::Broken => format!("past the limit of {limit}, {}", streak(guard, state)),
+        Finding::Shared if state.shared_for.is_zero() => format!(
+            "within the limit of {limit}, but production is past it ({} over {} requests): no time for more traffic",
+            percent(production.rate()),
+            production.n
+        ),
         Finding::Shared => format!(
             "past the limit of {limit}, and so is production ({} over {} requests): a common cause for {} of {SHARED_LIMIT}",
             percent(production.rate()),

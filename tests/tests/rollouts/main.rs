@@ -2,6 +2,7 @@
 //! Each ends in `World::until_over`, which holds what is true of every rollout that is over.
 
 mod commands;
+mod comparison;
 mod endings;
 mod faults;
 mod healthy;

@@ -20,7 +20,7 @@ use serde::{Deserialize, Serialize};
 use super::e_process::MOST_PER_MINUTE;
 
 /// Evidence is tempered at least this much, for what a calm day does not show.
-pub const LEAST: f64 = 0.02;
+pub const LEAST: f64 = 0.01;
 /// And at most this much: past it the counts say little of anything.
 pub const MOST: f64 = 100.0;
 /// The lowest ceiling, in nats: a gross change is still found, in an hour or two.

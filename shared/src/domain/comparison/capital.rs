@@ -1,7 +1,7 @@
 //! A capital spread over `K` sizes of change and over every minute it may have begun in.
 //!
 //! The recursion keeps one number per size: what was staked so far, plus this minute's new stake,
-//! times this minute's factor. A twentieth of the stakes is laid at the first minute, for a canary
+//! times this minute's factor. A twenty-fifth of the stakes is laid at the first minute, for a canary
 //! that is worse from the start; most are spread evenly over the first half day, where changes of
 //! the weight and most late onsets fall, and the rest evenly over the rollout's longest length.
 //! Stakes sum to one, so the capital never exceeds a process that is expected to stay at one.
@@ -14,7 +14,7 @@
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 /// Of the stakes, what is laid at the first minute.
-const AT_ONCE: f64 = 0.05;
+const AT_ONCE: f64 = 0.04;
 /// And what is spread over the first [`SOON_MINUTES`].
 const SOON: f64 = 0.7;
 /// Half a day.

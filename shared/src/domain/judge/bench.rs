@@ -137,6 +137,10 @@ impl<'a> Bench<'a> {
             let counts = |arm: &ArmMinute| self.counts(rule, arm);
             let production = minute.production.and_then(counts);
             if let Some(canary) = counts(canary) {
+                if self.policy.safe_gate && rule.limit.is_some() {
+                    let gate = evidence.gates.entry(rule.name.clone()).or_default();
+                    gate.take_in(canary);
+                }
                 let state = evidence.signals.entry(rule.name.clone()).or_default();
                 self.take_in_signal(rule, state, canary, production, minute);
             }

@@ -1,9 +1,9 @@
 //! What a stage still lacks before it may be left.
 
 use super::bench::Bench;
+use crate::domain::comparison::Limit;
 use crate::domain::evidence::Evidence;
 use crate::domain::guard;
-use crate::domain::policy::Guard;
 
 /// Data that a stage lacks.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,10 +37,8 @@ impl Bench<'_> {
             })
         });
         let of_gates = self
-            .policy
-            .guards
-            .iter()
-            .filter_map(|rule| self.closed_gate(rule, evidence));
+            .gates()
+            .filter_map(|(name, limit)| closed_gate(name, limit, evidence));
         of_requests
             .into_iter()
             .chain(of_signals)
@@ -48,15 +46,30 @@ impl Bench<'_> {
             .max_by_key(|lack| lack.more.unwrap_or(u64::MAX))
     }
 
-    fn closed_gate(&self, rule: &Guard, evidence: &Evidence) -> Option<Lack> {
-        if !self.policy.safe_gate || !rule.consequence.holds() {
-            return None;
-        }
-        let limit = guard::gate_limit(rule)?;
-        let gate = evidence.gates.get(&rule.name).copied().unwrap_or_default();
-        (!gate.is_open(limit)).then(|| Lack {
-            more: gate.more_needed(limit),
-            of: format!("canary requests to be shown below {}", rule.name),
-        })
+    /// The limits that the canary has to be shown below, where the policy asks for that: of guards
+    /// and of signals, by name.
+    fn gates(&self) -> impl Iterator<Item = (&str, Limit)> {
+        let guards = self.policy.guards.iter().filter_map(|rule| {
+            let limit = guard::gate_limit(rule)?;
+            Some((rule.name.as_str(), rule.consequence, limit))
+        });
+        let signals = self.policy.signals.iter().filter_map(|rule| {
+            let limit = rule.limit.and_then(Limit::new)?;
+            Some((rule.name.as_str(), rule.consequence, limit))
+        });
+        let asked = guards
+            .chain(signals)
+            .filter(|(_, consequence, _)| consequence.holds());
+        asked
+            .filter(|_| self.policy.safe_gate)
+            .map(|(name, _, limit)| (name, limit))
     }
+}
+
+fn closed_gate(name: &str, limit: Limit, evidence: &Evidence) -> Option<Lack> {
+    let gate = evidence.gates.get(name).copied().unwrap_or_default();
+    (!gate.is_open(limit)).then(|| Lack {
+        more: gate.more_needed(limit),
+        of: format!("canary requests to be shown below {name}"),
+    })
 }

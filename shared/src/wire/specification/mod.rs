@@ -66,16 +66,10 @@ fn located(error: &serde_path_to_error::Error<serde_json::Error>) -> Specificati
         path if path == "." => String::new(),
         path => path,
     };
-    let join = |name: &str| {
-        if parent.is_empty() || parent.ends_with(name) {
-            if parent.is_empty() {
-                name.to_owned()
-            } else {
-                parent.clone()
-            }
-        } else {
-            format!("{parent}.{name}")
-        }
+    let join = |name: &str| match parent.rsplit('.').next() {
+        Some("") | None => name.to_owned(),
+        Some(last) if last == name => parent.clone(),
+        Some(_) => format!("{parent}.{name}"),
     };
     let quoted = |text: &str| text.split('`').nth(1).unwrap_or_default().to_owned();
     if text.starts_with("unknown field") || text.starts_with("missing field") {

@@ -224,15 +224,19 @@ fn two_minutes_by_hand() {
     signal.take_in(&settings, counts(1, 1), counts(1, 0));
     // q = 1/2, m = 1: each factor is rho / (1 + (rho - 1) / 2) = 2 rho / (1 + rho).
     let gains = [1.5, 2.0, 3.0, 5.0, 10.0, 25.0].map(|rho: f64| 2.0 * rho / (1.0 + rho));
-    // Four minutes at the longest: the quarter of 0.95 each, and the twentieth at once.
+    // Four minutes at the longest: a quarter of 0.96 each, and the rest at once.
     let parts = [0.25, 0.45, 0.15, 0.05, 0.05, 0.05];
-    let first: f64 = gains.iter().zip(parts).map(|(gain, part)| (0.05 + 0.2375) * part * gain).sum();
+    let first: f64 = gains
+        .iter()
+        .zip(parts)
+        .map(|(gain, part)| (0.04 + 0.24) * part * gain)
+        .sum();
     assert!((signal.ln_e() - first.ln()).abs() < 1e-12);
     signal.take_in(&settings, counts(1, 1), counts(1, 0));
     let second: f64 = gains
         .iter()
         .zip(parts)
-        .map(|(gain, part)| ((0.05 + 0.2375) * gain + 0.2375) * part * gain)
+        .map(|(gain, part)| ((0.04 + 0.24) * gain + 0.24) * part * gain)
         .sum();
     assert!((signal.ln_e() - second.ln()).abs() < 1e-12);
 }
