@@ -5,6 +5,7 @@
 //! another language (cfn-lint) installs itself, held to hashes; where a person has no Python that step
 //! is skipped aloud, and under `CI=true` it fails instead, because a check that CI skips is no check.
 
+mod bench;
 mod cargo;
 mod counts;
 mod environment;
@@ -28,6 +29,7 @@ cargo xtask COMMAND
   licences  every crate's licence against deny.toml
   template  infra/template.yaml by cfn-lint
   tidy      the purity of the domain, links and folders named in the documents
+  bench verdict [--quick]  the simulation study: the tables and the picture of docs/verdict.md
   picture FILE...  docs/rollout.svg from the files that demos kept
 ";
 
@@ -35,7 +37,8 @@ fn main() -> ExitCode {
     let root = environment::workspace_root();
     let mut arguments = std::env::args().skip(1);
     let (command, rest) = (arguments.next(), arguments.collect::<Vec<_>>());
-    if rest.is_empty() == (command.as_deref() == Some("picture")) {
+    let takes_more = matches!(command.as_deref(), Some("picture" | "bench"));
+    if rest.is_empty() == takes_more {
         return usage();
     }
     let mut report = Report::default();
@@ -46,6 +49,10 @@ fn main() -> ExitCode {
         Some("template") => report.run("template", || python::lint_template(&root)),
         Some("tidy") => report.run("tidy", || tidy::check(&root)),
         Some("picture") => report.run("picture", || picture::draw(&root, &rest)),
+        Some("bench") => match bench::Bench::from(&rest) {
+            Some(bench) => report.run("bench", || bench.run(&root)),
+            None => return usage(),
+        },
         _ => return usage(),
     }
     report.finish()

@@ -3,22 +3,20 @@
 
 use shared::domain::comparison::Counts;
 
-use crate::world::MINUTES;
-
 const ODDS_RATIOS: [f64; 6] = [1.5, 2.0, 3.0, 5.0, 10.0, 25.0];
 const TOLERATED: f64 = 1.25;
 const CEILING: f64 = 2.3;
 
 /// What it knows of the day before.
 #[derive(Clone, Copy)]
-pub struct Past {
+pub(crate) struct Past {
     counts: Counts,
     kappa: f64,
     longest: f64,
 }
 
 impl Past {
-    pub fn of(history: &[Counts], longest: u64) -> Self {
+    pub(crate) fn of(history: &[Counts], longest: u64) -> Self {
         let counts = history.iter().copied().fold(Counts::NONE, Counts::plus);
         let mean = counts.x() as f64 / history.len() as f64;
         let squares: f64 = history
@@ -35,17 +33,17 @@ impl Past {
     }
 }
 
-/// One signal's capital, itself and not its logarithm: 600 minutes at 2.3 do not overflow.
+/// One signal's capital, itself and not its logarithm: it is cut off long before it overflows.
 #[derive(Clone, Copy, Default)]
-pub struct Former {
+pub(crate) struct Former {
     capital: [f64; 6],
     production: Counts,
     minutes: u64,
 }
 
 impl Former {
-    pub fn take_in(&mut self, past: &Past, canary: Counts, production: Counts) {
-        if canary.n() == 0 || production.n() == 0 || self.minutes > 2 * MINUTES {
+    pub(crate) fn take_in(&mut self, past: &Past, canary: Counts, production: Counts) {
+        if canary.n() == 0 || production.n() == 0 {
             return;
         }
         self.minutes += 1;
@@ -65,7 +63,7 @@ impl Former {
         self.production = self.production.plus(production);
     }
 
-    pub fn evidence(&self) -> f64 {
+    pub(crate) fn evidence(&self) -> f64 {
         self.capital.iter().sum()
     }
 }

@@ -9,12 +9,12 @@ const LIMIT: f64 = 0.01;
 
 /// "At least 1 % in three minutes in a row."
 #[derive(Default)]
-pub struct Threshold {
+pub(crate) struct Threshold {
     row: u32,
 }
 
 impl Threshold {
-    pub fn rolls_back(&mut self, minute: &Minute) -> bool {
+    pub(crate) fn rolls_back(&mut self, minute: &Minute) -> bool {
         let canary = minute.canary;
         if canary.n() == 0 {
             return false;
@@ -27,13 +27,13 @@ impl Threshold {
 
 /// A one-sided test of two proportions over everything so far, looked at every minute: p below 5 %.
 #[derive(Default)]
-pub struct EveryMinute {
+pub(crate) struct EveryMinute {
     canary: Counts,
     production: Counts,
 }
 
 impl EveryMinute {
-    pub fn rolls_back(&mut self, minute: &Minute) -> bool {
+    pub(crate) fn rolls_back(&mut self, minute: &Minute) -> bool {
         self.canary = self.canary.plus(minute.canary);
         self.production = self.production.plus(minute.production);
         let (Some(canary), Some(production)) = (self.canary.rate(), self.production.rate()) else {
@@ -49,7 +49,7 @@ impl EveryMinute {
 /// Kayenta's judge (Spinnaker, `MannWhitneyClassifier.scala`), every hour: the 98 % interval of the
 /// shift between 60 minutes of both arms must lie above a quarter of the estimated shift.
 #[derive(Default)]
-pub struct Hourly {
+pub(crate) struct Hourly {
     canary: Vec<f64>,
     production: Vec<f64>,
 }
@@ -59,7 +59,7 @@ const HOUR: usize = 60;
 const NORMAL_98: f64 = 2.326_348;
 
 impl Hourly {
-    pub fn rolls_back(&mut self, minute: &Minute) -> bool {
+    pub(crate) fn rolls_back(&mut self, minute: &Minute) -> bool {
         if let (Some(canary), Some(production)) = (minute.canary.rate(), minute.production.rate()) {
             self.canary.push(canary);
             self.production.push(production);
@@ -75,7 +75,7 @@ impl Hourly {
 }
 
 /// Every pair's difference.
-pub fn shifts(canary: &[f64], production: &[f64]) -> Vec<f64> {
+pub(crate) fn shifts(canary: &[f64], production: &[f64]) -> Vec<f64> {
     canary
         .iter()
         .flat_map(|canary| production.iter().map(move |production| canary - production))
@@ -88,7 +88,7 @@ pub fn shifts(canary: &[f64], production: &[f64]) -> Vec<f64> {
     clippy::cast_sign_loss,
     reason = "a rank among some thousands"
 )]
-pub fn is_higher(mut shifts: Vec<f64>) -> bool {
+pub(crate) fn is_higher(mut shifts: Vec<f64>) -> bool {
     let pairs = shifts.len() as f64;
     let minutes = pairs.sqrt();
     let deviation = (pairs * (2.0 * minutes + 1.0) / 12.0).sqrt();
@@ -103,15 +103,14 @@ pub fn is_higher(mut shifts: Vec<f64>) -> bool {
 /// Flagger's built-in check with its documented example: a success rate of at least 99 % each
 /// minute, rolled back at the fifth failed check of the whole analysis.
 #[derive(Default)]
-pub struct Flagger {
+pub(crate) struct Flagger {
     failed: u32,
 }
 
 impl Flagger {
-    pub fn rolls_back(&mut self, minute: &Minute) -> bool {
+    pub(crate) fn rolls_back(&mut self, minute: &Minute) -> bool {
         let canary = minute.canary;
-        self.failed +=
-            u32::from(minute.canary_past_limit as f64 > LIMIT * canary.n() as f64);
+        self.failed += u32::from(minute.canary_past_limit as f64 > LIMIT * canary.n() as f64);
         self.failed >= 5
     }
 }
@@ -119,7 +118,7 @@ impl Flagger {
 /// Argo Rollouts' documented example, with the same 99 %: a measurement over five minutes, failed
 /// once more than three of them failed (`failureLimit: 3`).
 #[derive(Default)]
-pub struct Argo {
+pub(crate) struct Argo {
     requests: u64,
     bad: u64,
     minutes: u32,
@@ -127,7 +126,7 @@ pub struct Argo {
 }
 
 impl Argo {
-    pub fn rolls_back(&mut self, minute: &Minute) -> bool {
+    pub(crate) fn rolls_back(&mut self, minute: &Minute) -> bool {
         self.requests += minute.canary.n();
         self.bad += minute.canary_past_limit;
         self.minutes += 1;

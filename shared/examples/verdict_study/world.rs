@@ -5,14 +5,14 @@ use rand_chacha::ChaCha8Rng;
 use rand_distr::{Binomial, Distribution as _, Gamma};
 use shared::domain::comparison::Counts;
 
-pub const MINUTES: u64 = 600;
-pub const HISTORY_MINUTES: u64 = 1_440;
+pub(crate) const MINUTES: u64 = 600;
+pub(crate) const HISTORY_MINUTES: u64 = 1_440;
 /// A rate is never more than this, however hard it bursts.
 const MOST: f64 = 0.95;
 
 /// How the bad outcomes vary beyond chance.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Bursts {
+pub(crate) enum Bursts {
     Calm,
     /// Each arm's rate is multiplied anew every minute, by a Gamma of mean one and this variance.
     OfAnArm(f64),
@@ -28,7 +28,7 @@ pub enum Bursts {
 
 /// How the requests are spread.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Traffic {
+pub(crate) enum Traffic {
     Even,
     /// 1, 10, 50 and 90 % on the canary, a quarter of the rollout each.
     Staged,
@@ -38,32 +38,32 @@ pub enum Traffic {
 
 /// One cell of the study.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct World {
+pub(crate) struct World {
     /// Canary requests a minute.
-    pub per_minute: f64,
+    pub(crate) per_minute: f64,
     /// The canary's share of the requests.
-    pub share: f64,
+    pub(crate) share: f64,
     /// Production's share of bad outcomes.
-    pub rate: f64,
+    pub(crate) rate: f64,
     /// The canary's, from the onset on.
-    pub canary_rate: f64,
+    pub(crate) canary_rate: f64,
     /// The minute, counted from one.
-    pub onset: u64,
-    pub bursts: Bursts,
-    pub traffic: Traffic,
-    pub signals: usize,
+    pub(crate) onset: u64,
+    pub(crate) bursts: Bursts,
+    pub(crate) traffic: Traffic,
+    pub(crate) signals: usize,
     /// Of production's bad outcomes, those that a fixed limit counts as well, and of the canary's:
     /// all errors, but only the requests slower than 100 ms.
-    pub past_limit: (f64, f64),
+    pub(crate) past_limit: (f64, f64),
 }
 
 /// One minute of both arms.
 #[derive(Debug, Clone, Copy)]
-pub struct Minute {
-    pub canary: Counts,
-    pub production: Counts,
+pub(crate) struct Minute {
+    pub(crate) canary: Counts,
+    pub(crate) production: Counts,
     /// The canary's bad outcomes by the fixed limit.
-    pub canary_past_limit: u64,
+    pub(crate) canary_past_limit: u64,
 }
 
 /// The factor of one arm's rate.
@@ -100,13 +100,18 @@ impl Factor {
             return 1.0;
         };
         let draw: f64 = chance.random();
-        self.is_on = draw < if self.is_on { 1.0 - 1.0 / minutes } else { 1.0 / 120.0 };
+        self.is_on = draw
+            < if self.is_on {
+                1.0 - 1.0 / minutes
+            } else {
+                1.0 / 120.0
+            };
         if self.is_on { 10.0 } else { 1.0 }
     }
 }
 
 /// One signal of one rollout.
-pub struct Stream {
+pub(crate) struct Stream {
     world: World,
     canary: Factor,
     production: Factor,
@@ -116,7 +121,7 @@ pub struct Stream {
 
 impl Stream {
     /// Only the first of several signals ever gets worse.
-    pub fn new(world: World, is_worse: bool, chance: &mut ChaCha8Rng) -> Self {
+    pub(crate) fn new(world: World, is_worse: bool, chance: &mut ChaCha8Rng) -> Self {
         Self {
             world,
             canary: Factor::new(world.bursts),
@@ -127,7 +132,7 @@ impl Stream {
     }
 
     /// Production's bad outcomes of the day before, and its requests.
-    pub fn history(&mut self, chance: &mut ChaCha8Rng) -> Vec<Counts> {
+    pub(crate) fn history(&mut self, chance: &mut ChaCha8Rng) -> Vec<Counts> {
         (0..HISTORY_MINUTES)
             .map(|minute| {
                 let mut rate = self.world.rate * self.production.next(chance);
@@ -139,7 +144,7 @@ impl Stream {
             .collect()
     }
 
-    pub fn next(&mut self, minute: u64, chance: &mut ChaCha8Rng) -> Minute {
+    pub(crate) fn next(&mut self, minute: u64, chance: &mut ChaCha8Rng) -> Minute {
         let world = self.world;
         let requests = world.requests(minute);
         let share = match world.traffic {

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::comparison::burstiness::Variation;
-use super::comparison::{Counts, Limit};
+use super::comparison::{Counts, Limit, Signal};
 use super::evidence::{Finding, GuardState};
 use super::guard;
 use super::observation::ArmMinute;
@@ -22,6 +22,8 @@ pub const LENGTH: Span = Span::from_hours(24);
 /// A guard that production breaks in more than one of so many checks would sooner or later trip on
 /// a canary that is just as good.
 const BROKEN_CHECKS: u64 = 20;
+/// Minutes.
+const HOUR: u64 = 60;
 
 /// Production before the rollout.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
@@ -76,42 +78,33 @@ impl Past {
         self.variation.push(minute.x());
         self.hour = self.hour.plus(minute);
         self.hour_minutes += 1;
-        if self.hour_minutes == 60 {
+        if u64::from(self.hour_minutes) == HOUR {
             self.end_hour();
         }
     }
 
     fn end_hour(&mut self) {
-        if upper_rate(self.hour) > upper_rate(self.worst_hour) || self.worst_hour.n() == 0 {
+        if upper_rate(self.hour) > upper_rate(self.worst_hour) {
             self.worst_hour = self.hour;
         }
         (self.hour, self.hour_minutes) = (Counts::NONE, 0);
     }
 
     /// What a canary without a production arm is held against: so many times the worst that
-    /// production showed, before the rollout or during it.
-    pub fn frozen(&self, tolerate: f64, during: Counts) -> Option<Limit> {
-        let hour = if self.worst_hour.n() > 0 {
-            self.worst_hour
-        } else {
-            self.counts
-        };
-        let worst = upper_rate(hour).max(upper_rate(during));
-        let percent = (worst * tolerate).min(0.99) * 100.0;
-        let known = hour.n() > 0 || during.n() > 0;
-        Rate::from_percent(percent)
-            .filter(|_| known)
-            .and_then(Limit::new)
+    /// production showed, in an hour before the rollout or during it. Absent where it was not seen
+    /// for an hour: a few quiet minutes are no measure of a model.
+    pub fn frozen(&self, tolerate: f64, during: &Signal) -> Option<Limit> {
+        let hour = upper_rate(self.worst_hour);
+        let beside = (during.minutes_compared() >= HOUR).then(|| upper_rate(during.production()));
+        let worst = hour.unwrap_or(0.0).max(beside.flatten().unwrap_or(0.0));
+        Rate::from_percent((worst * tolerate).min(0.99) * 100.0).and_then(Limit::new)
     }
 }
 
-/// With one bad outcome more than counted (Laplace): nothing is known to be impossible. 0 of
+/// With one bad outcome more than counted (Laplace): nothing is known to be impossible. Absent of
 /// nothing.
-fn upper_rate(counts: Counts) -> f64 {
-    if counts.n() == 0 {
-        return 0.0;
-    }
-    (counts.x() as f64 + 1.0) / (counts.n() as f64 + 1.0)
+fn upper_rate(counts: Counts) -> Option<f64> {
+    (counts.n() > 0).then(|| (counts.x() as f64 + 1.0) / (counts.n() as f64 + 1.0))
 }
 
 impl Baseline {

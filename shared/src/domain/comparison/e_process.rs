@@ -95,6 +95,10 @@ pub struct Signal {
     production: Counts,
     #[serde(default)]
     alone: Counts,
+    #[serde(default)]
+    minutes_alone: u64,
+    #[serde(default)]
+    quiet_minutes: u64,
     last_minute: Option<Timestamp>,
 }
 
@@ -105,8 +109,7 @@ impl Signal {
             return false;
         }
         let factors = self.factors(settings, canary, production);
-        self.capital
-            .take_in(factors, PARTS, settings.longest_minutes);
+        self.stake(settings, factors);
         self.canary = self.canary.plus(canary);
         self.production = self.production.plus(production);
         true
@@ -125,10 +128,26 @@ impl Signal {
             ODDS_RATIOS,
             canary,
         );
+        self.stake(settings, factors);
+        self.alone = self.alone.plus(canary);
+        self.minutes_alone = self.minutes_alone.saturating_add(1);
+        true
+    }
+
+    fn stake(&mut self, settings: &Settings, factors: [f64; 6]) {
         self.capital
             .take_in(factors, PARTS, settings.longest_minutes);
-        self.alone = self.alone.plus(canary);
-        true
+        if factors.iter().any(|factor| *factor > 0.0) {
+            self.quiet_minutes = 0;
+        } else {
+            self.quiet_minutes = self.quiet_minutes.saturating_add(1);
+        }
+    }
+
+    /// Minutes in a row in which no bet gained anything. Without a bad outcome in either arm the
+    /// capital stands still, however long the canary behaves.
+    pub const fn quiet_minutes(&self) -> u64 {
+        self.quiet_minutes
     }
 
     /// The same for a minute known by its start: false, and nothing changed, when that minute or a
@@ -171,6 +190,11 @@ impl Signal {
     /// Minutes taken in.
     pub const fn minutes(&self) -> u64 {
         self.capital.minutes()
+    }
+
+    /// Those of them in which production had traffic.
+    pub const fn minutes_compared(&self) -> u64 {
+        self.capital.minutes().saturating_sub(self.minutes_alone)
     }
 
     /// The start of the last minute handed to [`Self::take_in_once`].

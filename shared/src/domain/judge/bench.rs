@@ -178,11 +178,8 @@ impl<'a> Bench<'a> {
 
     /// What a signal is held against where there is no production arm.
     pub(super) fn frozen(&self, rule: &SignalRule, state: &SignalState) -> Option<Limit> {
-        let past = self.baseline.signals.get(&rule.name).cloned();
-        past.unwrap_or_default().frozen(
-            self.policy.comparison.tolerate,
-            state.comparison.production(),
-        )
+        let past = self.past(rule).cloned().unwrap_or_default();
+        past.frozen(self.policy.comparison.tolerate, &state.comparison)
     }
 
     fn take_in_guards(&self, evidence: &mut Evidence, canary: &ArmMinute, minute: Minute<'_>) {

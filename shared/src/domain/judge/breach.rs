@@ -9,6 +9,10 @@ use crate::domain::guard;
 use crate::domain::policy::Action;
 use crate::domain::signal::SignalRule;
 
+/// Minutes without anything that speaks against the canary, after which evidence short of a
+/// rollback no longer holds it: without bad outcomes in either arm it would stand for ever.
+const FORGIVEN_AFTER: u64 = 60;
+
 impl Bench<'_> {
     /// How many wagers share the budget: each comparison and each limit of a signal that acts.
     pub fn parts(&self) -> usize {
@@ -20,12 +24,24 @@ impl Bench<'_> {
 
     /// The logarithm of all evidence that may set off at least this, as one wager.
     pub fn ln_total(&self, evidence: &Evidence, at_least: Action) -> f64 {
+        self.ln_total_of(evidence, |rule| rule.consequence.action() >= Some(at_least))
+    }
+
+    /// The evidence that still stands in the way of more traffic: of signals that something spoke
+    /// against within the last hour.
+    fn ln_lately(&self, evidence: &Evidence) -> f64 {
+        self.ln_total_of(evidence, |rule| {
+            let quiet = evidence
+                .signals
+                .get(&rule.name)
+                .map_or(0, |state| state.comparison.quiet_minutes());
+            rule.consequence.holds() && quiet < FORGIVEN_AFTER
+        })
+    }
+
+    fn ln_total_of(&self, evidence: &Evidence, counts: impl Fn(&SignalRule) -> bool) -> f64 {
         let part = comparison::ln_even_part(self.parts());
-        let acting = self
-            .policy
-            .signals
-            .iter()
-            .filter(|rule| rule.consequence.action() >= Some(at_least));
+        let acting = self.policy.signals.iter().filter(|rule| counts(rule));
         let wagers = acting.flat_map(|rule| Self::wagers(rule, evidence));
         comparison::combined(wagers.map(|ln_e| (part, ln_e)))
     }
@@ -107,7 +123,7 @@ impl Bench<'_> {
         if let Some(breach) = breaches.iter().find(|breach| breach.action >= Action::Hold) {
             return Some(breach.reason.clone());
         }
-        if comparison::forbids_promotion(self.ln_total(evidence, Action::Hold)) {
+        if comparison::forbids_promotion(self.ln_lately(evidence)) {
             return self.heaviest(evidence);
         }
         self.skewed(evidence).or_else(|| self.unread(evidence))

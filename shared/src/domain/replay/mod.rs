@@ -348,7 +348,11 @@ impl<'a> Replay<'a> {
             .get(&rule.name)
             .cloned()
             .unwrap_or_default();
-        let limit = past.frozen(self.case.policy.comparison.tolerate, sight.compared.1);
+        let state = self.evidence.signals.get(&rule.name);
+        let during = state
+            .map(|state| state.comparison.clone())
+            .unwrap_or_default();
+        let limit = past.frozen(self.case.policy.comparison.tolerate, &during);
         let rate = canary.rate()?;
         let what = rule.what();
         let rate_in_words = effect::percent(rate);

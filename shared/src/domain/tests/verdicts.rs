@@ -230,6 +230,38 @@ fn suspicion_short_of_proof_holds() {
 }
 
 #[test]
+fn a_suspicion_that_nothing_feeds_for_an_hour_is_dropped() {
+    // One bad minute of the canary alone, and then no bad outcome in either arm: the capital can't
+    // fall by itself.
+    let mut case = compared(10).with(|case| case.deployment.state.stage_since -= minutes(600));
+    let bench = case.deployment.clone();
+    let bench = Bench::of(&bench);
+    let mut quiet_for = |count: i64, bad: u64, evidence: &mut Evidence| {
+        for index in 0..count {
+            let (canary, production) = (arm(1000, bad), arm(9000, 0));
+            let minute = crate::domain::judge::bench::Minute {
+                at: case.now + minutes(index),
+                in_stage: true,
+                share: None,
+                canary: Some(&canary),
+                production: Some(&production),
+            };
+            bench.take_in(evidence, minute);
+        }
+        case.now += minutes(count);
+    };
+    let mut evidence = Evidence::starting_after(now());
+    quiet_for(2, 20, &mut evidence);
+    quiet_for(59, 0, &mut evidence);
+    assert!(bench.objection(&evidence).is_some());
+    quiet_for(1, 0, &mut evidence);
+    assert_eq!(bench.objection(&evidence), None);
+    // What it takes to roll back is not forgotten.
+    quiet_for(1, 20, &mut evidence);
+    assert!(!bench.breaches(&evidence).is_empty());
+}
+
+#[test]
 fn the_safe_gate_asks_for_proof_of_health() {
     let gated = |case: &mut Case| {
         case.deployment.terms.policy = Policy::preset(crate::domain::plan::Preset::Linear);

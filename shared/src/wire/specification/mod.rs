@@ -68,7 +68,7 @@ fn located(error: &serde_path_to_error::Error<serde_json::Error>) -> Specificati
     };
     let join = |name: &str| match parent.rsplit('.').next() {
         Some("") | None => name.to_owned(),
-        Some(last) if last == name => parent.clone(),
+        Some(last) if last == name || name.is_empty() => parent.clone(),
         Some(_) => format!("{parent}.{name}"),
     };
     let quoted = |text: &str| text.split('`').nth(1).unwrap_or_default().to_owned();

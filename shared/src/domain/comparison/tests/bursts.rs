@@ -50,10 +50,7 @@ fn a_calm_day_is_no_burst() {
 /// Five times the errors at noon, in a smooth curve.
 #[test]
 fn the_curve_of_a_day_is_no_burst() {
-    let curve = |minute: u64| {
-        let part = minute.abs_diff(DAY / 2) as f64 / DAY as f64;
-        calm(minute) * (500.0 - 800.0 * part) as u64 / 100
-    };
+    let curve = |minute: u64| calm(minute) * (900 - minute.abs_diff(DAY / 2)) / 180;
     let day = variation(curve);
     assert!(
         day.excess() < 0.03 && day.lasting() < 0.02,
