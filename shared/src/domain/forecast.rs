@@ -6,15 +6,18 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::baseline::SlowCount;
+use super::comparison::effect::percent;
 use super::deployment::Deployment;
 use super::judge::bench::Bench;
 use super::plan::Stage;
 use super::power::{self, Detection, Spread, Traffic, Watched};
-use super::quantity::{Latency, Span, Weight};
+use super::quantity::{Latency, Weight};
 use super::signal::{SLOWNESS, SignalRule};
 
-/// A regression that any stage should be able to show: five times production's bad outcomes.
+/// A regression that any stage should be able to show: five times production's bad outcomes, and
+/// at least one in a hundred.
 const GROSS: f64 = 5.0;
+const GROSS_AT_LEAST: f64 = 0.01;
 
 /// What one stage will see and show.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
@@ -65,7 +68,7 @@ impl Forecast {
                 catches: BTreeMap::new(),
             })
             .collect();
-        let mut warnings = general_warnings(deployment);
+        let mut misses: Vec<Vec<String>> = vec![Vec::new(); stages.len()];
         for rule in terms.policy.signals.iter().filter(|rule| is_acting(rule)) {
             let Some(watched) = watched(deployment, rule) else {
                 continue;
@@ -81,9 +84,14 @@ impl Forecast {
                     .catches
                     .extend(caught.map(|caught| (rule.name.clone(), caught)));
             }
-            warnings.extend(short_stages(deployment, rule, traffic, &watched, &found));
+            let gross = missed(deployment, rule, traffic, &watched, &found);
+            for (misses, gross) in misses.iter_mut().zip(gross) {
+                misses.extend(gross);
+            }
         }
-        for (stage, forecast) in below_full(deployment).zip(&stages) {
+        let mut warnings = general_warnings(deployment);
+        for ((stage, forecast), misses) in below_full(deployment).zip(&stages).zip(&misses) {
+            warnings.extend(too_short(stage, misses));
             warnings.extend(waits_for_samples(deployment, stage, forecast));
         }
         Self {
@@ -159,35 +167,40 @@ fn caught(
     }
 }
 
-/// Stages whose bake is over before a gross regression would show.
-fn short_stages(
+/// For each stage, the gross regression that it would miss, and how long it would have to be.
+fn missed(
     deployment: &Deployment,
     rule: &SignalRule,
     traffic: Traffic,
     watched: &Watched,
     found: &[Option<Detection>],
-) -> Vec<String> {
-    let plan = &deployment.terms.plan;
-    let gross = (watched.rate * GROSS).clamp(0.001, 1.0);
-    let needed = power::minutes_per_stage(plan, traffic, watched, gross);
-    let short = below_full(deployment)
-        .zip(found)
-        .zip(needed)
-        .filter(|((_, found), _)| !power::proves(**found, gross));
-    let worded = short.map(|((stage, _), needed)| {
-        let how_long = needed.map_or_else(
-            || "a whole day would not do either".to_owned(),
-            |minutes| format!("it would take about {}", Span::from_mins(minutes)),
-        );
-        format!(
-            "the stage at {} is too short to prove much about {}: within {} it would miss even {:.2}% of them; {how_long}",
-            stage.weight,
-            rule.what(),
-            stage.bake,
-            gross * 100.0
-        )
+) -> Vec<Option<String>> {
+    let gross = (watched.rate * GROSS).clamp(GROSS_AT_LEAST, 1.0);
+    let needed = power::minutes_per_stage(&deployment.terms.plan, traffic, watched, gross);
+    let stages = found.iter().zip(needed);
+    let worded = stages.map(|(found, needed)| {
+        let how_long = match needed {
+            _ if power::proves(*found, gross) => return None,
+            None => "a whole day would not do".to_owned(),
+            Some(minutes) if minutes < 120 => format!("takes about {minutes} min"),
+            Some(minutes) => format!("takes about {} h", minutes.div_ceil(60)),
+        };
+        let rate = percent(gross);
+        Some(format!("{rate} of {} ({how_long})", rule.what()))
     });
     worded.collect()
+}
+
+/// A stage whose bake is over before a gross regression would show.
+fn too_short(stage: &Stage, misses: &[String]) -> Option<String> {
+    (!misses.is_empty()).then(|| {
+        format!(
+            "the stage at {} is short for its traffic: within {} it would miss {}",
+            stage.weight,
+            stage.bake,
+            misses.join(", ")
+        )
+    })
 }
 
 /// Stages that will wait beyond their bake for enough requests.

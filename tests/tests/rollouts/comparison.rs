@@ -265,7 +265,7 @@ async fn a_plan_says_what_its_stages_prove() {
     assert!(
         plan["warnings"]
             .to_string()
-            .contains("too short to prove much"),
+            .contains("is short for its traffic"),
         "{plan}"
     );
 }
