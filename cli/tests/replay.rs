@@ -1,5 +1,6 @@
 //! `canary replay` as a shell sees it: what is judged, what is printed, and how it ends.
 
+use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
@@ -48,12 +49,11 @@ fn trace(first: u64, last: u64, errors: impl Fn(u64) -> u64) -> String {
     let mut text = HEADER.to_owned();
     for minute in 0..last {
         if minute >= first {
-            text.push_str(&format!("{minute},errors,canary,1000,{}\n", errors(minute)));
+            let bad = errors(minute);
+            writeln!(text, "{minute},errors,canary,1000,{bad}").expect("a string takes everything");
         }
-        text.push_str(&format!(
-            "{minute},errors,production,9000,{}\n",
-            17 + minute % 3
-        ));
+        let bad = 17 + minute % 3;
+        writeln!(text, "{minute},errors,production,9000,{bad}").expect("a string takes everything");
     }
     text
 }
@@ -233,15 +233,11 @@ fn a_check_of_the_policy_is_a_signal_and_only_where_it_is_known() {
     let output = replay(&[&both[..], &[&mixed, "-o", "json"]].concat());
     let objects = objects(&output);
     assert_eq!(
-        objects[0]["signals"]
-            .as_object()
-            .map(|signals| signals.len()),
+        objects[0]["signals"].as_object().map(serde_json::Map::len),
         Some(2)
     );
     assert_eq!(
-        objects[1]["signals"]
-            .as_object()
-            .map(|signals| signals.len()),
+        objects[1]["signals"].as_object().map(serde_json::Map::len),
         Some(1)
     );
 }

@@ -21,12 +21,11 @@ pub(crate) fn checks(look: Look, minutes: &[MinuteReport]) -> String {
         "PRODUCTION",
         "ERRORS",
         "P99",
-        "ODDS",
     ];
     header.extend(if look.terminal {
         &["WHY"][..]
     } else {
-        &["VERDICT", "WHY"]
+        &["ODDS", "VERDICT", "WHY"]
     });
     let rows = minutes.iter().map(|report| {
         let time = if look.terminal {
@@ -37,12 +36,12 @@ pub(crate) fn checks(look: Look, minutes: &[MinuteReport]) -> String {
         let mut row = vec![cell(time), number(&report.weight)];
         row.extend(arm(report.canary.as_ref()));
         row.extend(arm(report.production.as_ref()));
-        row.push(number(&odds(report)));
         let (verdict, tone) = (&report.verdict, tone(&report.verdict));
         if look.terminal {
             // The widest table of all: the colour and the first word are the verdict.
             row.push(toned(format!("{verdict}: {}", report.sentence), tone));
         } else {
+            row.push(number(&odds(report)));
             row.push(toned(verdict, tone));
             row.push(cell(&report.sentence));
         }

@@ -185,14 +185,17 @@ fn rows_of_all(outcomes: &[&Outcome]) -> Vec<Vec<Cell>> {
     ]
 }
 
+/// One figure of a signal, in words.
+type Show = fn(&Shown) -> String;
+
 fn rows_by_signal(outcomes: &[&Outcome]) -> Vec<Vec<Cell>> {
     let names = outcomes.iter().flat_map(|outcome| outcome.signals.keys());
     let names: BTreeSet<&String> = names.collect();
-    let shown = |outcome: &Outcome, signal: &str, show: fn(&Shown) -> String| {
+    let shown = |outcome: &Outcome, signal: &str, show: Show| {
         let shown = outcome.signals.get(signal);
         cell(shown.map_or_else(|| "not judged".to_owned(), show))
     };
-    let parts: [(&str, fn(&Shown) -> String); 3] = [
+    let parts: [(&str, Show); 3] = [
         ("canary", |shown| share(shown.canary)),
         ("production", |shown| share(shown.production)),
         ("ln e", evidence),

@@ -134,6 +134,7 @@ pub(crate) fn minutes_json() -> Value {
                     "breaches": 2, "gathered": 0,
                 },
             },
+            "signals": {"errors": errors_standing()},
             "verdict": "unhealthy", "sentence": "5XX errors of the canary: 3.00%",
         },
         {
@@ -142,6 +143,18 @@ pub(crate) fn minutes_json() -> Value {
             "guards": {}, "verdict": "inconclusive", "sentence": "blind: no points of the canary",
         },
     ])
+}
+
+/// Evidence against the canary.
+fn errors_standing() -> Value {
+    json!({
+        "minute": {"n": 600, "x": 18}, "production_minute": {"n": 598, "x": 0},
+        "canary": {"n": 1200, "x": 30}, "production": {"n": 1198, "x": 1},
+        "canary_rate": 0.025, "production_rate": 0.0008, "ratio": 29.9,
+        "interval": {"low": 4.1, "high": 220.0}, "tolerated": 1.25, "limit": null,
+        "ln_e": 6.2, "odds": "about 490 to 1", "minutes": 2, "acts": "rollback",
+        "sentence": "5XX errors: canary 2.50% (30 of 1200), production 0.083% (1 of 1198)",
+    })
 }
 
 /// What a specification would do.

@@ -3,30 +3,30 @@
 
 use std::collections::BTreeMap;
 
+use jiff::{SignedDuration, Timestamp};
 use rand::SeedableRng as _;
 use rand_chacha::ChaCha8Rng;
 use rand_distr::{Beta, Distribution as _};
-use shared::domain::comparison::{Counts, burstiness};
-use shared::domain::comparison::{Signal, calls_for_rollback, combined, ln_even_part};
-use shared::domain::evidence::GuardState;
-use shared::domain::guard;
+use shared::domain::baseline::Baseline;
+use shared::domain::comparison::Counts;
+use shared::domain::evidence::Evidence;
+use shared::domain::judge::bench::{self, Bench, Instances};
 use shared::domain::observation::{ArmMinute, LatencyMinute, limit_key};
 use shared::domain::plan::Preset;
 use shared::domain::policy::Policy;
 use shared::domain::quantity::Latency;
+use shared::domain::signal::{CLIENT_ERRORS, ERRORS, SLOWNESS};
 
 use crate::cells::{LATENCIES, Spread, latency_at, slower};
 use crate::world::{Bursts, MINUTES, Minute, Stream, Traffic, World};
-use crate::{SEED, in_parallel, settings};
+use crate::{LONGEST, SEED, in_parallel};
 
-/// False rollbacks in percent: by the guards, by the comparison, by either; and by either when a
-/// guard's window spans more minutes where errors come in bursts.
+/// False rollbacks in percent: by the guards, by the comparison, by either.
 pub(crate) struct Whole {
     pub(crate) name: String,
     pub(crate) by_guards: f64,
     pub(crate) by_comparison: f64,
     pub(crate) by_either: f64,
-    pub(crate) by_either_widened: f64,
 }
 
 struct Case {
@@ -93,17 +93,13 @@ fn case(name: String, per_minute: f64, bursts: Bursts, spread: Spread) -> Case {
 /// Every case's false rollbacks.
 pub(crate) fn study(rollouts: u64) -> Vec<Whole> {
     in_parallel(&cases(), |index, case| {
-        let mut counts = [0u32; 4];
+        let mut counts = [0u32; 3];
         for number in 0..rollouts {
             let seed = SEED ^ ((index as u64 + 5_001) << 32) ^ number;
             let mut chance = ChaCha8Rng::seed_from_u64(seed);
-            let [guards, comparison, widened] = rollout(case, &mut chance);
-            for (count, happened) in counts.iter_mut().zip([
-                guards,
-                comparison,
-                guards || comparison,
-                widened || comparison,
-            ]) {
+            let [guards, comparison] = rollout(case, &mut chance);
+            let happened = [guards, comparison, guards || comparison];
+            for (count, happened) in counts.iter_mut().zip(happened) {
                 *count += u32::from(happened);
             }
         }
@@ -113,53 +109,59 @@ pub(crate) fn study(rollouts: u64) -> Vec<Whole> {
             by_guards: percent[0],
             by_comparison: percent[1],
             by_either: percent[2],
-            by_either_widened: percent[3],
         }
     })
 }
 
-/// Whether the guards, the comparison and the widened guards roll back.
-fn rollout(case: &Case, chance: &mut ChaCha8Rng) -> [bool; 3] {
-    let policy = Policy::preset(Preset::Linear);
+/// Whether the guards, and whether the comparison, roll back: judged by the bench that judges a
+/// live deployment.
+fn rollout(case: &Case, chance: &mut ChaCha8Rng) -> [bool; 2] {
+    let mut policy = Policy::preset(Preset::Linear);
+    policy.signals.retain(|rule| rule.name != CLIENT_ERRORS);
     let mut streams = [
         Stream::new(case.errors, false, chance),
         Stream::new(case.slowness, false, chance),
     ];
     let histories = streams.each_mut().map(|stream| stream.history(chance));
-    let settings = histories.each_ref().map(|history| settings(history));
-    let bad: Vec<u64> = histories[0].iter().map(|minute| minute.x()).collect();
-    let raw = burstiness::of_pair(burstiness::excess_variation(&bad), 1, 1);
-    let span = (2.0 * raw).ceil().max(1.0);
-    let wide = policy.min_samples as f64 + (span - 1.0) * case.errors.per_minute;
-    #[allow(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "a number of requests"
-    )]
-    let samples = [policy.min_samples, wide as u64];
-    let mut guards = samples.map(|_| vec![GuardState::default(); policy.guards.len()]);
-    let mut signals = [Signal::default(), Signal::default()];
-    let mut rolled_back = [false; 3];
+    let mut baseline = Baseline::default();
+    for (name, history) in [ERRORS, SLOWNESS].into_iter().zip(&histories) {
+        let past = baseline.signals.entry(name.to_owned()).or_default();
+        for minute in history {
+            past.take_in(*minute);
+        }
+    }
+    let instances = Instances {
+        canary: 1,
+        production: 1,
+    };
+    let bench = Bench::new(&policy, &baseline, LONGEST, instances);
+    let mut evidence = Evidence::starting_after(Timestamp::UNIX_EPOCH);
+    let mut rolled_back = [false; 2];
     for minute in 1..=MINUTES {
         let [errors, slowness] = streams.each_mut().map(|stream| stream.next(minute, chance));
-        for ((signal, settings), seen) in signals.iter_mut().zip(&settings).zip([errors, slowness])
-        {
-            signal.take_in(settings, seen.canary, seen.production);
-        }
-        let evidence = combined(
-            signals
-                .iter()
-                .map(|signal| (ln_even_part(2), signal.ln_e())),
+        let (mut canary, mut production) = arms(case, &errors, &slowness, chance);
+        canary.checks.insert(SLOWNESS.to_owned(), slowness.canary);
+        production
+            .checks
+            .insert(SLOWNESS.to_owned(), slowness.production);
+        let at =
+            Timestamp::UNIX_EPOCH + SignedDuration::from_mins(i64::try_from(minute).unwrap_or(0));
+        let seen = |arm: &ArmMinute| arm.invocations > 0;
+        bench.take_in(
+            &mut evidence,
+            bench::Minute {
+                at,
+                in_stage: true,
+                share: None,
+                canary: Some(&canary).filter(|arm| seen(arm)),
+                production: Some(&production).filter(|arm| seen(arm)),
+            },
         );
-        rolled_back[1] |= calls_for_rollback(evidence, policy.comparison.alpha);
-        let (canary, production) = arms(case, &errors, &slowness, chance);
-        for ((states, samples), at) in guards.iter_mut().zip(samples).zip([0, 2]) {
-            for (rule, state) in policy.guards.iter().zip(states) {
-                guard::take_in(rule, state, &canary, Some(&production), samples);
-                rolled_back[at] |= guard::has_tripped(rule, state);
-            }
+        for breach in bench.breaches(&evidence) {
+            let by_signal = policy.signals.iter().any(|rule| rule.name == breach.name);
+            rolled_back[usize::from(by_signal)] = true;
         }
-        if rolled_back == [true; 3] {
+        if rolled_back == [true; 2] {
             break;
         }
     }

@@ -27,17 +27,16 @@ pub(crate) fn markdown(healthy: &[Row], worse: &[Row], policy: &[Whole], rollout
     text.push_str(
         "\n### The default policy as a whole: healthy canaries rolled back, in percent\n\n",
     );
-    text.push_str("| endpoint | by a guard | by the comparison | by either | by either, with wider windows |\n|---|---|---|---|---|\n");
+    text.push_str("| endpoint | by a guard | by the comparison | by either |\n|---|---|---|---|\n");
     for row in policy {
         say(
             &mut text,
             format_args!(
-                "| {} | {} | {} | {} | {} |\n",
+                "| {} | {} | {} | {} |\n",
                 row.name,
                 percent(row.by_guards),
                 percent(row.by_comparison),
-                percent(row.by_either),
-                percent(row.by_either_widened)
+                percent(row.by_either)
             ),
         );
     }

@@ -292,7 +292,7 @@ fn check_gate(policy: &Policy, baseline: &Baseline) -> Result<(), Refusal> {
 
 /// What production itself breaks would be broken by a canary that is just as good.
 fn check_baseline(mut policy: Policy, past: &Past) -> Result<Policy, Refusal> {
-    let broken = broken_by_production(&policy, &past.minutes);
+    let broken = broken_by_production(&policy, &past.baseline, &past.minutes);
     if broken.is_empty() {
         return Ok(policy);
     }

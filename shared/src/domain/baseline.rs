@@ -8,14 +8,14 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::comparison::burstiness::Variation;
+use super::comparison::burstiness::{self, Variation};
 use super::comparison::{Counts, Limit, Signal};
 use super::evidence::{Finding, GuardState};
-use super::guard;
+use super::guard::{self, WindowSize};
 use super::observation::ArmMinute;
-use super::policy::{Guard, Policy};
+use super::policy::{Guard, Policy, Test};
 use super::quantity::{Latency, Rate, Span};
-use super::signal::SignalRule;
+use super::signal::{ERRORS, SLOWNESS, SignalRule};
 
 /// How much of production's past is read.
 pub const LENGTH: Span = Span::from_hours(24);
@@ -24,6 +24,8 @@ pub const LENGTH: Span = Span::from_hours(24);
 const BROKEN_CHECKS: u64 = 20;
 /// Minutes.
 const HOUR: u64 = 60;
+/// Minutes: past it a limit says nothing about a rollout of today.
+const LONGEST_WINDOW: f64 = 120.0;
 
 /// Production before the rollout.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
@@ -90,6 +92,21 @@ impl Past {
         (self.hour, self.hour_minutes) = (Counts::NONE, 0);
     }
 
+    /// Minutes over which bursts average out enough for a rate over them to be held against a
+    /// limit: four times their excess variation, and four times more of what lasts. Calibrated by
+    /// the study of the default policy on bursty endpoints.
+    #[allow(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "clamped to 1 and an hour before"
+    )]
+    pub fn bursts_average_out(&self) -> u32 {
+        let excess = self.variation.excess() + 4.0 * self.variation.lasting();
+        (2.0 * burstiness::of_pair(excess, 1, 1))
+            .ceil()
+            .clamp(1.0, LONGEST_WINDOW) as u32
+    }
+
     /// What a canary without a production arm is held against: so many times the worst that
     /// production showed, in an hour before the rollout or during it. Absent where it was not seen
     /// for an hour: a few quiet minutes are no measure of a model.
@@ -143,6 +160,19 @@ impl Baseline {
         }
     }
 
+    /// What a guard's window has to hold.
+    pub fn window_size(&self, test: Test, min_samples: u64) -> WindowSize {
+        let signal = match test {
+            Test::ErrorsAbove(_) | Test::ErrorsWorseBy(_) => ERRORS,
+            Test::LatencyAbove(..) | Test::LatencyRatio(..) => SLOWNESS,
+        };
+        let past = self.signals.get(signal);
+        WindowSize {
+            min_samples,
+            least_minutes: past.map_or(1, Past::bursts_average_out),
+        }
+    }
+
     /// Requests a minute of the whole endpoint; zero when nothing was seen.
     pub fn requests_per_minute(&self) -> f64 {
         self.requests as f64 / self.minutes.max(1) as f64
@@ -162,6 +192,7 @@ pub struct Breach {
 /// broken too often to be kept by anything as good.
 pub fn broken_by_production(
     policy: &Policy,
+    baseline: &Baseline,
     minutes: &BTreeMap<Timestamp, ArmMinute>,
 ) -> Vec<Breach> {
     let absolute = policy
@@ -169,19 +200,22 @@ pub fn broken_by_production(
         .iter()
         .filter(|guard| !guard.test.compares() && guard.consequence.holds());
     absolute
-        .filter_map(|guard| broken(guard, minutes, policy.min_samples))
+        .filter_map(|guard| {
+            let size = baseline.window_size(guard.test, policy.min_samples);
+            broken(guard, minutes, size)
+        })
         .collect()
 }
 
 fn broken(
     rule: &Guard,
     minutes: &BTreeMap<Timestamp, ArmMinute>,
-    min_samples: u64,
+    size: WindowSize,
 ) -> Option<Breach> {
     let mut state = GuardState::default();
     let (mut checks, mut broken, mut last) = (0u64, 0u64, None);
     for minute in minutes.values().filter(|minute| minute.invocations > 0) {
-        if !guard::take_in(rule, &mut state, minute, None, min_samples) {
+        if !guard::take_in(rule, &mut state, minute, None, size) {
             continue;
         }
         checks += 1;

@@ -3,7 +3,8 @@
 //! A check is a window with at least `min_samples` canary requests, not a minute: at low traffic
 //! a check spans several minutes, and "3 consecutive checks" are three independent looks. A
 //! window closes early only when its outcome is already certain, that is when it holds more bad
-//! outcomes than a full one may.
+//! outcomes than a full one may. Where production's bad outcomes come in bursts, a window spans more
+//! minutes, because the requests of one burst are not independent of each other.
 //!
 //! A percentile over several minutes is never an average of the minutes' percentiles. Against a
 //! limit it is a count: the p99 is above L just when more than 1 % of the requests took longer
@@ -22,6 +23,32 @@ pub const SHARED_LIMIT: Span = Span::from_mins(30);
 /// How many times production's share of bad outcomes still counts as the same incident.
 const SHARED_RATIO: f64 = 2.0;
 
+/// What a window has to hold before it is judged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct WindowSize {
+    /// Requests of the canary, and of production where it is compared with.
+    pub min_samples: u64,
+    /// Minutes: where bad outcomes come in bursts, many requests of one minute are one look.
+    pub least_minutes: u32,
+}
+
+impl WindowSize {
+    /// So many requests, however few the minutes.
+    pub const fn of(min_samples: u64) -> Self {
+        Self {
+            min_samples,
+            least_minutes: 1,
+        }
+    }
+
+    /// The canary's trials that the window will hold when it is full, at its present traffic.
+    fn trials_when_full(self, window: &Window) -> f64 {
+        let minutes = f64::from(self.least_minutes.max(window.minutes));
+        let expected = window.canary.n as f64 / f64::from(window.minutes.max(1)) * minutes;
+        expected.max(self.min_samples as f64)
+    }
+}
+
 /// Takes one minute into the guard's window and judges the window when that closes it.
 /// Returns whether a check was made.
 pub fn take_in(
@@ -29,18 +56,18 @@ pub fn take_in(
     state: &mut GuardState,
     canary: &ArmMinute,
     production: Option<&ArmMinute>,
-    min_samples: u64,
+    size: WindowSize,
 ) -> bool {
     if !fill(guard.test, &mut state.window, canary, production) {
         return false;
     }
-    if !is_closed(guard.test, &state.window, min_samples) {
+    if !is_closed(guard.test, &state.window, size) {
         return false;
     }
     let window = std::mem::take(&mut state.window);
     let own = judge(guard.test, &window);
     let finding = match own {
-        Finding::Broken | Finding::Kept if is_shared(guard.test, &window, min_samples) => {
+        Finding::Broken | Finding::Kept if is_shared(guard.test, &window, size.min_samples) => {
             Finding::Shared
         }
         own => own,
@@ -48,6 +75,8 @@ pub fn take_in(
     let covers = u64::from(window.minutes) * 60;
     match (own, finding) {
         (Finding::Broken, Finding::Shared) => {
+            // No breach of the canary's own: a row of those begins anew after the incident.
+            (state.breaches, state.breached_for) = (0, Span::ZERO);
             state.shared_for = Span::from_secs(state.shared_for.secs() + covers);
         }
         (Finding::Kept, _) => {
@@ -164,13 +193,17 @@ fn bound_percentile(arm: &mut Arm, minute: &ArmMinute, percentile: Percentile) {
     }
 }
 
-fn is_closed(test: Test, window: &Window, min_samples: u64) -> bool {
-    let full =
-        window.canary.n >= min_samples && (!test.compares() || window.production.n >= min_samples);
+fn is_closed(test: Test, window: &Window, size: WindowSize) -> bool {
+    let is_full = |arm: &Arm| arm.n >= size.min_samples;
+    let full = is_full(&window.canary)
+        && (!test.compares() || is_full(&window.production))
+        && window.minutes >= size.least_minutes;
     full || match test {
-        Test::ErrorsAbove(limit) => window.canary.x as f64 > limit.fraction() * min_samples as f64,
+        Test::ErrorsAbove(limit) => {
+            window.canary.x as f64 > limit.fraction() * size.trials_when_full(window)
+        }
         Test::LatencyAbove(percentile, _) => {
-            window.canary.x as f64 > percentile.tail() * min_samples as f64
+            window.canary.x as f64 > percentile.tail() * size.trials_when_full(window)
         }
         Test::ErrorsWorseBy(_) | Test::LatencyRatio(..) => false,
     }
@@ -203,7 +236,9 @@ fn is_shared(test: Test, window: &Window, min_samples: u64) -> bool {
     if production.n * 10 < min_samples {
         return false;
     }
-    let is_alike = canary.rate() <= production.rate() * SHARED_RATIO;
+    // What production's rate makes of the canary's trials, and three times its chance on top.
+    let expected = production.rate() * SHARED_RATIO * canary.n as f64;
+    let is_alike = canary.x as f64 <= expected + 3.0 * expected.sqrt();
     match test {
         Test::ErrorsAbove(limit) => production.rate() > limit.fraction() && is_alike,
         Test::LatencyAbove(percentile, _) if production.uncounted == 0 && canary.uncounted == 0 => {

@@ -190,8 +190,10 @@ impl<'a> Bench<'a> {
                 continue;
             }
             let state = evidence.guards.entry(rule.name.clone()).or_default();
-            let min_samples = self.policy.min_samples;
-            guard::take_in(rule, state, canary, minute.production, min_samples);
+            let size = self
+                .baseline
+                .window_size(rule.test, self.policy.min_samples);
+            guard::take_in(rule, state, canary, minute.production, size);
             if self.policy.safe_gate
                 && let Some(counts) = guard::gate_counts(rule, canary)
             {

@@ -2,7 +2,7 @@
 
 use super::builders::*;
 use crate::domain::evidence::{Evidence, Finding, GuardState};
-use crate::domain::guard::{has_tripped, take_in};
+use crate::domain::guard::{WindowSize, has_tripped, take_in};
 use crate::domain::judge::{Verdict, judge, last_judgeable};
 use crate::domain::observation::ArmMinute;
 use crate::domain::policy::{Action, Consequence, Guard, Percentile, Sustain, Test};
@@ -36,7 +36,13 @@ fn feed(
     let mut state = GuardState::default();
     let (mut findings, mut tripped) = (Vec::new(), Vec::new());
     for (canary, production) in minutes {
-        if take_in(guard, &mut state, canary, production.as_ref(), MIN_SAMPLES) {
+        if take_in(
+            guard,
+            &mut state,
+            canary,
+            production.as_ref(),
+            WindowSize::of(MIN_SAMPLES),
+        ) {
             findings.push(state.last.as_ref().unwrap().finding);
         }
         tripped.push(has_tripped(guard, &state));

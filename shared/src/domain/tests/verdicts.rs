@@ -533,8 +533,11 @@ fn what_production_breaks_itself_is_named_with_its_figures() {
             .map(|index| (now() - minutes(300 - index), minute.clone()))
             .collect::<BTreeMap<_, _>>()
     };
-    assert_eq!(broken_by_production(&policy, &minutes_of(2, 50.0, 3)), []);
-    let broken = broken_by_production(&policy, &minutes_of(20, 120.0, 400));
+    assert_eq!(
+        broken_by_production(&policy, &Baseline::default(), &minutes_of(2, 50.0, 3)),
+        []
+    );
+    let broken = broken_by_production(&policy, &Baseline::default(), &minutes_of(20, 120.0, 400));
     let guards: Vec<&str> = broken.iter().map(|breach| breach.guard.as_str()).collect();
     assert_eq!(guards, ["error_rate.limit", "latency_p99.limit"]);
     assert!(
@@ -547,8 +550,14 @@ fn what_production_breaks_itself_is_named_with_its_figures() {
     for minute in once.values_mut().take(10) {
         minute.errors_5xx = 50;
     }
-    assert_eq!(broken_by_production(&policy, &once), []);
-    assert_eq!(broken_by_production(&policy, &BTreeMap::new()), []);
+    assert_eq!(
+        broken_by_production(&policy, &Baseline::default(), &once),
+        []
+    );
+    assert_eq!(
+        broken_by_production(&policy, &Baseline::default(), &BTreeMap::new()),
+        []
+    );
 }
 
 #[test]

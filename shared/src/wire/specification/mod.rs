@@ -64,7 +64,8 @@ fn located(error: &serde_path_to_error::Error<serde_json::Error>) -> Specificati
     let text = error.inner().to_string();
     let parent = match error.path().to_string() {
         path if path == "." => String::new(),
-        path => path,
+        // A field without a name leaves a point behind.
+        path => path.trim_end_matches('.').to_owned(),
     };
     let join = |name: &str| match parent.rsplit('.').next() {
         Some("") | None => name.to_owned(),
