@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::comparison::{AbsoluteGuard, SafeGate, Signal, Split};
 use super::observation::ArmMinute;
-use super::policy::Policy;
+use super::policy::{Action, Policy};
 use super::quantity::Span;
 
 /// The measured side of a deployment.
@@ -238,6 +238,18 @@ impl Evidence {
                 let check = self.guards.get(&guard.name)?.last.as_ref()?;
                 (check.finding != Finding::Kept).then_some(check)
             })
+    }
+
+    /// What a step back has acted on begins anew: a wager that was won can't be won again.
+    pub fn forget(&mut self, policy: &Policy, breach: &str) {
+        self.guards.remove(breach);
+        for rule in &policy.signals {
+            if rule.consequence.action() == Some(Action::StepBack)
+                && let Some(state) = self.signals.get_mut(&rule.name)
+            {
+                (state.comparison, state.absolute) = (Signal::default(), AbsoluteGuard::default());
+            }
+        }
     }
 
     /// A stage begins: what is asked of a stage is counted anew.

@@ -4,7 +4,9 @@
 use http::StatusCode;
 use serde_json::{Value, json};
 use shared::domain::history::Name;
+use shared::domain::replay::{Case, Replay, Ruling, Survey};
 use shared::domain::state::{Phase, Status};
+use shared::wire::trace::{self, Reader};
 use simulator::{Backend, Distribution};
 use tests::{NEW, OLD, Setup, World, specification, specification_with};
 
@@ -328,4 +330,40 @@ async fn an_exported_trace_holds_the_past_and_every_judged_minute() {
         .get(&format!("/deployments/{id}/checks?format=csv&limit=3"))
         .await;
     assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY);
+}
+
+#[tokio::test]
+async fn an_exported_trace_is_judged_as_the_rollout_was() {
+    let world = World::with(Setup {
+        production: failing(0.002),
+        challenger: failing(0.04),
+        ..Setup::default()
+    })
+    .await;
+    let plan = json!({"stages": [{"weight": 30, "bake": "30m"}, {"weight": 100}], "soak": "5m"});
+    let mut specification = policy(json!({}));
+    specification["plan"] = plan;
+    let id = world.deploy(&specification).await;
+    world.until_over(&id, Status::RolledBack).await;
+    let entry = world.entry(&id, Name::RollingBack).await;
+    let (_, csv) = world
+        .get(&format!("/deployments/{id}/checks?format=csv"))
+        .await;
+    let csv = csv.as_str().expect("a text");
+    let terms = world.load(&id).await.deployment.terms;
+    let read =
+        || Reader::new(csv.as_bytes(), trace::built_in()).map(|row| row.expect("a sound trace"));
+    let mut survey = Survey::default();
+    read().for_each(|row| survey.take_in(&row));
+    let case = Case::new(&terms.policy, &terms.plan, &survey).expect("a trace of this policy");
+    let mut replay = Replay::new(&case);
+    for row in read() {
+        replay.take_in(&row);
+    }
+    let outcome = replay.outcome();
+    assert_eq!(outcome.ruling, Ruling::Rollback);
+    assert_eq!(
+        outcome.sentence, entry.reason,
+        "the same minute, counts and evidence"
+    );
 }

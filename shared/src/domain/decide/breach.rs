@@ -3,11 +3,10 @@
 use std::collections::BTreeSet;
 
 use super::{Pass, Said, said};
-use crate::domain::comparison::{AbsoluteGuard, Signal};
 use crate::domain::history::{Name, Severity};
 use crate::domain::judge::bench::Bench;
 use crate::domain::judge::{Breach, Verdict};
-use crate::domain::policy::{Action, Grade};
+use crate::domain::policy::Grade;
 use crate::domain::state::{Event, IllegalEvent, Interrupted, Outcome, Phase};
 
 /// How often a rollout goes back a stage before it goes back all the way.
@@ -46,7 +45,7 @@ impl Pass {
         let was_paused = state.phase == Phase::Paused;
         self.next.state.target = lower.weight;
         self.next.state.step_backs += 1;
-        self.forget(breach);
+        self.evidence.forget(&self.next.terms.policy, &breach.name);
         let what = about(
             breach,
             Name::Retreating,
@@ -56,18 +55,6 @@ impl Pass {
         self.go(Event::Retreat, what)?;
         self.next.state.interrupted = was_paused.then_some(Interrupted::Bake);
         Ok(())
-    }
-
-    /// What has been acted on begins anew: a wager that was won can't be won again.
-    fn forget(&mut self, breach: &Breach) {
-        self.evidence.guards.remove(&breach.name);
-        for rule in &self.next.terms.policy.signals {
-            if rule.consequence.action() == Some(Action::StepBack)
-                && let Some(state) = self.evidence.signals.get_mut(&rule.name)
-            {
-                (state.comparison, state.absolute) = (Signal::default(), AbsoluteGuard::default());
-            }
-        }
     }
 
     /// Says once what stands against the canary, and forgets what no longer does.

@@ -25,7 +25,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::comparison::{AbsoluteGuard, Counts, Signal, effect};
+use super::comparison::{Counts, effect};
 use super::evidence::Evidence;
 use super::judge::BLIND_FROM;
 use super::judge::bench::{Bench, Minute};
@@ -251,21 +251,9 @@ impl<'a> Replay<'a> {
                 let outcome = outcome(Ruling::StepBack);
                 self.first_step_back.get_or_insert_with(|| outcome.clone());
                 self.last_step_back = Some(outcome);
-                self.forget(&breach.name);
+                self.evidence.forget(&self.case.policy, &breach.name);
             }
             Action::Hold | Action::Notify => {}
-        }
-    }
-
-    /// What has been acted on begins anew, as in a live rollout.
-    fn forget(&mut self, breach: &str) {
-        self.evidence.guards.remove(breach);
-        for rule in &self.case.policy.signals {
-            if rule.consequence.action() == Some(Action::StepBack)
-                && let Some(state) = self.evidence.signals.get_mut(&rule.name)
-            {
-                (state.comparison, state.absolute) = (Signal::default(), AbsoluteGuard::default());
-            }
         }
     }
 
