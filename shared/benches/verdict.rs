@@ -9,7 +9,16 @@
 use std::hint::black_box;
 
 use criterion::{Criterion, criterion_group, criterion_main};
+use jiff::{SignedDuration, Timestamp};
+use shared::domain::baseline::Baseline;
 use shared::domain::comparison::{Counts, Settings, Signal, combined, ln_even_part};
+use shared::domain::evidence::Evidence;
+use shared::domain::judge::bench::{Bench, Instances, Minute};
+use shared::domain::observation::ArmMinute;
+use shared::domain::plan::Preset;
+use shared::domain::policy::Policy;
+use shared::domain::quantity::Weight;
+use shared::domain::signal::SignalRule;
 
 const SIGNALS: usize = 8;
 
@@ -36,6 +45,7 @@ fn verdict(criterion: &mut Criterion) {
             combined(minute.iter().map(|signal| (part, signal.ln_e())))
         });
     });
+    whole_minute(criterion);
     let arm = |offset: u64| -> Vec<f64> {
         (0..60u64)
             .map(|minute| (minute * 7_919 + offset) as f64 % 101.0)
@@ -47,6 +57,49 @@ fn verdict(criterion: &mut Criterion) {
             (0..SIGNALS)
                 .filter(|_| is_higher(black_box(&canary), &production))
                 .count()
+        });
+    });
+}
+
+/// What a tick does with a minute: the guards of the default policy, eight signals, the split, and
+/// everything that speaks against the canary.
+fn whole_minute(criterion: &mut Criterion) {
+    let mut policy = Policy::preset(Preset::Linear);
+    let rule = policy.signals.remove(0);
+    policy.signals = (0..SIGNALS)
+        .map(|index| SignalRule {
+            name: format!("signal-{index}"),
+            ..rule.clone()
+        })
+        .collect();
+    let baseline = Baseline::default();
+    let instances = Instances {
+        canary: 2,
+        production: 4,
+    };
+    let bench = Bench::new(&policy, &baseline, 5_760, instances);
+    let arm = |invocations, errors_5xx| ArmMinute {
+        invocations,
+        errors_5xx,
+        ..ArmMinute::default()
+    };
+    let (canary, production) = (arm(1_000, 3), arm(9_000, 18));
+    let minute = |index: i64| Minute {
+        at: Timestamp::UNIX_EPOCH + SignedDuration::from_mins(index),
+        in_stage: true,
+        share: Weight::new(10),
+        canary: Some(&canary),
+        production: Some(&production),
+    };
+    let mut evidence = Evidence::starting_after(Timestamp::UNIX_EPOCH);
+    for index in 1..100 {
+        bench.take_in(&mut evidence, minute(index));
+    }
+    criterion.bench_function("a minute of the bench: 4 guards, 8 signals", |bencher| {
+        bencher.iter(|| {
+            let mut evidence = evidence.clone();
+            bench.take_in(&mut evidence, black_box(minute(100)));
+            bench.breaches(&evidence)
         });
     });
 }
