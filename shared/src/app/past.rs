@@ -6,7 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::metrics::{self, Answers, Arm, points};
 use super::observe;
-use super::ports::{Class, MetricQuery, PortError, Ports};
+use super::ports::{Ambient, Class, MetricQuery, Metrics, PortError};
 use crate::domain::baseline::{Baseline, LENGTH, SlowCount};
 use crate::domain::judge::{floor_minute, last_judgeable};
 use crate::domain::observation::{ArmMinute, Series, limit_key};
@@ -47,7 +47,7 @@ impl Past {
 
 /// Reads production's last day, but nothing from before `since`: what was measured then was
 /// measured on another config.
-pub async fn read<P: Ports>(
+pub async fn read<P: Metrics + Ambient>(
     ports: &P,
     endpoint: &str,
     variant: &str,
@@ -94,7 +94,11 @@ pub async fn read<P: Ports>(
 }
 
 /// Everything about the minutes, with both ways to count the slow ones.
-async fn ask<P: Ports>(ports: &P, arm: &Arm<'_>, range: (Timestamp, Timestamp)) -> Answers {
+async fn ask<P: Metrics + Ambient>(
+    ports: &P,
+    arm: &Arm<'_>,
+    range: (Timestamp, Timestamp),
+) -> Answers {
     let ways = [SlowCount::TrimmedCount, SlowCount::PercentileRank].map(|counted_by| Arm {
         counted_by,
         limits: arm.limits.clone(),
@@ -133,7 +137,7 @@ fn counted_by(arm: &Arm<'_>, slow_over: Option<Latency>, answers: &Answers) -> S
 
 /// Median and p99 of a typical hour in milliseconds, and what counts as slow: production's own p99
 /// of the last day, or what the policy calls slow where there was no traffic.
-async fn typical_latency<P: Ports>(
+async fn typical_latency<P: Metrics + Ambient>(
     ports: &P,
     arm: &Arm<'_>,
     policy: &Policy,
@@ -171,4 +175,162 @@ fn three_digits(milliseconds: f64) -> f64 {
 fn from_policy(policy: &Policy) -> Option<Latency> {
     let limits = policy.latency_limits();
     limits.into_iter().min_by(|a, b| a.ms().total_cmp(&b.ms()))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+    use std::time::Duration;
+
+    use super::*;
+    use crate::app::ports::MetricAnswer;
+    use crate::domain::plan::Preset;
+    use crate::domain::signal::SLOWNESS;
+
+    /// CloudWatch with two hours of a steady endpoint: 100 requests a minute, two of them slow.
+    struct Account {
+        serves: &'static [&'static str],
+        fails: Option<&'static str>,
+        asked: Mutex<Vec<MetricQuery>>,
+    }
+
+    fn account(serves: &'static [&'static str]) -> Account {
+        Account {
+            serves,
+            fails: None,
+            asked: Mutex::new(Vec::new()),
+        }
+    }
+
+    fn value(query: &MetricQuery) -> f64 {
+        let hour = f64::from(query.period / 60);
+        match (query.metric.as_str(), query.statistic.as_str()) {
+            ("Invocations", _) | ("ModelLatency", "SampleCount") => 100.0 * hour,
+            ("ModelLatency", "p99") => 80_123.0,
+            ("ModelLatency", text) if text.starts_with("TC(") => 2.0,
+            ("ModelLatency", text) if text.starts_with("PR(") => 98.0,
+            ("ModelLatency", _) => 20_000.0,
+            _ => 0.0,
+        }
+    }
+
+    impl Metrics for Account {
+        async fn read(
+            &self,
+            queries: &[MetricQuery],
+            from: Timestamp,
+            through: Timestamp,
+        ) -> Result<Vec<MetricAnswer>, PortError> {
+            self.asked.lock().unwrap().extend_from_slice(queries);
+            let answers = queries.iter().map(|query| {
+                if self.fails == Some(query.metric.as_str()) {
+                    return MetricAnswer::Incomplete("InternalError".to_owned());
+                }
+                let counts = query.statistic.contains('(');
+                if counts
+                    && !self
+                        .serves
+                        .iter()
+                        .any(|way| query.statistic.starts_with(way))
+                {
+                    return MetricAnswer::Complete(Vec::new());
+                }
+                let mut points = Vec::new();
+                let mut at = from;
+                while at <= through {
+                    points.push((at, value(query)));
+                    at += SignedDuration::from_secs(i64::from(query.period));
+                }
+                MetricAnswer::Complete(points)
+            });
+            Ok(answers.collect())
+        }
+
+        async fn firing(&self, _alarms: &[String]) -> Result<Vec<String>, PortError> {
+            Ok(Vec::new())
+        }
+    }
+
+    impl Ambient for Account {
+        fn now(&self) -> Timestamp {
+            "2026-03-02T10:00:00Z".parse().unwrap()
+        }
+        fn new_id(&self) -> String {
+            String::new()
+        }
+        fn call_timeout(&self) -> Duration {
+            Duration::ZERO
+        }
+        fn lease(&self) -> crate::domain::quantity::Span {
+            crate::domain::quantity::Span::ZERO
+        }
+        fn landing(&self) -> crate::domain::quantity::Span {
+            crate::domain::quantity::Span::ZERO
+        }
+        async fn pause(&self, _wait: Duration) {}
+    }
+
+    async fn read_two_hours(account: &Account) -> Result<Past, PortError> {
+        let policy = Policy::preset(Preset::Linear);
+        let since = "2026-03-02T08:00:00Z".parse().unwrap();
+        read(account, "wine", "blue", &policy, since).await
+    }
+
+    #[tokio::test]
+    async fn slow_requests_are_counted_in_the_way_that_the_account_serves() {
+        let ways = [
+            (&["TC(", "PR("][..], SlowCount::TrimmedCount),
+            (&["TC("], SlowCount::TrimmedCount),
+            (&["PR("], SlowCount::PercentileRank),
+        ];
+        for (serves, way) in ways {
+            let past = read_two_hours(&account(serves)).await.unwrap();
+            assert_eq!(past.baseline.counted_by, way, "{serves:?}");
+            // Two of a hundred, whichever way they were counted.
+            let slow = past.baseline.signals[SLOWNESS].counts;
+            assert_eq!(slow.x() * 50, slow.n(), "{serves:?}");
+        }
+        let past = read_two_hours(&account(&[])).await.unwrap();
+        assert_eq!(past.baseline.counted_by, SlowCount::Neither);
+        assert!(!past.baseline.signals.contains_key(SLOWNESS));
+        assert_eq!(past.baseline.requests, past.minutes.len() as u64 * 100);
+    }
+
+    #[tokio::test]
+    async fn slow_is_production_s_own_p99_or_else_what_the_policy_says() {
+        let past = read_two_hours(&account(&["TC("])).await.unwrap();
+        // Rounded up to three digits.
+        assert_eq!(past.baseline.slow_over, Latency::from_ms(80.2));
+        assert_eq!(past.baseline.latency_ms, Some((20.0, 80.123)));
+        let policy = Policy::preset(Preset::Linear);
+        let now = account(&[]).now();
+        let fresh = read(&account(&["TC("]), "wine", "blue", &policy, now)
+            .await
+            .unwrap();
+        assert_eq!(
+            fresh.baseline.slow_over,
+            Latency::from_ms(100.0),
+            "the preset's p99 limit"
+        );
+        assert_eq!(fresh.minutes.len(), 0);
+    }
+
+    #[tokio::test]
+    async fn nothing_is_read_from_before_the_config() {
+        let account = account(&["TC("]);
+        let past = read_two_hours(&account).await.unwrap();
+        let first = past.minutes.first_key_value().unwrap().0;
+        assert_eq!(first.to_string(), "2026-03-02T08:01:00Z");
+        let last = past.minutes.last_key_value().unwrap().0;
+        assert_eq!(*last, last_judgeable(account.now()));
+    }
+
+    #[tokio::test]
+    async fn a_past_that_cannot_be_read_is_an_error() {
+        let mut blind = account(&["TC("]);
+        blind.fails = Some("Invocation5XXErrors");
+        let error = read_two_hours(&blind).await.err().unwrap();
+        assert_eq!(error.class, Class::Retryable);
+        assert!(error.message.contains("Invocation5XXErrors"), "{error}");
+    }
 }
