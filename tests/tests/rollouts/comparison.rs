@@ -2,11 +2,13 @@
 //! table and every function.
 
 use http::StatusCode;
+use jiff::SignedDuration;
 use serde_json::{Value, json};
 use shared::domain::history::Name;
 use shared::domain::replay::{Case, Replay, Ruling, Survey};
 use shared::domain::state::{Phase, Status};
 use shared::wire::trace::{self, Reader};
+use simulator::cloudwatch::{Gap, GapKind};
 use simulator::{Backend, Distribution};
 use tests::{NEW, OLD, Setup, World, specification, specification_with};
 
@@ -366,4 +368,21 @@ async fn an_exported_trace_is_judged_as_the_rollout_was() {
         outcome.sentence, entry.reason,
         "the same minute, counts and evidence"
     );
+}
+
+#[tokio::test]
+async fn nothing_is_accepted_while_productions_past_cannot_be_read() {
+    let world = World::new().await;
+    world.simulator().cloudwatch().set_gap(Gap {
+        namespace: "AWS/SageMaker".to_owned(),
+        from: world.now() - SignedDuration::from_mins(60),
+        to: world.now() + SignedDuration::from_mins(60),
+        kind: GapKind::Partial,
+    });
+    for route in ["/deploy", "/plan"] {
+        let (status, problem) = world.post(route, &specification()).await;
+        assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE, "{problem}");
+    }
+    let (_, list) = world.get("/deployments").await;
+    assert_eq!(list["items"], json!([]));
 }
