@@ -14,7 +14,7 @@ use crate::domain::deployment::Deployment;
 use crate::domain::observation::{ArmMinute, LatencyMinute, Series, limit_key};
 use crate::domain::policy::{Percentile, Policy};
 use crate::domain::quantity::Latency;
-use crate::domain::signal::{MetricPair, MetricSource, Source};
+use crate::domain::signal::{MetricPair, MetricSource, SLOWNESS, Source};
 
 const SAGEMAKER: &str = "AWS/SageMaker";
 const INSTANCES: &str = "/aws/sagemaker/Endpoints";
@@ -34,6 +34,9 @@ pub(super) struct Arm<'a> {
     pub(super) limits: Vec<u64>,
     pub(super) counted_by: SlowCount,
     pub(super) checks: Vec<(&'a str, &'a MetricPair)>,
+    /// Whether a minute with requests and no error counts is left out: a gap of yesterday tells
+    /// nothing about today, and it can't be read again.
+    pub(super) skips_gaps: bool,
 }
 
 impl<'a> Arm<'a> {
@@ -46,7 +49,25 @@ impl<'a> Arm<'a> {
             limits: limits(&terms.policy, terms.baseline.slow_over),
             counted_by: terms.baseline.counted_by,
             checks: checks(&terms.policy),
+            skips_gaps: false,
         }
+    }
+
+    /// Why slow requests could not be counted although this account counts them: an answer that
+    /// failed, or one without any point beside the samples.
+    fn uncounted(&self, answers: &Answers) -> Option<String> {
+        let has_samples =
+            points(answers, &self.latency("SampleCount")).is_ok_and(|n| !n.is_empty());
+        self.limits.iter().find_map(|limit| {
+            let query = self.slow(*limit)?;
+            match points(answers, &query) {
+                Err(reason) => Some(reason),
+                Ok(found) if found.is_empty() && has_samples => {
+                    Some(format!("{} has no points", query.statistic))
+                }
+                Ok(_) => None,
+            }
+        })
     }
 
     fn query(&self, namespace: &str, metric: &str, statistic: &str) -> MetricQuery {
@@ -124,6 +145,10 @@ impl<'a> Arm<'a> {
                 }
             }
         }
+        unread.extend(
+            self.uncounted(answers)
+                .map(|why| (SLOWNESS.to_owned(), why)),
+        );
         let mut minutes = match self.own_minutes(answers) {
             Ok(minutes) => minutes,
             Err(reason) => return (Series::Failed { reason }, unread),
@@ -157,6 +182,9 @@ impl<'a> Arm<'a> {
         let mut minutes = BTreeMap::new();
         for (&at, &requests) in &invocations {
             let (Some(client), Some(server)) = (errors_4xx.get(&at), errors_5xx.get(&at)) else {
+                if self.skips_gaps {
+                    continue;
+                }
                 // Both are sent, as 0 or 1, with every request: their absence is a gap, not health.
                 return Err(format!(
                     "no error counts for {at} although there were requests"
@@ -271,7 +299,9 @@ pub(super) fn points(answers: &Answers, query: &MetricQuery) -> Result<Points, S
             .copied()
             .filter(|(_, value)| value.is_finite())
             .collect()),
-        Some(MetricAnswer::Incomplete(reason)) => Err(named(reason)),
+        Some(MetricAnswer::Incomplete(reason) | MetricAnswer::Refused(reason)) => {
+            Err(named(reason))
+        }
         None => Err(named("was not asked")),
     }
 }

@@ -153,6 +153,9 @@ async fn read_bisecting<P: ports::Metrics>(
                 let middle = start + (end - start) / 2;
                 pending.extend([(start, middle), (middle, end)]);
             }
+            Err(error) if error.class == Class::Invalid => {
+                answers[start] = MetricAnswer::Refused(error.to_string());
+            }
             Err(error) => fail(&mut answers[start..end], &error),
         }
     }

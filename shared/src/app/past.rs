@@ -6,7 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::metrics::{self, Answers, Arm, points};
 use super::observe;
-use super::ports::{Ambient, Class, MetricQuery, Metrics, PortError};
+use super::ports::{Ambient, Class, MetricAnswer, MetricQuery, Metrics, PortError};
 use crate::domain::baseline::{Baseline, LENGTH, SlowCount};
 use crate::domain::judge::{floor_minute, last_judgeable};
 use crate::domain::observation::{ArmMinute, Series, limit_key};
@@ -74,23 +74,28 @@ pub async fn read<P: Metrics + Ambient>(
         limits: Vec::new(),
         counted_by: SlowCount::Neither,
         checks: metrics::checks(policy),
+        skips_gaps: true,
     };
-    let (latency_ms, slow_over) = typical_latency(ports, &arm, policy, range).await;
+    let (latency_ms, slow_over) = typical_latency(ports, &arm, policy, range).await?;
     arm.limits = metrics::limits(policy, slow_over);
     let answers = ask(ports, &arm, range).await;
-    arm.counted_by = counted_by(&arm, slow_over, &answers);
+    arm.counted_by = counted_by(&arm, slow_over, &answers)?;
     match arm.minutes(&answers) {
         (Series::Read(minutes), _) => {
             let mut baseline = Baseline::of(policy, &minutes, slow_over, arm.counted_by);
             baseline.latency_ms = latency_ms;
             Ok(Past { baseline, minutes })
         }
-        (Series::Failed { reason }, _) => Err(PortError::new(
-            Class::Retryable,
-            "GetMetricData",
-            format!("production's last day could not be read: {reason}"),
-        )),
+        (Series::Failed { reason }, _) => Err(unreadable(&reason)),
     }
+}
+
+fn unreadable(reason: &str) -> PortError {
+    PortError::new(
+        Class::Retryable,
+        "GetMetricData",
+        format!("production's last day could not be read: {reason}"),
+    )
 }
 
 /// Everything about the minutes, with both ways to count the slow ones.
@@ -115,23 +120,39 @@ async fn ask<P: Metrics + Ambient>(
 }
 
 /// Which way of counting this account serves; without any traffic, the better one is believed in.
-fn counted_by(arm: &Arm<'_>, slow_over: Option<Latency>, answers: &Answers) -> SlowCount {
-    let Some(limit) = slow_over
+fn counted_by(
+    arm: &Arm<'_>,
+    slow_over: Option<Latency>,
+    answers: &Answers,
+) -> Result<SlowCount, PortError> {
+    let limit = slow_over
         .map(limit_key)
-        .or_else(|| arm.limits.first().copied())
-    else {
-        return SlowCount::TrimmedCount;
+        .or_else(|| arm.limits.first().copied());
+    let Some(limit) = limit else {
+        return Ok(SlowCount::TrimmedCount);
     };
-    let has_points =
-        |query: &MetricQuery| points(answers, query).is_ok_and(|found| !found.is_empty());
-    if !has_points(&arm.latency("SampleCount"))
-        || has_points(&arm.latency(&metrics::trimmed_count(limit)))
-    {
-        SlowCount::TrimmedCount
-    } else if has_points(&arm.latency(&metrics::percentile_rank(limit))) {
-        SlowCount::PercentileRank
-    } else {
-        SlowCount::Neither
+    if !has_points(answers, &arm.latency("SampleCount"))? {
+        return Ok(SlowCount::TrimmedCount);
+    }
+    let ways = [
+        (SlowCount::TrimmedCount, metrics::trimmed_count(limit)),
+        (SlowCount::PercentileRank, metrics::percentile_rank(limit)),
+    ];
+    for (way, statistic) in ways {
+        if has_points(answers, &arm.latency(&statistic))? {
+            return Ok(way);
+        }
+    }
+    Ok(SlowCount::Neither)
+}
+
+/// Whether a query was answered with any point; one that failed is no answer, and one that is
+/// refused is not served.
+fn has_points(answers: &Answers, query: &MetricQuery) -> Result<bool, PortError> {
+    match answers.get(query) {
+        Some(MetricAnswer::Complete(found)) => Ok(!found.is_empty()),
+        Some(MetricAnswer::Incomplete(reason)) => Err(unreadable(reason)),
+        Some(MetricAnswer::Refused(_)) | None => Ok(false),
     }
 }
 
@@ -142,14 +163,18 @@ async fn typical_latency<P: Metrics + Ambient>(
     arm: &Arm<'_>,
     policy: &Policy,
     range: (Timestamp, Timestamp),
-) -> (Option<(f64, f64)>, Option<Latency>) {
+) -> Result<(Option<(f64, f64)>, Option<Latency>), PortError> {
     let hourly = |statistic: &str| MetricQuery {
         period: HOUR,
         ..arm.latency(statistic)
     };
     let asked = ["SampleCount", "p50", "p99"].map(hourly);
     let answers = observe::answers(ports, asked.to_vec(), range).await;
-    let [samples, p50, p99] = asked.map(|query| points(&answers, &query).unwrap_or_default());
+    let [samples, p50, p99] = asked.map(|query| points(&answers, &query));
+    let read = |found: Result<BTreeMap<Timestamp, f64>, String>| {
+        found.map_err(|reason| unreadable(&reason))
+    };
+    let (samples, p50, p99) = (read(samples)?, read(p50)?, read(p99)?);
     let typical = |percentile: &BTreeMap<Timestamp, f64>| {
         let busy = |at: &Timestamp| samples.get(at).is_some_and(|n| *n >= LEAST_REQUESTS);
         let mut hours: Vec<f64> = percentile
@@ -162,7 +187,7 @@ async fn typical_latency<P: Metrics + Ambient>(
     };
     let latency = typical(&p50).zip(typical(&p99));
     let own = latency.and_then(|(_, p99)| Latency::from_ms(three_digits(p99)));
-    (latency, own.or_else(|| from_policy(policy)))
+    Ok((latency, own.or_else(|| from_policy(policy))))
 }
 
 /// Rounded up to three digits: a limit that people can read.
@@ -183,7 +208,6 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::app::ports::MetricAnswer;
     use crate::domain::plan::Preset;
     use crate::domain::signal::SLOWNESS;
 

@@ -376,6 +376,8 @@ pub enum MetricAnswer {
     Complete(Vec<(Timestamp, f64)>),
     /// Partial, forbidden or failed inside CloudWatch.
     Incomplete(String),
+    /// Never to be answered: the query itself is refused.
+    Refused(String),
 }
 
 /// CloudWatch's metrics and alarms.

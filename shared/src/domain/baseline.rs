@@ -13,7 +13,7 @@ use super::comparison::{Counts, Limit, Signal};
 use super::evidence::{Finding, GuardState};
 use super::guard::{self, WindowSize};
 use super::observation::ArmMinute;
-use super::policy::{Guard, Policy, Test};
+use super::policy::{Guard, Policy, Sustain, Test};
 use super::quantity::{Latency, Rate, Span};
 use super::signal::{ERRORS, SLOWNESS, SignalRule};
 
@@ -160,16 +160,25 @@ impl Baseline {
         }
     }
 
-    /// What a guard's window has to hold.
-    pub fn window_size(&self, test: Test, min_samples: u64) -> WindowSize {
-        let signal = match test {
-            Test::ErrorsAbove(_) | Test::ErrorsWorseBy(_) => ERRORS,
-            Test::LatencyAbove(..) | Test::LatencyRatio(..) => SLOWNESS,
+    /// What a guard's window has to hold. An emergency does not wait for bursts to average out, a
+    /// guard that is sustained for a time looks at no more than that time at once, and the bounds of
+    /// a ratio only widen with more minutes.
+    pub fn window_size(&self, guard: &Guard, min_samples: u64) -> WindowSize {
+        let signal = match guard.test {
+            Test::ErrorsAbove(_) | Test::ErrorsWorseBy(_) => Some(ERRORS),
+            Test::LatencyAbove(..) => Some(SLOWNESS),
+            Test::LatencyRatio(..) => None,
         };
-        let past = self.signals.get(signal);
+        let past = signal.and_then(|signal| self.signals.get(signal));
+        let longest = match guard.sustain {
+            _ if guard.name.ends_with(".emergency") => 1,
+            Sustain::For(span) => span.secs().div_ceil(60).max(1),
+            Sustain::Checks(_) => u64::MAX,
+        };
+        let least = past.map_or(1, Past::bursts_average_out);
         WindowSize {
             min_samples,
-            least_minutes: past.map_or(1, Past::bursts_average_out),
+            least_minutes: u32::try_from(longest).unwrap_or(u32::MAX).min(least),
         }
     }
 
@@ -201,7 +210,7 @@ pub fn broken_by_production(
         .filter(|guard| !guard.test.compares() && guard.consequence.holds());
     absolute
         .filter_map(|guard| {
-            let size = baseline.window_size(guard.test, policy.min_samples);
+            let size = baseline.window_size(guard, policy.min_samples);
             broken(guard, minutes, size)
         })
         .collect()

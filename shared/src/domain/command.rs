@@ -51,7 +51,7 @@ pub enum IllegalCommand {
         way_out: String,
     },
     /// More traffic on a canary that a guard speaks against.
-    #[error("no raise past a red guard: {0}")]
+    #[error("no raise while this speaks against it: {0}")]
     RedGuard(String),
     /// More traffic on a canary that can't be seen.
     #[error("no raise while blind: {0}")]
@@ -334,7 +334,7 @@ fn may_raise(pass: &Pass) -> Result<(), IllegalCommand> {
     if let Some(blind) = &pass.evidence.blind {
         return Err(IllegalCommand::Blind(blind.reason.clone()));
     }
-    if let Some(objection) = Bench::of(&pass.next).objection(&pass.evidence) {
+    if let Some(objection) = Bench::of(&pass.next).objection_to_order(&pass.evidence) {
         return Err(IllegalCommand::RedGuard(objection));
     }
     match &pass.next.state.drift {

@@ -201,8 +201,10 @@ pub enum Finding {
     Kept,
     /// Past the limit.
     Broken,
-    /// Production is past the limit, so nothing can be said against the canary, nor for it.
+    /// Past the limit, and production is past it too: nothing is said against the canary, nor for it.
     Shared,
+    /// Within the limit, but production is past it: no time for more traffic by itself.
+    Incident,
     /// The data do not say.
     Unknown,
 }
@@ -230,19 +232,35 @@ impl Evidence {
     /// The guard that stands red: broken, though not often enough to act, or not to be told, and
     /// not kept since. One that only notifies stands in nobody's way.
     pub fn red_guard(&self, policy: &Policy) -> Option<&Check> {
+        self.guard_past(policy, |finding| finding != Finding::Kept)
+    }
+
+    /// The same, without those that only production breaks.
+    pub fn broken_guard(&self, policy: &Policy) -> Option<&Check> {
+        self.guard_past(policy, |finding| {
+            !matches!(finding, Finding::Kept | Finding::Incident)
+        })
+    }
+
+    fn guard_past(&self, policy: &Policy, is_past: impl Fn(Finding) -> bool) -> Option<&Check> {
         policy
             .guards
             .iter()
             .filter(|guard| guard.consequence.holds())
             .find_map(|guard| {
                 let check = self.guards.get(&guard.name)?.last.as_ref()?;
-                (check.finding != Finding::Kept).then_some(check)
+                is_past(check.finding).then_some(check)
             })
     }
 
-    /// What a step back has acted on begins anew: a wager that was won can't be won again.
-    pub fn forget(&mut self, policy: &Policy, breach: &str) {
-        self.guards.remove(breach);
+    /// What a step back has acted on begins anew: a wager that was won can't be won again. All that
+    /// steps back, not the one that was named: they saw the same minutes.
+    pub fn forget_step_backs(&mut self, policy: &Policy) {
+        for rule in &policy.guards {
+            if rule.consequence.action() == Some(Action::StepBack) {
+                self.guards.remove(&rule.name);
+            }
+        }
         for rule in &policy.signals {
             if rule.consequence.action() == Some(Action::StepBack)
                 && let Some(state) = self.signals.get_mut(&rule.name)

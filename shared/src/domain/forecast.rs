@@ -12,7 +12,7 @@ use super::judge::bench::Bench;
 use super::plan::Stage;
 use super::power::{self, Detection, Spread, Traffic, Watched};
 use super::quantity::{Latency, Weight};
-use super::signal::{SLOWNESS, SignalRule};
+use super::signal::{SLOWNESS, SignalRule, Source};
 
 /// A regression that any stage should be able to show: five times production's bad outcomes, and
 /// at least one in a hundred.
@@ -233,6 +233,31 @@ fn general_warnings(deployment: &Deployment) -> Vec<String> {
             "CloudWatch counts no slow requests in this account (neither TC nor PR): latency is judged by percentiles alone".to_owned(),
         );
     }
+    if baseline.requests > 0 && baseline.slow_over.is_none() {
+        warnings.push("no hour had 100 requests and the policy names no latency limit: nothing says what is slow, so slow requests are not compared".to_owned());
+    }
+    let silent = policy.signals.iter().filter(|rule| {
+        let counts = baseline.signals.get(&rule.name).map(|past| past.counts);
+        matches!(rule.source, Source::Metrics(_))
+            && counts
+                .is_none_or(|counts| counts.n() == 0 || counts.x() == 0 || counts.x() == counts.n())
+    });
+    warnings.extend(silent.map(|rule| {
+        format!(
+            "the check {} counted nothing of production in the last day, or nothing but one kind of outcome: look at the names of its metrics",
+            rule.name
+        )
+    }));
+    let wide = policy.guards.iter().filter_map(|guard| {
+        let minutes = baseline.window_size(guard, policy.min_samples).least_minutes;
+        (minutes > 1).then(|| {
+            format!(
+                "production's bad outcomes come in bursts, so a check of {} spans at least {minutes} min",
+                guard.name
+            )
+        })
+    });
+    warnings.extend(wide);
     let muted = policy.guards.iter().filter(|guard| guard.consequence.muted);
     warnings.extend(muted.map(|guard| {
         format!(

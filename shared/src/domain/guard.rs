@@ -67,17 +67,20 @@ pub fn take_in(
     let window = std::mem::take(&mut state.window);
     let own = judge(guard.test, &window);
     let finding = match own {
-        Finding::Broken | Finding::Kept if is_shared(guard.test, &window, size.min_samples) => {
-            Finding::Shared
-        }
+        Finding::Broken if is_shared(guard.test, &window, size.min_samples) => Finding::Shared,
+        Finding::Kept if is_shared(guard.test, &window, size.min_samples) => Finding::Incident,
         own => own,
     };
+    let went_before = state.last.as_ref().map(|check| check.finding);
     let covers = u64::from(window.minutes) * 60;
     match (own, finding) {
         (Finding::Broken, Finding::Shared) => {
             // No breach of the canary's own: a row of those begins anew after the incident.
             (state.breaches, state.breached_for) = (0, Span::ZERO);
-            state.shared_for = Span::from_secs(state.shared_for.secs() + covers);
+            // From the first such check on: one long window is no long incident.
+            if went_before == Some(Finding::Shared) {
+                state.shared_for = Span::from_secs(state.shared_for.secs() + covers);
+            }
         }
         (Finding::Kept, _) => {
             (state.breaches, state.breached_for, state.shared_for) = (0, Span::ZERO, Span::ZERO);
@@ -296,7 +299,7 @@ fn describe(guard: &Guard, state: &GuardState, window: &Window, finding: Finding
     };
     let how = match finding {
         Finding::Broken => format!("past the limit of {limit}, {}", streak(guard, state)),
-        Finding::Shared if state.shared_for.is_zero() => format!(
+        Finding::Incident => format!(
             "within the limit of {limit}, but production is past it ({} over {} requests): no time for more traffic",
             percent(production.rate()),
             production.n

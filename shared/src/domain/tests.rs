@@ -11,6 +11,7 @@
 //! | [`effects`] | what is due, for each state and endpoint status |
 //! | [`guards`] | windows and checks |
 //! | [`verdicts`] | the signals: roll back, step back, hold, notify; the baseline |
+//! | [`second_look`] | what a fresh reader of the verdict found |
 //! | [`commands`] | every order in every phase |
 //! | [`quantities`] | numbers with units, plans, windows, names |
 //! | [`properties`] | random sequences on a toy endpoint ([`world`]) |
@@ -23,6 +24,7 @@ mod endings;
 mod guards;
 mod properties;
 mod quantities;
+mod second_look;
 mod sight;
 mod table;
 mod verdicts;

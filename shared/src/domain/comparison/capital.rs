@@ -3,7 +3,8 @@
 //! The recursion keeps one number per size: what was staked so far, plus this minute's new stake,
 //! times this minute's factor. A twenty-fifth of the stakes is laid at the first minute, for a canary
 //! that is worse from the start; most are spread evenly over the first half day, where changes of
-//! the weight and most late onsets fall, and the rest evenly over the rollout's longest length.
+//! the weight and most late onsets fall, a fifth evenly over the rollout's longest length, and what is
+//! left on the minutes after it.
 //! Stakes sum to one, so the capital never exceeds a process that is expected to stay at one.
 //! What a beginning costs is the logarithm of its stake: with half of everything on the first
 //! minute, as one may lay it too, a late onset was found twelve minutes later than an early one.
@@ -17,6 +18,8 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 const AT_ONCE: f64 = 0.04;
 /// And what is spread over the first [`SOON_MINUTES`].
 const SOON: f64 = 0.7;
+/// And what is kept for rollouts that last longer than they should: pauses and approvals take time.
+const LATE: f64 = 0.06;
 /// Half a day.
 const SOON_MINUTES: u64 = 720;
 
@@ -71,7 +74,11 @@ pub(super) fn stake(minute: u64, longest_minutes: u64) -> f64 {
         stake += SOON / soon as f64;
     }
     if minute <= longest {
-        stake += (1.0 - AT_ONCE - SOON) / longest as f64;
+        stake += (1.0 - AT_ONCE - SOON - LATE) / longest as f64;
+    } else {
+        // The sum over all minutes past the longest is LATE: it telescopes.
+        let (longest, minute) = (longest as f64, minute as f64);
+        stake += LATE * longest / ((minute - 1.0) * minute);
     }
     stake
 }

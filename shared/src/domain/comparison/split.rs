@@ -17,6 +17,8 @@ pub const TOLERATED: f64 = 1.2;
 const FURTHER: [f64; 2] = [1.5, 3.0];
 /// Evidence, as a factor, from which the split counts as wrong.
 const REFUTED_FROM: f64 = 1000.0;
+/// Minutes in a row without a sign of it, after which a wrong split counts as repaired.
+const REPAIRED_AFTER: u32 = 10;
 /// Minutes over which the beginnings of a fault are spread: a day.
 const LONGEST_MINUTES: u64 = 1440;
 
@@ -28,6 +30,8 @@ pub struct Split {
     intended: Option<f64>,
     canary: u64,
     production: u64,
+    #[serde(default)]
+    fitting: u32,
 }
 
 impl Split {
@@ -37,11 +41,14 @@ impl Split {
         if canary == 0 && production == 0 || !(share > 0.0 && share < 1.0) {
             return false;
         }
-        self.capital.take_in(
-            factors(share, canary, production),
-            [0.25; 4],
-            LONGEST_MINUTES,
-        );
+        let factors = factors(share, canary, production);
+        let fits = factors.iter().all(|factor| *factor <= 0.0);
+        self.fitting = if fits { self.fitting + 1 } else { 0 };
+        if self.is_refuted() && self.fitting >= REPAIRED_AFTER {
+            // A capital of hours would take hours to lose: what was repaired is judged anew.
+            *self = Self::default();
+        }
+        self.capital.take_in(factors, [0.25; 4], LONGEST_MINUTES);
         self.intended = Some(share);
         self.canary = self.canary.saturating_add(canary);
         self.production = self.production.saturating_add(production);

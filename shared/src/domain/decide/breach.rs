@@ -45,7 +45,7 @@ impl Pass {
         let was_paused = state.phase == Phase::Paused;
         self.next.state.target = lower.weight;
         self.next.state.step_backs += 1;
-        self.evidence.forget(&self.next.terms.policy, &breach.name);
+        self.evidence.forget_step_backs(&self.next.terms.policy);
         let what = about(
             breach,
             Name::Retreating,

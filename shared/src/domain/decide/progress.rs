@@ -220,6 +220,10 @@ impl Pass {
         }
         let state = &mut self.next.state;
         (state.weight, state.stage_since) = (target, self.now);
+        if self.next.state.phase == Phase::Retreating {
+            // What was seen on the way down was seen of the higher share.
+            self.evidence.forget_step_backs(&self.next.terms.policy);
+        }
         self.evidence.begin_stage();
         if target == Weight::FULL {
             let soak = self.next.terms.plan.soak;

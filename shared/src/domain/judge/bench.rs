@@ -11,7 +11,7 @@ use crate::domain::deployment::Deployment;
 use crate::domain::evidence::{Evidence, SignalState};
 use crate::domain::guard;
 use crate::domain::observation::ArmMinute;
-use crate::domain::policy::Policy;
+use crate::domain::policy::{Action, Consequence, Policy};
 use crate::domain::quantity::Weight;
 use crate::domain::signal::SignalRule;
 
@@ -78,7 +78,12 @@ impl<'a> Bench<'a> {
             canary: deployment.canary_instances_for(state.weight),
             production: state.production_instances,
         };
-        let longest_minutes = (terms.plan.deadline.secs() / 60).max(1);
+        let longest = terms
+            .plan
+            .deadline
+            .secs()
+            .saturating_add(terms.plan.soak.secs());
+        let longest_minutes = (longest / 60).max(1);
         Self::new(&terms.policy, &terms.baseline, longest_minutes, instances)
     }
 
@@ -134,6 +139,9 @@ impl<'a> Bench<'a> {
         let Some(canary) = minute.canary else { return };
         self.take_in_guards(evidence, canary, minute);
         for rule in &self.policy.signals {
+            if is_of_another_stage(minute, rule.consequence) {
+                continue;
+            }
             let counts = |arm: &ArmMinute| self.counts(rule, arm);
             let production = minute.production.and_then(counts);
             if let Some(canary) = counts(canary) {
@@ -189,10 +197,11 @@ impl<'a> Bench<'a> {
                 evidence.guards.remove(&rule.name);
                 continue;
             }
+            if is_of_another_stage(minute, rule.consequence) {
+                continue;
+            }
             let state = evidence.guards.entry(rule.name.clone()).or_default();
-            let size = self
-                .baseline
-                .window_size(rule.test, self.policy.min_samples);
+            let size = self.baseline.window_size(rule, self.policy.min_samples);
             guard::take_in(rule, state, canary, minute.production, size);
             if self.policy.safe_gate
                 && let Some(counts) = guard::gate_counts(rule, canary)
@@ -202,6 +211,12 @@ impl<'a> Bench<'a> {
             }
         }
     }
+}
+
+/// Whether a minute may have been served at a share that was stepped back from: it must not step
+/// back again.
+fn is_of_another_stage(minute: Minute<'_>, consequence: Consequence) -> bool {
+    !minute.in_stage && consequence.action() == Some(Action::StepBack)
 }
 
 fn take_in_split(evidence: &mut Evidence, minute: Minute<'_>) {

@@ -13,6 +13,16 @@ use crate::domain::signal::SignalRule;
 /// rollback no longer holds it: without bad outcomes in either arm it would stand for ever.
 const FORGIVEN_AFTER: u64 = 60;
 
+/// Whether something spoke against the canary within the last hour.
+fn is_fed(rule: &SignalRule, evidence: &Evidence) -> bool {
+    let state = evidence.signals.get(&rule.name);
+    state.is_some_and(|state| state.comparison.quiet_minutes() < FORGIVEN_AFTER)
+}
+
+fn weight_of(rule: &SignalRule, evidence: &Evidence) -> f64 {
+    Bench::wagers(rule, evidence).fold(f64::NEG_INFINITY, f64::max)
+}
+
 impl Bench<'_> {
     /// How many wagers share the budget: each comparison and each limit of a signal that acts.
     pub fn parts(&self) -> usize {
@@ -20,23 +30,6 @@ impl Bench<'_> {
         let wagers =
             |rule: &SignalRule| usize::from(rule.compares) + usize::from(rule.limit.is_some());
         self.policy.signals.iter().filter(acting).map(wagers).sum()
-    }
-
-    /// The logarithm of all evidence that may set off at least this, as one wager.
-    pub fn ln_total(&self, evidence: &Evidence, at_least: Action) -> f64 {
-        self.ln_total_of(evidence, |rule| rule.consequence.action() >= Some(at_least))
-    }
-
-    /// The evidence that still stands in the way of more traffic: of signals that something spoke
-    /// against within the last hour.
-    fn ln_lately(&self, evidence: &Evidence) -> f64 {
-        self.ln_total_of(evidence, |rule| {
-            let quiet = evidence
-                .signals
-                .get(&rule.name)
-                .map_or(0, |state| state.comparison.quiet_minutes());
-            rule.consequence.holds() && quiet < FORGIVEN_AFTER
-        })
     }
 
     fn ln_total_of(&self, evidence: &Evidence, counts: impl Fn(&SignalRule) -> bool) -> f64 {
@@ -60,16 +53,28 @@ impl Bench<'_> {
     /// Everything that speaks against the canary for long enough to act, the strongest first.
     pub fn breaches(&self, evidence: &Evidence) -> Vec<Breach> {
         let mut breaches = self.guard_breaches(evidence);
+        let is_won =
+            |ln_total| comparison::calls_for_rollback(ln_total, self.policy.comparison.alpha);
+        let mut stronger_won = false;
         for action in [
             Action::Rollback,
             Action::StepBack,
             Action::Hold,
             Action::Notify,
         ] {
-            let ln_total = self.ln_total(evidence, action);
-            if comparison::calls_for_rollback(ln_total, self.policy.comparison.alpha) {
-                breaches.extend(self.comparison_breach(evidence, action));
+            let counts = |rule: &SignalRule| {
+                // What nothing feeds any more is no reason to go on holding or telling.
+                rule.consequence.action() >= Some(action)
+                    && (action >= Action::StepBack || is_fed(rule, evidence))
+            };
+            // Beside a stronger breach only what these signals show by themselves is news.
+            let adds = |rule: &SignalRule| {
+                counts(rule) && (!stronger_won || rule.consequence.action() == Some(action))
+            };
+            if is_won(self.ln_total_of(evidence, adds)) {
+                breaches.extend(self.comparison_breach(evidence, action, adds));
             }
+            stronger_won |= is_won(self.ln_total_of(evidence, counts));
         }
         breaches.sort_by_key(|breach| std::cmp::Reverse(breach.action));
         breaches
@@ -92,17 +97,19 @@ impl Bench<'_> {
         tripped.collect()
     }
 
-    /// The signal that weighs most among those that act so, if it has not been named for less.
-    fn comparison_breach(&self, evidence: &Evidence, action: Action) -> Option<Breach> {
+    /// The signal that weighs most among these, as the one that sets this off.
+    fn comparison_breach(
+        &self,
+        evidence: &Evidence,
+        action: Action,
+        counts: impl Fn(&SignalRule) -> bool,
+    ) -> Option<Breach> {
         let rule = self
             .policy
             .signals
             .iter()
-            .filter(|rule| rule.consequence.action() == Some(action))
-            .max_by(|a, b| {
-                let weight = |rule| Self::wagers(rule, evidence).fold(f64::NEG_INFINITY, f64::max);
-                weight(a).total_cmp(&weight(b))
-            })?;
+            .filter(|rule| counts(rule))
+            .max_by(|a, b| weight_of(a, evidence).total_cmp(&weight_of(b, evidence)))?;
         let (value, limit) = self.figures(rule, evidence)?;
         Some(Breach {
             name: rule.name.clone(),
@@ -116,41 +123,37 @@ impl Bench<'_> {
 
     /// What speaks against more traffic at any time, the amount of data apart.
     pub fn objection(&self, evidence: &Evidence) -> Option<String> {
-        if let Some(check) = evidence.red_guard(self.policy) {
+        match evidence.red_guard(self.policy) {
+            Some(check) => Some(check.sentence.clone()),
+            None => self.objection_to_order(evidence),
+        }
+    }
+
+    /// What speaks against more traffic even when an operator asks for it: not that production
+    /// breaks a limit that the canary keeps.
+    pub fn objection_to_order(&self, evidence: &Evidence) -> Option<String> {
+        if let Some(check) = evidence.broken_guard(self.policy) {
             return Some(check.sentence.clone());
         }
         let breaches = self.breaches(evidence);
         if let Some(breach) = breaches.iter().find(|breach| breach.action >= Action::Hold) {
             return Some(breach.reason.clone());
         }
-        if comparison::forbids_promotion(self.ln_lately(evidence)) {
+        if comparison::forbids_promotion(self.ln_total_of(evidence, |rule| {
+            rule.consequence.holds() && is_fed(rule, evidence)
+        })) {
             return self.heaviest(evidence);
         }
         self.skewed(evidence).or_else(|| self.unread(evidence))
     }
 
     fn heaviest(&self, evidence: &Evidence) -> Option<String> {
-        let held = [Action::Rollback, Action::StepBack, Action::Hold];
-        let named = held
-            .iter()
-            .filter_map(|action| self.comparison_breach(evidence, *action));
-        let strongest = named.max_by(|a, b| {
-            let weight = |name: &str| {
-                evidence
-                    .signals
-                    .get(name)
-                    .map_or(f64::NEG_INFINITY, |state| {
-                        state.comparison.ln_e().max(state.absolute.ln_e())
-                    })
-            };
-            weight(&a.name).total_cmp(&weight(&b.name))
-        });
-        strongest.map(|breach| {
-            format!(
-                "too much speaks against it for more traffic: {}",
-                breach.reason
-            )
-        })
+        let holds = |rule: &SignalRule| rule.consequence.holds() && is_fed(rule, evidence);
+        let breach = self.comparison_breach(evidence, Action::Hold, holds)?;
+        Some(format!(
+            "too much speaks against it for more traffic: {}",
+            breach.reason
+        ))
     }
 
     /// The fault of routing that the split of the requests shows. What can't be seen is no fault of

@@ -16,11 +16,12 @@ use std::collections::BTreeMap;
 use jiff::{SignedDuration, Timestamp};
 
 use self::bench::{Bench, Minute};
-use super::deployment::Deployment;
+use super::comparison::Split;
+use super::deployment::{Deployment, State};
 use super::evidence::Evidence;
 use super::observation::{ArmMinute, Metrics, Series};
 use super::policy::{Action, Grade};
-use super::state::Phase;
+use super::state::{Interrupted, Phase};
 
 pub use lack::Lack;
 pub use report::{MinuteReport, SignalStanding, Standing};
@@ -107,7 +108,14 @@ pub fn judge(
         .max(evidence.judged_through + SignedDuration::from_mins(1));
     while minute <= metrics.through {
         let (canary, production) = (canary.get(&minute), production.get(&minute));
-        take_in(deployment, evidence, minute, canary, production);
+        // An arm that was not read says nothing about the split.
+        let is_whole = matches!(metrics.production, Series::Read(_));
+        let arms = Arms {
+            canary,
+            production,
+            is_whole,
+        };
+        take_in(deployment, evidence, minute, arms);
         reports.push(report::report(
             deployment, evidence, minute, canary, production,
         ));
@@ -121,13 +129,10 @@ pub fn judge(
     (verdict(&bench, evidence), reports)
 }
 
-fn take_in(
-    deployment: &Deployment,
-    evidence: &mut Evidence,
-    minute: Timestamp,
-    canary: Option<&ArmMinute>,
-    production: Option<&ArmMinute>,
-) {
+fn take_in(deployment: &Deployment, evidence: &mut Evidence, minute: Timestamp, arms: Arms<'_>) {
+    let Arms {
+        canary, production, ..
+    } = arms;
     let state = &deployment.state;
     let in_stage = minute >= state.stage_since;
     if let Some(production) = production {
@@ -139,15 +144,48 @@ fn take_in(
         None => sight::expect(state, evidence, in_stage, production),
         Some(canary) => count(deployment, evidence, in_stage, canary),
     }
-    let is_moving = matches!(state.phase, Phase::Shifting | Phase::Retreating);
+    if state.drift.is_some() {
+        // Somebody else's split is no fault of routing.
+        evidence.split = Split::default();
+    }
+    let has_share =
+        in_stage && arms.is_whole && is_settled(state) && !is_unseen(state, canary, production);
     let minute = Minute {
         at: minute,
         in_stage,
-        share: (in_stage && !is_moving).then_some(state.weight),
+        share: has_share.then_some(state.weight),
         canary,
         production,
     };
     Bench::of(deployment).take_in(evidence, minute);
+}
+
+/// What was read of one minute.
+#[derive(Clone, Copy)]
+struct Arms<'a> {
+    canary: Option<&'a ArmMinute>,
+    production: Option<&'a ArmMinute>,
+    /// Whether production could be read.
+    is_whole: bool,
+}
+
+/// Whether the weights at the endpoint are the committed ones: nothing moves them, and no raise that
+/// a pause interrupted may have landed.
+fn is_settled(state: &State) -> bool {
+    let rests = match state.phase {
+        Phase::Baking | Phase::Holding | Phase::AwaitingApproval | Phase::Soaking => true,
+        Phase::Paused => state.interrupted != Some(Interrupted::Raise),
+        _ => false,
+    };
+    rests && state.drift.is_none()
+}
+
+/// Whether the canary is missing where its share makes that blindness rather than chance.
+fn is_unseen(state: &State, canary: Option<&ArmMinute>, production: Option<&ArmMinute>) -> bool {
+    let share = state.weight.fraction();
+    let predicted =
+        production.map_or(0.0, |minute| minute.invocations as f64) * share / (1.0 - share);
+    canary.is_none() && predicted >= BLIND_FROM
 }
 
 fn count(deployment: &Deployment, evidence: &mut Evidence, in_stage: bool, canary: &ArmMinute) {

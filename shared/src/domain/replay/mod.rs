@@ -251,7 +251,7 @@ impl<'a> Replay<'a> {
                 let outcome = outcome(Ruling::StepBack);
                 self.first_step_back.get_or_insert_with(|| outcome.clone());
                 self.last_step_back = Some(outcome);
-                self.evidence.forget(&self.case.policy, &breach.name);
+                self.evidence.forget_step_backs(&self.case.policy);
             }
             Action::Hold | Action::Notify => {}
         }

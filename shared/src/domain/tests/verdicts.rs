@@ -487,7 +487,7 @@ fn a_limit_that_production_breaks_too_holds_for_a_while() {
     );
     // Both arms share what they call: an incident that does not end may be the canary's doing.
     let long = i64::try_from(SHARED_LIMIT.secs() / 60).unwrap();
-    let decision = after(case(), long, &arm(1000, 30), &arm(9000, 270));
+    let decision = after(case(), long + 1, &arm(1000, 30), &arm(9000, 270));
     assert_eq!(decision.next.state.status, Status::RollingBack);
     // Much worse than production is no common incident.
     let decision = after(case(), 2, &arm(1000, 90), &arm(9000, 270));

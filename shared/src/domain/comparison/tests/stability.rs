@@ -224,19 +224,19 @@ fn two_minutes_by_hand() {
     signal.take_in(&settings, counts(1, 1), counts(1, 0));
     // q = 1/2, m = 1: each factor is rho / (1 + (rho - 1) / 2) = 2 rho / (1 + rho).
     let gains = [1.5, 2.0, 3.0, 5.0, 10.0, 25.0].map(|rho: f64| 2.0 * rho / (1.0 + rho));
-    // Four minutes at the longest: a quarter of 0.96 each, and the rest at once.
+    // Four minutes at the longest: a quarter of 0.9 each, and 0.04 more at once.
     let parts = [0.25, 0.45, 0.15, 0.05, 0.05, 0.05];
     let first: f64 = gains
         .iter()
         .zip(parts)
-        .map(|(gain, part)| (0.04 + 0.24) * part * gain)
+        .map(|(gain, part)| (0.04 + 0.225) * part * gain)
         .sum();
     assert!((signal.ln_e() - first.ln()).abs() < 1e-12);
     signal.take_in(&settings, counts(1, 1), counts(1, 0));
     let second: f64 = gains
         .iter()
         .zip(parts)
-        .map(|(gain, part)| ((0.04 + 0.24) * gain + 0.24) * part * gain)
+        .map(|(gain, part)| ((0.04 + 0.225) * gain + 0.225) * part * gain)
         .sum();
     assert!((signal.ln_e() - second.ln()).abs() < 1e-12);
 }
@@ -244,24 +244,35 @@ fn two_minutes_by_hand() {
 #[test]
 fn stakes_sum_to_one() {
     for longest in [1, 4, 600, 720, 721, 5_760, 100_000] {
-        let sum: f64 = (1..=longest + 10)
+        let within: f64 = (1..=longest).map(|minute| stake(minute, longest)).sum();
+        assert!((within - 0.94).abs() < 1e-9, "{within} over {longest}");
+        // Past it the sum to any minute is what is kept for that, times the part of time gone.
+        let last = 1_000 * longest;
+        let after: f64 = (longest + 1..=last)
             .map(|minute| stake(minute, longest))
             .sum();
-        assert!((sum - 1.0).abs() < 1e-9, "{sum} over {longest}");
+        let expected = 0.06 * (1.0 - longest as f64 / last as f64);
+        assert!((after - expected).abs() < 1e-9, "{after} over {longest}");
     }
 }
 
-/// No stake is laid after the longest length.
+/// A rollout that outlasts its length goes on being watched: a pause or a long soak is no blind spot.
 #[test]
-fn stakes_end_with_the_rollout() {
-    let settings = Settings::new(1.0, 1, Counts::NONE, 0.0).expect("these are fit");
-    let mut signal = Signal::default();
-    for _ in 0..5 {
-        signal.take_in(&settings, counts(10, 0), counts(10, 0));
+fn a_change_after_the_longest_length_is_found() {
+    for longest in [120, 240, 5_760] {
+        let settings =
+            Settings::new(1.25, longest, counts(1_440_000, 2_880), 0.1).expect("these are fit");
+        let mut signal = Signal::default();
+        for _ in 0..longest + 2_000 {
+            signal.take_in(&settings, counts(1_000, 2), counts(9_000, 18));
+        }
+        let found = (1..100).find(|_| {
+            signal.take_in(&settings, counts(1_000, 50), counts(9_000, 18));
+            calls_for_rollback(signal.ln_e(), percent(1.0))
+        });
         assert!(
-            signal.ln_e().abs() < 1e-12,
-            "stakes of one and no outcome: {}",
-            signal.ln_e()
+            found.is_some_and(|minutes| minutes <= 8),
+            "{found:?} after {longest}"
         );
     }
 }
