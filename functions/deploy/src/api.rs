@@ -16,14 +16,15 @@ use serde_json::{Value, json};
 use shared::app::accept::{self, Key};
 use shared::app::announce::{shard_of, sweep};
 use shared::app::order::order;
-use shared::app::ports::{Ambient, ListQuery, Loaded, Store};
+use shared::app::ports::{Ambient, ListQuery, Loaded, Page, Store};
 use shared::aws::Aws;
 use shared::domain::command::Command;
+use shared::domain::judge::MinuteReport;
 use shared::domain::quantity::Weight;
 use shared::domain::replay::Recorded;
 use shared::domain::state::Status;
 use shared::wire::api::{CommandBody, DeploymentView, ListView, PlanView, WeightBody};
-use shared::wire::items::{is_check_key, is_created_key};
+use shared::wire::items::{check_key, is_check_key, is_created_key};
 use shared::wire::problem::Problem;
 use shared::wire::specification;
 
@@ -37,7 +38,7 @@ const REASON_LIMIT: usize = 500;
 /// The longest Idempotency-Key.
 const KEY_LIMIT: usize = 255;
 /// An answer through API Gateway and Lambda has 6 MB.
-const TRACE_LIMIT: usize = 5 * 1024 * 1024;
+const ANSWER_LIMIT: usize = 5 * 1024 * 1024;
 
 type Shared = State<Arc<Aws>>;
 type Body = Result<Bytes, BytesRejection>;
@@ -206,11 +207,27 @@ async fn checks(
     let cursor = given_out(parameters.cursor, is_check_key)?;
     load(&aws, &id).await?;
     let page = aws.minutes(&id, limit, cursor.as_deref()).await?;
-    Ok(Json(ListView {
-        items: page.items,
-        cursor: page.cursor,
-    })
-    .into_response())
+    Ok(Json(within_size(page)).into_response())
+}
+
+/// The part of a page that an answer has room for; the next page begins after it.
+fn within_size(page: Page<MinuteReport>) -> ListView<MinuteReport> {
+    let (mut bytes, mut fitting) = (0, 0);
+    for item in &page.items {
+        bytes += serde_json::to_string(item).map_or(0, |text| text.len() + 1);
+        if bytes > ANSWER_LIMIT && fitting > 0 {
+            break;
+        }
+        fitting += 1;
+    }
+    let mut items = page.items;
+    let is_cut = fitting < items.len();
+    items.truncate(fitting);
+    let last = items.last().map(|report| check_key(report.minute));
+    ListView {
+        cursor: if is_cut { last } else { page.cursor },
+        items,
+    }
 }
 
 /// Everything that was judged, as a trace that `canary replay` reads: production's minutes before
@@ -239,7 +256,7 @@ async fn trace(aws: &Aws, id: &str, parameters: &CheckParameters) -> Result<Resp
     recorded.retain(|before| before.minute < begins);
     recorded.extend(minutes);
     let text = shared::wire::trace::write(recorded);
-    if text.len() > TRACE_LIMIT {
+    if text.len() > ANSWER_LIMIT {
         let detail =
             "the trace is larger than an answer may be; read the checks as JSON, page by page";
         return Err(Problem::new(422, "trace-too-large", detail)
@@ -479,4 +496,35 @@ fn idempotency_key(headers: &HeaderMap, caller: &str) -> Result<Option<String>, 
         Problem::new(422, "invalid-idempotency-key", detail).field("Idempotency-Key")
     })?;
     Ok(Some(format!("{caller}#{key}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn minute(number: usize, bytes: usize) -> MinuteReport {
+        let row = json!({
+            "minute": format!("2026-03-02T10:{number:02}:00Z"), "weight": 10,
+            "canary": null, "production": null, "guards": {},
+            "verdict": "healthy", "sentence": "x".repeat(bytes),
+        });
+        serde_json::from_value(row).expect("a row of evidence")
+    }
+
+    #[test]
+    fn a_page_ends_where_the_answer_is_full() {
+        let page = |bytes| Page {
+            items: (0..5).map(|number| minute(number, bytes)).collect(),
+            cursor: None,
+        };
+        let whole = within_size(page(100));
+        assert_eq!((whole.items.len(), whole.cursor), (5, None));
+        let cut = within_size(page(2 * 1024 * 1024));
+        assert_eq!(cut.items.len(), 2);
+        let next = cut.cursor.expect("there is more");
+        assert_eq!(next, check_key(cut.items[1].minute));
+        assert!(is_check_key(&next));
+        // One row is given however large it is: nothing would ever come after it.
+        assert_eq!(within_size(page(9 * 1024 * 1024)).items.len(), 1);
+    }
 }

@@ -2,8 +2,8 @@
 //!
 //! A check is a window with at least `min_samples` canary requests, not a minute: at low traffic
 //! a check spans several minutes, and "3 consecutive checks" are three independent looks. A
-//! window closes early only when its outcome is already certain, that is when it holds more bad
-//! outcomes than a full one may. Where production's bad outcomes come in bursts, a window spans more
+//! window closes early only when its outcome is already certain at its present traffic, that is when
+//! it holds more bad outcomes than a full one may. Where production's bad outcomes come in bursts, a window spans more
 //! minutes, because the requests of one burst are not independent of each other.
 //!
 //! A percentile over several minutes is never an average of the minutes' percentiles. Against a

@@ -10,6 +10,9 @@
 //! a hold. One that ends without production may be of a rollout at 100 %: it goes on unless the
 //! canary is past the worst that production showed.
 //!
+//! A record has no stages, so a step back takes nothing back: it is noted, what it acted on begins
+//! anew, and unlike in a live rollout there is no end to them.
+//!
 //! | module | holds |
 //! |---|---|
 //! | `record` | a minute of the record, and what is surveyed of all of them |
