@@ -45,7 +45,7 @@ pub(crate) fn plan(look: Look, plan: &PlanView) -> String {
     let mut text = facts(look, &rows);
     text.push('\n');
     text.push_str(&stages(look, &plan.stages));
-    text.push_str("\nThe last columns: the smallest regression that four of five rollouts catch within the stage.\n");
+    text.push_str(&catches(look, &plan.stages));
     let acts = [
         ("Rolled back by, unless said otherwise", &plan.guards),
         ("Compared with production", &plan.signals),
@@ -69,48 +69,58 @@ pub(crate) fn plan(look: Look, plan: &PlanView) -> String {
 }
 
 fn stages(look: Look, stages: &[PlanStage]) -> String {
-    let catches = |stage: &PlanStage| stage.forecast.clone().unwrap_or_default().catches;
-    let signals: BTreeSet<String> = stages
-        .iter()
-        .flat_map(|stage| catches(stage).into_keys())
-        .collect();
-    let mut header = vec![
-        "STAGE".to_owned(),
-        "WEIGHT".to_owned(),
-        "BAKE".to_owned(),
-        "APPROVAL".to_owned(),
-        "BEGINS (UTC)".to_owned(),
-        "REQUESTS".to_owned(),
+    let header = [
+        "STAGE",
+        "WEIGHT",
+        "BAKE",
+        "APPROVAL",
+        "BEGINS (UTC)",
+        "REQUESTS",
     ];
-    header.extend(signals.iter().map(|name| name.to_uppercase()));
-    let header: Vec<&str> = header.iter().map(String::as_str).collect();
     let rows = stages.iter().enumerate().map(|(index, planned)| {
         let stage = &planned.stage;
-        let is_last = planned.forecast.is_none();
-        let requests = planned.forecast.as_ref().map_or_else(
-            || "all".to_owned(),
-            |forecast| forecast.canary_requests.to_string(),
-        );
-        let mut row: Vec<Cell> = vec![
+        let (bake, requests) = match &planned.forecast {
+            Some(forecast) => (length(stage.bake), forecast.canary_requests.to_string()),
+            None => ("soak".to_owned(), "all".to_owned()),
+        };
+        vec![
             number(&(index + 1)),
             number(&stage.weight),
-            cell(if is_last {
-                "soak".to_owned()
-            } else {
-                length(stage.bake)
-            }),
+            cell(bake),
             cell(if stage.approval { "yes" } else { "-" }),
             cell(time(stage.begins_at)),
             number(&requests),
-        ];
-        let catches = catches(planned);
+        ]
+    });
+    table(look, &header, rows.collect())
+}
+
+/// What each stage below 100 % would catch; nothing where no signal has a past.
+fn catches(look: Look, stages: &[PlanStage]) -> String {
+    let forecasts: Vec<_> = stages
+        .iter()
+        .filter_map(|planned| Some((planned.stage.weight, planned.forecast.as_ref()?)))
+        .collect();
+    let signals: BTreeSet<&String> = forecasts
+        .iter()
+        .flat_map(|(_, forecast)| forecast.catches.keys())
+        .collect();
+    if signals.is_empty() {
+        return String::new();
+    }
+    let names: Vec<String> = signals.iter().map(|name| name.to_uppercase()).collect();
+    let mut header = vec!["WEIGHT"];
+    header.extend(names.iter().map(String::as_str));
+    let rows = forecasts.iter().map(|(weight, forecast)| {
+        let mut row: Vec<Cell> = vec![number(weight)];
         row.extend(signals.iter().map(|name| {
-            let caught = catches.get(name).map(smallest);
-            cell(caught.unwrap_or_else(|| if is_last { "-" } else { "nothing" }.to_owned()))
+            let caught = forecast.catches.get(*name).map(smallest);
+            cell(caught.unwrap_or_else(|| "nothing".to_owned()))
         }));
         row
     });
-    table(look, &header, rows.collect())
+    let table = table(look, &header, rows.collect());
+    format!("\nThe smallest regression that four of five rollouts catch within the stage:\n{table}")
 }
 
 /// From which size on, and how soon.

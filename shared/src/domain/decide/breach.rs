@@ -81,13 +81,10 @@ impl Pass {
         }
         if let Some(reason) = skewed.filter(|_| !is_known) {
             let weight = self.next.state.weight.to_string();
-            self.tell(said(
-                Name::Skewed,
-                Severity::Warning,
-                reason,
-                "another split",
-                weight,
-            ));
+            let observed = self.evidence.split.observed();
+            let value =
+                observed.map_or_else(String::new, |(share, _)| format!("{:.1} %", share * 100.0));
+            self.tell(said(Name::Skewed, Severity::Warning, reason, value, weight));
         }
     }
 }
