@@ -6,14 +6,14 @@
 
 use std::time::{Duration, Instant};
 
-use jiff::Timestamp;
 use serde::Serialize;
 
 use super::observe;
 use super::ports::{Class, Commit, Loaded, PortError, Ports, Recipe};
-use crate::domain::deployment::{Deployment, Floor, Lease, Update};
+use crate::domain::deployment::{Deployment, Lease};
 use crate::domain::due::{Actor, Effect, due};
 use crate::domain::observation::EndpointReading;
+use crate::domain::protocol::{self, Answer};
 use crate::domain::quantity::Weight;
 
 /// How often a rollback is tried within one invocation.
@@ -84,38 +84,32 @@ async fn leased<P: Ports>(
             "too little time is left in this invocation".to_owned(),
         ));
     }
-    let (holder, taken_at) = (ports.new_id(), ports.now());
-    let mut next = loaded.deployment.clone();
-    next.state.lease = Some(Lease {
-        until: taken_at + ports.lease().duration(),
-        holder: holder.clone(),
-    });
-    if let Effect::Deploy { config } = effect {
-        next.state.update = Some(another_attempt(next.state.update.take(), config));
-    }
+    let lease = Lease {
+        until: ports.now() + ports.lease().duration(),
+        holder: ports.new_id(),
+    };
+    let next = protocol::intend(&loaded.deployment, effect, lease.clone());
     let leased = write(ports, loaded, &next).await?;
-    let called = if ports.now() + ports.landing().duration() < taken_at + ports.lease().duration() {
+    let called = if protocol::may_call(ports.now(), &lease, ports.landing()) {
         call(ports, &leased.deployment, effect).await
     } else {
         // A slow write has used the lease up: what is called now could land after its end.
         let why = "the lease was too old to call under";
         Err(PortError::new(Class::Retryable, "lease", why))
     };
-    match &called {
-        // In doubt it may still land: the lease runs out by itself.
-        Err(error) if error.class == Class::InDoubt => {}
-        answer => give_back(ports, &leased.deployment.terms.id, &holder, answer).await?,
-    }
+    let answer = answer_of(&called);
+    give_back(ports, &leased.deployment.terms.id, &lease.holder, &answer).await?;
     called.map(|()| Carried::Done)
 }
 
-fn another_attempt(before: Option<Update>, config: &str) -> Update {
-    let same = before.filter(|update| update.config == config);
-    Update {
-        config: config.to_owned(),
-        attempts: same.as_ref().map_or(0, |update| update.attempts) + 1,
-        accepted_at: None,
-        last_error: same.and_then(|update| update.last_error),
+fn answer_of(called: &Result<(), PortError>) -> Answer {
+    match called {
+        Ok(()) => Answer::Accepted,
+        Err(error) => match error.class {
+            Class::InDoubt => Answer::InDoubt,
+            Class::Retryable => Answer::NotNow(error.to_string()),
+            _ => Answer::Refused(error.to_string()),
+        },
     }
 }
 
@@ -202,26 +196,19 @@ async fn give_back<P: Ports>(
     ports: &P,
     id: &str,
     holder: &str,
-    answer: &Result<(), PortError>,
+    answer: &Answer,
 ) -> Result<(), PortError> {
+    if *answer == Answer::InDoubt {
+        // It may still land: the lease runs out by itself.
+        return Ok(());
+    }
     for _ in 0..5 {
         let Some(loaded) = ports.load(id).await? else {
             return Ok(());
         };
-        if loaded
-            .deployment
-            .state
-            .lease
-            .as_ref()
-            .is_none_or(|lease| lease.holder != holder)
-        {
+        let Some(next) = protocol::answered(&loaded.deployment, holder, answer, ports.now()) else {
             return Ok(());
-        }
-        let mut next = loaded.deployment.clone();
-        next.state.lease = None;
-        if let Some(update) = &mut next.state.update {
-            note(update, answer, ports.now());
-        }
+        };
         match write(ports, &loaded, &next).await {
             Err(error) if error.class == Class::Conflict => {}
             other => return other.map(drop),
@@ -229,19 +216,6 @@ async fn give_back<P: Ports>(
     }
     // Not given back: it runs out by itself.
     Ok(())
-}
-
-/// What became of an attempt. Being throttled is none.
-fn note(update: &mut Update, answer: &Result<(), PortError>, now: Timestamp) {
-    match answer {
-        Ok(()) => update.accepted_at = update.accepted_at.or(Some(now)),
-        Err(error) => {
-            update.last_error = Some(error.to_string());
-            if error.class == Class::Retryable {
-                update.attempts = update.attempts.saturating_sub(1);
-            }
-        }
-    }
 }
 
 async fn write<P: Ports>(
@@ -301,11 +275,7 @@ async fn hold_floor<P: Ports>(
         Some(floor) => floor.found.clone(),
         None => ports.target(&terms.endpoint, &terms.production).await?,
     };
-    let mut next = loaded.deployment.clone();
-    next.state.floor = Some(Floor {
-        held_at: 0,
-        found: found.clone(),
-    });
+    let next = protocol::floor_found(&loaded.deployment, found.clone());
     let saved = write(ports, &loaded, &next).await?;
     if let Some(target) = &found {
         ports
@@ -316,11 +286,7 @@ async fn hold_floor<P: Ports>(
             )
             .await?;
     }
-    let mut held = saved.deployment.clone();
-    held.state.floor = Some(Floor {
-        held_at: instances,
-        found,
-    });
+    let held = protocol::floor_held(&saved.deployment, instances);
     write(ports, &saved, &held).await?;
     Ok(Carried::Done)
 }
@@ -358,8 +324,6 @@ async fn tidy<P: Ports>(
             ports.delete_config(config).await?;
         }
     }
-    let mut next = loaded.deployment.clone();
-    next.state.cleaned = true;
-    write(ports, loaded, &next).await?;
+    write(ports, loaded, &protocol::tidied(&loaded.deployment)).await?;
     Ok(Carried::Done)
 }

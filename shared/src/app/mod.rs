@@ -11,6 +11,7 @@
 //! | [`carry_out`](mod@carry_out) | one committed effect: `deploy` as provision, `traffic-shift`, `rollback` |
 //! | [`accept`](mod@accept) | a new deployment: everything is checked before anything is written |
 //! | [`order`](mod@order) | an operator's command |
+//! | [`transaction`] | what a commit writes, and under which conditions |
 //! | [`announce`] | the outbox: telling people what was committed |
 
 pub mod accept;
@@ -22,3 +23,4 @@ pub mod order;
 pub mod past;
 pub mod ports;
 pub mod tick;
+pub mod transaction;

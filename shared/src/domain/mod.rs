@@ -18,6 +18,7 @@
 //! | [`power`] | what a stage can prove at the endpoint's traffic, before it begins |
 //! | [`decide`](mod@decide) | record + observation + time → next record |
 //! | [`due`] | which call to AWS is due, from the record and the world alone |
+//! | [`protocol`] | the record around a call: intent and lease before it, the answer after it |
 //! | [`replay`] | a recorded rollout, judged again |
 //! | [`command`] | what an operator may order, and when |
 //! | [`invariants`] | what no record may ever look like |
@@ -39,6 +40,7 @@ pub mod observation;
 pub mod plan;
 pub mod policy;
 pub mod power;
+pub mod protocol;
 pub mod quantity;
 pub mod replay;
 pub mod signal;

@@ -19,9 +19,9 @@ use crate::app::ports::{
     Ambient, Class, Commit, Creation, IdempotencyClaim, ListQuery, Loaded, OutboxRow, Page,
     PortError, Refused, Store,
 };
+use crate::app::transaction::{Transaction, sound};
 use crate::domain::deployment::{Deployment, SCHEMA_VERSION};
 use crate::domain::history::Entry;
-use crate::domain::invariants;
 use crate::domain::judge::MinuteReport;
 use crate::domain::replay::Recorded;
 use crate::wire::items::{
@@ -110,29 +110,25 @@ impl Store for Aws {
     }
 
     async fn commit(&self, commit: Commit<'_>) -> Result<Loaded, PortError> {
-        let (before, terms) = (commit.before, &commit.next.terms);
-        sound(commit.next)?;
-        let read_version = before.deployment.state.version;
-        let mut next = commit.next.clone();
-        let mut writes = Vec::new();
+        let transaction = Transaction::of(&commit, self.now())?;
+        let terms = &commit.next.terms;
         let shard = shard_of(&terms.id);
-        let version = AttributeValue::N(read_version.to_string());
-        if commit.next.state == before.deployment.state {
-            writes.push(self.unchanged(&terms.id, "META", "version", version)?);
+        let version = AttributeValue::N(transaction.if_version.to_string());
+        let mut writes = Vec::new();
+        writes.push(if transaction.writes_record {
+            let next = &transaction.next;
+            let item = MetaItem::new(next, next.state.version, shard);
+            self.put_if(&item, "version", version)?
         } else {
-            next.state.version = read_version + 1;
-            next.state.updated_at = self.now();
-            let item = MetaItem::new(&next, next.state.version, shard);
-            writes.push(self.put_if(&item, "version", version)?);
-        }
-        // What was decided on evidence that has since grown is not written: the guard may be red.
-        let watermark = AttributeValue::S(before.evidence.judged_through.to_string());
-        if *commit.evidence == before.evidence {
-            writes.push(self.unchanged(&terms.id, "EVIDENCE", "judged_through", watermark)?);
-        } else {
+            self.unchanged(&terms.id, "META", "version", version)?
+        });
+        let watermark = AttributeValue::S(transaction.if_judged_through.to_string());
+        writes.push(if transaction.writes_evidence {
             let item = evidence_item(&terms.id, commit.evidence)?;
-            writes.push(self.put_if(&item, "judged_through", watermark)?);
-        }
+            self.put_if(&item, "judged_through", watermark)?
+        } else {
+            self.unchanged(&terms.id, "EVIDENCE", "judged_through", watermark)?
+        });
         for report in commit.minutes {
             let item = CheckItem::new(&terms.id, report)
                 .map_err(|error| nonsense("commit", error.to_string()))?;
@@ -142,7 +138,7 @@ impl Store for Aws {
             writes.push(self.put_new(&entry_item(&terms.id, entry))?);
             writes.push(self.put_new(&OutboxItem::new(terms, entry, shard))?);
         }
-        if next.state.status.is_terminal() && !before.deployment.state.status.is_terminal() {
+        if transaction.ends {
             writes.push(self.free_lock(&terms.endpoint, &terms.id)?);
         }
         match self
@@ -153,7 +149,7 @@ impl Store for Aws {
             .await
         {
             Ok(_) => Ok(Loaded {
-                deployment: next,
+                deployment: transaction.next,
                 evidence: commit.evidence.clone(),
             }),
             Err(error) => Err(transaction_error("commit", &error)),
@@ -333,23 +329,6 @@ fn record(id: &str, spec: Item, meta: Item) -> Result<Deployment, PortError> {
     };
     sound(&deployment)?;
     Ok(deployment)
-}
-
-/// The invariants, on write and on read: nothing acts on a record that breaks one.
-fn sound(deployment: &Deployment) -> Result<(), PortError> {
-    let broken = invariants::violations(deployment);
-    if broken.is_empty() {
-        return Ok(());
-    }
-    Err(PortError::new(
-        Class::Bug,
-        "record",
-        format!(
-            "the record of {} breaks its invariants: {}",
-            deployment.terms.id,
-            broken.join("; ")
-        ),
-    ))
 }
 
 fn entry_item(id: &str, entry: &Entry) -> EntryItem {

@@ -1,0 +1,116 @@
+//! The record around a call to AWS: the intent before it, the answer after it. Pure, so that the
+//! functions and the model checker take the same steps.
+//!
+//! A call that could do harm by landing late is made once, under a lease that outlasts it. While a
+//! lease stands, nobody else makes such a call and no terminal status is written; what is in doubt
+//! keeps its lease until it can't land any more.
+
+use jiff::Timestamp;
+
+use super::deployment::{Deployment, Floor, Lease, ScalableTarget, Update};
+use super::due::Effect;
+use super::quantity::Span;
+
+/// What became of a call.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Answer {
+    /// It was accepted.
+    Accepted,
+    /// It was refused, and nothing has happened.
+    Refused(String),
+    /// It was refused for the moment, whatever it asked for: throttled, or a quota.
+    NotNow(String),
+    /// The answer was lost: it may have happened, and may still happen.
+    InDoubt,
+}
+
+/// The record with the intent to make this call, under this lease.
+pub fn intend(before: &Deployment, effect: &Effect, lease: Lease) -> Deployment {
+    let mut next = before.clone();
+    next.state.lease = Some(lease);
+    if let Effect::Deploy { config } = effect {
+        next.state.update = Some(another_attempt(next.state.update.take(), config));
+    }
+    next
+}
+
+/// Whether a call that starts now has landed, or never will, before its lease ends.
+pub fn may_call(now: Timestamp, lease: &Lease, landing: Span) -> bool {
+    now + landing.duration() < lease.until
+}
+
+/// The record after the call: the lease given back, the attempt noted. `None` where there is
+/// nothing to write: in doubt the lease runs out by itself, and one that is another's is left.
+pub fn answered(
+    before: &Deployment,
+    holder: &str,
+    answer: &Answer,
+    now: Timestamp,
+) -> Option<Deployment> {
+    let is_ours = |lease: &Lease| lease.holder == holder;
+    if *answer == Answer::InDoubt || !before.state.lease.as_ref().is_some_and(is_ours) {
+        return None;
+    }
+    let mut next = before.clone();
+    next.state.lease = None;
+    if let Some(update) = &mut next.state.update {
+        note(update, answer, now);
+    }
+    Some(next)
+}
+
+/// The record when what an update needs first could not be made: an attempt too, or a config that
+/// nobody may make would be tried for ever.
+pub fn unprepared(before: &Deployment, config: &str, why: &str) -> Deployment {
+    let mut next = before.clone();
+    let mut update = another_attempt(next.state.update.take(), config);
+    update.last_error = Some(why.to_owned());
+    next.state.update = Some(update);
+    next
+}
+
+/// The record with production's target as it was found, before its floor is raised.
+pub fn floor_found(before: &Deployment, found: Option<ScalableTarget>) -> Deployment {
+    let mut next = before.clone();
+    next.state.floor = Some(Floor { held_at: 0, found });
+    next
+}
+
+/// The record once the floor is held at so many instances.
+pub fn floor_held(before: &Deployment, instances: u32) -> Deployment {
+    let mut next = before.clone();
+    if let Some(floor) = &mut next.state.floor {
+        floor.held_at = instances;
+    }
+    next
+}
+
+/// The record once nothing is left behind.
+pub fn tidied(before: &Deployment) -> Deployment {
+    let mut next = before.clone();
+    next.state.cleaned = true;
+    next
+}
+
+fn another_attempt(before: Option<Update>, config: &str) -> Update {
+    let same = before.filter(|update| update.config == config);
+    Update {
+        config: config.to_owned(),
+        attempts: same.as_ref().map_or(0, |update| update.attempts) + 1,
+        accepted_at: None,
+        last_error: same.and_then(|update| update.last_error),
+    }
+}
+
+/// What became of an attempt. Being throttled is none.
+fn note(update: &mut Update, answer: &Answer, now: Timestamp) {
+    match answer {
+        Answer::Accepted => update.accepted_at = update.accepted_at.or(Some(now)),
+        Answer::Refused(why) => update.last_error = Some(why.clone()),
+        Answer::NotNow(why) => {
+            update.last_error = Some(why.clone());
+            update.attempts = update.attempts.saturating_sub(1);
+        }
+        Answer::InDoubt => {}
+    }
+}
