@@ -70,7 +70,7 @@ impl Stack {
 
     /// What the schedule does every minute.
     pub async fn tick(&self) -> Result<Report, PortError> {
-        monitor::handle(&self.aws).await
+        monitor::handle(&self.aws, TICK_TIME).await
     }
 
     /// The API and inference, as one router; requests without a signature come from `local`.
@@ -82,8 +82,12 @@ impl Stack {
     }
 }
 
+/// What the template gives `monitor`.
+const TICK_TIME: Duration = Duration::from_secs(55);
+
 fn config(clock: &Clock) -> Config {
     Config {
+        stack: "canary".to_owned(),
         table: "canary".to_owned(),
         topic: TOPIC.to_owned(),
         bus: "default".to_owned(),

@@ -8,6 +8,8 @@ use crate::domain::quantity::Span;
 /// What a function needs to know about its stack.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Config {
+    /// The stack's name, by which its figures are told from another's.
+    pub stack: String,
     /// The table's name.
     pub table: String,
     /// The stack's own topic.
@@ -50,6 +52,7 @@ impl Config {
     /// From the environment.
     pub fn from_env() -> Result<Self, MissingSetting> {
         Ok(Self {
+            stack: required("CANARY_STACK")?,
             table: required("CANARY_TABLE")?,
             topic: required("CANARY_TOPIC_ARN")?,
             bus: required("CANARY_BUS")?,
@@ -72,6 +75,7 @@ impl Config {
             rollback: String::new(),
         };
         Ok(Self {
+            stack: String::new(),
             table: required("CANARY_TABLE")?,
             topic: String::new(),
             bus: String::new(),

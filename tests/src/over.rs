@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
-use shared::app::announce::SHARDS;
+use shared::app::announce::{SHARDS, shard_of};
 use shared::app::ports::{Endpoints, Store};
 use shared::domain::deployment::Terms;
 use shared::domain::history::Entry;
@@ -68,7 +68,7 @@ impl World {
             !self
                 .stack
                 .aws
-                .active()
+                .active(shard_of(id))
                 .await
                 .expect("a readable index")
                 .contains(&id.to_owned()),
@@ -119,13 +119,8 @@ impl World {
                 );
             }
             Status::RolledBack | Status::Cancelled => {
-                assert_eq!(
-                    (view.config.as_str(), names.as_slice()),
-                    (
-                        terms.original_config.as_str(),
-                        [terms.production.as_str()].as_slice()
-                    )
-                );
+                assert!(terms.is_home(&view.config), "{}", view.config);
+                assert_eq!(names, [terms.production.as_str()]);
             }
             _ => {}
         }
@@ -133,7 +128,8 @@ impl World {
 
     /// The original config stays (undo needs it); of those the deployment made, only one in use.
     async fn assert_configs(&self, terms: &Terms, status: Status) {
-        let made = [&terms.canary_config, &terms.final_config];
+        let former = terms.former_config();
+        let made = [&terms.canary_config, &terms.final_config, &former];
         let view = self
             .stack
             .aws

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::body::Bytes;
 use axum::extract::rejection::{BytesRejection, QueryRejection};
@@ -14,7 +15,8 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use shared::app::accept::{self, Key};
-use shared::app::announce::{shard_of, sweep};
+use shared::app::announce::sweep_for;
+use shared::app::health;
 use shared::app::order::order;
 use shared::app::ports::{Ambient, ListQuery, Loaded, Page, Store};
 use shared::aws::Aws;
@@ -354,8 +356,13 @@ async fn load(aws: &Aws, id: &str) -> Result<Loaded, Answer> {
     if !is_id(id) {
         return Err(unknown(id));
     }
-    aws.load(id).await?.ok_or_else(|| unknown(id))
+    let loaded = aws.load(id).await;
+    let loaded = loaded.inspect_err(|error| health::report(aws, Some(id), error))?;
+    loaded.ok_or_else(|| unknown(id))
 }
+
+/// How long an answer waits for the announcement of what was just written.
+const ANNOUNCING: Duration = Duration::from_secs(5);
 
 /// Ids are UUIDs: anything else is not looked up.
 fn is_id(id: &str) -> bool {
@@ -371,10 +378,7 @@ fn view(aws: &Aws, loaded: &Loaded) -> DeploymentView {
 
 /// Sends what was just written; what fails is swept by the next tick.
 async fn announce(aws: &Aws, loaded: &Loaded) {
-    let id = &loaded.deployment.terms.id;
-    if let Err(error) = sweep(aws, shard_of(id)).await {
-        tracing::warn!(deployment_id = %id, %error, "announcements wait for the next tick");
-    }
+    sweep_for(aws, &loaded.deployment.terms.id, ANNOUNCING).await;
 }
 
 /// The JSON of a body, and its digest for the Idempotency-Key.

@@ -9,8 +9,9 @@ async fn main() -> Result<(), Error> {
     shared::telemetry::init();
     let aws = &Aws::connect(Config::from_env()?).await;
     lambda_runtime::run(service_fn(
-        |_event: LambdaEvent<serde_json::Value>| async move {
-            Ok::<_, Error>(monitor::handle(aws).await?)
+        |event: LambdaEvent<serde_json::Value>| async move {
+            let time_left = shared::time_left(event.context.deadline());
+            Ok::<_, Error>(monitor::handle(aws, time_left).await?)
         },
     ))
     .await

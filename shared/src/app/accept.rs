@@ -3,6 +3,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 
+use super::health;
 use super::past::{self, Past};
 use super::ports::{
     Class, ConfigView, Creation, IdempotencyClaim, Loaded, PortError, Ports, Refused,
@@ -89,6 +90,10 @@ pub async fn accept<P: Ports>(
                 None => Err(refusal),
             }
         }
+        Err(Refusal::Port(error)) => {
+            health::report(ports, None, &error);
+            Err(error.into())
+        }
         other => other,
     }
 }
@@ -120,7 +125,8 @@ async fn accept_new<P: Ports>(
         .wake(Actor::Provision, &terms.id, loaded.deployment.state.version)
         .await
     {
-        tracing::warn!(deployment_id = %terms.id, %error, "provision could not be woken; the next tick wakes it again");
+        // The next tick wakes it again.
+        health::report(ports, Some(&terms.id), &error);
     }
     Ok(Accepted {
         loaded,

@@ -8,18 +8,17 @@ use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
+use super::health;
 use super::observe;
 use super::ports::{Class, Commit, Loaded, PortError, Ports, Recipe};
-use crate::domain::deployment::{Deployment, Lease};
+use crate::domain::deployment::{Deployment, Lease, ScalableTarget};
 use crate::domain::due::{Actor, Effect, due};
 use crate::domain::observation::EndpointReading;
 use crate::domain::protocol::{self, Answer};
 use crate::domain::quantity::Weight;
 
-/// How often a rollback is tried within one invocation.
-const TAKE_BACK_TRIES: u32 = 5;
-/// The wait between those tries.
-const TAKE_BACK_WAIT: Duration = Duration::from_secs(2);
+/// The wait after a rollback's first try that was refused; it doubles four times.
+const TAKE_BACK_WAIT: Duration = Duration::from_secs(1);
 
 /// What became of the event.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -55,21 +54,32 @@ pub async fn carry_out<P: Ports>(
         return Ok(Carried::Nothing);
     };
     tracing::info!(deployment_id = id, ?effect, "carrying out");
-    let carried = if !effect.is_leased() {
-        unleased(ports, loaded, &effect, &endpoint).await
-    } else if let Err(error) = prepare(ports, &loaded.deployment, &effect).await {
-        Err(error)
-    } else {
-        let time_left = time_left.saturating_sub(started.elapsed());
-        leased(ports, &loaded, &effect, time_left).await
+    let left = || time_left.saturating_sub(started.elapsed());
+    let carried = match &effect {
+        Effect::TakeBack => take_back(ports, &loaded, left).await,
+        Effect::Tidy => tidy(ports, &loaded, &endpoint).await,
+        _ => match prepared(ports, loaded, &effect).await {
+            Ok(ready) => leased(ports, &ready, &effect, left()).await,
+            Err(error) => Err(error),
+        },
     };
     match carried {
-        // What no repetition mends ends in the failure queue, where somebody looks.
-        Err(error) if !matches!(error.class, Class::Bug | Class::Denied | Class::Invalid) => {
-            Ok(Carried::NotYet(error.to_string()))
+        Ok(done) => Ok(done),
+        Err(error) => {
+            health::report(ports, Some(id), &error);
+            if is_for_good(&error) {
+                // It ends in the failure queue, where somebody looks.
+                Err(error)
+            } else {
+                Ok(Carried::NotYet(error.to_string()))
+            }
         }
-        other => other,
     }
+}
+
+/// Whether no repetition mends it.
+fn is_for_good(error: &PortError) -> bool {
+    matches!(error.class, Class::Bug | Class::Denied | Class::Invalid)
 }
 
 /// Raises and UpdateEndpoint: intent and lease first, then one call.
@@ -98,7 +108,14 @@ async fn leased<P: Ports>(
         Err(PortError::new(Class::Retryable, "lease", why))
     };
     let answer = answer_of(&called);
-    give_back(ports, &leased.deployment.terms.id, &lease.holder, &answer).await?;
+    give_back(
+        ports,
+        &loaded.deployment.terms.id,
+        effect,
+        &lease.holder,
+        &answer,
+    )
+    .await?;
     called.map(|()| Carried::Done)
 }
 
@@ -127,7 +144,8 @@ async fn call<P: Ports>(
                 .await
         }
         Effect::Shift { weight } => set_share(ports, deployment, *weight).await,
-        Effect::HoldFloor { .. } | Effect::TakeBack | Effect::Tidy => Ok(()),
+        Effect::HoldFloor { instances } => hold_floor(ports, deployment, *instances).await,
+        Effect::TakeBack | Effect::Tidy => Ok(()),
     }
 }
 
@@ -146,17 +164,52 @@ async fn set_share<P: Ports>(
         .await
 }
 
-/// What must be there, or gone, before a config can be deployed. Before the lease: only the call
-/// that could do harm by landing late is made under it.
-async fn prepare<P: Ports>(
+/// The record with everything in place that the call itself asks for. Before the lease: only the
+/// call that could do harm by landing late is made under it.
+async fn prepared<P: Ports>(
+    ports: &P,
+    loaded: Loaded,
+    effect: &Effect,
+) -> Result<Loaded, PortError> {
+    match effect {
+        Effect::Deploy { config } => {
+            let (terms, floor) = (&loaded.deployment.terms, &loaded.deployment.state.floor);
+            let is_held = floor.as_ref().is_some_and(|floor| !floor.released);
+            let loaded = if *config == terms.final_config && is_held {
+                // Known before it happens, so that a rollback can put the target back.
+                let next = protocol::floor_released(&loaded.deployment);
+                write(ports, &loaded, &next).await?
+            } else {
+                loaded
+            };
+            let made = prepare_config(ports, &loaded.deployment, config).await;
+            if let Err(error) = &made
+                && is_for_good(error)
+            {
+                // An attempt too: what nobody may make would be tried for ever.
+                let next = protocol::unprepared(&loaded.deployment, config, &error.to_string());
+                write(ports, &loaded, &next).await?;
+            }
+            made.map(|()| loaded)
+        }
+        Effect::HoldFloor { .. } if loaded.deployment.state.floor.is_none() => {
+            // Remembered as it was found before it is changed.
+            let terms = &loaded.deployment.terms;
+            let found = ports.target(&terms.endpoint, &terms.production).await?;
+            let next = protocol::floor_found(&loaded.deployment, found);
+            write(ports, &loaded, &next).await
+        }
+        _ => Ok(loaded),
+    }
+}
+
+/// What must be there, or gone, before a config can be deployed.
+async fn prepare_config<P: Ports>(
     ports: &P,
     deployment: &Deployment,
-    effect: &Effect,
+    config: &str,
 ) -> Result<(), PortError> {
     let (terms, state) = (&deployment.terms, &deployment.state);
-    let Effect::Deploy { config } = effect else {
-        return Ok(());
-    };
     if *config == terms.canary_config {
         let recipe = Recipe::WithCanary {
             source: terms.original_config.clone(),
@@ -170,14 +223,21 @@ async fn prepare<P: Ports>(
         };
         return ports.make_config(&recipe).await;
     }
+    let only = |source: &str, variant: &str, instances| Recipe::Only {
+        source: source.to_owned(),
+        name: config.to_owned(),
+        variant: variant.to_owned(),
+        instances,
+        deployment_id: terms.id.clone(),
+    };
+    if *config == terms.former_config() {
+        let instances = state.production_instances;
+        let recipe = only(&terms.original_config, &terms.production, instances);
+        return ports.make_config(&recipe).await;
+    }
     if *config == terms.final_config {
-        let recipe = Recipe::Only {
-            source: terms.canary_config.clone(),
-            name: terms.final_config.clone(),
-            variant: terms.canary.clone(),
-            instances: deployment.canary_instances_for(Weight::FULL),
-            deployment_id: terms.id.clone(),
-        };
+        let instances = deployment.canary_instances_for(Weight::FULL);
+        let recipe = only(&terms.canary_config, &terms.canary, instances);
         ports.make_config(&recipe).await?;
         // An update that removes a registered variant fails. Its target is in the record.
         if state
@@ -191,10 +251,36 @@ async fn prepare<P: Ports>(
     Ok(())
 }
 
+/// The floor at what the total traffic needs, as far as the target's own ceiling allows.
+async fn hold_floor<P: Ports>(
+    ports: &P,
+    deployment: &Deployment,
+    instances: u32,
+) -> Result<(), PortError> {
+    let (terms, floor) = (&deployment.terms, &deployment.state.floor);
+    let Some(target) = floor.as_ref().and_then(|floor| floor.found.as_ref()) else {
+        return Ok(());
+    };
+    let min = target.min.max(instances).min(target.max);
+    if floor.as_ref().is_some_and(|floor| floor.released) {
+        let raised = ScalableTarget {
+            min,
+            ..target.clone()
+        };
+        return ports
+            .register(&terms.endpoint, &terms.production, &raised)
+            .await;
+    }
+    ports
+        .set_floor(&terms.endpoint, &terms.production, min)
+        .await
+}
+
 /// Gives the lease back, so the next step need not wait it out. Other writers are re-read.
 async fn give_back<P: Ports>(
     ports: &P,
     id: &str,
+    effect: &Effect,
     holder: &str,
     answer: &Answer,
 ) -> Result<(), PortError> {
@@ -206,7 +292,9 @@ async fn give_back<P: Ports>(
         let Some(loaded) = ports.load(id).await? else {
             return Ok(());
         };
-        let Some(next) = protocol::answered(&loaded.deployment, holder, answer, ports.now()) else {
+        let Some(next) =
+            protocol::answered(&loaded.deployment, effect, holder, answer, ports.now())
+        else {
             return Ok(());
         };
         match write(ports, &loaded, &next).await {
@@ -234,61 +322,30 @@ async fn write<P: Ports>(
         .await
 }
 
-async fn unleased<P: Ports>(
+/// Production 1.0, canary 0.0: no lease, tried until the endpoint accepts or the time runs out.
+async fn take_back<P: Ports>(
     ports: &P,
-    loaded: Loaded,
-    effect: &Effect,
-    endpoint: &EndpointReading,
+    loaded: &Loaded,
+    left: impl Fn() -> Duration,
 ) -> Result<Carried, PortError> {
-    match effect {
-        Effect::TakeBack => take_back(ports, &loaded.deployment).await,
-        Effect::HoldFloor { instances } => hold_floor(ports, loaded, *instances).await,
-        Effect::Tidy => tidy(ports, &loaded, endpoint).await,
-        Effect::Deploy { .. } | Effect::Grow { .. } | Effect::Shift { .. } => Ok(Carried::Nothing),
-    }
-}
-
-/// Production 1.0, canary 0.0: no lease, tried until the endpoint accepts.
-async fn take_back<P: Ports>(ports: &P, deployment: &Deployment) -> Result<Carried, PortError> {
-    let mut refusal = String::new();
-    for attempt in 0..TAKE_BACK_TRIES {
-        if attempt > 0 {
-            ports.pause(TAKE_BACK_WAIT).await;
-        }
-        match set_share(ports, deployment, Weight::ZERO).await {
+    let mut wait = TAKE_BACK_WAIT;
+    loop {
+        let refusal = match set_share(ports, &loaded.deployment, Weight::ZERO).await {
             Ok(()) => return Ok(Carried::Done),
-            Err(error) if matches!(error.class, Class::Bug | Class::Denied) => return Err(error),
-            Err(error) => refusal = error.to_string(),
+            Err(error) => error,
+        };
+        if wait > TAKE_BACK_WAIT * 8
+            || is_for_good(&refusal)
+            || left() < wait + ports.call_timeout()
+        {
+            // People are told why it waits. Whoever wrote in between has more to say.
+            let next = protocol::refused(&loaded.deployment, &refusal.to_string());
+            drop(write(ports, loaded, &next).await);
+            return Err(refusal);
         }
+        ports.pause(wait).await;
+        wait *= 2;
     }
-    Ok(Carried::NotYet(refusal))
-}
-
-/// Remembers the target as it was found before it is changed.
-async fn hold_floor<P: Ports>(
-    ports: &P,
-    loaded: Loaded,
-    instances: u32,
-) -> Result<Carried, PortError> {
-    let terms = loaded.deployment.terms.clone();
-    let found = match &loaded.deployment.state.floor {
-        Some(floor) => floor.found.clone(),
-        None => ports.target(&terms.endpoint, &terms.production).await?,
-    };
-    let next = protocol::floor_found(&loaded.deployment, found.clone());
-    let saved = write(ports, &loaded, &next).await?;
-    if let Some(target) = &found {
-        ports
-            .set_floor(
-                &terms.endpoint,
-                &terms.production,
-                target.min.max(instances).min(target.max),
-            )
-            .await?;
-    }
-    let held = protocol::floor_held(&saved.deployment, instances);
-    write(ports, &saved, &held).await?;
-    Ok(Carried::Done)
 }
 
 /// Floors back as they were found, configs that nobody uses deleted, and the record says so.
@@ -318,7 +375,12 @@ async fn tidy<P: Ports>(
         };
         ports.register(&terms.endpoint, heir, target).await?;
     }
-    for config in [&terms.canary_config, &terms.final_config] {
+    let ours = [
+        terms.canary_config.clone(),
+        terms.final_config.clone(),
+        terms.former_config(),
+    ];
+    for config in &ours {
         // The one that the endpoint is on stays.
         if view.is_none_or(|view| view.config != *config) {
             ports.delete_config(config).await?;

@@ -12,11 +12,13 @@
 //! | [`accept`](mod@accept) | a new deployment: everything is checked before anything is written |
 //! | [`order`](mod@order) | an operator's command |
 //! | [`transaction`] | what a commit writes, and under which conditions |
+//! | [`health`] | figures about the control plane itself, and one way to report an error |
 //! | [`announce`] | the outbox: telling people what was committed |
 
 pub mod accept;
 pub mod announce;
 pub mod carry_out;
+pub mod health;
 mod metrics;
 pub mod observe;
 pub mod order;

@@ -5,6 +5,7 @@
 //! stands alone, so one deployment's bad query never blinds the others.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use futures_util::StreamExt;
 use futures_util::stream;
@@ -14,12 +15,15 @@ use super::metrics::{Answers, Arm};
 use super::ports::{self, Class, Loaded, MetricAnswer, MetricQuery, PortError, Ports};
 use crate::domain::judge::last_judgeable;
 use crate::domain::observation::{AlarmReading, EndpointReading, Metrics, Observation, Series};
-use crate::domain::state::{Phase, Status};
 
 /// GetMetricData's own limit.
 const QUERIES_A_CALL: usize = 500;
-/// Endpoints looked at side by side.
-const AT_ONCE: usize = 16;
+/// Deployments dealt with side by side.
+pub(super) const AT_ONCE: usize = 16;
+/// GetMetricData calls side by side: CloudWatch allows 50 a second.
+const CALLS_AT_ONCE: usize = 4;
+/// How long the metrics, an endpoint or its alarms are waited for.
+const LOOK: Duration = Duration::from_secs(15);
 /// Minutes taken in at once: a transaction holds at most 100 rows.
 const MINUTES_A_PASS: i64 = 40;
 
@@ -34,29 +38,44 @@ pub async fn endpoint<P: Ports>(ports: &P, name: &str) -> EndpointReading {
     }
 }
 
-/// Observations of all these deployments, in their order.
-pub async fn observe<P: Ports>(ports: &P, all: &[Loaded], now: Timestamp) -> Vec<Observation> {
-    let metrics = metrics(ports, all, now).await;
+/// Observations of all these deployments, in their order. What has no answer in time was not seen.
+pub async fn observe<P: Ports>(
+    ports: &P,
+    all: &[Loaded],
+    now: Timestamp,
+    left: Duration,
+) -> Vec<Observation> {
+    let limit = LOOK.min(left);
+    let metrics = metrics(ports, all, now, limit).await;
     // Side by side, so that one slow answer does not use up the others' minute.
     let looks: Vec<_> = all
         .iter()
         .zip(metrics)
-        .map(|(loaded, metrics)| look(ports, loaded, metrics))
+        .map(|(loaded, metrics)| look(ports, loaded, metrics, limit))
         .collect();
     stream::iter(looks).buffered(AT_ONCE).collect().await
 }
 
-async fn look<P: Ports>(ports: &P, loaded: &Loaded, metrics: Metrics) -> Observation {
+async fn look<P: Ports>(
+    ports: &P,
+    loaded: &Loaded,
+    metrics: Metrics,
+    limit: Duration,
+) -> Observation {
+    let late = || format!("no answer within {} s", limit.as_secs());
+    let endpoint = endpoint(ports, &loaded.deployment.terms.endpoint);
+    let endpoint = ports.within(limit, endpoint).await;
+    let alarms = ports.within(limit, alarms(ports, loaded)).await;
     Observation {
-        endpoint: endpoint(ports, &loaded.deployment.terms.endpoint).await,
-        alarms: alarms(ports, loaded).await,
+        endpoint: endpoint.unwrap_or_else(|| EndpointReading::Failed { reason: late() }),
+        alarms: alarms.unwrap_or_else(|| AlarmReading::Failed { reason: late() }),
         metrics,
     }
 }
 
 async fn alarms<P: Ports>(ports: &P, loaded: &Loaded) -> AlarmReading {
     let names = &loaded.deployment.terms.policy.alarms;
-    if names.is_empty() || !is_judged(loaded) {
+    if names.is_empty() || !loaded.deployment.is_judged() {
         return AlarmReading::NotAsked;
     }
     match ports.firing(names).await {
@@ -67,11 +86,6 @@ async fn alarms<P: Ports>(ports: &P, loaded: &Loaded) -> AlarmReading {
     }
 }
 
-fn is_judged(loaded: &Loaded) -> bool {
-    let state = &loaded.deployment.state;
-    state.status == Status::InProgress && state.phase != Phase::CleaningUp
-}
-
 /// The minutes a deployment has still to be judged by.
 fn range(loaded: &Loaded, now: Timestamp) -> (Timestamp, Timestamp) {
     let minute = SignedDuration::from_mins(1);
@@ -80,31 +94,44 @@ fn range(loaded: &Loaded, now: Timestamp) -> (Timestamp, Timestamp) {
     (from, last_judgeable(now).min(most))
 }
 
-async fn metrics<P: Ports>(ports: &P, all: &[Loaded], now: Timestamp) -> Vec<Metrics> {
+async fn metrics<P: Ports>(
+    ports: &P,
+    all: &[Loaded],
+    now: Timestamp,
+    limit: Duration,
+) -> Vec<Metrics> {
     let mut wanted = Vec::new();
     let mut owners = Vec::new();
     for (index, loaded) in all.iter().enumerate() {
         let (from, through) = range(loaded, now);
-        if is_judged(loaded) && from <= through {
+        if loaded.deployment.is_judged() && from <= through {
             for query in arms(loaded).iter().flat_map(Arm::queries) {
                 wanted.push(query);
                 owners.push(index);
             }
         }
     }
-    let mut answers: Vec<Answers> = vec![Answers::new(); all.len()];
-    for (batch, batch_owners) in wanted
+    let reads: Vec<_> = wanted
         .chunks(QUERIES_A_CALL)
         .zip(owners.chunks(QUERIES_A_CALL))
-    {
-        let ranges = batch_owners.iter().map(|owner| range(&all[*owner], now));
-        let (from, through) = ranges.fold((now, Timestamp::MIN), |(from, through), (f, t)| {
-            (from.min(f), through.max(t))
-        });
-        let read = read_bisecting(ports, batch, from, through).await;
-        for ((query, answer), owner) in batch.iter().zip(read).zip(batch_owners) {
-            answers[*owner].insert(query.clone(), answer);
-        }
+        .map(|(batch, owners)| async {
+            let ranges = owners.iter().map(|owner| range(&all[*owner], now));
+            let (from, through) = ranges.fold((now, Timestamp::MIN), |(from, through), (f, t)| {
+                (from.min(f), through.max(t))
+            });
+            let read = ports.within(limit, read_bisecting(ports, batch, from, through));
+            let late = || MetricAnswer::Incomplete("CloudWatch gave no answer in time".to_owned());
+            read.await.unwrap_or_else(|| vec![late(); batch.len()])
+        })
+        .collect();
+    let read: Vec<MetricAnswer> = stream::iter(reads)
+        .buffered(CALLS_AT_ONCE)
+        .collect::<Vec<_>>()
+        .await
+        .concat();
+    let mut answers: Vec<Answers> = vec![Answers::new(); all.len()];
+    for ((query, answer), owner) in wanted.into_iter().zip(read).zip(owners) {
+        answers[owner].insert(query, answer);
     }
     all.iter()
         .zip(answers)

@@ -1,5 +1,6 @@
 //! An operator's command: read, apply, commit, and wake the function that acts on it.
 
+use super::health;
 use super::observe;
 use super::ports::{Class, Commit, Loaded, PortError, Ports};
 use crate::domain::command::{Command, IllegalCommand, apply};
@@ -32,6 +33,10 @@ pub async fn order<P: Ports>(
         tries += 1;
         match once(ports, id, command, by, why).await {
             Err(OrderError::Port(error)) if error.class == Class::Conflict && tries < 5 => {}
+            Err(OrderError::Port(error)) => {
+                health::report(ports, Some(id), &error);
+                return Err(error.into());
+            }
             other => return other,
         }
     }
@@ -69,7 +74,8 @@ async fn once<P: Ports>(
             .wake(effect.actor(), id, written.deployment.state.version)
             .await
     {
-        tracing::warn!(deployment_id = id, %error, "the function that acts could not be woken; the next tick wakes it again");
+        // The next tick wakes it again.
+        health::report(ports, Some(id), &error);
     }
     Ok(written)
 }

@@ -292,6 +292,13 @@ mod tests {
             crate::domain::quantity::Span::ZERO
         }
         async fn pause(&self, _wait: Duration) {}
+        async fn within<T: Send>(
+            &self,
+            _limit: Duration,
+            work: impl Future<Output = T> + Send,
+        ) -> Option<T> {
+            Some(work.await)
+        }
     }
 
     async fn read_two_hours(account: &Account) -> Result<Past, PortError> {

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+use super::health::Figure;
 use crate::domain::deployment::{Deployment, ScalableTarget};
 use crate::domain::due::Actor;
 use crate::domain::evidence::Evidence;
@@ -186,8 +187,8 @@ pub trait Store: Sync {
     /// Writes the next record; `Class::Conflict` if somebody else wrote since. A terminal record
     /// frees the lock and leaves the active index in the same transaction.
     fn commit(&self, commit: Commit<'_>) -> impl Future<Output = Result<Loaded, PortError>> + Send;
-    /// The ids of every deployment that is not over (eventually consistent).
-    fn active(&self) -> impl Future<Output = Result<Vec<String>, PortError>> + Send;
+    /// The ids of the deployments of a shard that are not over (eventually consistent).
+    fn active(&self, shard: u8) -> impl Future<Output = Result<Vec<String>, PortError>> + Send;
     /// The deployment that holds the endpoint's lock.
     fn lock_holder(
         &self,
@@ -425,10 +426,29 @@ pub trait Ambient: Sync {
     fn lease(&self) -> Span;
     /// How long after its start a call can still land, in the clock's own time.
     fn landing(&self) -> Span;
-    /// Waits before another try, wall clock; a simulated clock does not wait.
+    /// Waits before another try, wall clock: this long at the most, and jittered. A simulated clock
+    /// does not wait.
     fn pause(&self, wait: Duration) -> impl Future<Output = ()> + Send;
+    /// The work's result, or `None` once the limit has passed, wall clock: the work is broken off.
+    fn within<T: Send>(
+        &self,
+        limit: Duration,
+        work: impl Future<Output = T> + Send,
+    ) -> impl Future<Output = Option<T>> + Send;
+}
+
+/// Where figures about the control plane go.
+pub trait Meter: Sync {
+    /// Takes a figure; it can't fail, and nothing waits for it.
+    fn measure(&self, figure: &Figure);
 }
 
 /// Everything the control plane needs.
-pub trait Ports: Store + Endpoints + Scaling + Metrics + Notifier + Functions + Ambient {}
-impl<T: Store + Endpoints + Scaling + Metrics + Notifier + Functions + Ambient> Ports for T {}
+pub trait Ports:
+    Store + Endpoints + Scaling + Metrics + Notifier + Functions + Ambient + Meter
+{
+}
+impl<T: Store + Endpoints + Scaling + Metrics + Notifier + Functions + Ambient + Meter> Ports
+    for T
+{
+}

@@ -1,12 +1,28 @@
-//! One pass of the control loop over every active deployment. A deployment whose record, endpoint
-//! or metrics break never keeps the others from being judged: each has its own result.
+//! One pass of the control loop over every active deployment.
+//!
+//! A deployment whose record, endpoint or metrics break never keeps the others from being judged:
+//! each has its own result, its own time and its own panic. The tick as a whole ends within its
+//! budget; whoever is not reached stands further ahead in the next minute's order.
 
+use std::panic::AssertUnwindSafe;
+use std::time::{Duration, Instant};
+
+use futures_util::{FutureExt, StreamExt, stream};
+use jiff::Timestamp;
 use serde::Serialize;
 
-use super::observe;
+use super::announce::SHARDS;
+use super::health::{self, Figure};
+use super::observe::{self, AT_ONCE};
 use super::ports::{Class, Commit, Loaded, PortError, Ports};
 use crate::domain::decide::{effect_after, settle};
+use crate::domain::deployment::Deployment;
 use crate::domain::observation::Observation;
+use crate::domain::quantity::Span;
+use crate::domain::state::Phase;
+
+/// What one deployment may take of a tick, once for its reading and once for its writing.
+const EACH: Duration = Duration::from_secs(20);
 
 /// What a tick did.
 #[derive(Debug, Clone, Default, Serialize)]
@@ -19,53 +35,157 @@ pub struct Ticked {
     pub woken: usize,
     /// Passes that another worker was faster at.
     pub conflicts: usize,
-    /// Deployments whose pass failed, with the reason.
+    /// Deployments whose pass failed, or parts of the index that could not be read, with the reason.
     pub failed: Vec<(String, String)>,
+    /// The oldest last judged minute of those that are judged.
+    #[serde(skip)]
+    oldest_unjudged: Span,
+    /// The longest wait of a rollback for its endpoint.
+    #[serde(skip)]
+    rollback_waits: Span,
 }
 
-/// Judges every active deployment once.
-pub async fn tick<P: Ports>(ports: &P) -> Result<Ticked, PortError> {
-    let now = ports.now();
-    let ids = ports.active().await?;
-    let mut ticked = Ticked {
-        active: ids.len(),
-        ..Ticked::default()
-    };
-    let mut loaded = Vec::with_capacity(ids.len());
-    for id in ids {
-        match ports.load(&id).await {
+/// Judges every active deployment once, and says so.
+pub async fn tick<P: Ports>(ports: &P, budget: Duration) -> Ticked {
+    let (started, now) = (Instant::now(), ports.now());
+    let left = || budget.saturating_sub(started.elapsed());
+    let mut ticked = Ticked::default();
+    let ids = active(ports, now, &mut ticked).await;
+    ticked.active = ids.len();
+    let loads: Vec<_> = ids
+        .into_iter()
+        .map(|id| async {
+            let loaded = bounded(ports, left(), ports.load(&id)).await;
+            (id, loaded)
+        })
+        .collect();
+    let mut records = Vec::with_capacity(ticked.active);
+    let mut loads = stream::iter(loads).buffered(AT_ONCE);
+    while let Some((id, loaded)) = loads.next().await {
+        match loaded {
             Ok(Some(record)) if !record.deployment.state.status.is_terminal() => {
-                loaded.push(record);
+                records.push(record);
             }
             // The index is eventually consistent: over or gone since.
             Ok(_) => {}
-            Err(error) => ticked.fail(&id, &error),
+            Err(error) => ticked.fail(ports, &id, &error),
         }
     }
-    let seen = observe::observe(ports, &loaded, now).await;
-    for (record, seen) in loaded.iter().zip(&seen) {
-        match pass_or_again(ports, record, seen).await {
-            Ok(done) => {
-                ticked.committed += usize::from(done.committed);
-                ticked.woken += usize::from(done.woken);
-            }
-            Err(error) if error.class == Class::Conflict => ticked.conflicts += 1,
-            Err(error) => ticked.fail(&record.deployment.terms.id, &error),
+    let seen = observe::observe(ports, &records, now, left()).await;
+    let passes: Vec<_> = records
+        .iter()
+        .zip(&seen)
+        .map(|(record, seen)| async move {
+            let done = bounded(ports, left(), pass_or_again(ports, record, seen)).await;
+            (record, done)
+        })
+        .collect();
+    let mut passes = stream::iter(passes).buffered(AT_ONCE);
+    while let Some((record, done)) = passes.next().await {
+        ticked.take_in(ports, record, done, now);
+    }
+    ticked.measure(ports);
+    ticked
+}
+
+/// Every active id, in an order that moves on by one every minute: where time runs out, it does
+/// not run out for the same ones again.
+async fn active<P: Ports>(ports: &P, now: Timestamp, ticked: &mut Ticked) -> Vec<String> {
+    let shards: Vec<_> = (0..SHARDS).map(|shard| ports.active(shard)).collect();
+    let mut ids = Vec::new();
+    let mut found = stream::iter(shards).buffered(AT_ONCE);
+    let mut shard = 0;
+    while let Some(part) = found.next().await {
+        match part {
+            Ok(part) => ids.extend(part),
+            // The other parts' deployments are judged all the same.
+            Err(error) => ticked.fail(ports, &format!("active part {shard}"), &error),
+        }
+        shard += 1;
+    }
+    ids.sort_unstable();
+    let minute = usize::try_from(now.as_second() / 60).unwrap_or(0);
+    let turn = minute % ids.len().max(1);
+    ids.rotate_left(turn);
+    ids
+}
+
+/// The work, within its time and with its panics caught: to the others both are this one's error.
+async fn bounded<P: Ports, T: Send>(
+    ports: &P,
+    left: Duration,
+    work: impl Future<Output = Result<T, PortError>> + Send,
+) -> Result<T, PortError> {
+    if left.is_zero() {
+        let why = "no time was left in this tick";
+        return Err(PortError::new(Class::Retryable, "tick", why));
+    }
+    let limit = EACH.min(left);
+    match ports
+        .within(limit, AssertUnwindSafe(work).catch_unwind())
+        .await
+    {
+        Some(Ok(done)) => done,
+        Some(Err(_)) => Err(PortError::new(Class::Bug, "tick", "the pass panicked")),
+        None => {
+            let why = format!("not done within {} s", limit.as_secs());
+            Err(PortError::new(Class::InDoubt, "tick", why))
         }
     }
-    Ok(ticked)
 }
 
 impl Ticked {
-    fn fail(&mut self, id: &str, error: &PortError) {
-        tracing::error!(deployment_id = id, class = ?error.class, %error, "the pass over a deployment failed");
+    fn fail<P: Ports>(&mut self, ports: &P, id: &str, error: &PortError) {
+        health::report(ports, Some(id), error);
         self.failed.push((id.to_owned(), error.to_string()));
+    }
+
+    fn take_in<P: Ports>(
+        &mut self,
+        ports: &P,
+        before: &Loaded,
+        done: Result<Done, PortError>,
+        now: Timestamp,
+    ) {
+        let (deployment, judged_through) = match done {
+            Ok(done) => {
+                self.committed += usize::from(done.committed);
+                self.woken += usize::from(done.woken);
+                (done.next, done.judged_through)
+            }
+            Err(error) => {
+                if error.class == Class::Conflict {
+                    self.conflicts += 1;
+                } else {
+                    self.fail(ports, &before.deployment.terms.id, &error);
+                }
+                (before.deployment.clone(), before.evidence.judged_through)
+            }
+        };
+        if deployment.is_judged() {
+            let age = Span::between(judged_through, now);
+            self.oldest_unjudged = self.oldest_unjudged.max(age);
+        }
+        if deployment.state.phase == Phase::Reverting {
+            let waited = Span::between(deployment.state.phase_since, now);
+            self.rollback_waits = self.rollback_waits.max(waited);
+        }
+    }
+
+    fn measure<P: Ports>(&self, ports: &P) {
+        let time = |span: Span| Duration::from_secs(span.secs());
+        ports.measure(&Figure::Active(self.active));
+        ports.measure(&Figure::OldestUnjudged(time(self.oldest_unjudged)));
+        ports.measure(&Figure::RollbackWaits(time(self.rollback_waits)));
+        ports.measure(&Figure::Heartbeat);
     }
 }
 
 struct Done {
     committed: bool,
     woken: bool,
+    next: Deployment,
+    judged_through: Timestamp,
 }
 
 /// A function that gave its lease back a moment ago must not cost the canary a minute: the minutes
@@ -96,9 +216,9 @@ async fn pass<P: Ports>(ports: &P, before: &Loaded, seen: &Observation) -> Resul
     let now = ports.now();
     let decision = settle(&before.deployment, &before.evidence, seen, now)
         .map_err(|error| PortError::new(Class::Bug, "decide", error.to_string()))?;
-    let changed = decision.next != before.deployment || decision.evidence != before.evidence;
+    let committed = decision.next != before.deployment || decision.evidence != before.evidence;
     let mut version = before.deployment.state.version;
-    if changed {
+    if committed {
         let commit = Commit {
             before,
             next: &decision.next,
@@ -108,23 +228,19 @@ async fn pass<P: Ports>(ports: &P, before: &Loaded, seen: &Observation) -> Resul
         };
         version = ports.commit(commit).await?.deployment.state.version;
     }
-    let Some(effect) = effect_after(&decision, &seen.endpoint, now) else {
-        return Ok(Done {
-            committed: changed,
-            woken: false,
-        });
-    };
-    let id = &before.deployment.terms.id;
-    // The invoke is a hint: if it is lost, the effect is still due at the next tick.
-    if let Err(error) = ports.wake(effect.actor(), id, version).await {
-        tracing::warn!(deployment_id = %id, %error, "the function that acts could not be woken");
-        return Ok(Done {
-            committed: changed,
-            woken: false,
-        });
+    let mut woken = false;
+    if let Some(effect) = effect_after(&decision, &seen.endpoint, now) {
+        let id = &before.deployment.terms.id;
+        match ports.wake(effect.actor(), id, version).await {
+            Ok(()) => woken = true,
+            // The invoke is a hint: if it is lost, the effect is still due at the next tick.
+            Err(error) => health::report(ports, Some(id), &error),
+        }
     }
     Ok(Done {
-        committed: changed,
-        woken: true,
+        committed,
+        woken,
+        next: decision.next,
+        judged_through: decision.evidence.judged_through,
     })
 }

@@ -59,7 +59,7 @@ impl Scaling for Aws {
     async fn set_floor(&self, endpoint: &str, variant: &str, min: u32) -> Result<(), PortError> {
         let call = self
             .control
-            .autoscaling
+            .autoscaling_once
             .register_scalable_target()
             .service_namespace(ServiceNamespace::Sagemaker);
         let call = call

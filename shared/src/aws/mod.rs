@@ -10,6 +10,8 @@ pub mod config_copy;
 mod dynamodb;
 mod error;
 #[cfg(feature = "sagemaker")]
+pub mod figures;
+#[cfg(feature = "sagemaker")]
 mod functions;
 #[cfg(feature = "sagemaker")]
 pub mod loopback;
@@ -50,6 +52,9 @@ pub struct Aws {
     dynamodb: aws_sdk_dynamodb::Client,
     #[cfg(feature = "sagemaker")]
     control: ControlPlane,
+    /// Where the control plane's own figures go; nowhere outside Lambda, unless asked for.
+    #[cfg(feature = "sagemaker")]
+    figures: Option<figures::Sink>,
     #[cfg(feature = "runtime")]
     runtime: aws_sdk_sagemakerruntime::Client,
 }
@@ -63,6 +68,8 @@ struct ControlPlane {
     sagemaker_once: aws_sdk_sagemaker::Client,
     cloudwatch: aws_sdk_cloudwatch::Client,
     autoscaling: aws_sdk_applicationautoscaling::Client,
+    /// For the floor: it is changed under a lease, as raises are.
+    autoscaling_once: aws_sdk_applicationautoscaling::Client,
     sns: aws_sdk_sns::Client,
     events: aws_sdk_eventbridge::Client,
     lambda: aws_sdk_lambda::Client,
@@ -75,7 +82,13 @@ impl Aws {
             .timeout_config(bounded())
             .load()
             .await;
-        Self::new(config, &sdk, Arc::new(wall_clock))
+        #[allow(unused_mut, reason = "`inference` has no figures of its own")]
+        let mut aws = Self::new(config, &sdk, Arc::new(wall_clock));
+        #[cfg(feature = "sagemaker")]
+        {
+            aws.figures = Some(Arc::new(figures::to_the_log));
+        }
+        aws
     }
 
     /// The clients of this SDK configuration, with this clock.
@@ -85,9 +98,21 @@ impl Aws {
             dynamodb: aws_sdk_dynamodb::Client::new(sdk),
             #[cfg(feature = "sagemaker")]
             control: ControlPlane::new(&config, sdk),
+            #[cfg(feature = "sagemaker")]
+            figures: None,
             #[cfg(feature = "runtime")]
             runtime: invoking(sdk),
             config: Arc::new(config),
+        }
+    }
+
+    /// The same clients, with the control plane's figures sent here.
+    #[cfg(feature = "sagemaker")]
+    #[must_use]
+    pub fn with_figures(self, sink: figures::Sink) -> Self {
+        Self {
+            figures: Some(sink),
+            ..self
         }
     }
 
@@ -101,19 +126,23 @@ impl Aws {
 impl ControlPlane {
     fn new(config: &Config, sdk: &SdkConfig) -> Self {
         use aws_sdk_sagemaker::config::retry::RetryConfig;
+        let timeout = TimeoutConfig::builder()
+            .operation_timeout(config.call_timeout)
+            .build();
         let once = aws_sdk_sagemaker::config::Builder::from(sdk)
             .retry_config(RetryConfig::disabled())
-            .timeout_config(
-                TimeoutConfig::builder()
-                    .operation_timeout(config.call_timeout)
-                    .build(),
-            )
+            .timeout_config(timeout.clone())
+            .build();
+        let scaling_once = aws_sdk_applicationautoscaling::config::Builder::from(sdk)
+            .retry_config(RetryConfig::disabled())
+            .timeout_config(timeout)
             .build();
         Self {
             sagemaker: aws_sdk_sagemaker::Client::new(sdk),
             sagemaker_once: aws_sdk_sagemaker::Client::from_conf(once),
             cloudwatch: aws_sdk_cloudwatch::Client::new(sdk),
             autoscaling: aws_sdk_applicationautoscaling::Client::new(sdk),
+            autoscaling_once: aws_sdk_applicationautoscaling::Client::from_conf(scaling_once),
             sns: aws_sdk_sns::Client::new(sdk),
             events: aws_sdk_eventbridge::Client::new(sdk),
             lambda: aws_sdk_lambda::Client::new(sdk),
@@ -184,7 +213,23 @@ impl Ambient for Aws {
 
     async fn pause(&self, wait: Duration) {
         if self.config.waits {
-            tokio::time::sleep(wait.div_f64(self.config.speed)).await;
+            tokio::time::sleep(jittered(wait).div_f64(self.config.speed)).await;
         }
     }
+
+    async fn within<T: Send>(
+        &self,
+        limit: Duration,
+        work: impl Future<Output = T> + Send,
+    ) -> Option<T> {
+        tokio::time::timeout(limit, work).await.ok()
+    }
+}
+
+/// Half of the wait at the least: functions that were refused together don't come back together.
+fn jittered(wait: Duration) -> Duration {
+    let mut byte = [0];
+    // Without randomness the whole wait is as good.
+    let part = getrandom::fill(&mut byte).map_or(1.0, |()| f64::from(byte[0]) / 255.0);
+    wait.mul_f64(0.5 + part / 2.0)
 }

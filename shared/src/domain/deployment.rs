@@ -11,7 +11,7 @@ use super::quantity::{Span, Weight};
 use super::state::{Interrupted, Outcome, Phase, Status};
 
 /// The version of the record's shape that this code writes.
-pub const SCHEMA_VERSION: u32 = 1;
+pub const SCHEMA_VERSION: u32 = 2;
 
 /// What was accepted. Immutable.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -127,8 +127,14 @@ pub struct State {
     /// The last UpdateEndpoint that was asked for.
     #[serde(default)]
     pub update: Option<Update>,
-    /// The most instances production was seen with: what the total traffic needs.
+    /// What AWS said the last time that it did not do what was asked; absent once it did.
+    #[serde(default)]
+    pub refusal: Option<String>,
+    /// Production's instances that the total traffic needs, as far as that was ever seen.
     pub production_instances: u32,
+    /// The canary's instances that were confirmed for its share.
+    #[serde(default)]
+    pub canary_instances: u32,
     /// Production's scaling floor, while it is held above its own.
     #[serde(default)]
     pub floor: Option<Floor>,
@@ -141,6 +147,15 @@ pub struct State {
     /// What somebody else changed at the endpoint, while it stands.
     #[serde(default)]
     pub drift: Option<String>,
+    /// Production has fewer instances than the total traffic needs, while it has.
+    #[serde(default)]
+    pub short: Option<Short>,
+    /// The endpoint takes no updates, while it takes none.
+    #[serde(default)]
+    pub busy: Option<Busy>,
+    /// Whether people were told that this phase does not come to its end.
+    #[serde(default)]
+    pub stall_told: bool,
     /// How often the share was taken back a stage.
     #[serde(default)]
     pub step_backs: u32,
@@ -205,11 +220,37 @@ pub struct Update {
     pub last_error: Option<String>,
 }
 
+/// Production can't take everything back without an overload.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Short {
+    /// Since when.
+    pub since: Timestamp,
+    /// Whether people were told.
+    pub told: bool,
+}
+
+/// The endpoint is changing, by our own hand or another's. SageMaker's own maintenance is counted
+/// apart: nobody can shorten it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Busy {
+    /// Up to when it was counted.
+    pub seen_at: Timestamp,
+    /// Time in `SystemUpdating`.
+    pub system_updating: Span,
+    /// Time in every other status that takes no updates.
+    pub updating: Span,
+    /// Whether people were told.
+    pub told: bool,
+}
+
 /// A scalable target as it was found, and the floor it is held at.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Floor {
     /// Held at this many instances.
     pub held_at: u32,
+    /// Whether the target was removed, for an update that removes the variant.
+    #[serde(default)]
+    pub released: bool,
     /// What to put back; `None` when the variant does not scale by itself.
     pub found: Option<ScalableTarget>,
 }
@@ -247,15 +288,25 @@ impl Deployment {
             clock: Clock::default(),
             lease: None,
             update: None,
+            refusal: None,
             production_instances,
+            canary_instances: 0,
             floor: None,
             cleaned: false,
             alarmed_at: None,
             drift: None,
+            short: None,
+            busy: None,
+            stall_told: false,
             step_backs: 0,
             last_seq: 0,
         };
         Self { terms, state }
+    }
+
+    /// Whether its minutes are judged.
+    pub fn is_judged(&self) -> bool {
+        self.state.status == Status::InProgress && self.state.phase != Phase::CleaningUp
     }
 
     /// Whether a call may still be under way that this deployment started.
@@ -289,6 +340,18 @@ impl Deployment {
         self.state.status == Status::RollingBack && self.state.phase == Phase::Reverting
     }
 
+    /// The instances production should have: what the total traffic needs, as far as its scaling
+    /// allows.
+    pub fn production_needs(&self) -> u32 {
+        let floor = self.state.floor.as_ref();
+        let most = floor
+            .and_then(|floor| floor.found.as_ref())
+            .map(|it| it.max);
+        most.map_or(self.state.production_instances, |most| {
+            self.state.production_instances.min(most)
+        })
+    }
+
     /// Canary variant, config names: unique per deployment by the random end of its id.
     pub fn names(endpoint: &str, id: &str) -> Names {
         let short: String = id
@@ -307,7 +370,21 @@ impl Deployment {
             canary: format!("canary-{short}"),
             canary_config: format!("{stem}-canary-{short}"),
             final_config: format!("{stem}-final-{short}"),
+            former_config: format!("{stem}-former-{short}"),
         }
+    }
+}
+
+impl Terms {
+    /// The config that a rollback deploys once the old variant is gone: the original one, with the
+    /// instances that the total traffic needs.
+    pub fn former_config(&self) -> String {
+        Deployment::names(&self.endpoint, &self.id).former_config
+    }
+
+    /// Whether production alone is on this config: the one it was found on, or the copy of it.
+    pub fn is_home(&self, config: &str) -> bool {
+        config == self.original_config || config == self.former_config()
     }
 }
 
@@ -320,4 +397,6 @@ pub struct Names {
     pub canary_config: String,
     /// The config with the new model alone.
     pub final_config: String,
+    /// The config with the former model alone, with today's instances.
+    pub former_config: String,
 }

@@ -66,12 +66,10 @@ impl Effect {
         }
     }
 
-    /// Whether it needs a lease: what could do harm if it landed late. Taking everything back can't.
+    /// Whether it needs a lease: what could do harm if it landed late. Taking everything back
+    /// can't, and tidying up is done while nothing else is.
     pub const fn is_leased(&self) -> bool {
-        matches!(
-            self,
-            Self::Deploy { .. } | Self::Grow { .. } | Self::Shift { .. }
-        )
+        !matches!(self, Self::TakeBack | Self::Tidy)
     }
 }
 
@@ -104,6 +102,9 @@ pub fn due(
     if deployment.is_leased(now) || !view.is_in_service() {
         return None;
     }
+    if let Some(effect) = against_drift(deployment, view).or_else(|| keep_floor(deployment, view)) {
+        return Some(effect);
+    }
     match (state.status, state.phase) {
         (Status::Pending, Phase::Provisioning) => deploy(view, &terms.canary_config),
         (_, Phase::Scaling) => scale(deployment, view),
@@ -118,17 +119,45 @@ pub fn due(
         (_, Phase::Shifting | Phase::Retreating) => shift(deployment, view, state.target),
         (_, Phase::Finalizing) => deploy(view, &terms.final_config),
         (_, Phase::Reverting) if view.variant(&terms.production).is_none() => {
-            deploy(view, &terms.original_config)
+            deploy(view, &terms.former_config())
         }
         (_, Phase::CleaningUp) => clean_up(deployment, view, now),
-        _ if state.drift.is_some()
-            && terms.policy.on_drift == OnDrift::Restore
-            && truth::drifted_up(deployment, view) =>
-        {
-            shift(deployment, view, state.weight)
-        }
         _ => None,
     }
+}
+
+/// What somebody else changed and is not respected: more on the canary never is; fewer instances
+/// are where the policy says so. Less on the canary always is.
+fn against_drift(deployment: &Deployment, view: &EndpointView) -> Option<Effect> {
+    let (terms, state) = (&deployment.terms, &deployment.state);
+    if state.drift.is_none() || !truth::is_settled(deployment) {
+        return None;
+    }
+    if truth::drifted_up(deployment, view) {
+        return shift(deployment, view, state.weight);
+    }
+    let restores = terms.policy.on_drift == OnDrift::Restore;
+    (restores && truth::lost_instances(deployment, view)).then_some(Effect::Grow {
+        instances: state.canary_instances,
+    })
+}
+
+/// Production's floor where it has to be raised again: the total traffic has grown, or an update
+/// for which the target was removed was overtaken by a rollback.
+fn keep_floor(deployment: &Deployment, view: &EndpointView) -> Option<Effect> {
+    let state = &deployment.state;
+    let floor = state.floor.as_ref()?;
+    let is_there = view.variant(&deployment.terms.production).is_some();
+    let is_due = match state.phase {
+        Phase::Reverting | Phase::CleaningUp => {
+            state.status == Status::RollingBack && floor.released && !state.cleaned
+        }
+        Phase::Retreating | Phase::Finalizing => false,
+        _ => !floor_is_held(deployment),
+    };
+    (is_there && is_due).then_some(Effect::HoldFloor {
+        instances: state.production_instances,
+    })
 }
 
 /// Whether production is to have everything: while a rollback reverts, and for as long as the
@@ -188,7 +217,7 @@ fn clean_up(deployment: &Deployment, view: &EndpointView, now: Timestamp) -> Opt
         state.outcome,
         Some(Outcome::RolledBack | Outcome::Cancelled)
     );
-    if rolled_back && view.config != terms.original_config {
+    if rolled_back && !terms.is_home(&view.config) {
         return (now >= removal_from(deployment)).then(|| Effect::Deploy {
             config: terms.original_config.clone(),
         });

@@ -137,6 +137,16 @@ names! {
     Drift = "endpoint.drift",
     /// The endpoint is as intended again.
     DriftEnded = "endpoint.drift_ended",
+    /// The endpoint takes no updates, for longer than a change takes.
+    EndpointBusy = "endpoint.busy",
+    /// It takes updates again.
+    EndpointRests = "endpoint.rests",
+    /// Production could not take everything back without an overload.
+    CapacityShort = "capacity.short",
+    /// Production has its instances again.
+    CapacityBack = "capacity.back",
+    /// A phase does not come to its end.
+    Stalled = "deployment.stalled",
 }
 
 impl fmt::Display for Name {

@@ -43,6 +43,7 @@ pub fn may_call(now: Timestamp, lease: &Lease, landing: Span) -> bool {
 /// nothing to write: in doubt the lease runs out by itself, and one that is another's is left.
 pub fn answered(
     before: &Deployment,
+    effect: &Effect,
     holder: &str,
     answer: &Answer,
     now: Timestamp,
@@ -52,11 +53,27 @@ pub fn answered(
         return None;
     }
     let mut next = before.clone();
-    next.state.lease = None;
-    if let Some(update) = &mut next.state.update {
-        note(update, answer, now);
+    let state = &mut next.state;
+    state.lease = None;
+    state.refusal = match answer {
+        Answer::Refused(why) | Answer::NotNow(why) => Some(why.clone()),
+        Answer::Accepted | Answer::InDoubt => None,
+    };
+    match (effect, &mut state.update, &mut state.floor) {
+        (Effect::Deploy { .. }, Some(update), _) => note(update, answer, now),
+        (Effect::HoldFloor { instances }, _, Some(floor)) if *answer == Answer::Accepted => {
+            (floor.held_at, floor.released) = (*instances, false);
+        }
+        _ => {}
     }
     Some(next)
+}
+
+/// The record after a refusal of a call that needs no lease.
+pub fn refused(before: &Deployment, why: &str) -> Deployment {
+    let mut next = before.clone();
+    next.state.refusal = Some(why.to_owned());
+    next
 }
 
 /// The record when what an update needs first could not be made: an attempt too, or a config that
@@ -66,21 +83,26 @@ pub fn unprepared(before: &Deployment, config: &str, why: &str) -> Deployment {
     let mut update = another_attempt(next.state.update.take(), config);
     update.last_error = Some(why.to_owned());
     next.state.update = Some(update);
+    next.state.refusal = Some(why.to_owned());
     next
 }
 
 /// The record with production's target as it was found, before its floor is raised.
 pub fn floor_found(before: &Deployment, found: Option<ScalableTarget>) -> Deployment {
     let mut next = before.clone();
-    next.state.floor = Some(Floor { held_at: 0, found });
+    next.state.floor = Some(Floor {
+        held_at: 0,
+        released: false,
+        found,
+    });
     next
 }
 
-/// The record once the floor is held at so many instances.
-pub fn floor_held(before: &Deployment, instances: u32) -> Deployment {
+/// The record before production's target is removed, as an update that removes the variant asks.
+pub fn floor_released(before: &Deployment) -> Deployment {
     let mut next = before.clone();
     if let Some(floor) = &mut next.state.floor {
-        floor.held_at = instances;
+        (floor.held_at, floor.released) = (0, true);
     }
     next
 }

@@ -12,6 +12,7 @@
 //! | [`guards`] | windows and checks |
 //! | [`verdicts`] | the signals: roll back, step back, hold, notify; the baseline |
 //! | [`second_look`] | what a fresh reader of the verdict found |
+//! | [`watching`] | instances, an endpoint that is changing, phases that do not end |
 //! | [`commands`] | every order in every phase |
 //! | [`quantities`] | numbers with units, plans, windows, names |
 //! | [`properties`] | random sequences on a toy endpoint ([`world`]) |
@@ -28,4 +29,5 @@ mod second_look;
 mod sight;
 mod table;
 mod verdicts;
+mod watching;
 mod world;

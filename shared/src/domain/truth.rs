@@ -37,7 +37,9 @@ pub(super) fn fatal(deployment: &Deployment, endpoint: &EndpointReading) -> Opti
                 terms.endpoint, view.status
             ))
         }
-        EndpointStatus::InService if !own_configs(deployment).contains(&view.config.as_str()) => {
+        EndpointStatus::InService
+            if !own_configs(deployment, &view.config).contains(&view.config.as_str()) =>
+        {
             Some(format!(
                 "endpoint {} was updated by somebody else: it is on config {}, which this deployment did not make",
                 terms.endpoint, view.config
@@ -53,7 +55,7 @@ pub(super) fn fatal(deployment: &Deployment, endpoint: &EndpointReading) -> Opti
 
 /// The configs the endpoint may be on in this phase. While an update runs, DescribeEndpoint still
 /// shows the config before it.
-fn own_configs(deployment: &Deployment) -> Vec<&str> {
+fn own_configs<'a>(deployment: &'a Deployment, config: &'a str) -> Vec<&'a str> {
     let terms = &deployment.terms;
     let (original, canary, last) = (
         terms.original_config.as_str(),
@@ -64,7 +66,8 @@ fn own_configs(deployment: &Deployment) -> Vec<&str> {
         (Status::Pending, _) => vec![original, canary],
         (Status::InProgress, Phase::Finalizing | Phase::CleaningUp) => vec![canary, last],
         (Status::InProgress, _) => vec![canary],
-        _ => vec![original, canary, last],
+        _ if terms.is_home(config) => vec![config],
+        _ => vec![canary, last],
     }
 }
 
@@ -74,11 +77,21 @@ fn lost_a_variant(deployment: &Deployment, view: &EndpointView) -> bool {
         && (view.variant(&terms.production).is_none() || view.variant(&terms.canary).is_none())
 }
 
-/// Weights that are not the ones committed, in a phase in which nothing should move them.
+/// Weights or instances that are not the ones committed, in a phase in which nothing should move
+/// them.
 pub(super) fn drift(deployment: &Deployment, view: &EndpointView) -> Option<String> {
     let (terms, state) = (&deployment.terms, &deployment.state);
-    if !is_settled(deployment) || !view.is_in_service() || is_ours(deployment, view) {
+    if !is_settled(deployment) || !view.is_in_service() {
         return None;
+    }
+    if is_ours(deployment, view) {
+        let asked = view.variant(&terms.canary)?.desired_instances;
+        return lost_instances(deployment, view).then(|| {
+            format!(
+                "the canary is to have {asked} instances, not the {} its share was confirmed with: somebody else changed them",
+                state.canary_instances
+            )
+        });
     }
     let share = view.share(&terms.canary).unwrap_or(0.0) * 100.0;
     Some(format!(
@@ -115,4 +128,20 @@ fn is_ours(deployment: &Deployment, view: &EndpointView) -> bool {
 pub(super) fn drifted_up(deployment: &Deployment, view: &EndpointView) -> bool {
     view.share(&deployment.terms.canary)
         .is_some_and(|share| share > deployment.state.weight.fraction())
+}
+
+/// Whether somebody took instances of the canary away. While they grow, ours are on their way.
+pub(super) fn lost_instances(deployment: &Deployment, view: &EndpointView) -> bool {
+    deployment.state.phase != Phase::Scaling
+        && view
+            .variant(&deployment.terms.canary)
+            .is_some_and(|canary| canary.desired_instances < deployment.state.canary_instances)
+}
+
+/// Production's instances where they are fewer than the total traffic needs.
+pub(super) fn short_of(deployment: &Deployment, view: &EndpointView) -> Option<u32> {
+    let production = view.variant(&deployment.terms.production)?;
+    let is_held = deployment.state.floor.is_some();
+    let has = production.current_instances;
+    (is_held && has < deployment.production_needs()).then_some(has)
 }

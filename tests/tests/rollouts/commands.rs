@@ -177,7 +177,7 @@ async fn a_rollback_after_the_old_variant_has_gone_brings_it_back() {
     let view = world.endpoint().await;
     assert_eq!(
         (view.config.as_str(), view.variants[0].name.as_str()),
-        (CONFIG, PRODUCTION)
+        (done.deployment.terms.former_config().as_str(), PRODUCTION)
     );
     assert_eq!(
         view.variants[0].current_instances, 2,

@@ -186,7 +186,7 @@ async fn an_endpoint_on_somebody_elses_config_is_left_alone() {
 #[tokio::test]
 async fn weights_moved_by_somebody_else_are_held_restored_or_given_up() {
     for (on_drift, status) in [
-        ("hold", Status::RolledBack),
+        ("hold", Status::Completed),
         ("restore", Status::Completed),
         ("abandon", Status::Failed),
     ] {
@@ -197,21 +197,8 @@ async fn weights_moved_by_somebody_else_are_held_restored_or_given_up() {
         set_weights(&world, &terms.canary, 0.6).await;
         world.minutes(20).await;
         match on_drift {
-            "hold" => {
-                let state = world.load(&id).await.deployment.state;
-                assert_eq!((state.phase, state.weight.percent()), (Phase::Holding, 10));
-                assert!(
-                    state.reason.contains("somebody else changed the weights"),
-                    "{}",
-                    state.reason
-                );
-                assert!(
-                    (world.share(&terms.canary).await - 60.0).abs() < 0.01,
-                    "held, not fought over"
-                );
-                world.order(&id, "rollback").await;
-            }
-            "restore" => assert!(
+            // More on the canary than was committed is never respected.
+            "hold" | "restore" => assert!(
                 world
                     .history(&id)
                     .await

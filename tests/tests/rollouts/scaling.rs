@@ -138,11 +138,25 @@ async fn a_final_update_that_comes_back_puts_the_scaling_back() {
 
 #[tokio::test]
 async fn a_rollback_after_the_old_variant_has_gone_puts_the_scaling_back() {
-    let world = scaling(600.0).await;
+    let world = scaling(300.0).await;
+    // Made with 2, grown to 4 by the traffic.
+    world.pass(jiff::SignedDuration::from_mins(10)).await;
     let id = world.deploy(&specification()).await;
-    world.until_phase(&id, Phase::Finalizing).await;
+    let needed = world.until_phase(&id, Phase::Finalizing).await;
+    let needed = needed.deployment.state.production_instances;
     world.pass(jiff::SignedDuration::from_mins(5)).await;
     world.order(&id, "rollback").await;
+    let back = world
+        .until(&id, 60, |loaded| {
+            loaded.deployment.state.phase == Phase::CleaningUp
+        })
+        .await;
+    let view = world.endpoint().await;
+    assert_eq!(view.config, back.deployment.terms.former_config());
+    assert!(
+        view.variants[0].current_instances >= needed && needed > 2,
+        "production comes back with the instances of the day, not with those it was born with"
+    );
     world.until_over(&id, Status::RolledBack).await;
     assert_eq!(bounds(&world, PRODUCTION), Some((1, 10)));
     assert_eq!(

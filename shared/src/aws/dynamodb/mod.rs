@@ -14,7 +14,7 @@ use serde::de::DeserializeOwned;
 use self::writes::transaction_error;
 use super::Aws;
 use super::error::{nonsense, sort};
-use crate::app::announce::{SHARDS, shard_of};
+use crate::app::announce::shard_of;
 use crate::app::ports::{
     Ambient, Class, Commit, Creation, IdempotencyClaim, ListQuery, Loaded, OutboxRow, Page,
     PortError, Refused, Store,
@@ -156,25 +156,22 @@ impl Store for Aws {
         }
     }
 
-    async fn active(&self) -> Result<Vec<String>, PortError> {
+    async fn active(&self, shard: u8) -> Result<Vec<String>, PortError> {
+        let query = self
+            .dynamodb
+            .query()
+            .table_name(&self.config.table)
+            .index_name("active");
+        let query = query.key_condition_expression("active_shard = :shard AND active_key = :key");
+        let query = query
+            .expression_attribute_values(":shard", text(active_key(shard)))
+            .expression_attribute_values(":key", text(ACTIVE_KEY));
         let mut ids = Vec::new();
-        for shard in 0..SHARDS {
-            let query = self
-                .dynamodb
-                .query()
-                .table_name(&self.config.table)
-                .index_name("active");
-            let query =
-                query.key_condition_expression("active_shard = :shard AND active_key = :key");
-            let query = query
-                .expression_attribute_values(":shard", text(active_key(shard)))
-                .expression_attribute_values(":key", text(ACTIVE_KEY));
-            let mut found = query.into_paginator().items().send();
-            while let Some(item) = found.next().await {
-                let item = item.map_err(|error| sort("Query", &error))?;
-                if let Some(Ok(pk)) = item.get("pk").map(AttributeValue::as_s) {
-                    ids.push(pk.trim_start_matches("DEP#").to_owned());
-                }
+        let mut found = query.into_paginator().items().send();
+        while let Some(item) = found.next().await {
+            let item = item.map_err(|error| sort("Query", &error))?;
+            if let Some(Ok(pk)) = item.get("pk").map(AttributeValue::as_s) {
+                ids.push(pk.trim_start_matches("DEP#").to_owned());
             }
         }
         Ok(ids)
@@ -308,19 +305,32 @@ impl Store for Aws {
     }
 }
 
+/// Records of this version's shape and of the one before: while a new version of the functions
+/// goes out, old and new ones share the table. Any other stops its own deployment, and no other.
 fn record(id: &str, spec: Item, meta: Item) -> Result<Deployment, PortError> {
-    let known = |item: &Item| {
-        item.get("schema_version")
-            .and_then(|version| version.as_n().ok())
-            .and_then(|version| version.parse::<u32>().ok())
-    };
-    if let Some(version) = known(&meta).filter(|version| *version > SCHEMA_VERSION) {
-        return Err(nonsense(
-            "load",
-            format!(
-                "the record of {id} has schema version {version}; this code reads up to {SCHEMA_VERSION}"
-            ),
-        ));
+    let version = meta
+        .get("schema_version")
+        .and_then(|version| version.as_n().ok())
+        .and_then(|version| version.parse::<u32>().ok());
+    match version {
+        Some(version) if version > SCHEMA_VERSION => {
+            return Err(nonsense(
+                "load",
+                format!(
+                    "the record of {id} has schema version {version}, and this code reads up to {SCHEMA_VERSION}: bring the newer functions back"
+                ),
+            ));
+        }
+        Some(version) if version + 1 < SCHEMA_VERSION => {
+            return Err(nonsense(
+                "load",
+                format!(
+                    "the record of {id} has schema version {version}, and this code reads from {} on: finish it with the functions that wrote it",
+                    SCHEMA_VERSION - 1
+                ),
+            ));
+        }
+        _ => {}
     }
     let (spec, meta): (SpecItem, MetaItem) = (read(spec)?, read(meta)?);
     let deployment = Deployment {

@@ -47,6 +47,7 @@ impl Pass {
         view: Option<&EndpointView>,
     ) -> Result<(), IllegalEvent> {
         let Some(view) = view else { return Ok(()) };
+        self.watch_capacity(view);
         let terms = &self.next.terms;
         let all_back = match view.variant(&terms.canary) {
             Some(_) => view.is_settled_at(&terms.canary, Weight::ZERO),
@@ -85,14 +86,14 @@ impl Pass {
         }
         let waited = Span::between(state.phase_since, self.now).to_string();
         let share = view.share(&self.next.terms.canary).unwrap_or(0.0) * 100.0;
-        let refusal = state
-            .update
-            .as_ref()
-            .and_then(|update| update.last_error.clone());
+        let refusal = state.refusal.clone();
+        let refusal = refusal.unwrap_or_else(|| "it has not taken the weights yet".to_owned());
+        let busy = state
+            .busy
+            .map_or_else(String::new, |busy| format!(" ({})", busy.in_words()));
         let reason = format!(
-            "the rollback waits for the endpoint, which is {:?} with {share:.0} % on the canary: {}",
-            view.status,
-            refusal.unwrap_or_else(|| "it has not taken the weights yet".to_owned())
+            "the rollback waits for the endpoint, which is {:?}{busy} with {share:.0} % on the canary: {refusal}",
+            view.status
         );
         self.next.state.alarmed_at = Some(self.now);
         let limit = ROLLBACK_BUDGET.to_string();
@@ -137,8 +138,7 @@ impl Pass {
                 view.config == terms.final_config && view.is_settled_at(&terms.canary, Weight::FULL)
             }
             Outcome::RolledBack | Outcome::Cancelled => {
-                view.config == terms.original_config
-                    && view.is_settled_at(&terms.production, Weight::FULL)
+                terms.is_home(&view.config) && view.is_settled_at(&terms.production, Weight::FULL)
             }
             Outcome::Failed => true,
         }
@@ -152,11 +152,19 @@ impl Pass {
             .cause
             .clone()
             .unwrap_or_else(|| self.next.state.reason.clone());
+        let config = config.unwrap_or_else(|| "none".to_owned());
+        let copy = if config == terms.former_config() {
+            format!(
+                " (the endpoint is on config {config}, a copy of {} with the instances of today)",
+                terms.original_config
+            )
+        } else {
+            String::new()
+        };
         let stays = format!(
-            "{} keeps all traffic of {}: {why}",
+            "{} keeps all traffic of {}{copy}: {why}",
             terms.former_model, terms.endpoint
         );
-        let config = config.unwrap_or_else(|| "none".to_owned());
         let (name, severity, reason) = match outcome {
             Outcome::Completed => (
                 Name::Completed,

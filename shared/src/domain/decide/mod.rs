@@ -8,6 +8,7 @@
 mod breach;
 mod ending;
 mod progress;
+mod watch;
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -51,7 +52,7 @@ pub fn decide(
     now: Timestamp,
 ) -> Result<Decision, IllegalEvent> {
     let mut pass = Pass::new(before, evidence, now);
-    if before.state.status == Status::InProgress && before.state.phase != Phase::CleaningUp {
+    if before.is_judged() {
         let was_blind = evidence.blind.is_some();
         let (verdict, minutes) = judge::judge(before, &mut pass.evidence, &seen.metrics, now);
         pass.minutes = minutes;
@@ -131,12 +132,17 @@ impl Pass {
             EndpointReading::Seen(view) => Some(view),
             EndpointReading::Failed { .. } | EndpointReading::Missing => None,
         };
+        if let Some(view) = view {
+            self.watch_status(view);
+        }
         match (self.next.state.status, self.next.state.phase) {
             (_, Phase::CleaningUp) => self.clean_up(view),
             (Status::RollingBack, _) => self.confirm_reverted(view),
             (Status::Pending, _) => self.confirm_provisioned(view),
             _ => self.judge(view, seen, verdict),
-        }
+        }?;
+        self.watch_stall();
+        Ok(())
     }
 
     /// The strongest thing that is asked for: all the way back, a stage back, or on.
@@ -163,7 +169,8 @@ impl Pass {
         let state = &mut self.next.state;
         let (status, phase) = state::next(state.status, state.phase, event)?;
         if phase != state.phase {
-            state.phase_since = self.now;
+            (state.phase_since, state.stall_told) = (self.now, false);
+            state.refusal = None;
         }
         (state.status, state.phase) = (status, phase);
         if phase != Phase::Paused {

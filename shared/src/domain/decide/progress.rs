@@ -11,10 +11,8 @@ use crate::domain::history::{Name, Severity};
 use crate::domain::judge::bench::Bench;
 use crate::domain::judge::{self, Lack, Verdict};
 use crate::domain::observation::{AlarmReading, EndpointView, Observation};
-use crate::domain::policy::OnDrift;
 use crate::domain::quantity::{Span, Weight};
 use crate::domain::state::{Event, IllegalEvent, Interrupted, Outcome, Phase};
-use crate::domain::truth;
 
 /// How long after SageMaker accepted an update an unchanged config means that it came back.
 const UPDATE_SETTLES: SignedDuration = SignedDuration::from_secs(30);
@@ -107,6 +105,7 @@ impl Pass {
             return self.advance_blindly();
         };
         self.count_production(view);
+        self.watch_capacity(view);
         self.watch_drift(view)?;
         match self.next.state.phase {
             Phase::Scaling => self.confirm_capacity(view, seen, verdict),
@@ -123,55 +122,6 @@ impl Pass {
         if self.next.state.phase == Phase::Baking && self.is_baked() {
             return self.hold("DescribeEndpoint could not be read".to_owned());
         }
-        Ok(())
-    }
-
-    /// The most instances production was seen with is what the total traffic needs.
-    fn count_production(&mut self, view: &EndpointView) {
-        if let Some(production) = view.variant(&self.next.terms.production) {
-            let state = &mut self.next.state;
-            state.production_instances =
-                state.production_instances.max(production.current_instances);
-        }
-    }
-
-    fn watch_drift(&mut self, view: &EndpointView) -> Result<(), IllegalEvent> {
-        // An endpoint that is changing says nothing about the weights it comes to rest at.
-        if !view.is_in_service() {
-            return Ok(());
-        }
-        let found = truth::drift(&self.next, view);
-        match (&self.next.state.drift, &found) {
-            (None, Some(what)) if self.next.terms.policy.on_drift == OnDrift::Abandon => {
-                return self.fail(&what.clone());
-            }
-            (None, Some(what)) => {
-                let value = format!(
-                    "{:.2} %",
-                    view.share(&self.next.terms.canary).unwrap_or(0.0) * 100.0
-                );
-                self.tell(said(
-                    Name::Drift,
-                    Severity::Warning,
-                    what,
-                    value,
-                    self.next.state.weight.to_string(),
-                ));
-            }
-            // Where the weights are being moved, nothing can be said to be as committed again.
-            (Some(_), None) if truth::is_settled(&self.next) => {
-                let weight = self.next.state.weight.to_string();
-                self.tell(said(
-                    Name::DriftEnded,
-                    Severity::Info,
-                    "the weights are as committed again",
-                    weight.clone(),
-                    weight,
-                ));
-            }
-            _ => {}
-        }
-        self.next.state.drift = found;
         Ok(())
     }
 
@@ -193,6 +143,7 @@ impl Pass {
             return Ok(());
         }
         let target = self.next.state.target;
+        self.next.state.canary_instances = needed;
         let reason = format!(
             "raising the canary to {target} with {}",
             count(there, "instance")
@@ -383,6 +334,12 @@ impl Pass {
         }
         if let Some(drift) = &self.next.state.drift {
             return Some(format!("holding: {drift}"));
+        }
+        if self.next.state.short.is_some() {
+            let needs = count(self.next.production_needs(), "instance");
+            return Some(format!(
+                "holding: production has fewer than the {needs} that the total traffic needs, so it could not take everything back"
+            ));
         }
         let objection = Bench::of(&self.next).objection(&self.evidence);
         objection.map(|reason| format!("holding: {reason}"))

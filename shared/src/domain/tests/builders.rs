@@ -28,6 +28,8 @@ use crate::domain::state::{Interrupted, Outcome, Phase, Status};
 pub(super) const ORIGINAL: &str = "wine-original";
 pub(super) const CANARY_CONFIG: &str = "wine-canary-0a1b2c3d";
 pub(super) const FINAL: &str = "wine-final-0a1b2c3d";
+/// The copy of the original config with the instances of today.
+pub(super) const FORMER: &str = "wine-former-0a1b2c3d";
 pub(super) const CANARY: &str = "canary-0a1b2c3d";
 pub(super) const PRODUCTION: &str = "blue";
 /// Production's instances in every case.
@@ -103,7 +105,7 @@ impl Case {
         "why it stands where it stands".clone_into(&mut state.reason);
         (state.status, state.phase) = (status, phase);
         (state.weight, state.target) = (weight(at), weight(target));
-        (state.stage_since, state.phase_since) = (now - minutes(30), now - minutes(30));
+        (state.stage_since, state.phase_since) = (now - minutes(25), now - minutes(25));
         if status == Status::InProgress {
             state.clock.run(
                 at < 100
@@ -115,6 +117,7 @@ impl Case {
             );
             state.floor = Some(Floor {
                 held_at: INSTANCES,
+                released: false,
                 found: None,
             });
         }
@@ -333,7 +336,7 @@ pub(super) fn variant(name: &str, share: u8, instances: u32) -> VariantView {
     }
 }
 
-fn endpoint(config: &str, variants: Vec<VariantView>) -> EndpointView {
+pub(super) fn endpoint(config: &str, variants: Vec<VariantView>) -> EndpointView {
     EndpointView {
         status: EndpointStatus::InService,
         config: config.to_owned(),

@@ -52,7 +52,7 @@ fn unsettled() -> Vec<(Case, EndpointView, Effect)> {
         (
             Case::reverting(100, Outcome::RolledBack),
             finished(),
-            deploy(ORIGINAL),
+            deploy(FORMER),
         ),
         (Case::cleaning(Outcome::Completed), finished(), Effect::Tidy),
         (
@@ -242,7 +242,7 @@ fn who_carries_it_out_and_under_what() {
         (
             Effect::HoldFloor { instances: 2 },
             Actor::TrafficShift,
-            false,
+            true,
         ),
         (Effect::Grow { instances: 2 }, Actor::TrafficShift, true),
         (

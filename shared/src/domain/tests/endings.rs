@@ -137,14 +137,14 @@ fn reverting_asks_again_and_again_and_waits_for_leases() {
             .tells(&[Name::RollbackWaits])
             .says("why it stands where it stands"),
     );
-    // The old variant had gone already: the kept config is deployed again.
+    // The old variant had gone already: a copy of the kept config with the instances of today.
     let late = Case::reverting(100, Outcome::RolledBack);
     let redeploys = becomes(Status::RollingBack, Phase::Reverting);
     check(
         &late,
         &seen(finished()),
         &redeploys.clone().due(Effect::Deploy {
-            config: ORIGINAL.to_owned(),
+            config: FORMER.to_owned(),
         }),
     );
     check(
@@ -264,11 +264,9 @@ fn a_rollback_that_waits_is_told_again_and_again() {
         let decision = check(&since(told.0, told.1), &view(), &alarm);
         let entry = &decision.entries[0];
         assert_eq!(entry.severity, Severity::Critical);
-        assert!(
-            entry
-                .reason
-                .contains("SystemUpdating with 30 % on the canary")
-        );
+        for part in ["SystemUpdating", "with 30 % on the canary"] {
+            assert!(entry.reason.contains(part), "{}", entry.reason);
+        }
     }
 }
 
@@ -421,6 +419,7 @@ fn a_foreign_config_is_judged_only_once_it_is_in_force() {
 fn which_of_its_configs_the_endpoint_may_be_on() {
     let on = |config: &str| match config {
         ORIGINAL => original(),
+        FORMER => endpoint(FORMER, original().variants),
         FINAL => finished(),
         _ => split(0),
     };
@@ -435,15 +434,15 @@ fn which_of_its_configs_the_endpoint_may_be_on() {
         ),
         (
             Case::reverting(30, Outcome::RolledBack),
-            vec![ORIGINAL, CANARY_CONFIG, FINAL],
+            vec![ORIGINAL, FORMER, CANARY_CONFIG, FINAL],
         ),
         (
             Case::cleaning(Outcome::Cancelled),
-            vec![ORIGINAL, CANARY_CONFIG, FINAL],
+            vec![ORIGINAL, FORMER, CANARY_CONFIG, FINAL],
         ),
     ];
     for (case, own) in rows {
-        for config in [ORIGINAL, CANARY_CONFIG, FINAL] {
+        for config in [ORIGINAL, FORMER, CANARY_CONFIG, FINAL] {
             let decision = crate::domain::decide::decide(
                 &case.deployment,
                 &case.evidence,

@@ -303,7 +303,7 @@ fn drift_holds_is_told_once_and_ends() {
         .weight(30)
         .target(30)
         .tells(&[Name::Drift, Name::Held])
-        .nothing_due();
+        .due(Effect::Shift { weight: weight(30) });
     let decision = check(&case, &seen(split(45)), &held.says("45.00 %"));
     let after =
         case.with(|case| (case.deployment, case.evidence) = (decision.next, decision.evidence));
@@ -348,9 +348,14 @@ fn an_endpoint_that_is_changing_does_not_end_a_drift() {
 }
 
 #[test]
-fn drift_is_restored_only_downwards() {
-    let restore =
-        |case: Case| case.with(|case| case.deployment.terms.policy.on_drift = OnDrift::Restore);
+fn more_on_the_canary_is_never_respected_and_less_always_is() {
+    for policy in [OnDrift::Hold, OnDrift::Restore] {
+        drift_is_restored_only_downwards(policy);
+    }
+}
+
+fn drift_is_restored_only_downwards(policy: OnDrift) {
+    let restore = |case: Case| case.with(|case| case.deployment.terms.policy.on_drift = policy);
     let back = |at: u8| Effect::Shift { weight: weight(at) };
     check(
         &restore(Case::baking(30)),
@@ -361,6 +366,11 @@ fn drift_is_restored_only_downwards() {
         &restore(Case::baking(30)),
         &seen(split(15)),
         &goes_on(Phase::Holding).nothing_due(),
+    );
+    check(
+        &restore(Case::scaling(30, 40)),
+        &seen(split(35)),
+        &goes_on(Phase::Scaling).target(40).due(back(30)),
     );
     check(
         &restore(Case::awaiting(30)),

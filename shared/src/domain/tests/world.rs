@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use super::builders::*;
 use crate::domain::command::{Command, apply};
 use crate::domain::decide::{Decision, decide};
-use crate::domain::deployment::{Deployment, Floor, Lease, Terms, Update};
+use crate::domain::deployment::{Deployment, Lease, Terms};
 use crate::domain::due::{Effect, due};
 use crate::domain::evidence::Evidence;
 use crate::domain::guard::has_tripped;
@@ -22,6 +22,7 @@ use crate::domain::judge::last_judgeable;
 use crate::domain::observation::{
     AlarmReading, EndpointReading, EndpointStatus, EndpointView, Metrics, Observation, Series,
 };
+use crate::domain::protocol::{self, Answer};
 use crate::domain::quantity::Weight;
 use crate::domain::state::{Outcome, Phase, Status};
 
@@ -224,7 +225,7 @@ impl Toy {
                     kept(PRODUCTION).unwrap_or_else(|| variant(PRODUCTION, 100, INSTANCES));
                 let canary = kept(CANARY).unwrap_or_else(|| variant(CANARY, 0, 1));
                 endpoint.variants = match config.as_str() {
-                    ORIGINAL => vec![production],
+                    ORIGINAL | FORMER => vec![production],
                     FINAL => vec![canary],
                     _ => vec![production, canary],
                 };
@@ -422,7 +423,8 @@ impl Toy {
             }
             Status::Completed => assert_eq!((config, self.share()), (Some(FINAL), Some(1.0))),
             Status::RolledBack | Status::Cancelled => {
-                assert_eq!((config, self.share()), (Some(ORIGINAL), None));
+                assert!(matches!(config, Some(ORIGINAL | FORMER)), "{config:?}");
+                assert_eq!(self.share(), None);
             }
             _ => {}
         }
@@ -434,8 +436,12 @@ impl Toy {
         if state.status == Status::RollingBack {
             let goes_back = match effect {
                 Effect::TakeBack | Effect::Tidy => true,
-                Effect::Deploy { config } => config == ORIGINAL,
-                Effect::HoldFloor { .. } | Effect::Grow { .. } | Effect::Shift { .. } => false,
+                Effect::Deploy { config } => [ORIGINAL, FORMER].contains(&config.as_str()),
+                // The target that a finalizing update had removed comes back.
+                Effect::HoldFloor { .. } => {
+                    state.floor.as_ref().is_some_and(|floor| floor.released)
+                }
+                Effect::Grow { .. } | Effect::Shift { .. } => false,
             };
             assert!(goes_back, "{effect:?} while rolling back");
         }
@@ -453,73 +459,56 @@ impl Toy {
     }
 
     fn act(&mut self, effect: &Effect, call: Call) {
-        if effect.is_leased() {
-            self.deployment.state.lease = Some(Lease {
-                until: self.now + minutes(3),
-                holder: "toy".to_owned(),
-            });
+        let holder = "toy";
+        if matches!(effect, Effect::HoldFloor { .. }) && self.deployment.state.floor.is_none() {
+            self.deployment = protocol::floor_found(&self.deployment, None);
         }
-        let (change, minutes_taken) = match effect {
-            Effect::HoldFloor { instances } => {
-                if call == Call::Lands {
-                    self.deployment.state.floor = Some(Floor {
-                        held_at: *instances,
-                        found: None,
-                    });
-                }
-                return;
-            }
-            Effect::Tidy => {
-                if call == Call::Lands {
-                    (self.deployment.state.cleaned, self.deployment.state.floor) = (true, None);
-                }
-                return;
-            }
-            Effect::Deploy { config } => {
-                let state = &mut self.deployment.state;
-                let attempts = state
-                    .update
-                    .as_ref()
-                    .filter(|update| update.config == *config)
-                    .map_or(0, |update| update.attempts);
-                state.update = Some(Update {
-                    config: config.clone(),
-                    attempts: attempts + 1,
-                    accepted_at: None,
-                    last_error: None,
-                });
-                (Change::Config(config.clone()), 4)
-            }
-            Effect::Grow { instances } => (Change::CanaryInstances(*instances), 2),
-            Effect::Shift { weight } => (Change::Share(*weight), 1),
-            Effect::TakeBack => (Change::Share(Weight::ZERO), 1),
+        if effect.is_leased() {
+            let lease = Lease {
+                until: self.now + minutes(3),
+                holder: holder.to_owned(),
+            };
+            self.deployment = protocol::intend(&self.deployment, effect, lease);
+        }
+        let in_service = self
+            .endpoint
+            .as_ref()
+            .is_some_and(EndpointView::is_in_service);
+        let answer = match call {
+            Call::Lands | Call::ComesBack if in_service || !effect.is_leased() => Answer::Accepted,
+            Call::Lands | Call::ComesBack | Call::Refused => Answer::Refused("busy".to_owned()),
+            Call::NeverMade | Call::AnswerLost | Call::Late => Answer::InDoubt,
         };
-        let until = self.now + minutes(minutes_taken);
-        match call {
-            Call::Late if effect.is_leased() => self.late.push((self.now + minutes(2), change)),
-            Call::NeverMade => {}
-            Call::AnswerLost | Call::Late => self.start(change, until),
-            Call::Refused => self.deployment.state.lease = None,
-            Call::Lands | Call::ComesBack => {
-                let in_service = self
-                    .endpoint
-                    .as_ref()
-                    .is_some_and(EndpointView::is_in_service);
-                let comes_back = call == Call::ComesBack && matches!(effect, Effect::Deploy { .. });
-                self.start(if comes_back { Change::Nothing } else { change }, until);
-                if let Some(update) = self
-                    .deployment
-                    .state
-                    .update
-                    .as_mut()
-                    .filter(|_| in_service && matches!(effect, Effect::Deploy { .. }))
-                {
-                    update.accepted_at = Some(self.now);
-                }
-                if effect.is_leased() {
-                    self.deployment.state.lease = None;
-                }
+        match self.change_of(effect) {
+            Some((change, _)) if call == Call::Late && effect.is_leased() => {
+                self.late.push((self.now + minutes(2), change));
             }
+            Some(_) if matches!(call, Call::NeverMade | Call::Refused) => {}
+            Some((change, takes)) => {
+                let comes_back = call == Call::ComesBack && matches!(effect, Effect::Deploy { .. });
+                let change = if comes_back { Change::Nothing } else { change };
+                self.start(change, self.now + minutes(takes));
+            }
+            None if answer == Answer::Accepted && *effect == Effect::Tidy => {
+                self.deployment = protocol::tidied(&self.deployment);
+                self.deployment.state.floor = None;
+            }
+            None => {}
+        }
+        if let Some(next) = protocol::answered(&self.deployment, effect, holder, &answer, self.now)
+        {
+            self.deployment = next;
+        }
+    }
+
+    /// What the call changes at the endpoint, and how many minutes that takes.
+    fn change_of(&self, effect: &Effect) -> Option<(Change, i64)> {
+        match effect {
+            Effect::HoldFloor { .. } | Effect::Tidy => None,
+            Effect::Deploy { config } => Some((Change::Config(config.clone()), 4)),
+            Effect::Grow { instances } => Some((Change::CanaryInstances(*instances), 2)),
+            Effect::Shift { weight } => Some((Change::Share(*weight), 1)),
+            Effect::TakeBack => Some((Change::Share(Weight::ZERO), 1)),
         }
     }
 }

@@ -1,0 +1,58 @@
+//! The control plane's own health: figures for its alarms, and one way to report an error.
+//!
+//! Figures carry no id of a deployment as a dimension: each would be a metric of its own, paid
+//! for and forgotten. The id stands beside the figure in the log line that carries it.
+
+use std::time::Duration;
+
+use super::ports::{Class, Meter, PortError};
+
+/// A figure about the control plane itself.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Figure {
+    /// A pass over every active deployment is over. Nothing else proves that the loop lives.
+    Heartbeat,
+    /// Deployments that are not over.
+    Active(usize),
+    /// A call or a pass failed.
+    Error {
+        /// Whose it was, where it was anybody's.
+        deployment_id: Option<String>,
+        /// The call.
+        operation: &'static str,
+        /// What can be done about it.
+        class: Class,
+    },
+    /// How far back the last judged minute of the deployment lies that has waited the longest.
+    OldestUnjudged(Duration),
+    /// How long the rollback has waited that has waited the longest.
+    RollbackWaits(Duration),
+    /// Announcements that wait, and the age of the oldest.
+    Outbox {
+        /// How many.
+        rows: usize,
+        /// How long the oldest has waited.
+        oldest: Duration,
+    },
+}
+
+/// Reports an error: a line in the log and a figure, both with the deployment's id.
+pub fn report<P: Meter>(ports: &P, deployment_id: Option<&str>, error: &PortError) {
+    let (class, operation) = (error.class, error.operation);
+    let id = deployment_id.unwrap_or("none");
+    match class {
+        // Ours to mend, or a person's.
+        Class::Bug | Class::Denied | Class::Invalid => {
+            tracing::error!(deployment_id = id, ?class, operation, %error, "failed");
+        }
+        // It is part of the protocol, and comes right by itself.
+        Class::Conflict | Class::Refused | Class::Retryable | Class::InDoubt => {
+            tracing::warn!(deployment_id = id, ?class, operation, %error, "failed for now");
+        }
+    }
+    ports.measure(&Figure::Error {
+        deployment_id: deployment_id.map(str::to_owned),
+        operation,
+        class,
+    });
+}

@@ -1,0 +1,157 @@
+//! Figures of the control plane in CloudWatch's embedded metric format: a line of a function's log
+//! that CloudWatch turns into metrics, without a call.
+//!
+//! The format: <https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html>
+
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+use super::Aws;
+use crate::app::health::Figure;
+use crate::app::ports::{Ambient, Class, Meter};
+
+/// The namespace of every figure.
+pub const NAMESPACE: &str = "Canary/ControlPlane";
+
+/// Where the lines go.
+pub type Sink = std::sync::Arc<dyn Fn(&Value) + Send + Sync>;
+
+impl Meter for Aws {
+    fn measure(&self, figure: &Figure) {
+        if let Some(sink) = &self.figures {
+            sink(&line(figure, &self.config.stack, self.now()));
+        }
+    }
+}
+
+/// The log of a Lambda function: one write a line, so that lines never mix.
+pub(super) fn to_the_log(line: &Value) {
+    use std::io::Write;
+    // Without a log there is nobody left to tell.
+    drop(
+        std::io::stdout()
+            .lock()
+            .write_all(format!("{line}\n").as_bytes()),
+    );
+}
+
+/// One figure of a stack as a log line.
+pub fn line(figure: &Figure, stack: &str, at: Timestamp) -> Value {
+    let seconds = |name, time: &std::time::Duration| (name, "Seconds", json!(time.as_secs_f64()));
+    let count = |name, number: usize| (name, "Count", json!(number));
+    let (metrics, beside) = match figure {
+        Figure::Heartbeat => (vec![count("Heartbeat", 1)], json!({})),
+        Figure::Active(number) => (vec![count("ActiveDeployments", *number)], json!({})),
+        Figure::Error {
+            deployment_id,
+            operation,
+            class,
+        } => (
+            vec![count("Errors", 1)],
+            json!({"Class": class_name(*class), "operation": operation, "deployment_id": deployment_id}),
+        ),
+        Figure::OldestUnjudged(age) => (vec![seconds("OldestUnjudged", age)], json!({})),
+        Figure::RollbackWaits(time) => (vec![seconds("RollbackWaits", time)], json!({})),
+        Figure::Outbox { rows, oldest } => (
+            vec![count("OutboxRows", *rows), seconds("OutboxOldest", oldest)],
+            json!({}),
+        ),
+    };
+    let dimensions = if beside.get("Class").is_some() {
+        json!([["Stack"], ["Stack", "Class"]])
+    } else {
+        json!([["Stack"]])
+    };
+    let names: Vec<Value> = metrics
+        .iter()
+        .map(|(name, unit, _)| json!({"Name": name, "Unit": unit}))
+        .collect();
+    let mut document = json!({
+        "_aws": {
+            "Timestamp": at.as_millisecond(),
+            "CloudWatchMetrics": [{"Namespace": NAMESPACE, "Dimensions": dimensions, "Metrics": names}],
+        },
+        "Stack": stack,
+    });
+    if let (Some(fields), Value::Object(beside)) = (document.as_object_mut(), beside) {
+        fields.extend(beside);
+        for (name, _, value) in metrics {
+            fields.insert(name.to_owned(), value);
+        }
+    }
+    document
+}
+
+/// The four classes of row S10 and the three that need telling apart beside them.
+const fn class_name(class: Class) -> &'static str {
+    match class {
+        Class::Invalid => "Invalid",
+        Class::Denied => "Denied",
+        Class::Conflict => "Conflict",
+        Class::Refused => "Refused",
+        Class::Retryable => "Retryable",
+        Class::InDoubt => "InDoubt",
+        Class::Bug => "Bug",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    fn at() -> Timestamp {
+        Timestamp::from_second(1_772_438_400).expect("a valid timestamp")
+    }
+
+    #[test]
+    fn every_metric_that_is_declared_has_its_value_and_dimensions() {
+        let figures = [
+            Figure::Heartbeat,
+            Figure::Active(3),
+            Figure::Error {
+                deployment_id: Some("d-1".to_owned()),
+                operation: "UpdateEndpoint",
+                class: Class::Denied,
+            },
+            Figure::OldestUnjudged(Duration::from_secs(180)),
+            Figure::RollbackWaits(Duration::ZERO),
+            Figure::Outbox {
+                rows: 2,
+                oldest: Duration::from_millis(1500),
+            },
+        ];
+        for figure in figures {
+            let line = line(&figure, "canary-prod", at());
+            let directive = &line["_aws"]["CloudWatchMetrics"][0];
+            for metric in directive["Metrics"].as_array().expect("a list") {
+                let name = metric["Name"].as_str().expect("a name");
+                assert!(line[name].is_number(), "{name} in {line}");
+            }
+            for set in directive["Dimensions"].as_array().expect("a list") {
+                for name in set.as_array().expect("a list") {
+                    let name = name.as_str().expect("a name");
+                    assert!(line[name].is_string(), "{name} in {line}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn an_error_names_its_deployment_beside_the_figure_and_never_as_a_dimension() {
+        let figure = Figure::Error {
+            deployment_id: Some("d-1".to_owned()),
+            operation: "commit",
+            class: Class::Conflict,
+        };
+        let line = line(&figure, "canary", at());
+        assert_eq!(line["deployment_id"], "d-1");
+        assert_eq!(line["Class"], "Conflict");
+        assert_eq!(line["_aws"]["Timestamp"], 1_772_438_400_000_i64);
+        assert_eq!(
+            line["_aws"]["CloudWatchMetrics"][0]["Dimensions"],
+            json!([["Stack"], ["Stack", "Class"]])
+        );
+    }
+}

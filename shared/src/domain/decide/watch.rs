@@ -1,0 +1,224 @@
+//! What the endpoint shows beside its weights, said to people while it stands and once when it is
+//! over: weights and instances that somebody else changed, too few instances to take everything
+//! back, an endpoint that is changing for too long, a phase that does not come to its end.
+
+use super::{Pass, count, said};
+use crate::domain::deployment::{Busy, Short};
+use crate::domain::due;
+use crate::domain::history::{Name, Severity};
+use crate::domain::observation::{EndpointStatus, EndpointView};
+use crate::domain::policy::OnDrift;
+use crate::domain::quantity::{Span, Weight};
+use crate::domain::state::{IllegalEvent, Outcome, Phase};
+use crate::domain::truth;
+
+/// How long SageMaker's own maintenance may last before people are told.
+const LONG_MAINTENANCE: Span = Span::from_mins(10);
+/// How long any other change of the endpoint may last.
+const LONG_UPDATE: Span = Span::from_mins(30);
+/// How long production may have too few instances; scaling takes some minutes.
+const LONG_SHORTAGE: Span = Span::from_mins(5);
+/// How long a phase may last that waits for AWS alone.
+const LONG_PHASE: Span = Span::from_mins(30);
+
+impl Pass {
+    /// What the total traffic needs: the most instances production was seen with. Those that its
+    /// scaling adds above the floor are for its own share, so the total needs more.
+    #[allow(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "an instance count over a share of 1 % at the least"
+    )]
+    pub(super) fn count_production(&mut self, view: &EndpointView) {
+        let (terms, state) = (&self.next.terms, &self.next.state);
+        let Some(production) = view.variant(&terms.production) else {
+            return;
+        };
+        let seen = production.current_instances;
+        let held_at = state.floor.as_ref().map_or(0, |floor| floor.held_at);
+        let rest = 1.0 - state.weight.fraction();
+        let grew = held_at > 0 && seen > held_at && state.weight < Weight::FULL;
+        let needs = if grew {
+            (f64::from(seen) / rest).ceil() as u32
+        } else {
+            seen
+        };
+        self.next.state.production_instances = state.production_instances.max(needs);
+    }
+
+    pub(super) fn watch_drift(&mut self, view: &EndpointView) -> Result<(), IllegalEvent> {
+        // An endpoint that is changing says nothing about the weights it comes to rest at.
+        if !view.is_in_service() {
+            return Ok(());
+        }
+        let found = truth::drift(&self.next, view);
+        match (&self.next.state.drift, &found) {
+            (None, Some(what)) if self.next.terms.policy.on_drift == OnDrift::Abandon => {
+                return self.fail(&what.clone());
+            }
+            (None, Some(what)) => {
+                let value = format!(
+                    "{:.2} %",
+                    view.share(&self.next.terms.canary).unwrap_or(0.0) * 100.0
+                );
+                self.tell(said(
+                    Name::Drift,
+                    Severity::Warning,
+                    what,
+                    value,
+                    self.next.state.weight.to_string(),
+                ));
+            }
+            // Where the weights are being moved, nothing can be said to be as committed again.
+            (Some(_), None) if truth::is_settled(&self.next) => {
+                let weight = self.next.state.weight.to_string();
+                self.tell(said(
+                    Name::DriftEnded,
+                    Severity::Info,
+                    "the weights are as committed again",
+                    weight.clone(),
+                    weight,
+                ));
+            }
+            _ => {}
+        }
+        self.next.state.drift = found;
+        Ok(())
+    }
+
+    /// Production must be able to take everything back: where it could not, nothing is raised. A
+    /// rollback does not wait for it, but people have to know.
+    pub(super) fn watch_capacity(&mut self, view: &EndpointView) {
+        let Some(has) = truth::short_of(&self.next, view) else {
+            if self.next.state.short.take().is_some_and(|short| short.told) {
+                let reason = "production has the instances again that the total traffic needs";
+                let what = count(self.next.production_needs(), "instance");
+                self.tell(said(
+                    Name::CapacityBack,
+                    Severity::Info,
+                    reason,
+                    what.clone(),
+                    what,
+                ));
+            }
+            return;
+        };
+        let reverts = self.next.state.phase == Phase::Reverting;
+        let mut short = self.next.state.short.unwrap_or(Short {
+            since: self.now,
+            told: false,
+        });
+        if !short.told && (reverts || Span::between(short.since, self.now) >= LONG_SHORTAGE) {
+            short.told = true;
+            let (needs, has) = (
+                count(self.next.production_needs(), "instance"),
+                count(has, "instance"),
+            );
+            let (severity, end) = if reverts {
+                (
+                    Severity::Critical,
+                    "it takes everything back all the same: give it more instances",
+                )
+            } else {
+                (Severity::Warning, "nothing is raised until it has them")
+            };
+            let reason =
+                format!("production has {has}, and the total traffic needs {needs}; {end}");
+            self.tell(said(Name::CapacityShort, severity, reason, has, needs));
+        }
+        self.next.state.short = Some(short);
+    }
+
+    /// Counts how long the endpoint has taken no updates, its own maintenance apart.
+    pub(super) fn watch_status(&mut self, view: &EndpointView) {
+        if view.status.is_resting() {
+            if self.next.state.busy.take().is_some_and(|busy| busy.told) {
+                let status = format!("{:?}", view.status);
+                let reason = "the endpoint takes updates again";
+                self.tell(said(
+                    Name::EndpointRests,
+                    Severity::Info,
+                    reason,
+                    status,
+                    "InService",
+                ));
+            }
+            return;
+        }
+        let mut busy = self.next.state.busy.unwrap_or(Busy {
+            seen_at: self.now,
+            system_updating: Span::ZERO,
+            updating: Span::ZERO,
+            told: false,
+        });
+        let more = Span::between(busy.seen_at, self.now);
+        let counter = if view.status == EndpointStatus::SystemUpdating {
+            &mut busy.system_updating
+        } else {
+            &mut busy.updating
+        };
+        *counter = Span::from_secs(counter.secs() + more.secs());
+        busy.seen_at = self.now;
+        let is_long = busy.system_updating >= LONG_MAINTENANCE || busy.updating >= LONG_UPDATE;
+        if is_long && !busy.told {
+            busy.told = true;
+            let reason = format!(
+                "the endpoint is {:?} and takes no updates: {}",
+                view.status,
+                busy.in_words()
+            );
+            let limit = format!("{LONG_UPDATE}, {LONG_MAINTENANCE} of SystemUpdating");
+            self.tell(said(
+                Name::EndpointBusy,
+                Severity::Warning,
+                reason,
+                busy.in_words(),
+                limit,
+            ));
+        }
+        self.next.state.busy = Some(busy);
+    }
+
+    /// A phase that waits for AWS alone and does not end is what somebody has to look at.
+    pub(super) fn watch_stall(&mut self) {
+        let state = &self.next.state;
+        let since = match (state.phase, state.outcome) {
+            (Phase::CleaningUp, Some(Outcome::RolledBack | Outcome::Cancelled)) => {
+                due::removal_from(&self.next)
+            }
+            (Phase::CleaningUp | Phase::Finalizing | Phase::Retreating, _) => state.phase_since,
+            // These also wait for metrics, for people and for opening hours.
+            (Phase::Scaling | Phase::Shifting, _) if state.refusal.is_some() => state.phase_since,
+            _ => return,
+        };
+        let lasted = Span::between(since, self.now);
+        if state.stall_told || lasted < LONG_PHASE {
+            return;
+        }
+        let why = state.refusal.as_deref().unwrap_or("AWS gives no reason");
+        let reason = format!("{} does not come to its end: {why}", state.phase);
+        self.next.state.stall_told = true;
+        let limit = LONG_PHASE.to_string();
+        self.tell(said(
+            Name::Stalled,
+            Severity::Warning,
+            reason,
+            lasted.to_string(),
+            limit,
+        ));
+    }
+}
+
+impl Busy {
+    /// Both counts, as far as there is anything to say.
+    pub(super) fn in_words(&self) -> String {
+        match (self.updating, self.system_updating) {
+            (Span::ZERO, Span::ZERO) => "since a moment ago".to_owned(),
+            (updating, Span::ZERO) => format!("{updating} of updates"),
+            (Span::ZERO, maintenance) => format!("{maintenance} of SageMaker's own maintenance"),
+            (updating, maintenance) => {
+                format!("{updating} of updates and {maintenance} of SageMaker's own maintenance")
+            }
+        }
+    }
+}

@@ -1,0 +1,318 @@
+//! What is watched beside the weights: instances, an endpoint that is changing, phases that don't end.
+
+use super::builders::*;
+use crate::domain::deployment::{Busy, Floor, ScalableTarget, Short};
+use crate::domain::due::Effect;
+use crate::domain::history::{Name, Severity};
+use crate::domain::observation::{EndpointStatus, EndpointView};
+use crate::domain::policy::OnDrift;
+use crate::domain::quantity::Span;
+use crate::domain::state::{Outcome, Phase, Status};
+
+/// The endpoint with so many instances in production.
+fn with_production(mut view: EndpointView, current: u32) -> EndpointView {
+    view.variants[0].current_instances = current;
+    view
+}
+
+fn confirmed(case: Case, instances: u32) -> Case {
+    case.with(|case| case.deployment.state.canary_instances = instances)
+}
+
+#[test]
+fn instances_that_somebody_took_from_the_canary_hold_and_come_back_where_the_policy_says_so() {
+    let case = || confirmed(Case::baking(30), 2);
+    let fewer = || seen(split(30).canary_instances(1, 1));
+    let held = goes_on(Phase::Holding)
+        .tells(&[Name::Drift, Name::Held])
+        .says("not the 2 its share was confirmed with");
+    check(&case(), &fewer(), &held.clone().nothing_due());
+    let restore = case().with(|case| case.deployment.terms.policy.on_drift = OnDrift::Restore);
+    check(&restore, &fewer(), &held.due(Effect::Grow { instances: 2 }));
+    let abandon = case().with(|case| case.deployment.terms.policy.on_drift = OnDrift::Abandon);
+    check(
+        &abandon,
+        &fewer(),
+        &goes_on(Phase::CleaningUp).outcome(Outcome::Failed),
+    );
+    // More than asked for is autoscaling's business, and instances on their way are not missing.
+    for view in [
+        split(30).canary_instances(3, 3),
+        split(30).canary_instances(1, 2),
+    ] {
+        let decision = check(&case(), &seen(view), &goes_on(Phase::Scaling));
+        assert_eq!(decision.next.state.drift, None);
+    }
+}
+
+#[test]
+fn a_raise_confirms_the_instances_it_was_made_with() {
+    let decision = check(
+        &Case::scaling(40, 50),
+        &seen(split(40)),
+        &goes_on(Phase::Shifting),
+    );
+    assert_eq!(decision.next.state.canary_instances, 2);
+}
+
+#[test]
+fn nothing_is_raised_while_production_could_not_take_everything_back() {
+    let short = || seen(with_production(split(30), INSTANCES - 1));
+    let case = Case::baking(30);
+    let held = goes_on(Phase::Holding).says("could not take everything back");
+    let decision = check(&case, &short(), &held.clone().tells(&[Name::Held]));
+    assert_eq!(
+        decision.next.state.short,
+        Some(Short {
+            since: case.now,
+            told: false
+        })
+    );
+    // Scaling takes some minutes; then people are told, once.
+    let since = |ago: i64, told: bool| {
+        Case::holding(30).with(|case| {
+            case.deployment.state.short = Some(Short {
+                since: case.now - minutes(ago),
+                told,
+            });
+        })
+    };
+    check(&since(4, false), &short(), &held.clone().quietly());
+    let decision = check(
+        &since(5, false),
+        &short(),
+        &held.clone().tells(&[Name::CapacityShort]),
+    );
+    assert_eq!(decision.entries[0].severity, Severity::Warning);
+    check(&since(6, true), &short(), &held.quietly());
+    check(
+        &since(6, true),
+        &seen(split(30)),
+        &goes_on(Phase::Scaling).tells(&[Name::CapacityBack, Name::Scaling]),
+    );
+    check(
+        &Case::scaling(30, 40),
+        &short(),
+        &goes_on(Phase::Scaling).target(40).quietly(),
+    );
+}
+
+#[test]
+fn a_rollback_does_not_wait_for_capacity_but_says_so_at_once() {
+    let case = Case::reverting(30, Outcome::RolledBack).with(|case| {
+        case.deployment.state.floor = Case::baking(30).deployment.state.floor;
+    });
+    let decision = check(
+        &case,
+        &seen(with_production(split(30), 1)),
+        &becomes(Status::RollingBack, Phase::Reverting)
+            .tells(&[Name::CapacityShort, Name::RollbackWaits])
+            .due(Effect::TakeBack),
+    );
+    assert_eq!(decision.entries[0].severity, Severity::Critical);
+}
+
+#[test]
+fn what_scaling_does_not_allow_is_not_missing() {
+    let capped = Case::baking(30).with(|case| {
+        let state = &mut case.deployment.state;
+        state.production_instances = 40;
+        state.floor = Some(Floor {
+            held_at: 40,
+            released: false,
+            found: Some(ScalableTarget {
+                min: 1,
+                max: INSTANCES,
+                policies: Vec::new(),
+            }),
+        });
+    });
+    let decision = check(
+        &capped,
+        &seen(split(30).canary_instances(12, 12)),
+        &goes_on(Phase::Scaling),
+    );
+    assert_eq!(decision.next.state.short, None);
+}
+
+#[test]
+fn the_floor_follows_what_the_total_traffic_needs() {
+    // Scaling gave production 7 instances for 70 % of the traffic.
+    let grown = || seen(with_production(split(30), 7));
+    let wants = Effect::HoldFloor { instances: 10 };
+    for case in [Case::baking(30), Case::awaiting(30)] {
+        let decision =
+            crate::domain::decide::decide(&case.deployment, &case.evidence, &grown(), case.now)
+                .unwrap();
+        assert_eq!(decision.next.state.production_instances, 10);
+        let due = crate::domain::decide::effect_after(&decision, &grown().endpoint, case.now);
+        assert_eq!(due, Some(wants.clone()), "{}", case.deployment.state.phase);
+    }
+    // What the floor itself brought is no growth: it would raise itself for ever.
+    let held = Case::soaking().with(|case| {
+        let state = &mut case.deployment.state;
+        state.production_instances = 10;
+        state.floor = Some(Floor {
+            held_at: 10,
+            released: false,
+            found: None,
+        });
+    });
+    let decision = check(
+        &held,
+        &seen(with_production(split(100), 10).canary_instances(10, 10)),
+        &becomes(Status::InProgress, Phase::Finalizing),
+    );
+    assert_eq!(decision.next.state.production_instances, 10);
+}
+
+#[test]
+fn a_target_that_a_finalizing_update_had_removed_comes_back_with_a_rollback() {
+    let released = |case: Case| {
+        case.with(|case| {
+            case.deployment.state.floor = Some(Floor {
+                held_at: 0,
+                released: true,
+                found: None,
+            });
+        })
+    };
+    let hold = Effect::HoldFloor {
+        instances: INSTANCES,
+    };
+    // Traffic first.
+    check(
+        &released(Case::reverting(100, Outcome::RolledBack)),
+        &seen(split(100)),
+        &becomes(Status::RollingBack, Phase::Reverting).due(Effect::TakeBack),
+    );
+    check(
+        &released(Case::reverting(100, Outcome::RolledBack)),
+        &seen(split(0)),
+        &becomes(Status::RollingBack, Phase::CleaningUp).due(hold.clone()),
+    );
+    check(
+        &released(Case::cleaning(Outcome::RolledBack)),
+        &seen(split(0)),
+        &becomes(Status::RollingBack, Phase::CleaningUp).due(hold),
+    );
+    check(
+        &released(Case::finalizing()),
+        &seen(split(100)),
+        &goes_on(Phase::Finalizing).due(Effect::Deploy {
+            config: FINAL.to_owned(),
+        }),
+    );
+}
+
+#[test]
+fn an_endpoint_that_takes_no_updates_is_counted_by_its_reason_and_told_once() {
+    let busy = |updating: u64, maintenance: u64, told: bool| {
+        Case::baking(30).with(|case| {
+            case.deployment.state.busy = Some(Busy {
+                seen_at: case.now - minutes(1),
+                system_updating: Span::from_mins(maintenance),
+                updating: Span::from_mins(updating),
+                told,
+            });
+        })
+    };
+    let status = |status| seen(split(30).is(status));
+    let counted = |case: &Case, view| {
+        let seen = status(view);
+        let decision =
+            crate::domain::decide::decide(&case.deployment, &case.evidence, &seen, case.now)
+                .unwrap();
+        let busy = decision.next.state.busy.unwrap();
+        let told: Vec<Name> = decision.entries.iter().map(|entry| entry.event).collect();
+        (
+            busy.updating.secs() / 60,
+            busy.system_updating.secs() / 60,
+            told.contains(&Name::EndpointBusy),
+        )
+    };
+    use EndpointStatus::{RollingBack, SystemUpdating, Updating};
+    assert_eq!(counted(&Case::baking(30), Updating), (0, 0, false));
+    assert_eq!(counted(&busy(3, 2, false), Updating), (4, 2, false));
+    assert_eq!(counted(&busy(3, 2, false), SystemUpdating), (3, 3, false));
+    assert_eq!(counted(&busy(3, 2, false), RollingBack), (4, 2, false));
+    assert_eq!(counted(&busy(29, 2, false), Updating), (30, 2, true));
+    assert_eq!(counted(&busy(3, 9, false), SystemUpdating), (3, 10, true));
+    assert_eq!(counted(&busy(40, 9, true), Updating), (41, 9, false));
+    let rests = check(
+        &busy(40, 9, true),
+        &seen(split(30)),
+        &goes_on(Phase::Scaling).tells(&[Name::EndpointRests, Name::Scaling]),
+    );
+    assert_eq!(rests.next.state.busy, None);
+}
+
+#[test]
+fn a_rollback_that_waits_says_for_what() {
+    let case = Case::reverting(30, Outcome::RolledBack).with(|case| {
+        let state = &mut case.deployment.state;
+        state.refusal = Some("ValidationException: in progress".to_owned());
+        state.busy = Some(Busy {
+            seen_at: case.now,
+            system_updating: Span::from_mins(4),
+            updating: Span::from_mins(2),
+            told: false,
+        });
+    });
+    let decision = check(
+        &case,
+        &seen(split(30).is(EndpointStatus::SystemUpdating)),
+        &becomes(Status::RollingBack, Phase::Reverting).tells(&[Name::RollbackWaits]),
+    );
+    let reason = &decision.entries[0].reason;
+    for part in [
+        "2m of updates and 4m of SageMaker's own",
+        "in progress",
+        "30 % on the canary",
+    ] {
+        assert!(reason.contains(part), "{reason}");
+    }
+}
+
+#[test]
+fn a_phase_that_waits_for_aws_and_does_not_end_is_told_once() {
+    let lasting = |case: Case, ago: i64, refusal: Option<&str>| {
+        case.with(|case| {
+            case.deployment.state.phase_since = case.now - minutes(ago);
+            case.deployment.state.refusal = refusal.map(str::to_owned);
+        })
+    };
+    let quota = Some("ResourceLimitExceeded: instances");
+    let waits = goes_on(Phase::Finalizing);
+    check(
+        &lasting(Case::finalizing(), 29, quota),
+        &seen(split(100)),
+        &waits.clone().quietly(),
+    );
+    let told = check(
+        &lasting(Case::finalizing(), 30, quota),
+        &seen(split(100)),
+        &waits.clone().tells(&[Name::Stalled]),
+    );
+    assert!(told.entries[0].reason.contains("ResourceLimitExceeded"));
+    let again =
+        lasting(Case::finalizing(), 40, quota).with(|case| case.deployment.state.stall_told = true);
+    check(&again, &seen(split(100)), &waits.quietly());
+    // A raise waits for much else: only what AWS refuses is a stall.
+    let scaling = |refusal| lasting(Case::scaling(30, 40), 60, refusal);
+    let few = || seen(split(30).canary_instances(1, 1));
+    let waits = goes_on(Phase::Scaling).target(40);
+    check(&scaling(None), &few(), &waits.clone().quietly());
+    check(&scaling(quota), &few(), &waits.tells(&[Name::Stalled]));
+    // The hour of inspection is none.
+    check(
+        &lasting(Case::cleaning(Outcome::RolledBack), 89, None),
+        &seen(split(0)),
+        &becomes(Status::RollingBack, Phase::CleaningUp).quietly(),
+    );
+    check(
+        &lasting(Case::cleaning(Outcome::RolledBack), 91, None),
+        &seen(split(0)),
+        &becomes(Status::RollingBack, Phase::CleaningUp).tells(&[Name::Stalled]),
+    );
+}
