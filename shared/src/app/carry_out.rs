@@ -47,7 +47,7 @@ pub async fn carry_out<P: Ports>(
             format!("there is no deployment {id}"),
         ));
     };
-    let endpoint = observe::endpoint(ports, &loaded.deployment.terms.endpoint).await;
+    let endpoint = observe::endpoint(ports, &loaded.deployment.terms).await;
     let Some(effect) = due(&loaded.deployment, &loaded.evidence, &endpoint, ports.now())
         .filter(|effect| effect.actor() == actor)
     else {

@@ -11,8 +11,10 @@ use futures_util::StreamExt;
 use futures_util::stream;
 use jiff::{SignedDuration, Timestamp};
 
+use super::health;
 use super::metrics::{Answers, Arm};
-use super::ports::{self, Class, Loaded, MetricAnswer, MetricQuery, PortError, Ports};
+use super::ports::{self, Class, Loaded, Meter, MetricAnswer, MetricQuery, PortError, Ports};
+use crate::domain::deployment::Terms;
 use crate::domain::judge::last_judgeable;
 use crate::domain::observation::{AlarmReading, EndpointReading, Metrics, Observation, Series};
 
@@ -28,13 +30,16 @@ const LOOK: Duration = Duration::from_secs(15);
 const MINUTES_A_PASS: i64 = 40;
 
 /// What DescribeEndpoint says, as a value in every case.
-pub async fn endpoint<P: Ports>(ports: &P, name: &str) -> EndpointReading {
-    match ports.endpoint(name).await {
+pub async fn endpoint<P: Ports>(ports: &P, terms: &Terms) -> EndpointReading {
+    match ports.endpoint(&terms.endpoint).await {
         Ok(Some(view)) => EndpointReading::Seen(view),
         Ok(None) => EndpointReading::Missing,
-        Err(error) => EndpointReading::Failed {
-            reason: error.to_string(),
-        },
+        Err(error) => {
+            health::report(ports, Some(&terms.id), &error);
+            EndpointReading::Failed {
+                reason: error.to_string(),
+            }
+        }
     }
 }
 
@@ -63,7 +68,7 @@ async fn look<P: Ports>(
     limit: Duration,
 ) -> Observation {
     let late = || format!("no answer within {} s", limit.as_secs());
-    let endpoint = endpoint(ports, &loaded.deployment.terms.endpoint);
+    let endpoint = endpoint(ports, &loaded.deployment.terms);
     let endpoint = ports.within(limit, endpoint).await;
     let alarms = ports.within(limit, alarms(ports, loaded)).await;
     Observation {
@@ -80,9 +85,12 @@ async fn alarms<P: Ports>(ports: &P, loaded: &Loaded) -> AlarmReading {
     }
     match ports.firing(names).await {
         Ok(firing) => AlarmReading::Firing(firing),
-        Err(error) => AlarmReading::Failed {
-            reason: error.to_string(),
-        },
+        Err(error) => {
+            health::report(ports, Some(&loaded.deployment.terms.id), &error);
+            AlarmReading::Failed {
+                reason: error.to_string(),
+            }
+        }
     }
 }
 
@@ -140,7 +148,7 @@ async fn metrics<P: Ports>(
 }
 
 /// Answers to any queries over one range, the start of its first and of its last minute.
-pub(super) async fn answers<P: ports::Metrics>(
+pub(super) async fn answers<P: ports::Metrics + Meter>(
     ports: &P,
     queries: Vec<MetricQuery>,
     (from, through): (Timestamp, Timestamp),
@@ -159,7 +167,7 @@ fn arms(loaded: &Loaded) -> [Arm<'_>; 2] {
 }
 
 /// Reads a batch; on a refusal as invalid, its halves. Any other error is every query's answer.
-async fn read_bisecting<P: ports::Metrics>(
+async fn read_bisecting<P: ports::Metrics + Meter>(
     ports: &P,
     batch: &[MetricQuery],
     from: Timestamp,
@@ -181,9 +189,13 @@ async fn read_bisecting<P: ports::Metrics>(
                 pending.extend([(start, middle), (middle, end)]);
             }
             Err(error) if error.class == Class::Invalid => {
+                health::report(ports, None, &error);
                 answers[start] = MetricAnswer::Refused(error.to_string());
             }
-            Err(error) => fail(&mut answers[start..end], &error),
+            Err(error) => {
+                health::report(ports, None, &error);
+                fail(&mut answers[start..end], &error);
+            }
         }
     }
     answers
@@ -268,6 +280,10 @@ mod tests {
         async fn firing(&self, _alarms: &[String]) -> Result<Vec<String>, PortError> {
             Ok(Vec::new())
         }
+    }
+
+    impl Meter for Picky {
+        fn measure(&self, _figure: &health::Figure) {}
     }
 
     fn batch(bad: &[usize]) -> Vec<MetricQuery> {

@@ -68,7 +68,7 @@ async fn once<P: Ports>(
         entries: &decision.entries,
     };
     let written = ports.commit(commit).await?;
-    let endpoint = observe::endpoint(ports, &written.deployment.terms.endpoint).await;
+    let endpoint = observe::endpoint(ports, &written.deployment.terms).await;
     if let Some(effect) = effect_after(&decision, &endpoint, ports.now())
         && let Err(error) = ports
             .wake(effect.actor(), id, written.deployment.state.version)

@@ -6,7 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::metrics::{self, Answers, Arm, points};
 use super::observe;
-use super::ports::{Ambient, Class, MetricAnswer, MetricQuery, Metrics, PortError};
+use super::ports::{Ambient, Class, Meter, MetricAnswer, MetricQuery, Metrics, PortError};
 use crate::domain::baseline::{Baseline, LENGTH, SlowCount};
 use crate::domain::judge::{floor_minute, last_judgeable};
 use crate::domain::observation::{ArmMinute, Series, limit_key};
@@ -47,7 +47,7 @@ impl Past {
 
 /// Reads production's last day, but nothing from before `since`: what was measured then was
 /// measured on another config.
-pub async fn read<P: Metrics + Ambient>(
+pub async fn read<P: Metrics + Ambient + Meter>(
     ports: &P,
     endpoint: &str,
     variant: &str,
@@ -99,7 +99,7 @@ fn unreadable(reason: &str) -> PortError {
 }
 
 /// Everything about the minutes, with both ways to count the slow ones.
-async fn ask<P: Metrics + Ambient>(
+async fn ask<P: Metrics + Ambient + Meter>(
     ports: &P,
     arm: &Arm<'_>,
     range: (Timestamp, Timestamp),
@@ -158,7 +158,7 @@ fn has_points(answers: &Answers, query: &MetricQuery) -> Result<bool, PortError>
 
 /// Median and p99 of a typical hour in milliseconds, and what counts as slow: production's own p99
 /// of the last day, or what the policy calls slow where there was no traffic.
-async fn typical_latency<P: Metrics + Ambient>(
+async fn typical_latency<P: Metrics + Ambient + Meter>(
     ports: &P,
     arm: &Arm<'_>,
     policy: &Policy,
@@ -273,6 +273,10 @@ mod tests {
         async fn firing(&self, _alarms: &[String]) -> Result<Vec<String>, PortError> {
             Ok(Vec::new())
         }
+    }
+
+    impl Meter for Account {
+        fn measure(&self, _figure: &crate::app::health::Figure) {}
     }
 
     impl Ambient for Account {

@@ -14,7 +14,7 @@ use serde::Serialize;
 use super::announce::SHARDS;
 use super::health::{self, Figure};
 use super::observe::{self, AT_ONCE};
-use super::ports::{Class, Commit, Loaded, PortError, Ports};
+use super::ports::{Ambient, Class, Commit, Loaded, PortError, Ports};
 use crate::domain::decide::{effect_after, settle};
 use crate::domain::deployment::Deployment;
 use crate::domain::observation::Observation;
@@ -37,6 +37,8 @@ pub struct Ticked {
     pub conflicts: usize,
     /// Deployments whose pass failed, or parts of the index that could not be read, with the reason.
     pub failed: Vec<(String, String)>,
+    /// Whether somebody may have been missed: part of the index unread, or the time at its end.
+    pub broken_off: bool,
     /// The oldest last judged minute of those that are judged.
     #[serde(skip)]
     oldest_unjudged: Span,
@@ -84,6 +86,7 @@ pub async fn tick<P: Ports>(ports: &P, budget: Duration) -> Ticked {
     while let Some((record, done)) = passes.next().await {
         ticked.take_in(ports, record, done, now);
     }
+    ticked.broken_off |= left().is_zero();
     ticked.measure(ports);
     ticked
 }
@@ -99,7 +102,10 @@ async fn active<P: Ports>(ports: &P, now: Timestamp, ticked: &mut Ticked) -> Vec
         match part {
             Ok(part) => ids.extend(part),
             // The other parts' deployments are judged all the same.
-            Err(error) => ticked.fail(ports, &format!("active part {shard}"), &error),
+            Err(error) => {
+                ticked.broken_off = true;
+                ticked.fail(ports, &format!("active part {shard}"), &error);
+            }
         }
         shard += 1;
     }
@@ -111,8 +117,8 @@ async fn active<P: Ports>(ports: &P, now: Timestamp, ticked: &mut Ticked) -> Vec
 }
 
 /// The work, within its time and with its panics caught: to the others both are this one's error.
-async fn bounded<P: Ports, T: Send>(
-    ports: &P,
+async fn bounded<A: Ambient, T: Send>(
+    ports: &A,
     left: Duration,
     work: impl Future<Output = Result<T, PortError>> + Send,
 ) -> Result<T, PortError> {
@@ -177,7 +183,9 @@ impl Ticked {
         ports.measure(&Figure::Active(self.active));
         ports.measure(&Figure::OldestUnjudged(time(self.oldest_unjudged)));
         ports.measure(&Figure::RollbackWaits(time(self.rollback_waits)));
-        ports.measure(&Figure::Heartbeat);
+        if !self.broken_off {
+            ports.measure(&Figure::Heartbeat);
+        }
     }
 }
 
@@ -203,7 +211,7 @@ async fn pass_or_again<P: Ports>(
     };
     let terms = &before.deployment.terms;
     let fresh = ports.load(&terms.id).await?.ok_or(error)?;
-    let endpoint = observe::endpoint(ports, &terms.endpoint).await;
+    let endpoint = observe::endpoint(ports, terms).await;
     let seen = Observation {
         endpoint,
         ..seen.clone()
@@ -243,4 +251,65 @@ async fn pass<P: Ports>(ports: &P, before: &Loaded, seen: &Observation) -> Resul
         next: decision.next,
         judged_through: decision.evidence.judged_through,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The wall clock, and nothing else.
+    struct Wall;
+
+    impl Ambient for Wall {
+        fn now(&self) -> Timestamp {
+            Timestamp::UNIX_EPOCH
+        }
+        fn new_id(&self) -> String {
+            String::new()
+        }
+        fn call_timeout(&self) -> Duration {
+            Duration::ZERO
+        }
+        fn lease(&self) -> Span {
+            Span::ZERO
+        }
+        fn landing(&self) -> Span {
+            Span::ZERO
+        }
+        async fn pause(&self, _wait: Duration) {}
+        async fn within<T: Send>(
+            &self,
+            limit: Duration,
+            work: impl Future<Output = T> + Send,
+        ) -> Option<T> {
+            tokio::time::timeout(limit, work).await.ok()
+        }
+    }
+
+    fn class(result: Result<u8, PortError>) -> Class {
+        result.expect_err("an error").class
+    }
+
+    #[tokio::test]
+    async fn a_panic_is_one_deployments_error() {
+        let panics = async {
+            assert!(jiff::Timestamp::UNIX_EPOCH.as_second() > 0, "a bug of ours");
+            Ok(1)
+        };
+        assert_eq!(class(bounded(&Wall, EACH, panics).await), Class::Bug);
+    }
+
+    #[tokio::test]
+    async fn what_never_answers_is_broken_off() {
+        let hangs = std::future::pending();
+        let limit = Duration::from_millis(20);
+        assert_eq!(class(bounded(&Wall, limit, hangs).await), Class::InDoubt);
+    }
+
+    #[tokio::test]
+    async fn nothing_begins_when_no_time_is_left() {
+        let begins = async { unreachable!("it has begun") };
+        let left = Duration::ZERO;
+        assert_eq!(class(bounded(&Wall, left, begins).await), Class::Retryable);
+    }
 }

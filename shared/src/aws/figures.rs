@@ -115,7 +115,7 @@ mod tests {
                 operation: "UpdateEndpoint",
                 class: Class::Denied,
             },
-            Figure::OldestUnjudged(Duration::from_secs(180)),
+            Figure::OldestUnjudged(Duration::from_mins(3)),
             Figure::RollbackWaits(Duration::ZERO),
             Figure::Outbox {
                 rows: 2,

@@ -5,6 +5,7 @@ mod commands;
 mod comparison;
 mod endings;
 mod faults;
+mod health;
 mod healthy;
 mod operators;
 mod properties;

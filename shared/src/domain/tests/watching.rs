@@ -4,7 +4,8 @@ use super::builders::*;
 use crate::domain::deployment::{Busy, Floor, ScalableTarget, Short};
 use crate::domain::due::Effect;
 use crate::domain::history::{Name, Severity};
-use crate::domain::observation::{EndpointStatus, EndpointView};
+use crate::domain::observation::EndpointStatus::{RollingBack, SystemUpdating, Updating};
+use crate::domain::observation::EndpointView;
 use crate::domain::policy::OnDrift;
 use crate::domain::quantity::Span;
 use crate::domain::state::{Outcome, Phase, Status};
@@ -231,7 +232,6 @@ fn an_endpoint_that_takes_no_updates_is_counted_by_its_reason_and_told_once() {
             told.contains(&Name::EndpointBusy),
         )
     };
-    use EndpointStatus::{RollingBack, SystemUpdating, Updating};
     assert_eq!(counted(&Case::baking(30), Updating), (0, 0, false));
     assert_eq!(counted(&busy(3, 2, false), Updating), (4, 2, false));
     assert_eq!(counted(&busy(3, 2, false), SystemUpdating), (3, 3, false));
@@ -261,7 +261,7 @@ fn a_rollback_that_waits_says_for_what() {
     });
     let decision = check(
         &case,
-        &seen(split(30).is(EndpointStatus::SystemUpdating)),
+        &seen(split(30).is(SystemUpdating)),
         &becomes(Status::RollingBack, Phase::Reverting).tells(&[Name::RollbackWaits]),
     );
     let reason = &decision.entries[0].reason;

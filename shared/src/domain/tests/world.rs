@@ -479,7 +479,7 @@ impl Toy {
             Call::Lands | Call::ComesBack | Call::Refused => Answer::Refused("busy".to_owned()),
             Call::NeverMade | Call::AnswerLost | Call::Late => Answer::InDoubt,
         };
-        match self.change_of(effect) {
+        match change_of(effect) {
             Some((change, _)) if call == Call::Late && effect.is_leased() => {
                 self.late.push((self.now + minutes(2), change));
             }
@@ -500,15 +500,15 @@ impl Toy {
             self.deployment = next;
         }
     }
+}
 
-    /// What the call changes at the endpoint, and how many minutes that takes.
-    fn change_of(&self, effect: &Effect) -> Option<(Change, i64)> {
-        match effect {
-            Effect::HoldFloor { .. } | Effect::Tidy => None,
-            Effect::Deploy { config } => Some((Change::Config(config.clone()), 4)),
-            Effect::Grow { instances } => Some((Change::CanaryInstances(*instances), 2)),
-            Effect::Shift { weight } => Some((Change::Share(*weight), 1)),
-            Effect::TakeBack => Some((Change::Share(Weight::ZERO), 1)),
-        }
+/// What the call changes at the endpoint, and how many minutes that takes.
+fn change_of(effect: &Effect) -> Option<(Change, i64)> {
+    match effect {
+        Effect::HoldFloor { .. } | Effect::Tidy => None,
+        Effect::Deploy { config } => Some((Change::Config(config.clone()), 4)),
+        Effect::Grow { instances } => Some((Change::CanaryInstances(*instances), 2)),
+        Effect::Shift { weight } => Some((Change::Share(*weight), 1)),
+        Effect::TakeBack => Some((Change::Share(Weight::ZERO), 1)),
     }
 }

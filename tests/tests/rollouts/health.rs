@@ -1,0 +1,120 @@
+//! What the control plane says of its own health: the heartbeat, and every error with its deployment.
+
+use std::sync::{Arc, Mutex};
+
+use serde_json::{Value, json};
+use shared::domain::deployment::SCHEMA_VERSION;
+use shared::domain::state::{Phase, Status};
+use simulator::{FaultKind, service};
+use tests::{World, specification, specification_with};
+
+type Lines = Arc<Mutex<Vec<Value>>>;
+
+/// The figures of every tick from here on.
+fn listen(world: &mut World) -> Lines {
+    let lines = Lines::default();
+    let heard = lines.clone();
+    let sink = Arc::new(move |line: &Value| heard.lock().expect("no panic").push(line.clone()));
+    world.stack.aws = world.stack.aws.clone().with_figures(sink);
+    lines
+}
+
+fn values(lines: &Lines, name: &str) -> Vec<Value> {
+    let lines = lines.lock().expect("no panic");
+    let named = lines.iter().filter_map(|line| line.get(name).cloned());
+    named.collect()
+}
+
+fn errors(lines: &Lines, class: &str, id: &str) -> usize {
+    let lines = lines.lock().expect("no panic");
+    let ours = |line: &&Value| line["Class"] == class && line["deployment_id"] == id;
+    lines.iter().filter(ours).count()
+}
+
+#[tokio::test]
+async fn every_full_pass_has_a_heartbeat() {
+    let mut world = World::new().await;
+    let lines = listen(&mut world);
+    let id = world.deploy(&specification()).await;
+    world.until_phase(&id, Phase::Baking).await;
+    let before = values(&lines, "Heartbeat").len();
+    world.minutes(3).await;
+    assert_eq!(values(&lines, "Heartbeat").len() - before, 3);
+    assert_eq!(values(&lines, "ActiveDeployments").last(), Some(&json!(1)));
+    let oldest = values(&lines, "OldestUnjudged");
+    let oldest = oldest.last().and_then(Value::as_f64).expect("a figure");
+    assert!((120.0..=180.0).contains(&oldest), "{oldest} s");
+}
+
+#[tokio::test]
+async fn a_pass_that_may_have_missed_somebody_has_none() {
+    let mut world = World::new().await;
+    world.let_ticks_fail();
+    let lines = listen(&mut world);
+    let denied = FaultKind::Error {
+        status: 400,
+        code: "AccessDeniedException".to_owned(),
+        message: "no".to_owned(),
+    };
+    world.disturb(service::DYNAMODB, "Query", 1, denied);
+    world.minute().await;
+    assert_eq!(values(&lines, "Heartbeat"), Vec::<Value>::new());
+    world.minute().await;
+    assert_eq!(values(&lines, "Heartbeat").len(), 1);
+}
+
+#[tokio::test]
+async fn a_record_of_a_newer_version_stops_its_own_deployment_alone_and_says_so() {
+    let mut world = World::new().await;
+    world.let_ticks_fail();
+    let lines = listen(&mut world);
+    world.add_endpoint("fraud").await;
+    let newer = world.deploy(&specification()).await;
+    let other = world
+        .deploy(&specification_with(json!({"endpoint": "fraud"})))
+        .await;
+    world.until_phase(&newer, Phase::Baking).await;
+    set_version(&world, &newer, 999).await;
+    let calls = world.count_calls("UpdateEndpointWeightsAndCapacities");
+    world.minutes(20).await;
+    assert!(errors(&lines, "Bug", &newer) >= 20, "an error every minute");
+    assert_eq!(errors(&lines, "Bug", &other), 0);
+    assert!(values(&lines, "Heartbeat").len() >= 20, "the loop lives");
+    assert!(world.count_calls("UpdateEndpointWeightsAndCapacities") > calls);
+    world.until_over(&other, Status::Completed).await;
+    // With the functions back that know it, it goes on where it stood.
+    set_version(&world, &newer, SCHEMA_VERSION).await;
+    world.until_over(&newer, Status::Completed).await;
+}
+
+#[tokio::test]
+async fn a_reading_that_failed_is_told_with_its_deployment() {
+    let mut world = World::new().await;
+    let id = world.deploy(&specification()).await;
+    world.until_phase(&id, Phase::Baking).await;
+    let lines = listen(&mut world);
+    let denied = FaultKind::Error {
+        status: 400,
+        code: "AccessDeniedException".to_owned(),
+        message: "not allowed to describe".to_owned(),
+    };
+    world.disturb(service::SAGEMAKER, "DescribeEndpoint", 1, denied);
+    world.minute().await;
+    assert_eq!(errors(&lines, "Denied", &id), 1);
+}
+
+/// The record as another version of the functions would have left it.
+async fn set_version(world: &World, id: &str, version: u32) {
+    let update = json!({
+        "TableName": "canary",
+        "Key": {"pk": {"S": format!("DEP#{id}")}, "sk": {"S": "META"}},
+        "UpdateExpression": "SET schema_version = :version",
+        "ExpressionAttributeValues": {":version": {"N": version.to_string()}},
+    });
+    let request = http::Request::post("/")
+        .header("x-amz-target", "DynamoDB_20120810.UpdateItem")
+        .body(update.to_string().into())
+        .expect("a request");
+    let response = world.stack.simulator.handle(request).await;
+    assert!(response.status().is_success(), "{:?}", response.body());
+}
