@@ -127,17 +127,14 @@ async fn bounded<A: Ambient, T: Send>(
         return Err(PortError::new(Class::Retryable, "tick", why));
     }
     let limit = EACH.min(left);
-    match ports
-        .within(limit, AssertUnwindSafe(work).catch_unwind())
-        .await
-    {
-        Some(Ok(done)) => done,
-        Some(Err(_)) => Err(PortError::new(Class::Bug, "tick", "the pass panicked")),
-        None => {
-            let why = format!("not done within {} s", limit.as_secs());
-            Err(PortError::new(Class::InDoubt, "tick", why))
-        }
-    }
+    let caught = async {
+        let done = AssertUnwindSafe(work).catch_unwind().await;
+        done.unwrap_or_else(|_| Err(PortError::new(Class::Bug, "tick", "the pass panicked")))
+    };
+    ports.within(limit, caught).await.unwrap_or_else(|| {
+        let why = format!("not done within {} s", limit.as_secs());
+        Err(PortError::new(Class::InDoubt, "tick", why))
+    })
 }
 
 impl Ticked {
