@@ -19,6 +19,7 @@ use jiff::SignedDuration;
 pub mod autoscaling;
 pub mod clock;
 pub mod cloudwatch;
+mod direct;
 mod dynamodb;
 mod eventbridge;
 mod faults;
@@ -32,6 +33,7 @@ mod transport;
 mod wire;
 
 pub use clock::Clock;
+pub use direct::Refusal;
 pub use eventbridge::PutEvent;
 pub use faults::{Call, Fault, FaultKind, service};
 pub use lambda::{DroppedEvent, Function, FunctionFuture};

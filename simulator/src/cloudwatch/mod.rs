@@ -60,6 +60,30 @@ pub struct Gap {
     pub kind: GapKind,
 }
 
+/// One query of [`CloudWatch::metric_data`].
+#[derive(Debug, Clone, Copy)]
+pub struct MetricRequest<'a> {
+    /// For instance `AWS/SageMaker`.
+    pub namespace: &'a str,
+    /// The metric's name.
+    pub metric: &'a str,
+    /// Names and values, in any order.
+    pub dimensions: &'a [(String, String)],
+    /// `Sum`, `p99`, `TC(100000:)`.
+    pub statistic: &'a str,
+    /// Whole minutes, in seconds.
+    pub period: u32,
+}
+
+/// One query's answer.
+#[derive(Debug, Clone, PartialEq)]
+pub struct MetricSeries {
+    /// `Complete`, `PartialData` or `InternalError`.
+    pub status: &'static str,
+    /// Oldest first, by the start of the period.
+    pub points: Vec<(Timestamp, f64)>,
+}
+
 /// An in-memory CloudWatch, shared by reference between threads.
 #[derive(Debug)]
 pub struct CloudWatch {
@@ -185,6 +209,27 @@ impl CloudWatch {
     /// Adds a gap; gaps may overlap.
     pub fn set_gap(&self, gap: Gap) {
         self.state().gaps.push(gap);
+    }
+
+    /// What GetMetricData answers at `now` for this time span (its end is exclusive), in one page and without a
+    /// message around it; a refusal in CloudWatch's words.
+    pub fn metric_data(
+        &self,
+        now: Timestamp,
+        queries: &[MetricRequest<'_>],
+        span: (Timestamp, Timestamp),
+    ) -> Result<Vec<MetricSeries>, String> {
+        let mut state = self.state();
+        state.latest = state.latest.max(now);
+        operations::read(&state, now, queries, span).map_err(|error| error.message().to_owned())
+    }
+
+    /// An alarm's state (`OK`, `ALARM` or `INSUFFICIENT_DATA`), if there is such an alarm.
+    pub fn alarm(&self, name: &str) -> Option<String> {
+        self.state()
+            .alarms
+            .get(name)
+            .map(|alarm| alarm.state().to_owned())
     }
 
     /// Whether a request is meant for CloudWatch, by its path, its target or its signature.

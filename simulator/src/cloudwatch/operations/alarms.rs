@@ -77,6 +77,11 @@ impl Alarm {
         self.changed_at = now;
     }
 
+    /// `OK`, `ALARM` or `INSUFFICIENT_DATA`.
+    pub(in crate::cloudwatch) fn state(&self) -> &str {
+        &self.state
+    }
+
     fn describe(&self, name: &str) -> Tree {
         let mut members = vec![
             ("AlarmName", Tree::text(name)),

@@ -19,7 +19,7 @@ use super::{ApiError, Fields, MetricName, Tree, metric_name, required_text, unit
 use crate::cloudwatch::protocol::structure;
 use crate::cloudwatch::statistics::{Samples, Statistic};
 use crate::cloudwatch::store::MINUTE_SECONDS;
-use crate::cloudwatch::{GapKind, State};
+use crate::cloudwatch::{GapKind, MetricRequest, MetricSeries, State};
 
 const QUERY_LIMIT: usize = 500;
 const POINT_LIMIT: i64 = 100_800;
@@ -46,6 +46,59 @@ struct Cursor {
     now: Timestamp,
     query: usize,
     point: usize,
+}
+
+/// Answers queries that never were a message. What would be refused as one is refused in the same words.
+pub(in crate::cloudwatch) fn read(
+    state: &State,
+    now: Timestamp,
+    asked: &[MetricRequest<'_>],
+    span: (Timestamp, Timestamp),
+) -> Result<Vec<MetricSeries>, ApiError> {
+    if asked.is_empty() || asked.len() > QUERY_LIMIT {
+        return Err(ApiError::validation(format!(
+            "The collection MetricDataQueries must have a size of 1 to {QUERY_LIMIT}."
+        )));
+    }
+    let range = ordered(span.0, span.1)?;
+    let mut answers = Vec::with_capacity(asked.len());
+    for request in asked {
+        let query = requested(request)?;
+        let (points, status) = answer(state, now, &query, range);
+        let points = points
+            .into_iter()
+            .filter_map(|(second, value)| Some((Timestamp::from_second(second).ok()?, value)));
+        answers.push(MetricSeries {
+            status,
+            points: points.collect(),
+        });
+    }
+    Ok(answers)
+}
+
+fn requested<'a>(request: &MetricRequest<'a>) -> Result<Query<'a>, ApiError> {
+    let name = request.statistic;
+    let statistic = Statistic::parse(name).ok_or_else(|| {
+        ApiError::validation(format!(
+            "The value {name} for parameter MetricStat.Stat is not supported."
+        ))
+    })?;
+    let mut dimensions = request.dimensions.to_vec();
+    dimensions.sort_unstable();
+    Ok(Query {
+        id: "",
+        label: None,
+        metric: MetricName {
+            namespace: request.namespace.to_owned(),
+            metric: request.metric.to_owned(),
+            dimensions,
+        },
+        period: whole_minutes(i64::from(request.period), "MetricStat.Period")
+            .map_err(ApiError::into_validation)?,
+        statistic,
+        unit: None,
+        returned: true,
+    })
 }
 
 pub(super) fn get(state: &State, now: Timestamp, input: &Fields<'_>) -> Result<Tree, ApiError> {
@@ -151,7 +204,10 @@ fn time_range(input: &Fields<'_>) -> Result<TimeRange, ApiError> {
             .time(name)?
             .ok_or_else(|| ApiError::validation(format!("The parameter {name} is required.")))
     };
-    let (start, end) = (time("StartTime")?, time("EndTime")?);
+    ordered(time("StartTime")?, time("EndTime")?)
+}
+
+fn ordered(start: Timestamp, end: Timestamp) -> Result<TimeRange, ApiError> {
     if start >= end {
         return Err(ApiError::validation(
             "The parameter StartTime must be less than the parameter EndTime.",
@@ -254,6 +310,10 @@ pub(super) fn period(fields: &Fields<'_>) -> Result<i64, ApiError> {
     let period = fields
         .integer("Period")?
         .ok_or_else(|| ApiError::missing(&path))?;
+    whole_minutes(period, &path)
+}
+
+fn whole_minutes(period: i64, path: &str) -> Result<i64, ApiError> {
     if period < MINUTE_SECONDS {
         return Err(ApiError::invalid_value(format!(
             "The value {period} for parameter {path} must be greater than or equal to 60."

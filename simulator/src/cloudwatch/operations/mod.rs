@@ -16,6 +16,7 @@ use super::protocol::{ApiError, Fields, Tree, structure};
 use super::store::MetricName;
 
 pub(super) use alarms::Alarm;
+pub(super) use metric_data::read;
 
 const DIMENSION_LIMIT: usize = 30;
 

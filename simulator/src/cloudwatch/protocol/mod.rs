@@ -108,6 +108,10 @@ impl ApiError {
         }
     }
 
+    pub(super) fn message(&self) -> &str {
+        &self.message
+    }
+
     fn fault(&self) -> &'static str {
         if self.status.is_server_error() {
             "Receiver"
