@@ -2,13 +2,15 @@
 //! that only the test moves. No test sleeps.
 //!
 //! [`World`] drives the control plane; [`World::assert_over`] (in `over`) holds what must be true
-//! after every rollout, however it ended.
+//! after every rollout, however it ended. [`direct`] is the same control plane without the SDK, for
+//! tests that need rollouts by the thousand.
 
 #![allow(
     clippy::missing_panics_doc,
     reason = "everything here panics: that is how a test fails"
 )]
 
+pub mod direct;
 mod over;
 
 use std::cell::Cell;

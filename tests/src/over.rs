@@ -9,8 +9,10 @@ use shared::app::ports::{Endpoints, Store};
 use shared::domain::deployment::Terms;
 use shared::domain::history::Entry;
 use shared::domain::invariants;
+use shared::domain::observation::EndpointView;
 use shared::domain::state::Status;
 use shared::wire::items::event_id;
+use simulator::Simulator;
 
 use crate::World;
 
@@ -29,21 +31,6 @@ impl World {
     /// # Panics
     /// When something is not.
     pub async fn assert_over(&self, id: &str) {
-        let loaded = self.load(id).await;
-        let (terms, state) = (&loaded.deployment.terms, &loaded.deployment.state);
-        assert!(
-            state.status.is_terminal(),
-            "{} is not the end",
-            state.status
-        );
-        assert_eq!(
-            invariants::violations(&loaded.deployment),
-            Vec::<String>::new()
-        );
-        assert_eq!(
-            self.simulator().sagemaker().violations(),
-            Vec::<String>::new()
-        );
         let dropped: Vec<String> = self
             .simulator()
             .dropped_events()
@@ -55,137 +42,8 @@ impl World {
             Vec::<String>::new(),
             "no async event was lost for good"
         );
-        assert_eq!(
-            self.stack
-                .aws
-                .lock_holder(&terms.endpoint)
-                .await
-                .expect("a readable lock"),
-            None,
-            "the lock is free"
-        );
-        assert!(
-            !self
-                .stack
-                .aws
-                .active(shard_of(id))
-                .await
-                .expect("a readable index")
-                .contains(&id.to_owned()),
-            "it is active no more"
-        );
-        self.assert_endpoint(terms, state.status).await;
-        self.assert_configs(terms, state.status).await;
-        self.assert_told(id).await;
-    }
-
-    /// The endpoint is on the config that the outcome means, with all traffic on the right variant.
-    async fn assert_endpoint(&self, terms: &Terms, status: Status) {
-        let Some(view) = self
-            .stack
-            .aws
-            .endpoint(&terms.endpoint)
-            .await
-            .expect("a readable endpoint")
-        else {
-            assert_eq!(
-                status,
-                Status::Failed,
-                "only a failed deployment may end without an endpoint"
-            );
-            return;
-        };
-        let names: Vec<&str> = view
-            .variants
-            .iter()
-            .map(|variant| variant.name.as_str())
-            .collect();
-        let share = |name: &str| view.share(name).unwrap_or_default();
-        match status {
-            Status::Completed if terms.cleanup.keep_old_variant => {
-                assert_eq!(view.config, terms.canary_config);
-                assert!(
-                    share(&terms.canary) > 0.9999,
-                    "the old variant has no traffic"
-                );
-            }
-            Status::Completed => {
-                assert_eq!(
-                    (view.config.as_str(), names.as_slice()),
-                    (
-                        terms.final_config.as_str(),
-                        [terms.canary.as_str()].as_slice()
-                    )
-                );
-            }
-            Status::RolledBack | Status::Cancelled => {
-                assert!(terms.is_home(&view.config), "{}", view.config);
-                assert_eq!(names, [terms.production.as_str()]);
-            }
-            _ => {}
-        }
-    }
-
-    /// The original config stays (undo needs it); of those the deployment made, only one in use.
-    async fn assert_configs(&self, terms: &Terms, status: Status) {
-        let former = terms.former_config();
-        let made = [&terms.canary_config, &terms.final_config, &former];
-        let view = self
-            .stack
-            .aws
-            .endpoint(&terms.endpoint)
-            .await
-            .expect("a readable endpoint");
-        // An endpoint that broke in the middle of an update may be on its way to any of them.
-        if view.as_ref().is_some_and(|view| !view.is_in_service()) {
-            assert_eq!(
-                status,
-                Status::Failed,
-                "every other end waits for the endpoint"
-            );
-            return;
-        }
-        let mut expected = BTreeSet::from([terms.original_config.clone()]);
-        expected.extend(
-            view.map(|view| view.config)
-                .filter(|config| made.contains(&config)),
-        );
-        let configs = self.simulator().sagemaker().endpoint_configs().into_iter();
-        let ours: BTreeSet<String> = configs
-            .filter(|config| *config == terms.original_config || made.contains(&config))
-            .collect();
-        assert_eq!(ours, expected, "configs as intended");
-    }
-
-    /// Every line of history was announced on both ways, in order, and nothing else was.
-    async fn assert_told(&self, id: &str) {
-        for shard in 0..SHARDS {
-            let left = self
-                .stack
-                .aws
-                .outbox(shard)
-                .await
-                .expect("a readable outbox");
-            assert!(
-                left.iter().all(|row| row.deployment_id != id),
-                "nothing waits in the outbox"
-            );
-        }
-        let history = self.history(id).await;
-        let numbers: Vec<u64> = history.iter().map(|entry| entry.seq).collect();
-        assert_eq!(
-            numbers,
-            (1..=history.len() as u64).collect::<Vec<_>>(),
-            "history has no gap"
-        );
-        let terms = self.load(id).await.deployment.terms;
-        let expected: Vec<Told> = history.iter().map(|entry| told(&terms, entry)).collect();
-        assert_eq!(first_of_each(self.told_by_sns(id)), expected, "SNS");
-        assert_eq!(
-            first_of_each(self.told_by_events(id)),
-            expected,
-            "EventBridge"
-        );
+        let told = [self.told_by_events(id), self.told_by_sns(id)];
+        assert_over(&self.stack.aws, self.simulator(), id, told).await;
     }
 
     /// The announcements of a deployment over SNS, oldest first, repeated ones too.
@@ -238,6 +96,145 @@ impl World {
         })
         .collect()
     }
+}
+
+/// Holds everything that is true of a deployment that is over, whatever the ports are made of.
+/// `told` is what arrived on the event bus and on the topic.
+pub(crate) async fn assert_over<P: Store + Endpoints>(
+    ports: &P,
+    simulator: &Simulator,
+    id: &str,
+    told: [Vec<Told>; 2],
+) {
+    let loaded = ports.load(id).await.expect("a readable record");
+    let loaded = loaded.expect("a known id");
+    let (terms, state) = (&loaded.deployment.terms, &loaded.deployment.state);
+    assert!(
+        state.status.is_terminal(),
+        "{} is not the end",
+        state.status
+    );
+    assert_eq!(
+        invariants::violations(&loaded.deployment),
+        Vec::<String>::new()
+    );
+    assert_eq!(simulator.sagemaker().violations(), Vec::<String>::new());
+    assert_eq!(
+        ports
+            .lock_holder(&terms.endpoint)
+            .await
+            .expect("a readable lock"),
+        None,
+        "the lock is free"
+    );
+    assert!(
+        !ports
+            .active(shard_of(id))
+            .await
+            .expect("a readable index")
+            .contains(&id.to_owned()),
+        "it is active no more"
+    );
+    let view = ports
+        .endpoint(&terms.endpoint)
+        .await
+        .expect("a readable endpoint");
+    assert_endpoint(terms, state.status, view.as_ref());
+    assert_configs(simulator, terms, state.status, view);
+    assert_told(ports, terms, told).await;
+}
+
+/// The endpoint is on the config that the outcome means, with all traffic on the right variant.
+fn assert_endpoint(terms: &Terms, status: Status, view: Option<&EndpointView>) {
+    let Some(view) = view else {
+        assert_eq!(
+            status,
+            Status::Failed,
+            "only a failed deployment may end without an endpoint"
+        );
+        return;
+    };
+    let names: Vec<&str> = view
+        .variants
+        .iter()
+        .map(|variant| variant.name.as_str())
+        .collect();
+    let share = |name: &str| view.share(name).unwrap_or_default();
+    match status {
+        Status::Completed if terms.cleanup.keep_old_variant => {
+            assert_eq!(view.config, terms.canary_config);
+            assert!(
+                share(&terms.canary) > 0.9999,
+                "the old variant has no traffic"
+            );
+        }
+        Status::Completed => {
+            assert_eq!(
+                (view.config.as_str(), names.as_slice()),
+                (
+                    terms.final_config.as_str(),
+                    [terms.canary.as_str()].as_slice()
+                )
+            );
+        }
+        Status::RolledBack | Status::Cancelled => {
+            assert!(terms.is_home(&view.config), "{}", view.config);
+            assert_eq!(names, [terms.production.as_str()]);
+        }
+        _ => {}
+    }
+}
+
+/// The original config stays (undo needs it); of those the deployment made, only one in use.
+fn assert_configs(
+    simulator: &Simulator,
+    terms: &Terms,
+    status: Status,
+    view: Option<EndpointView>,
+) {
+    let former = terms.former_config();
+    let made = [&terms.canary_config, &terms.final_config, &former];
+    // An endpoint that broke in the middle of an update may be on its way to any of them.
+    if view.as_ref().is_some_and(|view| !view.is_in_service()) {
+        assert_eq!(
+            status,
+            Status::Failed,
+            "every other end waits for the endpoint"
+        );
+        return;
+    }
+    let mut expected = BTreeSet::from([terms.original_config.clone()]);
+    expected.extend(
+        view.map(|view| view.config)
+            .filter(|config| made.contains(&config)),
+    );
+    let configs = simulator.sagemaker().endpoint_configs().into_iter();
+    let ours: BTreeSet<String> = configs
+        .filter(|config| *config == terms.original_config || made.contains(&config))
+        .collect();
+    assert_eq!(ours, expected, "configs as intended");
+}
+
+/// Every line of history was announced on both ways, in order, and nothing else was.
+async fn assert_told<P: Store>(ports: &P, terms: &Terms, arrived: [Vec<Told>; 2]) {
+    for shard in 0..SHARDS {
+        let left = ports.outbox(shard).await.expect("a readable outbox");
+        assert!(
+            left.iter().all(|row| row.deployment_id != terms.id),
+            "nothing waits in the outbox"
+        );
+    }
+    let history = ports.history(&terms.id).await.expect("a readable history");
+    let numbers: Vec<u64> = history.iter().map(|entry| entry.seq).collect();
+    assert_eq!(
+        numbers,
+        (1..=history.len() as u64).collect::<Vec<_>>(),
+        "history has no gap"
+    );
+    let expected: Vec<Told> = history.iter().map(|entry| told(terms, entry)).collect();
+    let [events, messages] = arrived;
+    assert_eq!(first_of_each(messages), expected, "SNS");
+    assert_eq!(first_of_each(events), expected, "EventBridge");
 }
 
 /// What a line of history is announced as.

@@ -62,7 +62,8 @@ const DENIED: [&str; 5] = [
     "UnrecognizedClientException",
 ];
 
-fn class_of(code: &str, status: u16) -> Class {
+/// The class of a service's error, by its code and its HTTP status.
+pub fn class_of(code: &str, status: u16) -> Class {
     if DENIED.contains(&code) || status == 403 {
         Class::Denied
     } else if RETRYABLE.contains(&code) || status == 429 {

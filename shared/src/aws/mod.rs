@@ -22,6 +22,8 @@ pub mod runtime;
 #[cfg(feature = "sagemaker")]
 mod sagemaker;
 
+pub use error::class_of;
+
 use std::sync::Arc;
 use std::time::Duration;
 

@@ -1,0 +1,641 @@
+//! The ports of one invocation: every call waits for its turn, passes the gate, and then happens in
+//! the simulated account or in the store.
+//!
+//! What a call does is a closure that owns its arguments, so it can also land later than its
+//! caller lives. An observer's calls are nobody's: they happen at once and are not counted.
+
+use std::collections::VecDeque;
+use std::future::{Future, pending, poll_fn};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::Poll;
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+use shared::app::ports::{
+    Ambient, Class, Commit, ConfigView, Creation, Endpoints, Functions, IdempotencyClaim,
+    ListQuery, Loaded, MetricAnswer, MetricQuery, Metrics, Notifier, OutboxRow, Page, PortError,
+    Recipe, Refused, Scaling, Store,
+};
+use shared::config::{Config, FunctionNames};
+use shared::domain::deployment::{Deployment, ScalableTarget};
+use shared::domain::due::Actor;
+use shared::domain::history::Entry;
+use shared::domain::judge::MinuteReport;
+use shared::domain::observation::EndpointView;
+use shared::domain::quantity::Span;
+use shared::domain::replay::Recorded;
+use simulator::Simulator;
+use simulator::cloudwatch::MetricRequest;
+
+use super::gate::{Call, Gate, Passed, Role, Verdict};
+use super::sagemaker;
+use super::store::MemoryStore;
+
+/// The adapters give up on a call that has no limit of its own.
+const CALL_LIMIT: SignedDuration = SignedDuration::from_secs(15);
+
+/// An async invoke that was accepted and has not started.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Event {
+    /// The function.
+    pub actor: Actor,
+    /// The deployment.
+    pub deployment_id: String,
+    /// The record's version when it was sent.
+    pub version: u64,
+    /// When it can start, by the world's clock.
+    pub due: Timestamp,
+}
+
+/// What becomes of an async invoke that was accepted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fate {
+    /// It starts once.
+    Once,
+    /// It never starts.
+    Lost,
+    /// It starts twice.
+    Twice,
+    /// It starts, but not before so much time has passed.
+    Later(SignedDuration),
+}
+
+/// Decides what becomes of an async invoke.
+pub(super) type Fates = Box<dyn FnMut(&Event) -> Fate + Send>;
+type Effect = Box<dyn FnOnce(&Shared) + Send>;
+
+/// What all invocations share.
+pub(super) struct Shared {
+    pub(super) simulator: Arc<Simulator>,
+    pub(super) store: MemoryStore,
+    config: Config,
+    state: Mutex<State>,
+}
+
+pub(super) struct State {
+    pub(super) gate: Box<dyn Gate>,
+    pub(super) fates: Fates,
+    pub(super) passed: Vec<Passed>,
+    /// The invocation that may make one call now.
+    pub(super) turn: Option<u64>,
+    /// The invocation that has just crashed.
+    pub(super) crashed: Option<u64>,
+    pub(super) events: VecDeque<Event>,
+    /// On the event bus, and on the topic.
+    pub(super) told: [Vec<OutboxRow>; 2],
+    /// Calls that have not landed yet, in the order in which they were made.
+    stalled: Vec<(Timestamp, Effect)>,
+    calls: u64,
+    ids: u64,
+}
+
+impl Shared {
+    pub(super) fn new(simulator: Arc<Simulator>) -> Self {
+        Self {
+            store: MemoryStore::new(simulator.clock().clone()),
+            simulator,
+            config: as_deployed(),
+            state: Mutex::new(State {
+                gate: Box::new(|_: &Call| Verdict::Go),
+                fates: Box::new(|_: &Event| Fate::Once),
+                passed: Vec::new(),
+                turn: None,
+                crashed: None,
+                events: VecDeque::new(),
+                told: [Vec::new(), Vec::new()],
+                stalled: Vec::new(),
+                calls: 0,
+                ids: 0,
+            }),
+        }
+    }
+
+    pub(super) fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn now(&self) -> Timestamp {
+        self.simulator.clock().now()
+    }
+
+    /// When the next stalled call lands, up to this instant.
+    pub(super) fn next_landing(&self, until: Timestamp) -> Option<Timestamp> {
+        let state = self.state();
+        let landings = state.stalled.iter().map(|(at, _)| *at);
+        landings.filter(|at| *at <= until).min()
+    }
+
+    /// Lets the stalled calls land whose time has come.
+    pub(super) fn land(&self) {
+        let now = self.now();
+        let due: Vec<_> = self
+            .state()
+            .stalled
+            .extract_if(.., |(at, _)| *at <= now)
+            .collect();
+        for (_, effect) in due {
+            effect(self);
+        }
+    }
+}
+
+/// The functions' own times; nothing here goes by a name.
+fn as_deployed() -> Config {
+    let nobody = FunctionNames {
+        provision: String::new(),
+        traffic_shift: String::new(),
+        rollback: String::new(),
+    };
+    Config {
+        table: String::new(),
+        topic: String::new(),
+        bus: String::new(),
+        functions: nobody,
+        call_timeout: Config::CALL_TIMEOUT,
+        speed: 1.0,
+        waits: false,
+    }
+}
+
+/// Whose calls they are.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Caller {
+    pub(super) invocation: u64,
+    pub(super) role: Role,
+    /// What its clock shows more than the world's.
+    pub(super) skew: SignedDuration,
+}
+
+/// Every port, for one invocation or for an observer.
+#[derive(Clone)]
+pub struct Direct {
+    pub(super) shared: Arc<Shared>,
+    /// `None` for an observer.
+    pub(super) caller: Option<Caller>,
+}
+
+impl Direct {
+    /// One call. `limit` is how long the caller waits for it.
+    async fn call<T, F>(
+        &self,
+        operation: &'static str,
+        limit: SignedDuration,
+        effect: F,
+    ) -> Result<T, PortError>
+    where
+        F: FnOnce(&Shared) -> Result<T, PortError> + Send + 'static,
+        T: Send,
+    {
+        let Some(caller) = self.caller else {
+            return effect(&self.shared);
+        };
+        let asked_at = self.shared.now();
+        self.turn(caller.invocation).await;
+        let in_doubt = || PortError::new(Class::InDoubt, operation, "the answer was lost");
+        let verdict = if self.shared.now().duration_since(asked_at) > limit {
+            // Its turn came too late: the caller has given up on it.
+            self.note(caller, operation, Some(Verdict::LoseRequest))
+        } else {
+            self.note(caller, operation, None)
+        };
+        match verdict {
+            Verdict::Go => effect(&self.shared),
+            Verdict::Fail(error) => Err(error),
+            Verdict::LoseRequest => Err(in_doubt()),
+            Verdict::LoseAnswer => {
+                drop(effect(&self.shared));
+                Err(in_doubt())
+            }
+            Verdict::Stall(time) => {
+                let landing = self.shared.now() + time;
+                let effect: Effect = Box::new(|shared| drop(effect(shared)));
+                self.shared.state().stalled.push((landing, effect));
+                Err(in_doubt())
+            }
+            Verdict::CrashBefore => self.crash(caller.invocation).await,
+            Verdict::CrashAfter => {
+                drop(effect(&self.shared));
+                self.crash(caller.invocation).await
+            }
+        }
+    }
+
+    /// A call that has no limit of its own.
+    async fn usual<T, F>(&self, operation: &'static str, effect: F) -> Result<T, PortError>
+    where
+        F: FnOnce(&Shared) -> Result<T, PortError> + Send + 'static,
+        T: Send,
+    {
+        self.call(operation, CALL_LIMIT, effect).await
+    }
+
+    /// A raise or UpdateEndpoint.
+    async fn once<F>(&self, operation: &'static str, effect: F) -> Result<(), PortError>
+    where
+        F: FnOnce(&Simulator) -> Result<(), PortError> + Send + 'static,
+    {
+        let limit = self.landing().duration();
+        self.call(operation, limit, |shared| effect(&shared.simulator))
+            .await
+    }
+
+    /// Waits until the runner lets this invocation make a call.
+    fn turn(&self, invocation: u64) -> impl Future<Output = ()> + Send + '_ {
+        poll_fn(move |context| {
+            let mut state = self.shared.state();
+            if state.turn == Some(invocation) {
+                state.turn = None;
+                return Poll::Ready(());
+            }
+            // Streams of futures poll only those that asked for it.
+            context.waker().wake_by_ref();
+            Poll::Pending
+        })
+    }
+
+    fn note(&self, caller: Caller, operation: &'static str, fixed: Option<Verdict>) -> Verdict {
+        let at = self.shared.now();
+        let mut state = self.shared.state();
+        let call = Call {
+            number: state.calls,
+            operation,
+            invocation: caller.invocation,
+            by: caller.role,
+            at,
+        };
+        state.calls += 1;
+        let verdict = fixed.unwrap_or_else(|| state.gate.pass(&call));
+        let passed = Passed {
+            call,
+            verdict: verdict.clone(),
+        };
+        state.passed.push(passed);
+        verdict
+    }
+
+    async fn crash<T>(&self, invocation: u64) -> T {
+        self.shared.state().crashed = Some(invocation);
+        pending().await
+    }
+}
+
+impl Store for Direct {
+    async fn load(&self, id: &str) -> Result<Option<Loaded>, PortError> {
+        let id = id.to_owned();
+        self.usual("load", move |shared| shared.store.read(&id))
+            .await
+    }
+
+    async fn create(&self, creation: Creation<'_>) -> Result<(), Refused> {
+        let now = self.now();
+        let (loaded, entry) = (creation.loaded.clone(), creation.entry.clone());
+        let (given, past) = (creation.specification.clone(), creation.past.to_vec());
+        let claim = creation.idempotency.cloned();
+        let effect = move |shared: &Shared| {
+            let creation = Creation {
+                loaded: &loaded,
+                specification: &given,
+                past: &past,
+                entry: &entry,
+                idempotency: claim.as_ref(),
+            };
+            Ok(shared.store.put(&creation, now))
+        };
+        self.usual("create", effect).await?
+    }
+
+    async fn commit(&self, commit: Commit<'_>) -> Result<Loaded, PortError> {
+        let now = self.now();
+        let (before, next) = (commit.before.clone(), commit.next.clone());
+        let evidence = commit.evidence.clone();
+        let (minutes, entries) = (commit.minutes.to_vec(), commit.entries.to_vec());
+        let effect = move |shared: &Shared| {
+            let commit = Commit {
+                before: &before,
+                next: &next,
+                evidence: &evidence,
+                minutes: &minutes,
+                entries: &entries,
+            };
+            shared.store.write(&commit, now)
+        };
+        self.usual("commit", effect).await
+    }
+
+    async fn active(&self) -> Result<Vec<String>, PortError> {
+        self.usual("active", |shared| Ok(shared.store.listed_active()))
+            .await
+    }
+
+    async fn lock_holder(&self, endpoint: &str) -> Result<Option<String>, PortError> {
+        let endpoint = endpoint.to_owned();
+        self.usual("lock_holder", move |shared| {
+            Ok(shared.store.holder(&endpoint))
+        })
+        .await
+    }
+
+    async fn idempotency(&self, key: &str) -> Result<Option<IdempotencyClaim>, PortError> {
+        let (key, now) = (key.to_owned(), self.now());
+        self.usual("idempotency", move |shared| {
+            Ok(shared.store.claim(&key, now))
+        })
+        .await
+    }
+
+    async fn list(&self, query: &ListQuery) -> Result<Page<Deployment>, PortError> {
+        let query = query.clone();
+        self.usual("list", move |shared| Ok(shared.store.page(&query)))
+            .await
+    }
+
+    async fn history(&self, id: &str) -> Result<Vec<Entry>, PortError> {
+        let id = id.to_owned();
+        self.usual("history", move |shared| Ok(shared.store.lines(&id)))
+            .await
+    }
+
+    async fn minutes(
+        &self,
+        id: &str,
+        limit: usize,
+        cursor: Option<&str>,
+    ) -> Result<Page<MinuteReport>, PortError> {
+        let (id, cursor) = (id.to_owned(), cursor.map(str::to_owned));
+        let effect = move |shared: &Shared| Ok(shared.store.reports(&id, limit, cursor.as_deref()));
+        self.usual("minutes", effect).await
+    }
+
+    async fn past(&self, id: &str) -> Result<Vec<Recorded>, PortError> {
+        let id = id.to_owned();
+        self.usual("past", move |shared| Ok(shared.store.recorded(&id)))
+            .await
+    }
+
+    async fn outbox(&self, shard: u8) -> Result<Vec<OutboxRow>, PortError> {
+        self.usual("outbox", move |shared| Ok(shared.store.unsent(shard)))
+            .await
+    }
+
+    async fn sent(&self, row: &OutboxRow) -> Result<(), PortError> {
+        let row = row.clone();
+        let effect = move |shared: &Shared| {
+            shared.store.remove(&row);
+            Ok(())
+        };
+        self.usual("sent", effect).await
+    }
+}
+
+impl Endpoints for Direct {
+    async fn endpoint(&self, name: &str) -> Result<Option<EndpointView>, PortError> {
+        let name = name.to_owned();
+        let effect = move |shared: &Shared| sagemaker::endpoint(&shared.simulator, &name);
+        self.usual("endpoint", effect).await
+    }
+
+    async fn endpoint_config(&self, name: &str) -> Result<Option<ConfigView>, PortError> {
+        let name = name.to_owned();
+        let effect = move |shared: &Shared| sagemaker::endpoint_config(&shared.simulator, &name);
+        self.usual("endpoint_config", effect).await
+    }
+
+    async fn has_model(&self, name: &str) -> Result<bool, PortError> {
+        let name = name.to_owned();
+        let effect = move |shared: &Shared| sagemaker::has_model(&shared.simulator, &name);
+        self.usual("has_model", effect).await
+    }
+
+    async fn make_config(&self, recipe: &Recipe) -> Result<(), PortError> {
+        let recipe = recipe.clone();
+        let effect = move |shared: &Shared| sagemaker::make_config(&shared.simulator, &recipe);
+        self.usual("make_config", effect).await
+    }
+
+    async fn delete_config(&self, name: &str) -> Result<(), PortError> {
+        let name = name.to_owned();
+        let effect = move |shared: &Shared| sagemaker::delete_config(&shared.simulator, &name);
+        self.usual("delete_config", effect).await
+    }
+
+    async fn update(&self, endpoint: &str, config: &str) -> Result<(), PortError> {
+        let (endpoint, config) = (endpoint.to_owned(), config.to_owned());
+        let effect = move |account: &Simulator| sagemaker::update(account, &endpoint, &config);
+        self.once("update", effect).await
+    }
+
+    async fn set_weights(&self, endpoint: &str, weights: &[(&str, f32)]) -> Result<(), PortError> {
+        let endpoint = endpoint.to_owned();
+        let weights = weights
+            .iter()
+            .map(|(name, weight)| ((*name).to_owned(), *weight));
+        let weights: Vec<(String, f32)> = weights.collect();
+        let effect =
+            move |account: &Simulator| sagemaker::set_weights(account, &endpoint, &weights);
+        self.once("set_weights", effect).await
+    }
+
+    async fn set_instances(
+        &self,
+        endpoint: &str,
+        variant: &str,
+        instances: u32,
+    ) -> Result<(), PortError> {
+        let (endpoint, variant) = (endpoint.to_owned(), variant.to_owned());
+        let effect = move |account: &Simulator| {
+            sagemaker::set_instances(account, &endpoint, &variant, instances)
+        };
+        self.once("set_instances", effect).await
+    }
+}
+
+impl Scaling for Direct {
+    async fn target(
+        &self,
+        endpoint: &str,
+        variant: &str,
+    ) -> Result<Option<ScalableTarget>, PortError> {
+        let of = (endpoint.to_owned(), variant.to_owned());
+        let effect = move |shared: &Shared| sagemaker::target(&shared.simulator, (&of.0, &of.1));
+        self.usual("target", effect).await
+    }
+
+    async fn set_floor(&self, endpoint: &str, variant: &str, min: u32) -> Result<(), PortError> {
+        let of = (endpoint.to_owned(), variant.to_owned());
+        let effect = move |shared: &Shared| {
+            sagemaker::set_bounds(&shared.simulator, (&of.0, &of.1), min, None)
+        };
+        self.usual("set_floor", effect).await
+    }
+
+    async fn register(
+        &self,
+        endpoint: &str,
+        variant: &str,
+        target: &ScalableTarget,
+    ) -> Result<(), PortError> {
+        let of = (endpoint.to_owned(), variant.to_owned());
+        let (min, max) = (target.min, target.max);
+        let own = of.clone();
+        let effect = move |shared: &Shared| {
+            sagemaker::set_bounds(&shared.simulator, (&own.0, &own.1), min, Some(max))
+        };
+        self.usual("register", effect).await?;
+        for policy in &target.policies {
+            let (own, policy) = (of.clone(), policy.clone());
+            let effect = move |shared: &Shared| {
+                sagemaker::put_policy(&shared.simulator, (&own.0, &own.1), &policy)
+            };
+            self.usual("put_policy", effect).await?;
+        }
+        Ok(())
+    }
+
+    async fn deregister(&self, endpoint: &str, variant: &str) -> Result<(), PortError> {
+        let of = (endpoint.to_owned(), variant.to_owned());
+        let effect =
+            move |shared: &Shared| sagemaker::deregister(&shared.simulator, (&of.0, &of.1));
+        self.usual("deregister", effect).await
+    }
+}
+
+impl Metrics for Direct {
+    async fn read(
+        &self,
+        queries: &[MetricQuery],
+        from: Timestamp,
+        through: Timestamp,
+    ) -> Result<Vec<MetricAnswer>, PortError> {
+        let queries = queries.to_vec();
+        // The end is exclusive, and `through` is the start of the last minute.
+        let span = (from, through + SignedDuration::from_mins(1));
+        self.usual("read", move |shared| metric_data(shared, &queries, span))
+            .await
+    }
+
+    async fn firing(&self, alarms: &[String]) -> Result<Vec<String>, PortError> {
+        let alarms = alarms.to_vec();
+        self.usual("firing", move |shared| firing(shared, &alarms))
+            .await
+    }
+}
+
+fn metric_data(
+    shared: &Shared,
+    queries: &[MetricQuery],
+    span: (Timestamp, Timestamp),
+) -> Result<Vec<MetricAnswer>, PortError> {
+    let asked = queries.iter().map(|query| MetricRequest {
+        namespace: &query.namespace,
+        metric: &query.metric,
+        dimensions: &query.dimensions,
+        statistic: &query.statistic,
+        period: query.period,
+    });
+    let asked: Vec<MetricRequest<'_>> = asked.collect();
+    let metrics = shared.simulator.cloudwatch();
+    let found = metrics
+        .metric_data(shared.now(), &asked, span)
+        .map_err(|refusal| PortError::new(Class::Invalid, "GetMetricData", refusal))?;
+    let answers = found.into_iter().map(|series| match series.status {
+        "Complete" => MetricAnswer::Complete(series.points),
+        status => MetricAnswer::Incomplete(status.to_owned()),
+    });
+    Ok(answers.collect())
+}
+
+fn firing(shared: &Shared, alarms: &[String]) -> Result<Vec<String>, PortError> {
+    let metrics = shared.simulator.cloudwatch();
+    let states: Vec<(&String, Option<String>)> = alarms
+        .iter()
+        .map(|name| (name, metrics.alarm(name)))
+        .collect();
+    let firing = states
+        .iter()
+        .filter(|(_, state)| state.as_deref() == Some("ALARM"));
+    let firing: Vec<String> = firing.map(|(name, _)| (*name).clone()).collect();
+    match states.iter().find(|(_, state)| state.is_none()) {
+        Some((unknown, _)) if firing.is_empty() => Err(PortError::new(
+            Class::Invalid,
+            "DescribeAlarms",
+            format!("there is no alarm {unknown}"),
+        )),
+        _ => Ok(firing),
+    }
+}
+
+impl Notifier for Direct {
+    /// Two audiences: neither waits for the other's repair.
+    async fn announce(&self, row: &OutboxRow) -> Result<(), PortError> {
+        let tell = |way: usize| {
+            let row = row.clone();
+            move |shared: &Shared| {
+                shared.state().told[way].push(row);
+                Ok(())
+            }
+        };
+        let event = self.usual("put_event", tell(0)).await;
+        self.usual("publish", tell(1)).await?;
+        event
+    }
+}
+
+impl Functions for Direct {
+    async fn wake(&self, actor: Actor, deployment_id: &str, version: u64) -> Result<(), PortError> {
+        let deployment_id = deployment_id.to_owned();
+        let effect = move |shared: &Shared| {
+            let event = Event {
+                actor,
+                deployment_id,
+                version,
+                due: shared.now(),
+            };
+            let state = &mut *shared.state();
+            match (state.fates)(&event) {
+                Fate::Once => state.events.push_back(event),
+                Fate::Lost => {}
+                Fate::Twice => state.events.extend([event.clone(), event]),
+                Fate::Later(wait) => state.events.push_back(Event {
+                    due: event.due + wait,
+                    ..event
+                }),
+            }
+            Ok(())
+        };
+        self.usual("wake", effect).await
+    }
+}
+
+impl Ambient for Direct {
+    fn now(&self) -> Timestamp {
+        let skew = self
+            .caller
+            .map_or(SignedDuration::ZERO, |caller| caller.skew);
+        self.shared.now() + skew
+    }
+
+    /// Time, a version and a variant as in any UUID of version 7, and a counter for chance.
+    fn new_id(&self) -> String {
+        let mut state = self.shared.state();
+        state.ids += 1;
+        let count = state.ids;
+        drop(state);
+        let milliseconds = self.now().as_millisecond();
+        let (high, low) = (milliseconds >> 16, milliseconds & 0xffff);
+        format!("{high:08x}-{low:04x}-7000-8000-{count:012x}")
+    }
+
+    fn call_timeout(&self) -> Duration {
+        self.shared.config.call_timeout
+    }
+
+    fn lease(&self) -> Span {
+        self.shared.config.lease()
+    }
+
+    fn landing(&self) -> Span {
+        self.shared.config.landing()
+    }
+
+    async fn pause(&self, _wait: Duration) {}
+}

@@ -1,0 +1,183 @@
+//! The fast world itself: what it runs is the product's own loop, to the same ends, and the same
+//! choices give the same calls.
+
+use std::time::{Duration, Instant};
+
+use jiff::SignedDuration;
+use serde_json::json;
+use shared::app::ports::{Class, PortError};
+use shared::domain::command::Command;
+use shared::domain::state::{Phase, Status};
+use tests::direct::chance::Chance;
+use tests::direct::gate::{Call, Passed, Role, Verdict};
+use tests::direct::scenario::Scenario;
+use tests::direct::world::{Answer, Fast, Job, Policy};
+
+fn deployed() -> (Fast, String) {
+    let mut world = Scenario::default().world();
+    let id = world.accepted(json!({}));
+    world.run();
+    (world, id)
+}
+
+#[test]
+fn a_good_challenger_completes_and_takes_over_the_scaling() {
+    let (mut world, id) = deployed();
+    assert_eq!(world.until_over(&id, 60), Status::Completed);
+    let canary = world.load(&id).deployment.terms.canary;
+    let scaling = world.simulator().autoscaling();
+    assert_eq!(scaling.bounds(tests::ENDPOINT, &canary), Some((1, 8)));
+}
+
+#[test]
+fn a_rollback_from_the_middle_gives_everything_back() {
+    let (mut world, id) = deployed();
+    world.until(&id, 60, |loaded| {
+        loaded.deployment.state.weight.percent() == 50
+    });
+    world.ordered(&id, Command::Rollback);
+    world.run();
+    assert_eq!(world.until_over(&id, 60), Status::RolledBack);
+    let scaling = world.simulator().autoscaling();
+    assert_eq!(
+        scaling.bounds(tests::ENDPOINT, tests::PRODUCTION),
+        Some((1, 8))
+    );
+}
+
+/// A whole rollout in which every minute has two ticks, and whatever lives takes turns by chance.
+fn interleaved(seed: u64) -> (Status, Vec<Passed>) {
+    let (mut world, id) = deployed();
+    world.set_policy(Policy::Seeded(Chance::new(seed)));
+    for _ in 0..60 {
+        if world.load(&id).deployment.state.status.is_terminal() {
+            break;
+        }
+        world.advance(SignedDuration::from_mins(1));
+        world.start_skewed(Job::Monitor, SignedDuration::from_secs(2));
+        world.start_skewed(Job::Monitor, SignedDuration::from_secs(-2));
+        world.run();
+    }
+    (world.until_over(&id, 5), world.calls())
+}
+
+#[test]
+fn the_same_seed_gives_the_same_calls() {
+    let (status, calls) = interleaved(1);
+    assert_eq!(status, Status::Completed);
+    assert_eq!(interleaved(1), (status, calls.clone()));
+    assert_ne!(interleaved(2).1, calls, "another seed, another schedule");
+}
+
+/// A world whose gate gives the first call of this operation by this role this verdict.
+fn disturbed(role: Role, operation: &'static str, verdict: Verdict) -> (Fast, String) {
+    let (world, id) = deployed();
+    let mut left = Some(verdict);
+    world.set_gate(move |call: &Call| {
+        if call.by == role && call.operation == operation {
+            left.take().unwrap_or(Verdict::Go)
+        } else {
+            Verdict::Go
+        }
+    });
+    (world, id)
+}
+
+#[test]
+fn every_verdict_does_what_it_says_to_a_raise() {
+    let refusal = PortError::new(Class::Refused, "set_weights", "not now");
+    let weight_after = |verdict: Verdict| {
+        let (mut world, id) = disturbed(Role::TrafficShift, "set_weights", verdict.clone());
+        let shift = |passed: &Passed| passed.verdict == verdict;
+        while !world.calls().iter().any(shift) {
+            world.minute();
+        }
+        world.advance(SignedDuration::from_secs(40));
+        let (canary, lease) = {
+            let deployment = world.load(&id).deployment;
+            (deployment.terms.canary, deployment.state.lease.is_some())
+        };
+        let view = tests::direct::world::ready(shared::app::ports::Endpoints::endpoint(
+            &world.ports(),
+            tests::ENDPOINT,
+        ));
+        let view = view.expect("an answer").expect("an endpoint");
+        let crashed = world.ended().iter().any(|ended| ended.answer.is_none());
+        assert_eq!(world.until_over(&id, 60), Status::Completed);
+        (view.share(&canary), lease, crashed)
+    };
+    let (none, raised) = (Some(0.0), Some(0.25));
+    let seconds = SignedDuration::from_secs(8);
+    // Share after 40 s, whether the lease was left behind, whether the invocation died.
+    assert_eq!(weight_after(Verdict::Fail(refusal)), (none, false, false));
+    assert_eq!(weight_after(Verdict::LoseRequest), (none, true, false));
+    assert_eq!(weight_after(Verdict::LoseAnswer), (raised, true, false));
+    assert_eq!(weight_after(Verdict::Stall(seconds)), (raised, true, false));
+    assert_eq!(weight_after(Verdict::CrashBefore), (none, true, true));
+    assert_eq!(weight_after(Verdict::CrashAfter), (raised, true, true));
+}
+
+#[test]
+fn an_invocation_that_the_clock_leaves_behind_is_ended() {
+    let (mut world, id) = deployed();
+    let slow = world.start(Job::Monitor);
+    world.step(slow);
+    world.advance(SignedDuration::from_secs(56));
+    assert_eq!(world.live(), Vec::<u64>::new());
+    let ended = world.ended().last().expect("an end");
+    assert!((ended.invocation, ended.answer.is_none()) == (slow, true));
+    assert_eq!(world.until_over(&id, 60), Status::Completed);
+}
+
+#[test]
+fn a_list_of_choices_is_followed() {
+    let (mut world, id) = deployed();
+    world.until_phase(&id, Phase::Baking);
+    world.advance(SignedDuration::from_mins(1));
+    let before = world.choices().len();
+    let (first, second) = (world.start(Job::Monitor), world.start(Job::Monitor));
+    world.set_policy(Policy::Chosen([1, 0, 1, 0].into()));
+    let calls = world.count_calls();
+    world.run();
+    let order: Vec<u64> = world.calls()[calls..]
+        .iter()
+        .map(|one| one.call.invocation)
+        .collect();
+    assert_eq!(order[..4], [second, first, second, first]);
+    assert_eq!(world.choices()[before], (1, 2));
+    let reports = world
+        .ended()
+        .iter()
+        .filter(|ended| ended.invocation >= first);
+    let mut conflicts = 0;
+    for ended in reports {
+        if let Some(Answer::Monitor(ticked, _)) = &ended.answer {
+            conflicts += ticked.as_ref().expect("a tick").conflicts;
+        }
+    }
+    assert!(conflicts <= 1, "one of the two was first");
+}
+
+#[test]
+fn how_long_a_rollout_takes() {
+    let begun = Instant::now();
+    let rollouts = 20;
+    let (mut calls, mut minutes) = (0, 0);
+    let mut setting_up = Duration::ZERO;
+    for _ in 0..rollouts {
+        let started = Instant::now();
+        let (mut world, id) = deployed();
+        setting_up += started.elapsed();
+        let from = world.now();
+        assert_eq!(world.until_over(&id, 60), Status::Completed);
+        calls += world.count_calls();
+        minutes += world.now().duration_since(from).as_mins();
+    }
+    println!(
+        "{:.1} ms a rollout, {:.1} ms of them to set it up; {} calls in {} minutes each",
+        begun.elapsed().as_secs_f64() * 1000.0 / f64::from(rollouts),
+        setting_up.as_secs_f64() * 1000.0 / f64::from(rollouts),
+        calls / rollouts as usize,
+        minutes / i64::from(rollouts),
+    );
+}
