@@ -95,7 +95,12 @@ impl SageMaker {
         if let Some(endpoint) = world.endpoints.get_mut(endpoint)
             && let Some(position) = endpoint.variants.iter().position(|v| v.name == variant)
         {
-            endpoint.record(position, clock.now(), outcome, metrics);
+            endpoint.record(
+                position,
+                clock.now(),
+                std::slice::from_ref(outcome),
+                metrics,
+            );
         }
     }
 

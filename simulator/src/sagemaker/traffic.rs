@@ -133,7 +133,8 @@ impl World {
                     None => Some(Distribution::default()),
                 })
                 .collect();
-            for request in 0..requests {
+            let mut served: Vec<Vec<Outcome>> = vec![Vec::new(); sources.len()];
+            for _ in 0..requests {
                 let weights = endpoint.variants.iter().map(|v| v.current_weight);
                 let Some(chosen) = backend::pick(weights, self.random.random()) else {
                     break;
@@ -141,9 +142,11 @@ impl World {
                 let Some(distribution) = sources[chosen] else {
                     continue;
                 };
-                let outcome = distribution.sample(&mut self.random);
-                let at = between(from, elapsed, request, requests);
-                endpoint.record(chosen, at, &outcome, metrics);
+                served[chosen].push(distribution.sample(&mut self.random));
+            }
+            // A step never leaves its minute, which is all that CloudWatch keeps of a sample's time.
+            for (position, outcomes) in served.iter().enumerate() {
+                endpoint.record(position, from, outcomes, metrics);
             }
         }
     }
@@ -184,53 +187,45 @@ impl World {
     }
 }
 
-/// Spreads requests evenly over a stretch of time.
-fn between(from: Timestamp, elapsed: SignedDuration, position: u32, of: u32) -> Timestamp {
-    let share = (f64::from(position) + 0.5) / f64::from(of.max(1));
-    let offset = elapsed.as_secs_f64() * share;
-    SignedDuration::try_from_secs_f64(offset)
-        .ok()
-        .and_then(|offset| from.checked_add(offset).ok())
-        .unwrap_or(from)
-}
-
 impl Endpoint {
-    /// Reports one request's metrics and counts it.
+    /// Reports the metrics of requests of one minute, and counts them.
     pub(super) fn record(
         &mut self,
         position: usize,
         at: Timestamp,
-        outcome: &Outcome,
+        outcomes: &[Outcome],
         metrics: &CloudWatch,
     ) {
+        if outcomes.is_empty() {
+            return;
+        }
         let variant = &mut self.variants[position];
-        variant.minute_invocations += 1;
-        let flag = |raised: bool| if raised { 1.0 } else { 0.0 };
+        variant.minute_invocations += outcomes.len() as u64;
+        let per_instance = 1.0 / variant.instances();
         let dimensions = [
             ("EndpointName", self.name.as_str()),
             ("VariantName", variant.name.as_str()),
         ];
-        let server_error = flag(outcome.is_server_error());
-        let samples = [
-            ("Invocations", 1.0, "None"),
-            (
-                "Invocation4XXErrors",
-                flag(outcome.is_client_error()),
-                "None",
-            ),
-            ("Invocation5XXErrors", server_error, "None"),
-            ("InvocationModelErrors", flag(!outcome.succeeded()), "None"),
-            ("ModelLatency", outcome.model_latency_us, "Microseconds"),
-            (
-                "OverheadLatency",
-                outcome.overhead_latency_us,
-                "Microseconds",
-            ),
-            ("InvocationsPerInstance", 1.0 / variant.instances(), "None"),
-        ];
-        for (metric, value, unit) in samples {
-            metrics.record("AWS/SageMaker", metric, &dimensions, at, value, unit);
-        }
+        let all = |metric: &str, unit: &str, value: &dyn Fn(&Outcome) -> f64| {
+            let values: Vec<f64> = outcomes.iter().map(value).collect();
+            metrics.record_all("AWS/SageMaker", metric, &dimensions, at, &values, unit);
+        };
+        let flag = |raised: bool| if raised { 1.0 } else { 0.0 };
+        all("Invocations", "None", &|_| 1.0);
+        all("Invocation4XXErrors", "None", &|one| {
+            flag(one.is_client_error())
+        });
+        all("Invocation5XXErrors", "None", &|one| {
+            flag(one.is_server_error())
+        });
+        all("InvocationModelErrors", "None", &|one| {
+            flag(!one.succeeded())
+        });
+        all("ModelLatency", "Microseconds", &|one| one.model_latency_us);
+        all("OverheadLatency", "Microseconds", &|one| {
+            one.overhead_latency_us
+        });
+        all("InvocationsPerInstance", "None", &|_| per_instance);
     }
 
     /// One point a minute per instance metric, made up from the load.
