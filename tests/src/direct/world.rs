@@ -39,7 +39,7 @@ const MONITOR_TIMEOUT: SignedDuration = SignedDuration::from_secs(55);
 const FUNCTION_TIMEOUT: SignedDuration = SignedDuration::from_secs(60);
 const API_TIMEOUT: SignedDuration = SignedDuration::from_secs(29);
 /// What an invocation has left when it begins.
-const TIME_LEFT: Duration = Duration::from_secs(60);
+const TIME_LEFT: Duration = Duration::from_mins(1);
 /// More steps without end are a loop.
 const MOST_STEPS: usize = 100_000;
 

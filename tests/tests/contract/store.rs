@@ -13,7 +13,6 @@ use shared::app::announce::shard_of;
 use shared::app::ports::{
     Class, Commit, Creation, IdempotencyClaim, ListQuery, Loaded, OutboxRow, Refused, Store,
 };
-use shared::aws::Aws;
 use shared::domain::deployment::State;
 use shared::domain::history::Entry;
 use shared::domain::judge::MinuteReport;
@@ -59,7 +58,8 @@ fn in_memory() -> (MemoryStore, Clock) {
     (MemoryStore::new(clock.clone()), clock)
 }
 
-async fn in_dynamodb() -> (Aws, Clock) {
+/// The account goes with its stack.
+async fn in_dynamodb() -> (Stack, Clock) {
     let clock = Clock::manual(start());
     let options = Options {
         seed: 7,
@@ -71,7 +71,7 @@ async fn in_dynamodb() -> (Aws, Clock) {
     let stack = Stack::new(simulator)
         .await
         .expect("a stack on an empty account");
-    (stack.aws, clock)
+    (stack, clock)
 }
 
 /// Every test, over both.
@@ -87,8 +87,8 @@ macro_rules! over_both {
         mod dynamodb {
             $(#[tokio::test]
             async fn $name() {
-                let (store, clock) = super::in_dynamodb().await;
-                super::$name(&store, &clock).await;
+                let (stack, clock) = super::in_dynamodb().await;
+                super::$name(&stack.aws, &clock).await;
             })+
         }
     };

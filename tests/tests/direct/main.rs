@@ -125,7 +125,7 @@ fn an_invocation_that_the_clock_leaves_behind_is_ended() {
     world.advance(SignedDuration::from_secs(56));
     assert_eq!(world.live(), Vec::<u64>::new());
     let ended = world.ended().last().expect("an end");
-    assert!((ended.invocation, ended.answer.is_none()) == (slow, true));
+    assert_eq!((ended.invocation, ended.answer.is_none()), (slow, true));
     assert_eq!(world.until_over(&id, 60), Status::Completed);
 }
 
@@ -170,14 +170,12 @@ fn how_long_a_rollout_takes() {
         setting_up += started.elapsed();
         let from = world.now();
         assert_eq!(world.until_over(&id, 60), Status::Completed);
-        calls += world.count_calls();
-        minutes += world.now().duration_since(from).as_mins();
+        calls = world.count_calls();
+        minutes = world.now().duration_since(from).as_mins();
     }
     println!(
-        "{:.1} ms a rollout, {:.1} ms of them to set it up; {} calls in {} minutes each",
+        "{:.1} ms a rollout, {:.1} ms of them to set it up; {calls} calls in {minutes} minutes each",
         begun.elapsed().as_secs_f64() * 1000.0 / f64::from(rollouts),
         setting_up.as_secs_f64() * 1000.0 / f64::from(rollouts),
-        calls / rollouts as usize,
-        minutes / i64::from(rollouts),
     );
 }
