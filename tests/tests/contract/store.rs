@@ -14,6 +14,7 @@ use shared::app::ports::{
     Class, Commit, Creation, IdempotencyClaim, ListQuery, Loaded, OutboxRow, Refused, Store,
 };
 use shared::domain::deployment::State;
+use shared::domain::evidence::Evidence;
 use shared::domain::history::Entry;
 use shared::domain::judge::MinuteReport;
 use shared::domain::replay::Recorded;
@@ -27,6 +28,7 @@ use tests::direct::store::MemoryStore;
 struct Rows {
     accepted: Loaded,
     ended: State,
+    evidence: Evidence,
     history: Vec<Entry>,
     past: Vec<Recorded>,
     minutes: Vec<MinuteReport>,
@@ -42,6 +44,7 @@ fn rows() -> &'static Rows {
         Rows {
             accepted,
             ended: world.load(&id).deployment.state,
+            evidence: world.load(&id).evidence,
             history: world.store().lines(&id),
             past: world.store().recorded(&id),
             minutes: world.store().reports(&id, 100, None).items,
@@ -108,6 +111,7 @@ over_both!(
     an_end_frees_the_lock_and_leaves_the_active_list,
     the_outbox_is_in_order_until_it_is_sent,
     minutes_come_newest_first_page_by_page,
+    what_was_judged_comes_back_bit_by_bit,
     lists_come_newest_first_page_by_page,
 );
 
@@ -438,9 +442,33 @@ async fn minutes_come_newest_first_page_by_page<S: Store>(store: &S, _: &Clock) 
     commit(store, &next, &judged(&next), &[], &written[3..])
         .await
         .expect("nobody else wrote");
+    let times = |reports: &[MinuteReport]| -> Vec<Timestamp> {
+        reports.iter().map(|report| report.minute).collect()
+    };
     for limit in [1, 2, 3, 7, 8] {
-        assert_eq!(all_minutes(store, id, limit).await, rows().minutes[..7]);
+        let found = all_minutes(store, id, limit).await;
+        assert_eq!(times(&found), times(&rows().minutes[..7]));
     }
+}
+
+async fn what_was_judged_comes_back_bit_by_bit<S: Store>(store: &S, _: &Clock) {
+    let read = created(store, 1, "a").await;
+    let mut next = read.clone();
+    next.evidence = rows().evidence.clone();
+    let minutes = &rows().minutes;
+    let mut oldest_first = minutes.clone();
+    oldest_first.reverse();
+    let written = commit(store, &read, &next, &[], &oldest_first).await;
+    assert_eq!(written.expect("nobody else wrote"), next);
+    let id = &read.deployment.terms.id;
+    assert_eq!(load(store, id).await.evidence, rows().evidence, "evidence");
+    let found = all_minutes(store, id, 50).await;
+    let differ = found
+        .iter()
+        .zip(minutes)
+        .filter(|(found, was)| found != was);
+    let differ: Vec<Timestamp> = differ.map(|(_, was)| was.minute).collect();
+    assert_eq!(differ, Vec::<Timestamp>::new(), "rows of evidence");
 }
 
 async fn lists_come_newest_first_page_by_page<S: Store>(store: &S, clock: &Clock) {
