@@ -11,10 +11,11 @@ use std::task::Poll;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
+use shared::app::health::Figure;
 use shared::app::ports::{
     Ambient, Class, Commit, ConfigView, Creation, Endpoints, Functions, IdempotencyClaim,
-    ListQuery, Loaded, MetricAnswer, MetricQuery, Metrics, Notifier, OutboxRow, Page, PortError,
-    Recipe, Refused, Scaling, Store,
+    ListQuery, Loaded, Meter, MetricAnswer, MetricQuery, Metrics, Notifier, OutboxRow, Page,
+    PortError, Recipe, Refused, Scaling, Store,
 };
 use shared::config::{Config, FunctionNames};
 use shared::domain::deployment::{Deployment, ScalableTarget};
@@ -85,6 +86,8 @@ pub(super) struct State {
     pub(super) told: [Vec<OutboxRow>; 2],
     /// Calls that have not landed yet, in the order in which they were made.
     stalled: Vec<(Timestamp, Effect)>,
+    /// Figures about the control plane, with the invocation that measured them.
+    pub(super) figures: Vec<(u64, Figure)>,
     calls: u64,
     ids: u64,
 }
@@ -104,6 +107,7 @@ impl Shared {
                 events: VecDeque::new(),
                 told: [Vec::new(), Vec::new()],
                 stalled: Vec::new(),
+                figures: Vec::new(),
                 calls: 0,
                 ids: 0,
             }),
@@ -147,6 +151,7 @@ fn as_deployed() -> Config {
         rollback: String::new(),
     };
     Config {
+        stack: String::new(),
         table: String::new(),
         topic: String::new(),
         bus: String::new(),
@@ -322,9 +327,11 @@ impl Store for Direct {
         self.usual("commit", effect).await
     }
 
-    async fn active(&self) -> Result<Vec<String>, PortError> {
-        self.usual("active", |shared| Ok(shared.store.listed_active()))
-            .await
+    async fn active(&self, shard: u8) -> Result<Vec<String>, PortError> {
+        self.usual("active", move |shared| {
+            Ok(shared.store.listed_active(shard))
+        })
+        .await
     }
 
     async fn lock_holder(&self, endpoint: &str) -> Result<Option<String>, PortError> {
@@ -638,4 +645,22 @@ impl Ambient for Direct {
     }
 
     async fn pause(&self, _wait: Duration) {}
+
+    /// The wall clock stands still here: what takes too long is the gate's to say.
+    async fn within<T: Send>(
+        &self,
+        _limit: Duration,
+        work: impl Future<Output = T> + Send,
+    ) -> Option<T> {
+        Some(work.await)
+    }
+}
+
+impl Meter for Direct {
+    fn measure(&self, figure: &Figure) {
+        if let Some(caller) = self.caller {
+            let measured = (caller.invocation, figure.clone());
+            self.shared.state().figures.push(measured);
+        }
+    }
 }

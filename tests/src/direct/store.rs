@@ -186,22 +186,20 @@ impl MemoryStore {
         })
     }
 
-    /// [`Store::active`]: by shard, as the index is asked.
-    pub fn listed_active(&self) -> Vec<String> {
+    /// [`Store::active`], by id.
+    pub fn listed_active(&self, shard: u8) -> Vec<String> {
         let tables = self.tables();
         let shown = self.clock.now() - tables.lag;
         let mut ids = BTreeSet::new();
-        for (at, id, came) in &tables.moves {
-            if *at > shown {
-                continue;
-            }
+        let moves = tables.moves.iter();
+        for (_, id, came) in moves.filter(|(at, id, _)| *at <= shown && shard_of(id) == shard) {
             if *came {
-                ids.insert((shard_of(id), id));
+                ids.insert(id);
             } else {
-                ids.remove(&(shard_of(id), id));
+                ids.remove(id);
             }
         }
-        ids.into_iter().map(|(_, id)| id.clone()).collect()
+        ids.into_iter().cloned().collect()
     }
 
     /// [`Store::lock_holder`].
@@ -358,8 +356,8 @@ impl Store for MemoryStore {
         self.write(&commit, self.clock.now())
     }
 
-    async fn active(&self) -> Result<Vec<String>, PortError> {
-        Ok(self.listed_active())
+    async fn active(&self, shard: u8) -> Result<Vec<String>, PortError> {
+        Ok(self.listed_active(shard))
     }
 
     async fn lock_holder(&self, endpoint: &str) -> Result<Option<String>, PortError> {

@@ -18,8 +18,9 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 use shared::app::accept::{Accepted, Key, Refusal, accept};
-use shared::app::announce::sweep_all;
+use shared::app::announce::{Swept, sweep_all};
 use shared::app::carry_out::{Carried, carry_out};
+use shared::app::health::Figure;
 use shared::app::order::{OrderError, order};
 use shared::app::ports::{Loaded, OutboxRow, PortError};
 use shared::app::tick::{Ticked, tick};
@@ -40,6 +41,9 @@ const FUNCTION_TIMEOUT: SignedDuration = SignedDuration::from_secs(60);
 const API_TIMEOUT: SignedDuration = SignedDuration::from_secs(29);
 /// What an invocation has left when it begins.
 const TIME_LEFT: Duration = Duration::from_mins(1);
+/// How `monitor` divides its time between judging and telling.
+const TICK_TIME: Duration = Duration::from_secs(44);
+const SWEEP_TIME: Duration = Duration::from_secs(10);
 /// More steps without end are a loop.
 const MOST_STEPS: usize = 100_000;
 
@@ -60,7 +64,7 @@ pub enum Job {
 #[derive(Debug)]
 #[allow(missing_docs, reason = "one for each job")]
 pub enum Answer {
-    Monitor(Result<Ticked, PortError>, Result<usize, PortError>),
+    Monitor(Ticked, Swept),
     Carried(Result<Carried, PortError>),
     Accepted(Box<Result<Accepted, Refusal>>),
     Ordered(Box<Result<Loaded, OrderError>>),
@@ -178,6 +182,11 @@ impl Fast {
     /// What was told on the event bus and on the topic, oldest first, repeated ones too.
     pub fn told(&self) -> [Vec<OutboxRow>; 2] {
         self.shared.state().told.clone()
+    }
+
+    /// Figures about the control plane, each with the invocation that measured it.
+    pub fn figures(&self) -> Vec<(u64, Figure)> {
+        self.shared.state().figures.clone()
     }
 
     /// Invocations that are not over, oldest first.
@@ -378,8 +387,8 @@ impl Policy {
 async fn invoke(ports: Direct, job: Job) -> Answer {
     match job {
         Job::Monitor => {
-            let ticked = tick(&ports).await;
-            Answer::Monitor(ticked, sweep_all(&ports).await)
+            let ticked = tick(&ports, TICK_TIME).await;
+            Answer::Monitor(ticked, sweep_all(&ports, SWEEP_TIME).await)
         }
         Job::Carry(actor, id) => Answer::Carried(carry_out(&ports, actor, &id, TIME_LEFT).await),
         Job::Accept(given, key) => {
