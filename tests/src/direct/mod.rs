@@ -5,7 +5,8 @@
 //! |---|---|
 //! | [`store`] | the records, under the same conditions as in the table |
 //! | [`gate`] | what becomes of each call: it happens, fails, is lost, stalls, or is the last one |
-//! | [`ports`] | the ports of one invocation, each call a turn and a pass of the gate |
+//! | [`calls`] | the way of one call: its turn, the gate, its effect |
+//! | `ports` | the ports of one invocation, made of such calls |
 //! | [`world`] | invocations that take turns, the clock, and the choice among what is possible |
 //! | [`scenario`] | a short rollout on an endpoint that scales |
 //! | [`chance`] | repeatable chance |
@@ -31,9 +32,10 @@
 //! assert_eq!(world.until_over(&id, 60), Status::Completed);
 //! ```
 
+pub mod calls;
 pub mod chance;
 pub mod gate;
-pub mod ports;
+mod ports;
 mod sagemaker;
 pub mod scenario;
 pub mod store;

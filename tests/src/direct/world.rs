@@ -30,9 +30,9 @@ use shared::domain::invariants;
 use shared::wire::specification;
 use simulator::Simulator;
 
+use super::calls::{Caller, Direct, Event, Fate, Shared};
 use super::chance::Chance;
 use super::gate::{Gate, Passed, Role};
-use super::ports::{Caller, Direct, Event, Fate, Shared};
 use super::store::MemoryStore;
 
 /// The template's timeouts.

@@ -3,6 +3,7 @@
 //! records that every store keeps alike.
 
 mod config_copy;
+mod direct;
 mod gateway;
 mod loopback;
 mod messages;
