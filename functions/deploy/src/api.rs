@@ -18,7 +18,7 @@ use shared::app::accept::{self, Key};
 use shared::app::announce::sweep_for;
 use shared::app::health;
 use shared::app::order::order;
-use shared::app::ports::{Ambient, ListQuery, Loaded, Page, Store};
+use shared::app::ports::{Ambient, ListQuery, Loaded, Page, PortError, Store};
 use shared::aws::Aws;
 use shared::domain::command::Command;
 use shared::domain::judge::MinuteReport;
@@ -141,7 +141,7 @@ async fn list(
     // A filter by status reads on until the page is full; a bounded number of times.
     for _ in 0..10 {
         query.limit = limit - items.len();
-        let page = aws.list(&query).await?;
+        let page = told(&aws, None, aws.list(&query).await)?;
         let fitting = page
             .items
             .iter()
@@ -174,7 +174,7 @@ async fn history(
 ) -> Result<Response, Answer> {
     load(&aws, &id).await?;
     Ok(Json(ListView {
-        items: aws.history(&id).await?,
+        items: told(&aws, Some(&id), aws.history(&id).await)?,
         cursor: None,
     })
     .into_response())
@@ -208,7 +208,8 @@ async fn checks(
     let limit = page_size(parameters.limit, 60, 1000)?;
     let cursor = given_out(parameters.cursor, is_check_key)?;
     load(&aws, &id).await?;
-    let page = aws.minutes(&id, limit, cursor.as_deref()).await?;
+    let page = aws.minutes(&id, limit, cursor.as_deref()).await;
+    let page = told(&aws, Some(&id), page)?;
     Ok(Json(within_size(page)).into_response())
 }
 
@@ -245,7 +246,11 @@ async fn trace(aws: &Aws, id: &str, parameters: &CheckParameters) -> Result<Resp
     let mut minutes = Vec::new();
     let mut cursor = None;
     loop {
-        let page = aws.minutes(id, 1000, cursor.as_deref()).await?;
+        let page = told(
+            aws,
+            Some(id),
+            aws.minutes(id, 1000, cursor.as_deref()).await,
+        )?;
         minutes.extend(page.items.iter().map(Recorded::of));
         cursor = page.cursor;
         if cursor.is_none() {
@@ -253,7 +258,7 @@ async fn trace(aws: &Aws, id: &str, parameters: &CheckParameters) -> Result<Resp
         }
     }
     minutes.reverse();
-    let mut recorded = aws.past(id).await?;
+    let mut recorded = told(aws, Some(id), aws.past(id).await)?;
     let begins = minutes.first().map_or(u64::MAX, |first| first.minute);
     recorded.retain(|before| before.minute < begins);
     recorded.extend(minutes);
@@ -356,9 +361,13 @@ async fn load(aws: &Aws, id: &str) -> Result<Loaded, Answer> {
     if !is_id(id) {
         return Err(unknown(id));
     }
-    let loaded = aws.load(id).await;
-    let loaded = loaded.inspect_err(|error| health::report(aws, Some(id), error))?;
+    let loaded = told(aws, Some(id), aws.load(id).await)?;
     loaded.ok_or_else(|| unknown(id))
+}
+
+/// The result, with its error reported.
+fn told<T>(aws: &Aws, id: Option<&str>, result: Result<T, PortError>) -> Result<T, PortError> {
+    result.inspect_err(|error| health::report(aws, id, error))
 }
 
 /// How long an answer waits for the announcement of what was just written.

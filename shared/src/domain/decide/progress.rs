@@ -335,7 +335,8 @@ impl Pass {
         if let Some(drift) = &self.next.state.drift {
             return Some(format!("holding: {drift}"));
         }
-        if self.next.state.short.is_some() {
+        // At 100 % nothing is raised any more, and production is about to go.
+        if self.next.state.short.is_some() && self.next.state.weight < Weight::FULL {
             let needs = count(self.next.production_needs(), "instance");
             return Some(format!(
                 "holding: production has fewer than the {needs} that the total traffic needs, so it could not take everything back"
