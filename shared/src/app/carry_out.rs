@@ -40,12 +40,28 @@ pub async fn carry_out<P: Ports>(
     time_left: Duration,
 ) -> Result<Carried, PortError> {
     let started = Instant::now();
+    let left = || time_left.saturating_sub(started.elapsed());
+    let error = match attempt(ports, actor, id, left).await {
+        Ok(carried) => return Ok(carried),
+        Err(error) => error,
+    };
+    health::report(ports, Some(id), &error);
+    if is_for_good(&error) {
+        // It ends in the failure queue, where somebody looks.
+        return Err(error);
+    }
+    Ok(Carried::NotYet(error.to_string()))
+}
+
+async fn attempt<P: Ports>(
+    ports: &P,
+    actor: Actor,
+    id: &str,
+    left: impl Fn() -> Duration,
+) -> Result<Carried, PortError> {
     let Some(loaded) = ports.load(id).await? else {
-        return Err(PortError::new(
-            Class::Invalid,
-            "carry_out",
-            format!("there is no deployment {id}"),
-        ));
+        let what = format!("there is no deployment {id}");
+        return Err(PortError::new(Class::Invalid, "carry_out", what));
     };
     let endpoint = observe::endpoint(ports, &loaded.deployment.terms).await;
     let Some(effect) = due(&loaded.deployment, &loaded.evidence, &endpoint, ports.now())
@@ -54,25 +70,12 @@ pub async fn carry_out<P: Ports>(
         return Ok(Carried::Nothing);
     };
     tracing::info!(deployment_id = id, ?effect, "carrying out");
-    let left = || time_left.saturating_sub(started.elapsed());
-    let carried = match &effect {
+    match &effect {
         Effect::TakeBack => take_back(ports, &loaded, left).await,
         Effect::Tidy => tidy(ports, &loaded, &endpoint).await,
-        _ => match prepared(ports, loaded, &effect).await {
-            Ok(ready) => leased(ports, &ready, &effect, left()).await,
-            Err(error) => Err(error),
-        },
-    };
-    match carried {
-        Ok(done) => Ok(done),
-        Err(error) => {
-            health::report(ports, Some(id), &error);
-            if is_for_good(&error) {
-                // It ends in the failure queue, where somebody looks.
-                Err(error)
-            } else {
-                Ok(Carried::NotYet(error.to_string()))
-            }
+        _ => {
+            let ready = prepared(ports, loaded, &effect).await?;
+            leased(ports, &ready, &effect, left()).await
         }
     }
 }
