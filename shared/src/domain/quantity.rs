@@ -56,7 +56,8 @@ impl<'de> Deserialize<'de> for Weight {
 }
 
 /// A share of requests, 0 to 1, written with a percent sign (`1%`) so that 0.01 and 1 can't be
-/// mistaken for each other.
+/// mistaken for each other. Kept in percent, as it is written: a text comes back from the record as
+/// the same rate, to the last bit.
 #[derive(Debug, Clone, Copy, PartialEq, PartialOrd)]
 pub struct Rate(f64);
 
@@ -65,12 +66,12 @@ impl Rate {
     pub fn from_percent(percent: f64) -> Option<Self> {
         (0.0..=100.0)
             .contains(&percent)
-            .then_some(Self(percent / 100.0))
+            .then_some(Self(percent))
     }
 
     /// The rate as a fraction, 0 to 1.
     pub const fn fraction(self) -> f64 {
-        self.0
+        self.0 / 100.0
     }
 }
 
@@ -93,9 +94,7 @@ impl FromStr for Rate {
 
 impl fmt::Display for Rate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Nine decimals of a percent, less the dust of binary fractions: 1% stays "1%".
-        let percent = (self.0 * 100.0 * 1e9).round() / 1e9;
-        write!(f, "{percent}%")
+        write!(f, "{}%", self.0)
     }
 }
 

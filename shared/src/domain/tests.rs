@@ -15,6 +15,7 @@
 //! | [`watching`] | instances, an endpoint that is changing, phases that do not end |
 //! | [`commands`] | every order in every phase |
 //! | [`quantities`] | numbers with units, plans, windows, names |
+//! | [`fuzz`] | the same numbers, windows and names, from any text |
 //! | [`properties`] | random sequences on a toy endpoint ([`world`]) |
 
 mod builders;
@@ -22,6 +23,7 @@ mod commands;
 mod decide;
 mod effects;
 mod endings;
+mod fuzz;
 mod guards;
 mod properties;
 mod quantities;

@@ -3,6 +3,8 @@
 
 pub mod api;
 pub mod events;
+#[cfg(test)]
+mod fuzz;
 pub mod items;
 pub mod messages;
 pub mod problem;

@@ -2,7 +2,12 @@
 //! history, outbox, and the lock when it is freed. What a write is conditional on is what was
 //! read: the record's version and the evidence's watermark.
 
+#[cfg(test)]
+mod fixtures;
+#[cfg(test)]
+mod fuzz;
 mod reads;
+mod record;
 mod writes;
 
 use std::collections::HashMap;
@@ -11,6 +16,7 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use self::record::loaded;
 use self::writes::transaction_error;
 use super::Aws;
 use super::error::{nonsense, sort};
@@ -45,18 +51,7 @@ impl Store for Aws {
                 ))
             };
         };
-        let deployment = record(id, spec.clone(), meta.clone())?;
-        let evidence: EvidenceItem = read(evidence.clone())?;
-        let evidence = serde_json::from_str(&evidence.evidence).map_err(|error| {
-            nonsense(
-                "load",
-                format!("the evidence of {id} can't be read: {error}"),
-            )
-        })?;
-        Ok(Some(Loaded {
-            deployment,
-            evidence,
-        }))
+        loaded(id, spec.clone(), meta.clone(), evidence.clone()).map(Some)
     }
 
     async fn past(&self, id: &str) -> Result<Vec<Recorded>, PortError> {
@@ -303,42 +298,6 @@ impl Store for Aws {
             .map(drop)
             .map_err(|error| sort("DeleteItem", &error))
     }
-}
-
-/// Records of this version's shape and of the one before: while a new version of the functions
-/// goes out, old and new ones share the table. Any other stops its own deployment, and no other.
-fn record(id: &str, spec: Item, meta: Item) -> Result<Deployment, PortError> {
-    let version = meta
-        .get("schema_version")
-        .and_then(|version| version.as_n().ok())
-        .and_then(|version| version.parse::<u32>().ok());
-    match version {
-        Some(version) if version > SCHEMA_VERSION => {
-            return Err(nonsense(
-                "load",
-                format!(
-                    "the record of {id} has schema version {version}, and this code reads up to {SCHEMA_VERSION}: bring the newer functions back"
-                ),
-            ));
-        }
-        Some(version) if version + 1 < SCHEMA_VERSION => {
-            return Err(nonsense(
-                "load",
-                format!(
-                    "the record of {id} has schema version {version}, and this code reads from {} on: finish it with the functions that wrote it",
-                    SCHEMA_VERSION - 1
-                ),
-            ));
-        }
-        _ => {}
-    }
-    let (spec, meta): (SpecItem, MetaItem) = (read(spec)?, read(meta)?);
-    let deployment = Deployment {
-        terms: spec.terms,
-        state: meta.state,
-    };
-    sound(&deployment)?;
-    Ok(deployment)
 }
 
 fn entry_item(id: &str, entry: &Entry) -> EntryItem {

@@ -3,6 +3,8 @@
 //! the field and the way out.
 
 mod check;
+#[cfg(test)]
+mod fuzz;
 mod raw;
 
 use serde_json::Value;
@@ -12,6 +14,8 @@ use crate::domain::specification::Specification;
 
 /// The largest specification that is kept, in bytes of its JSON.
 pub const SIZE_LIMIT: usize = 64 * 1024;
+/// The most characters of an error that come from what was given.
+const LONGEST_SHOWN: usize = 400;
 
 /// What is wrong with a specification.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -36,11 +40,22 @@ pub fn from_yaml(text: &str) -> Result<Value, SpecificationError> {
         return Err(too_large());
     }
     serde_saphyr::from_str(text)
-        .map_err(|error| wrong("", format!("not YAML: {}", first_line(&error.to_string()))))
+        .map_err(|error| {
+            let text = error.to_string();
+            wrong("", format!("not YAML: {}", shown(first_line(&text))))
+        })
 }
 
 fn first_line(text: &str) -> &str {
     text.lines().next().unwrap_or(text)
+}
+
+/// What a person wrote, safe and short enough to repeat in an error: it goes to terminals and logs.
+fn shown(text: &str) -> String {
+    text.chars()
+        .filter(|character| !character.is_control())
+        .take(LONGEST_SHOWN)
+        .collect()
 }
 
 fn too_large() -> SpecificationError {
@@ -61,8 +76,8 @@ pub fn parse(value: &Value) -> Result<Specification, SpecificationError> {
 
 /// Serde's error with the path of the field: unknown and missing ones are named themselves.
 fn located(error: &serde_path_to_error::Error<serde_json::Error>) -> SpecificationError {
-    let text = error.inner().to_string();
-    let parent = match error.path().to_string() {
+    let text = shown(&error.inner().to_string());
+    let parent = match shown(&error.path().to_string()) {
         path if path == "." => String::new(),
         // A field without a name leaves a point behind.
         path => path.trim_end_matches('.').to_owned(),

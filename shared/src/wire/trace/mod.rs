@@ -11,6 +11,8 @@
 //! n = 0 says that there were no trials.
 
 #[cfg(test)]
+mod fuzz;
+#[cfg(test)]
 mod tests;
 
 use std::collections::BTreeSet;
