@@ -10,6 +10,7 @@ use std::process::ExitCode;
 
 use axum::body::Bytes;
 use http::{Method, Request, StatusCode};
+use jiff::SignedDuration;
 use serde_json::{Value, json};
 use shared::domain::deployment::SCHEMA_VERSION;
 use shared::domain::state::{Phase, Status};
@@ -134,6 +135,8 @@ fn plain() -> Value {
 async fn world(challenger: Distribution) -> World {
     let world = World::with_challenger(challenger).await;
     world.add_endpoint(ENDPOINT).await;
+    // So that there are minutes of production before the rollout.
+    world.pass(SignedDuration::from_mins(20)).await;
     world.disturb(service::SNS, "Publish", u32::MAX, FaultKind::Throttle);
     world
 }

@@ -293,7 +293,7 @@ impl PastItem {
     pub fn new(id: &str, past: &[Recorded]) -> Result<Self, serde_json::Error> {
         let mut columns = Columns::of(past);
         let mut text = serde_json::to_string(&columns)?;
-        while text.len() > PAST_LIMIT {
+        while text.len() > PAST_LIMIT && !columns.minutes.is_empty() {
             columns.minutes.drain(..columns.minutes.len().div_ceil(10));
             text = serde_json::to_string(&columns)?;
         }
