@@ -28,7 +28,7 @@ use shared::domain::state::Status;
 use shared::wire::api::{CommandBody, DeploymentView, ListView, PlanView, WeightBody};
 use shared::wire::items::{check_key, is_check_key, is_created_key};
 use shared::wire::problem::Problem;
-use shared::wire::specification;
+use shared::wire::specification::{self, SpecificationError};
 
 use crate::caller::Caller;
 use crate::problems::{Answer, unknown};
@@ -319,7 +319,7 @@ async fn weight(
     Path(id): Path<String>,
     body: Body,
 ) -> Result<Response, Answer> {
-    let body: WeightBody = typed(document(body)?.0)?;
+    let body: WeightBody = typed(&document(body)?.0)?;
     let weight = Weight::new(body.weight).filter(|weight| *weight > Weight::ZERO);
     let weight = weight.ok_or_else(|| {
         Problem::new(
@@ -421,19 +421,21 @@ fn optional<T: DeserializeOwned + Default>(body: Body) -> Result<T, Answer> {
     if bytes.iter().all(u8::is_ascii_whitespace) {
         return Ok(T::default());
     }
-    typed(document(Ok(bytes))?.0)
+    typed(&document(Ok(bytes))?.0)
 }
 
-fn typed<T: DeserializeOwned>(value: Value) -> Result<T, Answer> {
-    serde_json::from_value(value).map_err(|error| {
-        let text = error.to_string();
-        let problem = Problem::new(422, "invalid-body", text.clone());
-        // Serde names the field at fault in backquotes.
-        match text.split('`').nth(1) {
-            Some(field) if text.contains("field") => problem.field(field).into(),
-            _ => problem.into(),
-        }
-    })
+fn typed<T: DeserializeOwned>(value: &Value) -> Result<T, Answer> {
+    specification::typed(value).map_err(|error| located("invalid-body", error))
+}
+
+/// The field is absent where the whole document is at fault.
+fn located(kind: &str, error: SpecificationError) -> Answer {
+    let problem = Problem::new(422, kind, error.detail);
+    if error.field.is_empty() {
+        problem.into()
+    } else {
+        problem.field(error.field).into()
+    }
 }
 
 fn parameters<T: DeserializeOwned>(query: Parameters) -> Result<T, Answer> {
@@ -447,13 +449,8 @@ fn parameters<T: DeserializeOwned>(query: Parameters) -> Result<T, Answer> {
         };
         (name, number.map_or(Value::String(text), Value::from))
     });
-    serde_json::from_value(Value::Object(numbers_as_numbers.collect())).map_err(|error| {
-        let text = error.to_string();
-        let field = text.split('`').nth(1).unwrap_or("limit").to_owned();
-        Problem::new(422, "invalid-parameter", text)
-            .field(field)
-            .into()
-    })
+    specification::typed(&Value::Object(numbers_as_numbers.collect()))
+        .map_err(|error| located("invalid-parameter", error))
 }
 
 fn page_size(limit: Option<usize>, default: usize, most: usize) -> Result<usize, Answer> {

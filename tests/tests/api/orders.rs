@@ -60,7 +60,7 @@ async fn commands_to_nobody_and_with_nonsense() {
             Some("reason"),
         ),
         (json!({"reason": "a\nb"}), "invalid-reason", Some("reason")),
-        (json!({"reason": 5}), "invalid-body", None),
+        (json!({"reason": 5}), "invalid-body", Some("reason")),
     ] {
         let (path, body) = order(body);
         assert_problem(&world.post(&path, &body).await, 422, kind, field);

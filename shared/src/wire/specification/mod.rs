@@ -7,6 +7,7 @@ mod check;
 mod fuzz;
 mod raw;
 
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use self::raw::Raw;
@@ -39,11 +40,10 @@ pub fn from_yaml(text: &str) -> Result<Value, SpecificationError> {
     if text.len() > SIZE_LIMIT {
         return Err(too_large());
     }
-    serde_saphyr::from_str(text)
-        .map_err(|error| {
-            let text = error.to_string();
-            wrong("", format!("not YAML: {}", shown(first_line(&text))))
-        })
+    serde_saphyr::from_str(text).map_err(|error| {
+        let text = error.to_string();
+        wrong("", format!("not YAML: {}", shown(first_line(&text))))
+    })
 }
 
 fn first_line(text: &str) -> &str {
@@ -70,8 +70,13 @@ pub fn parse(value: &Value) -> Result<Specification, SpecificationError> {
     if value.to_string().len() > SIZE_LIMIT {
         return Err(too_large());
     }
-    let raw: Raw = serde_path_to_error::deserialize(value).map_err(|error| located(&error))?;
+    let raw: Raw = typed(value)?;
     raw.check()
+}
+
+/// Reads any document of the API; the error has the path of the field at fault.
+pub fn typed<T: DeserializeOwned>(value: &Value) -> Result<T, SpecificationError> {
+    serde_path_to_error::deserialize(value).map_err(|error| located(&error))
 }
 
 /// Serde's error with the path of the field: unknown and missing ones are named themselves.
