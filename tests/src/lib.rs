@@ -11,6 +11,7 @@
 )]
 
 pub mod direct;
+pub mod lambda;
 mod over;
 
 use std::cell::Cell;
