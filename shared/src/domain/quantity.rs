@@ -64,9 +64,7 @@ pub struct Rate(f64);
 impl Rate {
     /// From percent, 0 to 100; `None` for anything else, NaN included.
     pub fn from_percent(percent: f64) -> Option<Self> {
-        (0.0..=100.0)
-            .contains(&percent)
-            .then_some(Self(percent))
+        (0.0..=100.0).contains(&percent).then_some(Self(percent))
     }
 
     /// The rate as a fraction, 0 to 1.

@@ -13,3 +13,4 @@ mod scaling;
 mod several;
 mod sight;
 mod verdicts;
+mod versions;

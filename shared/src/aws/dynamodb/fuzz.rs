@@ -178,11 +178,12 @@ fn every_past_is_read_or_refused() {
                 past: malformed::json(&text, &mut Choices::new(bytes)),
             };
             let Ok(minutes) = item.recorded() else { return };
-            let again = PastItem::new("id", &minutes).and_then(|item| item.recorded());
-            assert_eq!(
-                again.expect("what was written can be read").len(),
-                minutes.len()
-            );
+            let again = PastItem::new("id", &minutes).expect("JSON");
+            // What an item has room for comes back whole.
+            if item.past.len() < 100_000 {
+                let again = again.recorded().expect("what was written can be read");
+                assert_eq!(again.len(), minutes.len());
+            }
         });
 }
 
@@ -198,7 +199,7 @@ fn every_row_of_evidence_is_read_or_refused() {
 #[test]
 fn every_line_of_history_is_read_or_refused() {
     each("EV#", 500, |item: EntryItem| {
-        drop(item.entry.event.to_string())
+        drop(item.entry.event.to_string());
     });
     each("IDEM", 300, |item: KeyItem| drop(item.digest));
     each("LOCK", 300, |item: LockItem| drop(item.deployment_id));

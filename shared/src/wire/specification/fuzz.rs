@@ -3,6 +3,7 @@
 //!
 //! Each property draws its inputs at random, as many as its `with_iterations` says.
 
+use std::fmt::Write as _;
 use std::time::{Duration, Instant};
 
 use malformed::Choices;
@@ -180,7 +181,7 @@ fn aliases_that_grow_are_refused_at_once() {
     for level in 1..12 {
         let before = level - 1;
         let aliases = vec![format!("*a{before}"); 10].join(", ");
-        bomb.push_str(&format!("a{level}: &a{level} [{aliases}]\n"));
+        writeln!(bomb, "a{level}: &a{level} [{aliases}]").expect("a string takes everything");
     }
     assert_refused_at_once(&bomb);
     assert_refused_at_once("endpoint: &x [*x]\n");
