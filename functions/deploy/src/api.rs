@@ -6,10 +6,11 @@ use std::time::Duration;
 
 use axum::body::Bytes;
 use axum::extract::rejection::{BytesRejection, QueryRejection};
-use axum::extract::{DefaultBodyLimit, Path, Query, State};
+use axum::extract::{DefaultBodyLimit, FromRequestParts, Path, Query, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post, put};
 use axum::{Json, Router};
+use http::request::Parts;
 use http::{HeaderMap, StatusCode};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -45,6 +46,22 @@ const ANSWER_LIMIT: usize = 5 * 1024 * 1024;
 type Shared = State<Arc<Aws>>;
 type Body = Result<Bytes, BytesRejection>;
 type Parameters = Result<Query<BTreeMap<String, String>>, QueryRejection>;
+
+/// The id in a path.
+struct Id(String);
+
+impl<S: Send + Sync> FromRequestParts<S> for Id {
+    type Rejection = Answer;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Answer> {
+        // The router's own refusal would be a plain text.
+        let Path(id) = Path::from_request_parts(parts, state).await.map_err(|_| {
+            let detail = "the path can't be read: the id of a deployment is a UUID";
+            Problem::new(400, "unreadable-path", detail)
+        })?;
+        Ok(Self(id))
+    }
+}
 
 /// Every route but inference.
 pub fn router(aws: Aws) -> Router {
@@ -158,20 +175,12 @@ async fn list(
     }))
 }
 
-async fn one(
-    State(aws): Shared,
-    _: Caller,
-    Path(id): Path<String>,
-) -> Result<Json<DeploymentView>, Answer> {
+async fn one(State(aws): Shared, _: Caller, Id(id): Id) -> Result<Json<DeploymentView>, Answer> {
     let loaded = load(&aws, &id).await?;
     Ok(Json(view(&aws, &loaded)))
 }
 
-async fn history(
-    State(aws): Shared,
-    _: Caller,
-    Path(id): Path<String>,
-) -> Result<Response, Answer> {
+async fn history(State(aws): Shared, _: Caller, Id(id): Id) -> Result<Response, Answer> {
     load(&aws, &id).await?;
     Ok(Json(ListView {
         items: told(&aws, Some(&id), aws.history(&id).await)?,
@@ -198,7 +207,7 @@ enum CheckFormat {
 async fn checks(
     State(aws): Shared,
     _: Caller,
-    Path(id): Path<String>,
+    Id(id): Id,
     query: Parameters,
 ) -> Result<Response, Answer> {
     let parameters: CheckParameters = parameters(query)?;
@@ -283,7 +292,7 @@ async fn command(
     name: &'static str,
     State(aws): Shared,
     Caller(caller): Caller,
-    Path(id): Path<String>,
+    Id(id): Id,
     query: Parameters,
     body: Body,
 ) -> Result<Response, Answer> {
@@ -316,7 +325,7 @@ async fn command(
 async fn weight(
     State(aws): Shared,
     Caller(caller): Caller,
-    Path(id): Path<String>,
+    Id(id): Id,
     body: Body,
 ) -> Result<Response, Answer> {
     let body: WeightBody = typed(&document(body)?.0)?;

@@ -169,6 +169,16 @@ fn every_idempotency_key_is_answered() {
         });
 }
 
+/// An escape that is no UTF-8: the router refuses it before any handler sees it.
+#[tokio::test]
+async fn an_id_that_is_no_text_gets_a_problem_too() {
+    let world = World::new().await;
+    for path in ["/deployments/%ff", "/deployments/%80/checks?limit=5"] {
+        let (status, answer) = world.get(path).await;
+        assert_eq!(status, StatusCode::BAD_REQUEST, "{path}: {answer}");
+    }
+}
+
 /// The field, not what a word of the caller looks like.
 #[tokio::test]
 async fn a_wrong_type_names_the_field_it_stands_in() {

@@ -61,12 +61,8 @@ fn assert_shows(error: &SpecificationError) {
         !text.chars().any(char::is_control),
         "shown on terminals and in logs: {text:?}"
     );
-    assert!(
-        text.len() < 2000,
-        "repeats {} bytes: {}",
-        text.len(),
-        &text[..text.floor_char_boundary(300)]
-    );
+    let characters = text.chars().count();
+    assert!(characters < 1500, "{characters} characters: {text:.300}");
 }
 
 /// What was accepted is kept as text, and must come back as it was.
