@@ -25,6 +25,7 @@ mod eventbridge;
 mod faults;
 mod lambda;
 mod loopback;
+pub mod malformed;
 mod router;
 mod runtime_api;
 pub mod sagemaker;

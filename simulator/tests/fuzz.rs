@@ -9,9 +9,9 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::{Request, Response};
-use malformed::Choices;
 use serde_json::{Value, json};
 use simulator::clock::Clock;
+use simulator::malformed::{self, Choices};
 use simulator::{Options, Simulator, Timings};
 
 /// A simulator with what the valid requests name, and a runtime to ask it.

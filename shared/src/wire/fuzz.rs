@@ -1,10 +1,10 @@
 //! Events, bodies, cursors and problem documents as nobody sends them: read or refused, never a
 //! panic, and what is accepted comes back as it was.
 
-use malformed::Choices;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
+use simulator::malformed::{self, Choices};
 
 use super::api::{CommandBody, WeightBody};
 use super::events::Wake;

@@ -4,8 +4,8 @@
 use std::panic::AssertUnwindSafe;
 
 use http::{Method, StatusCode};
-use malformed::Choices;
 use serde_json::{Value, json};
+use simulator::malformed::{self, Choices};
 use tests::{ENDPOINT, World, specification};
 
 /// A world, and a runtime to ask it.

@@ -5,9 +5,9 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use malformed::Choices;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
+use simulator::malformed::{self, Choices};
 
 use super::fixtures::{Fixture, NAMES, item, seen};
 use super::{evidence_item, loaded, read, write};

@@ -4,7 +4,7 @@
 use std::fmt::{Debug, Display};
 use std::str::FromStr;
 
-use malformed::Choices;
+use simulator::malformed::{self, Choices};
 
 use crate::domain::calendar::ChangeWindow;
 use crate::domain::quantity::{Latency, Rate, Span, Unfit};

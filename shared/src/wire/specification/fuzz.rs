@@ -6,8 +6,8 @@
 use std::fmt::Write as _;
 use std::time::{Duration, Instant};
 
-use malformed::Choices;
 use serde_json::{Value, json};
+use simulator::malformed::{self, Choices};
 
 use super::{SpecificationError, from_yaml, parse};
 use crate::domain::policy::Policy;

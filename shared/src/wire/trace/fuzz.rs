@@ -3,7 +3,7 @@
 
 use std::io::{BufReader, Read};
 
-use malformed::Choices;
+use simulator::malformed::{self, Choices};
 
 use super::{HEADER, Reader, TraceError, built_in, write};
 use crate::domain::replay::Recorded;

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::Choices;
+use super::Choices;
 
 /// As they stand in a document, some of which are no JSON.
 const LEAVES: [&str; 34] = [

@@ -13,7 +13,7 @@ mod odd;
 
 use serde_json::Value;
 
-use node::Node;
+use self::node::Node;
 
 /// Choices read off random bytes.
 #[derive(Debug, Clone)]

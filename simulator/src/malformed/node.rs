@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde_json::Value;
 
-use crate::{Choices, odd};
+use super::{Choices, odd};
 
 /// How deep a part may be buried; the first ones are around the limits that parsers have.
 const DEPTHS: [usize; 6] = [1, 2, 127, 128, 600, 10_000];
