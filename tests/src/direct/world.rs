@@ -169,6 +169,11 @@ impl Fast {
         self.shared.state().passed.len()
     }
 
+    /// The last call that was made.
+    pub fn last_call(&self) -> Option<Passed> {
+        self.shared.state().passed.last().cloned()
+    }
+
     /// Every choice that [`Fast::run`] made: which, of how many.
     pub fn choices(&self) -> &[(usize, usize)] {
         &self.choices

@@ -1,0 +1,255 @@
+//! One fault at one call: which cases there are, and what must be true after each.
+//!
+//! Every call number is tried in every mode, except where two cases are the same by construction
+//! and one of them is enough ([`is_own_case`]): invocations run one after the other here, so what
+//! the world and the record are when an invocation ends depends on its last effect alone.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use jiff::Timestamp;
+use shared::app::ports::Store;
+use shared::domain::history::Name;
+use shared::domain::quantity::Weight;
+use shared::domain::state::Status;
+use tests::direct::gate::{Call, Gate, Verdict};
+use tests::direct::world::ready;
+use tests::{ENDPOINT, PRODUCTION};
+
+use crate::rollout::{Crash, Rollout, Scenario};
+use crate::steps::Step;
+
+/// More minutes than that after the clean run's end are too many after one fault: a lease that is
+/// left behind costs one, a blind minute one, and a change of the endpoint that is begun again
+/// takes four.
+pub(crate) const LATER: i64 = 6;
+/// What a clean run may take.
+const LONGEST: i64 = 90;
+
+/// What becomes of the one call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Mode {
+    /// The invocation ends before it.
+    CrashBefore,
+    /// It happens, and the invocation ends.
+    CrashAfter,
+    /// It happens, and the caller does not learn so.
+    LoseAnswer,
+    /// It does not happen, and the caller does not learn so.
+    LoseRequest,
+}
+
+impl Mode {
+    /// All of them.
+    pub(crate) const ALL: [Self; 4] = [
+        Self::CrashBefore,
+        Self::CrashAfter,
+        Self::LoseAnswer,
+        Self::LoseRequest,
+    ];
+
+    /// What the gate says.
+    pub(crate) const fn verdict(self) -> Verdict {
+        match self {
+            Self::CrashBefore => Verdict::CrashBefore,
+            Self::CrashAfter => Verdict::CrashAfter,
+            Self::LoseAnswer => Verdict::LoseAnswer,
+            Self::LoseRequest => Verdict::LoseRequest,
+        }
+    }
+
+    /// Whether it ends the invocation.
+    pub(crate) const fn is_crash(self) -> bool {
+        matches!(self, Self::CrashBefore | Self::CrashAfter)
+    }
+}
+
+/// One fault.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Case {
+    /// The call.
+    pub(crate) number: u64,
+    /// What becomes of it.
+    pub(crate) mode: Mode,
+}
+
+impl Gate for Case {
+    fn pass(&mut self, call: &Call) -> Verdict {
+        if call.number == self.number {
+            self.mode.verdict()
+        } else {
+            Verdict::Go
+        }
+    }
+}
+
+/// What a run came to.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Ended {
+    /// How.
+    pub(crate) status: Status,
+    /// When.
+    pub(crate) at: Timestamp,
+    /// The shares that were confirmed, in their order.
+    pub(crate) shares: Vec<Weight>,
+    /// What was said, in its order.
+    pub(crate) said: Vec<(Timestamp, Name)>,
+    /// Its calls.
+    pub(crate) steps: Vec<Step>,
+    /// Where invocations crashed.
+    pub(crate) crashes: Vec<Crash>,
+}
+
+/// The scenario without a fault.
+///
+/// # Panics
+/// When it is not sound, or not over in time.
+pub(crate) fn clean(scenario: &Scenario) -> Ended {
+    let mut rollout = Rollout::begin(scenario, |_: &Call| Verdict::Go);
+    rollout.play(LONGEST);
+    assert_eq!(
+        rollout.acted,
+        scenario.script.len(),
+        "{}: its whole script happens\n{}",
+        scenario.name,
+        rollout.story()
+    );
+    end_of(&rollout)
+}
+
+/// The scenario behind this gate: what it came to, or all that is known about how it failed.
+pub(crate) fn under(
+    scenario: &Scenario,
+    clean: &Ended,
+    gate: impl Gate + 'static,
+    later: i64,
+) -> Result<Ended, String> {
+    let mut rollout = Rollout::begin(scenario, gate);
+    let most = minutes_of(clean) + later;
+    let ended = catch_unwind(AssertUnwindSafe(|| {
+        rollout.play(most);
+        let ended = end_of(&rollout);
+        let also = scenario.also.map(|(status, _)| status);
+        assert!(
+            ended.status == clean.status || Some(ended.status) == also,
+            "{}, and {} without the fault",
+            ended.status,
+            clean.status
+        );
+        ended
+    }));
+    ended.map_err(|panic| {
+        let why = panic.downcast_ref::<String>().cloned();
+        let why = why.or_else(|| panic.downcast_ref::<&str>().map(|why| (*why).to_owned()));
+        format!(
+            "{}: {}\n{}",
+            scenario.name,
+            why.unwrap_or_default(),
+            rollout.story()
+        )
+    })
+}
+
+/// Minutes from the first call to the last.
+pub(crate) fn minutes_of(ended: &Ended) -> i64 {
+    let first = ended.steps.first().map_or(ended.at, |step| step.at);
+    let last = ended.steps.last().map_or(ended.at, |step| step.at);
+    last.duration_since(first).as_mins()
+}
+
+/// Holds what is true of every end.
+fn end_of(rollout: &Rollout<'_>) -> Ended {
+    let id = rollout.id();
+    rollout.world.assert_over(id);
+    let state = rollout.deployment().state;
+    assert_pure(rollout, state.status);
+    assert_scaling(rollout);
+    let lines = ready(rollout.world.ports().history(id)).expect("a readable history");
+    let shifted = lines.iter().filter(|line| {
+        matches!(line.event, Name::Shifted) || (line.event == Name::Soaking)
+    });
+    Ended {
+        status: state.status,
+        at: lines.last().map_or(state.updated_at, |line| line.at),
+        shares: shifted.map(|line| line.weight).collect(),
+        said: lines.iter().map(|line| (line.at, line.event)).collect(),
+        steps: rollout.steps.clone(),
+        crashes: rollout.crashes.clone(),
+    }
+}
+
+/// All traffic is on one variant, and its weight says so.
+fn assert_pure(rollout: &Rollout<'_>, status: Status) {
+    let Some(view) = rollout.view().filter(|_| status != Status::Failed) else {
+        return;
+    };
+    let canary = rollout.deployment().terms.canary;
+    let whole = if status == Status::Completed {
+        canary.as_str()
+    } else {
+        PRODUCTION
+    };
+    assert!(
+        view.is_settled_at(whole, Weight::FULL),
+        "{whole} has everything: {view:#?}"
+    );
+}
+
+/// The target that production had is there, under one variant, with its policy.
+fn assert_scaling(rollout: &Rollout<'_>) {
+    let Some(view) = rollout.view() else { return };
+    let scaling = rollout.world.simulator().autoscaling();
+    let terms = rollout.deployment().terms;
+    let heir = if view.variant(PRODUCTION).is_some() {
+        PRODUCTION
+    } else {
+        terms.canary.as_str()
+    };
+    for variant in [PRODUCTION, terms.canary.as_str()] {
+        let (bounds, policies) = if variant == heir {
+            (Some((1, 8)), vec!["requests-per-instance".to_owned()])
+        } else {
+            (None, Vec::new())
+        };
+        assert_eq!(
+            (
+                scaling.bounds(ENDPOINT, variant),
+                scaling.policies(ENDPOINT, variant)
+            ),
+            (bounds, policies),
+            "the scaling of {variant}"
+        );
+    }
+}
+
+/// The cases of a clean run's calls, each of its own.
+pub(crate) fn cases(steps: &[Step]) -> Vec<Case> {
+    let every = (0..steps.len()).flat_map(|at| Mode::ALL.map(|mode| (at, mode)));
+    let own = every.filter(|(at, mode)| is_own_case(steps, *at, *mode));
+    own.map(|(at, mode)| Case {
+        number: steps[at].number,
+        mode,
+    })
+    .collect()
+}
+
+/// Whether a case is not the same as another one that is tried.
+///
+/// - A crash before a call is the crash after the one before it in the same invocation.
+/// - A crash after a call that only looks is the crash before it.
+/// - Where a call only looks, its answer and its request are lost alike.
+/// - The parts of an index in which the deployment is not are alike: the first stands for them.
+fn is_own_case(steps: &[Step], at: usize, mode: Mode) -> bool {
+    let step = &steps[at];
+    let repeats_part = step.is_elsewhere
+        && steps[..at].iter().rev().any(|earlier| {
+            earlier.invocation == step.invocation
+                && earlier.is_elsewhere
+                && earlier.operation == step.operation
+        });
+    match mode {
+        Mode::CrashBefore => step.is_first,
+        Mode::CrashAfter => step.has_effect(),
+        Mode::LoseAnswer => !repeats_part,
+        Mode::LoseRequest => step.has_effect(),
+    }
+}

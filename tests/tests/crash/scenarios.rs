@@ -1,0 +1,377 @@
+//! The scenarios, one function each. "Gradual rollback" is missing because the product does not
+//! have it: a rollback takes everything back at once.
+//!
+//! Where a fault may legitimately lead to another end than the clean run's, the row says why.
+
+use serde_json::{Value, json};
+use shared::domain::command::Command;
+use shared::domain::quantity::Weight;
+use shared::domain::state::{Phase, Status};
+use simulator::Distribution;
+use tests::direct::scenario::Scenario as Start;
+
+use crate::rollout::{Act, Moment, Rollout, Scenario, What};
+use crate::steps;
+
+/// Every scenario.
+pub(crate) const ALL: [fn() -> Scenario; 28] = [
+    complete,
+    complete_and_keep_the_old_variant,
+    roll_back_from_provisioning,
+    roll_back_from_25_percent,
+    roll_back_from_50_percent,
+    roll_back_from_the_soak,
+    roll_back_from_finalizing_before_the_update,
+    roll_back_from_finalizing_during_the_update,
+    roll_back_from_finalizing_after_the_update,
+    roll_back_from_a_pause,
+    roll_back_from_an_approval,
+    roll_back_in_the_middle_of_a_raise,
+    roll_back_while_the_endpoint_refuses,
+    breach_at_the_first_stage,
+    breach_at_50_percent,
+    cancel,
+    pause_in_the_middle_of_a_raise,
+    weight_by_hand,
+    step_back,
+    approve,
+    update_fails_at_provisioning,
+    update_fails_at_finalizing,
+    update_fails_after_a_rollback,
+    endpoint_deleted_in_the_middle,
+    endpoint_fails_in_the_middle,
+    endpoint_deleted_during_a_rollback,
+    production_grows_meanwhile,
+    weights_moved_up_by_hand,
+];
+
+fn scenario(name: &'static str, changes: Value, script: Vec<Act>) -> Scenario {
+    Scenario {
+        name,
+        start: Start::default(),
+        changes,
+        script,
+        also: None,
+    }
+}
+
+fn act(moment: Moment, when: fn(&Rollout<'_>) -> bool, what: What) -> Act {
+    Act { moment, when, what }
+}
+
+/// At the end of a minute.
+fn at_rest(when: fn(&Rollout<'_>) -> bool, what: What) -> Act {
+    act(Moment::AtRest, when, what)
+}
+
+const ROLL_BACK: What = What::Order(Command::Rollback);
+
+const BAD: Distribution = Distribution {
+    latency_p50_ms: 20.0,
+    latency_p99_ms: 60.0,
+    error_rate: 0.3,
+    client_error_rate: 0.0,
+};
+
+const GOOD: Distribution = Distribution {
+    error_rate: 0.0,
+    ..BAD
+};
+
+fn weight(percent: u8) -> Weight {
+    Weight::new(percent).expect("a percentage")
+}
+
+/// Everything goes well.
+pub(crate) fn complete() -> Scenario {
+    scenario("complete", json!({}), vec![])
+}
+
+fn complete_and_keep_the_old_variant() -> Scenario {
+    let changes = json!({"cleanup": {"after": "1m", "keep_old_variant": true}});
+    scenario("complete_and_keep_the_old_variant", changes, vec![])
+}
+
+fn rolled_back(
+    name: &'static str,
+    moment: Moment,
+    when: fn(&Rollout<'_>) -> bool,
+) -> Scenario {
+    scenario(name, json!({}), vec![act(moment, when, ROLL_BACK)])
+}
+
+fn roll_back_from_provisioning() -> Scenario {
+    rolled_back("roll_back_from_provisioning", Moment::AtRest, |rollout| {
+        rollout.is_in(Phase::Provisioning)
+    })
+}
+
+fn roll_back_from_25_percent() -> Scenario {
+    rolled_back("roll_back_from_25_percent", Moment::AtRest, |rollout| {
+        rollout.is_at(Phase::Baking, 25)
+    })
+}
+
+/// Also the scenario of the pairs and of the sample over the wire.
+pub(crate) fn roll_back_from_50_percent() -> Scenario {
+    rolled_back("roll_back_from_50_percent", Moment::AtRest, |rollout| {
+        rollout.is_at(Phase::Baking, 50)
+    })
+}
+
+fn roll_back_from_the_soak() -> Scenario {
+    rolled_back("roll_back_from_the_soak", Moment::AtRest, |rollout| {
+        rollout.is_in(Phase::Soaking)
+    })
+}
+
+fn roll_back_from_finalizing_before_the_update() -> Scenario {
+    rolled_back(
+        "roll_back_from_finalizing_before_the_update",
+        Moment::AfterTick,
+        |rollout| rollout.is_in(Phase::Finalizing),
+    )
+}
+
+fn roll_back_from_finalizing_during_the_update() -> Scenario {
+    rolled_back(
+        "roll_back_from_finalizing_during_the_update",
+        Moment::AtRest,
+        |rollout| rollout.is_in(Phase::Finalizing) && !is_in_service(rollout),
+    )
+}
+
+fn roll_back_from_finalizing_after_the_update() -> Scenario {
+    rolled_back(
+        "roll_back_from_finalizing_after_the_update",
+        Moment::BeforeTick,
+        |rollout| {
+            let last = rollout.deployment().terms.final_config;
+            let view = rollout.view();
+            rollout.is_in(Phase::Finalizing)
+                && view.is_some_and(|view| view.is_in_service() && view.config == last)
+        },
+    )
+}
+
+fn is_in_service(rollout: &Rollout<'_>) -> bool {
+    rollout.view().is_some_and(|view| view.is_in_service())
+}
+
+fn roll_back_from_a_pause() -> Scenario {
+    let script = vec![
+        at_rest(
+            |rollout| rollout.is_at(Phase::Baking, 50),
+            What::Order(Command::Pause),
+        ),
+        act(
+            Moment::AfterTick,
+            |rollout| rollout.is_in(Phase::Paused),
+            ROLL_BACK,
+        ),
+    ];
+    scenario("roll_back_from_a_pause", json!({}), script)
+}
+
+fn with_approval() -> Value {
+    json!({
+        "plan": {
+            "stages": [{"weight": 25, "bake": "1m", "approval": true}, {"weight": 100}],
+            "soak": "1m",
+        },
+    })
+}
+
+fn roll_back_from_an_approval() -> Scenario {
+    let script = vec![at_rest(
+        |rollout| rollout.is_in(Phase::AwaitingApproval),
+        ROLL_BACK,
+    )];
+    scenario("roll_back_from_an_approval", with_approval(), script)
+}
+
+/// The order comes between the intent of a raise and the raise: it lands all the same.
+fn roll_back_in_the_middle_of_a_raise() -> Scenario {
+    rolled_back(
+        "roll_back_in_the_middle_of_a_raise",
+        Moment::After(steps::INTENT),
+        |rollout| rollout.is_at(Phase::Shifting, 25),
+    )
+}
+
+fn roll_back_while_the_endpoint_refuses() -> Scenario {
+    let script = vec![
+        at_rest(
+            |rollout| rollout.is_at(Phase::Baking, 50),
+            What::Show("SystemUpdating", 4),
+        ),
+        at_rest(|_| true, ROLL_BACK),
+    ];
+    scenario("roll_back_while_the_endpoint_refuses", json!({}), script)
+}
+
+fn breach_at_the_first_stage() -> Scenario {
+    let mut row = scenario("breach_at_the_first_stage", json!({}), vec![]);
+    row.start.challenger = BAD;
+    row
+}
+
+fn breach_at_50_percent() -> Scenario {
+    let script = vec![at_rest(
+        |rollout| rollout.is_at(Phase::Baking, 50),
+        What::Challenger(BAD),
+    )];
+    scenario("breach_at_50_percent", json!({}), script)
+}
+
+fn cancel() -> Scenario {
+    let script = vec![at_rest(
+        |rollout| rollout.is_at(Phase::Baking, 25),
+        What::Order(Command::Cancel),
+    )];
+    scenario("cancel", json!({}), script)
+}
+
+fn pause_in_the_middle_of_a_raise() -> Scenario {
+    let script = vec![
+        act(
+            Moment::After(steps::INTENT),
+            |rollout| rollout.is_at(Phase::Shifting, 25),
+            What::Order(Command::Pause),
+        ),
+        act(
+            Moment::AfterTick,
+            |rollout| rollout.is_in(Phase::Paused),
+            What::Order(Command::Resume),
+        ),
+    ];
+    scenario("pause_in_the_middle_of_a_raise", json!({}), script)
+}
+
+/// Down from 50 % to 30 %, up to 60 %, and on by the plan.
+fn weight_by_hand() -> Scenario {
+    let script = vec![
+        at_rest(
+            |rollout| rollout.is_at(Phase::Baking, 50),
+            What::Order(Command::SetWeight(weight(30))),
+        ),
+        at_rest(
+            |rollout| rollout.is_at(Phase::Baking, 30),
+            What::Order(Command::SetWeight(weight(60))),
+        ),
+    ];
+    scenario("weight_by_hand", json!({}), script)
+}
+
+/// Bad at 50 %, and mended once it has gone back to 25 %.
+fn step_back() -> Scenario {
+    let policy = json!({"policy": {
+        "min_samples": 20,
+        "error_rate": {"severity": "medium"},
+        "comparison": {"errors": {"severity": "medium"}},
+    }});
+    let script = vec![
+        at_rest(
+            |rollout| rollout.is_at(Phase::Baking, 50),
+            What::Challenger(BAD),
+        ),
+        at_rest(
+            |rollout| rollout.is_in(Phase::Retreating),
+            What::Challenger(GOOD),
+        ),
+    ];
+    scenario("step_back", policy, script)
+}
+
+fn approve() -> Scenario {
+    let script = vec![at_rest(
+        |rollout| rollout.is_in(Phase::AwaitingApproval),
+        What::Order(Command::Approve),
+    )];
+    scenario("approve", with_approval(), script)
+}
+
+const LOST_AND_REPEATED: (Status, &str) = (
+    Status::Completed,
+    "where nobody learnt that the update was accepted, it is as if it had never arrived, and made again",
+);
+
+fn update_fails_at_provisioning() -> Scenario {
+    let script = vec![act(
+        Moment::After("CreateEndpointConfig"),
+        |rollout| rollout.is_in(Phase::Provisioning),
+        What::FailNextUpdate,
+    )];
+    Scenario {
+        also: Some(LOST_AND_REPEATED),
+        ..scenario("update_fails_at_provisioning", json!({}), script)
+    }
+}
+
+fn update_fails_at_finalizing() -> Scenario {
+    let script = vec![at_rest(
+        |rollout| rollout.is_in(Phase::Soaking),
+        What::FailNextUpdate,
+    )];
+    Scenario {
+        also: Some(LOST_AND_REPEATED),
+        ..scenario("update_fails_at_finalizing", json!({}), script)
+    }
+}
+
+fn update_fails_after_a_rollback() -> Scenario {
+    let script = vec![
+        at_rest(|rollout| rollout.is_at(Phase::Baking, 25), ROLL_BACK),
+        at_rest(|_| true, What::FailNextUpdate),
+    ];
+    let (_, why) = LOST_AND_REPEATED;
+    Scenario {
+        also: Some((Status::RolledBack, why)),
+        ..scenario("update_fails_after_a_rollback", json!({}), script)
+    }
+}
+
+fn endpoint_deleted_in_the_middle() -> Scenario {
+    let script = vec![at_rest(
+        |rollout| rollout.is_at(Phase::Baking, 50),
+        What::Delete,
+    )];
+    scenario("endpoint_deleted_in_the_middle", json!({}), script)
+}
+
+fn endpoint_fails_in_the_middle() -> Scenario {
+    let script = vec![at_rest(
+        |rollout| rollout.is_in(Phase::Shifting) && !rollout.is_at(Phase::Shifting, 0),
+        What::Show("Failed", i64::MAX),
+    )];
+    scenario("endpoint_fails_in_the_middle", json!({}), script)
+}
+
+fn endpoint_deleted_during_a_rollback() -> Scenario {
+    let script = vec![
+        at_rest(|rollout| rollout.is_at(Phase::Baking, 50), ROLL_BACK),
+        act(Moment::BeforeTick, |_| true, What::Delete),
+    ];
+    scenario("endpoint_deleted_during_a_rollback", json!({}), script)
+}
+
+/// Ten times the traffic: scaling adds instances of production, and the floor has to follow.
+fn production_grows_meanwhile() -> Scenario {
+    let script = vec![at_rest(
+        |rollout| rollout.is_at(Phase::Baking, 25),
+        What::Traffic(3000.0),
+    )];
+    let plan = json!({"plan": {
+        "stages": [{"weight": 25, "bake": "6m"}, {"weight": 100}],
+        "soak": "1m",
+    }});
+    scenario("production_grows_meanwhile", plan, script)
+}
+
+fn weights_moved_up_by_hand() -> Scenario {
+    let script = vec![at_rest(
+        |rollout| rollout.is_at(Phase::Baking, 25),
+        What::Share(0.6),
+    )];
+    scenario("weights_moved_up_by_hand", json!({}), script)
+}
