@@ -14,9 +14,9 @@ use shared::app::ports::Endpoints;
 use shared::domain::command::{Command, IllegalCommand};
 use shared::domain::deployment::Deployment;
 use shared::domain::observation::EndpointView;
-use shared::domain::state::Phase;
+use shared::domain::state::{Phase, Status};
 use simulator::{Backend, Distribution, service};
-use tests::direct::gate::{Gate, Passed, Role, Verdict};
+use tests::direct::gate::{Gate, Passed, Verdict};
 use tests::direct::scenario::{Scenario as Start, specification};
 use tests::direct::world::{Answer, Fast, Job, ready};
 use tests::{ENDPOINT, NEW, PRODUCTION};
@@ -25,6 +25,8 @@ use crate::steps::{self, Step};
 
 /// How often somebody repeats a request that is not answered.
 const TRIES: usize = 5;
+/// Minutes after which an endpoint that still changes will not come to rest.
+const MOST_TO_REST: usize = 5;
 
 /// A rollout, and what happens to it.
 pub(crate) struct Scenario {
@@ -36,8 +38,18 @@ pub(crate) struct Scenario {
     pub(crate) changes: Value,
     /// What happens from outside, one after the other.
     pub(crate) script: Vec<Act>,
-    /// What else than a clean run's end may come of a fault, and why.
-    pub(crate) also: Option<(shared::domain::state::Status, &'static str)>,
+    /// What else than the clean run's end may come of a fault.
+    pub(crate) also: Option<Other>,
+}
+
+/// Another end than the clean run's.
+pub(crate) struct Other {
+    /// How.
+    pub(crate) status: Status,
+    /// How many minutes later at the most.
+    pub(crate) later: i64,
+    /// Why a fault may lead to it.
+    pub(crate) why: &'static str,
 }
 
 /// Something that happens from outside.
@@ -174,6 +186,7 @@ impl<'scenario> Rollout<'scenario> {
             );
             self.minute();
         }
+        self.let_rest();
     }
 
     fn is_over(&self) -> bool {
@@ -219,6 +232,9 @@ impl<'scenario> Rollout<'scenario> {
             let step = self.note(&passed);
             self.note_crash(&passed);
             self.steps.push(step);
+            if step.label == steps::END {
+                self.assert_rests();
+            }
             if self.world.live().contains(&invocation) {
                 self.pass(Moment::After(step.label));
             }
@@ -257,6 +273,26 @@ impl<'scenario> Rollout<'scenario> {
             at: call.at,
             is_first: earlier.all(|step| step.invocation != call.invocation),
             is_elsewhere: self.is_elsewhere(call.invocation, call.operation),
+        }
+    }
+
+    /// Every end but a failure waits for an endpoint that is not changing.
+    fn assert_rests(&self) {
+        let status = self.deployment().state.status;
+        let rests = self.view().is_some_and(|view| view.is_in_service());
+        assert!(
+            rests || status == Status::Failed,
+            "{status} while the endpoint changes"
+        );
+    }
+
+    /// Lets a change of the endpoint end that scaling has begun since.
+    fn let_rest(&mut self) {
+        for _ in 0..MOST_TO_REST {
+            if self.view().is_none_or(|view| view.is_in_service()) {
+                return;
+            }
+            self.world.advance(SignedDuration::from_mins(1));
         }
     }
 
@@ -429,14 +465,6 @@ impl<'scenario> Rollout<'scenario> {
             "the last calls:\n{}\nthe history:\n{}",
             self.world.last_calls(40),
             lines.join("\n")
-        )
-    }
-
-    /// Whether the invocation is one that acts on the endpoint.
-    pub(crate) fn acts(step: &Step) -> bool {
-        matches!(
-            step.by,
-            Role::Provision | Role::TrafficShift | Role::Rollback
         )
     }
 }

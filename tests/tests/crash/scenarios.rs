@@ -10,7 +10,7 @@ use shared::domain::state::{Phase, Status};
 use simulator::Distribution;
 use tests::direct::scenario::Scenario as Start;
 
-use crate::rollout::{Act, Moment, Rollout, Scenario, What};
+use crate::rollout::{Act, Moment, Other, Rollout, Scenario, What};
 use crate::steps;
 
 /// Every scenario.
@@ -48,7 +48,10 @@ pub(crate) const ALL: [fn() -> Scenario; 28] = [
 fn scenario(name: &'static str, changes: Value, script: Vec<Act>) -> Scenario {
     Scenario {
         name,
-        start: Start::default(),
+        start: Start {
+            requests_per_minute: 150.0,
+            ..Start::default()
+        },
         changes,
         script,
         also: None,
@@ -141,7 +144,7 @@ fn roll_back_from_finalizing_during_the_update() -> Scenario {
     )
 }
 
-fn roll_back_from_finalizing_after_the_update() -> Scenario {
+pub(crate) fn roll_back_from_finalizing_after_the_update() -> Scenario {
     rolled_back(
         "roll_back_from_finalizing_after_the_update",
         Moment::BeforeTick,
@@ -291,10 +294,14 @@ fn approve() -> Scenario {
     scenario("approve", with_approval(), script)
 }
 
-const LOST_AND_REPEATED: (Status, &str) = (
-    Status::Completed,
-    "where nobody learnt that the update was accepted, it is as if it had never arrived, and made again",
-);
+/// An update that fails once, and is made again where nobody learnt that it had been accepted.
+const fn lost_and_repeated(status: Status, later: i64) -> Option<Other> {
+    Some(Other {
+        status,
+        later,
+        why: "to who did not learn that the update was accepted, one that came back has never arrived",
+    })
+}
 
 fn update_fails_at_provisioning() -> Scenario {
     let script = vec![act(
@@ -303,7 +310,8 @@ fn update_fails_at_provisioning() -> Scenario {
         What::FailNextUpdate,
     )];
     Scenario {
-        also: Some(LOST_AND_REPEATED),
+        // All of the rollout is still to come.
+        also: lost_and_repeated(Status::Completed, 24),
         ..scenario("update_fails_at_provisioning", json!({}), script)
     }
 }
@@ -314,7 +322,7 @@ fn update_fails_at_finalizing() -> Scenario {
         What::FailNextUpdate,
     )];
     Scenario {
-        also: Some(LOST_AND_REPEATED),
+        also: lost_and_repeated(Status::Completed, 6),
         ..scenario("update_fails_at_finalizing", json!({}), script)
     }
 }
@@ -324,9 +332,8 @@ fn update_fails_after_a_rollback() -> Scenario {
         at_rest(|rollout| rollout.is_at(Phase::Baking, 25), ROLL_BACK),
         at_rest(|_| true, What::FailNextUpdate),
     ];
-    let (_, why) = LOST_AND_REPEATED;
     Scenario {
-        also: Some((Status::RolledBack, why)),
+        also: lost_and_repeated(Status::RolledBack, 6),
         ..scenario("update_fails_after_a_rollback", json!({}), script)
     }
 }

@@ -31,12 +31,25 @@ pub(crate) struct Step {
 impl Step {
     /// Whether it changes anything outside its invocation.
     pub(crate) fn has_effect(&self) -> bool {
-        !READS.contains(&self.operation)
+        has_effect(self.operation)
+    }
+
+    /// Whether it is one of a function that acts on the endpoint.
+    pub(crate) fn acts(&self) -> bool {
+        matches!(
+            self.by,
+            Role::Provision | Role::TrafficShift | Role::Rollback
+        )
     }
 }
 
+/// Whether a port's method changes anything outside its invocation.
+pub(crate) fn has_effect(operation: &str) -> bool {
+    !READS.contains(&operation)
+}
+
 /// The methods of the ports that only look.
-const READS: [&str; 14] = [
+const READS: [&str; 15] = [
     "load",
     "active",
     "lock_holder",
@@ -51,12 +64,20 @@ const READS: [&str; 14] = [
     "has_model",
     "target",
     "read",
+    "firing",
 ];
 
 /// The intent of a call that needs a lease is written.
 pub(crate) const INTENT: &str = "commit the intent, with a lease";
 /// The lease is given back: a shortcut, because it runs out by itself.
 pub(crate) const GIVEN_BACK: &str = "commit the answer, the lease given back";
+
+/// The terminal status is written.
+pub(crate) const END: &str = "commit the end, the lock freed";
+/// What `monitor` writes of a minute that changed no phase.
+pub(crate) const MINUTE: &str = "commit a minute without a transition";
+/// What `monitor` writes of a minute that did.
+pub(crate) const TRANSITION: &str = "commit a transition";
 
 /// What a call was for; `before` and `after` are the record around a commit.
 pub(crate) fn label(
@@ -92,9 +113,9 @@ fn commit(by: Role, before: &Deployment, after: &Deployment) -> &'static str {
     };
     match by {
         Role::Api => "commit an order",
-        Role::Monitor if after.status.is_terminal() => "commit the end, the lock freed",
-        Role::Monitor if after.phase != before.phase => "commit a transition",
-        Role::Monitor => "commit a minute without a transition",
+        Role::Monitor if after.status.is_terminal() => END,
+        Role::Monitor if after.phase != before.phase => TRANSITION,
+        Role::Monitor => MINUTE,
         Role::Rollback => "commit the refusal",
         _ if after.cleaned && !before.cleaned => "commit that all is tidy",
         _ if after.lease.is_some() && after.lease != before.lease => INTENT,

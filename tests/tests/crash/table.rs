@@ -5,22 +5,24 @@
 //! the same. What was to come next is the first step after the crash in the clean run, the early
 //! end of a lease apart: it runs out by itself.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 use crate::faults::Ended;
 use crate::rollout::Crash;
-use crate::steps::{self, GIVEN_BACK, Step};
+use crate::steps::{self, END, GIVEN_BACK, MINUTE, Step, TRANSITION};
+use tests::direct::gate::Role;
 
 /// Every pair of steps, with what was seen of crashes between them.
 #[derive(Default)]
 pub(crate) struct Table {
-    rows: BTreeMap<Between, Row>,
+    /// As they were first seen.
+    rows: Vec<(Between, Row)>,
 }
 
-#[derive(PartialEq, Eq, PartialOrd, Ord)]
+#[derive(PartialEq, Eq)]
 struct Between {
-    function: &'static str,
+    function: Role,
     after: &'static str,
     before: &'static str,
 }
@@ -47,11 +49,11 @@ impl Table {
         let step = &run.steps[crash.step];
         let (after, before) = around(clean, crash, step);
         let key = Between {
-            function: steps::name(step.by),
+            function: step.by,
             after,
             before,
         };
-        let row = self.rows.entry(key).or_default();
+        let row = self.row(key);
         row.runs += 1;
         row.leases.insert(if crash.leased { "a lease" } else { "no lease" });
         let phase = crash.phase.map(|phase| phase.to_string());
@@ -65,31 +67,56 @@ impl Table {
         }
     }
 
+    fn row(&mut self, between: Between) -> &mut Row {
+        let known = self.rows.iter().position(|(key, _)| *key == between);
+        let index = known.unwrap_or_else(|| {
+            self.rows.push((between, Row::default()));
+            self.rows.len() - 1
+        });
+        &mut self.rows[index].1
+    }
+
     /// As it stands in the documents.
     pub(crate) fn markdown(&self) -> String {
         let mut text = String::from(
             "| function | after | before | the record says | the endpoint shows | what was to come is done by | within, min | end later by, min | runs |\n|---|---|---|---|---|---|---|---|---|\n",
         );
-        for (between, row) in &self.rows {
-            let words = |set: &BTreeSet<&'static str>| set.iter().copied().collect::<Vec<_>>().join(", ");
-            let phases: Vec<&str> = row.phases.iter().map(String::as_str).collect();
-            writeln!(
-                text,
-                "| {} | {} | {} | {}: {} | {} | {} | {} | {} | {} |",
-                between.function,
-                between.after,
-                between.before,
-                words(&row.leases),
-                phases.join(", "),
-                words(&row.shows),
-                words(&row.repairers),
-                row.repaired,
-                row.later,
-                row.runs,
-            )
-            .expect("a text takes everything");
+        for function in FUNCTIONS {
+            let own = self.rows.iter();
+            for (between, row) in own.filter(|(between, _)| between.function == function) {
+                writeln!(text, "{}", row.line(between)).expect("a text takes everything");
+            }
         }
         text
+    }
+}
+
+const FUNCTIONS: [Role; 5] = [
+    Role::Api,
+    Role::Monitor,
+    Role::Provision,
+    Role::TrafficShift,
+    Role::Rollback,
+];
+
+impl Row {
+    fn line(&self, between: &Between) -> String {
+        let words =
+            |set: &BTreeSet<&'static str>| set.iter().copied().collect::<Vec<_>>().join(", ");
+        let phases: Vec<&str> = self.phases.iter().map(String::as_str).collect();
+        format!(
+            "| {} | {} | {} | {}: {} | {} | {} | {} | {} | {} |",
+            steps::name(between.function),
+            between.after,
+            between.before,
+            words(&self.leases),
+            phases.join(", "),
+            words(&self.shows),
+            words(&self.repairers),
+            self.repaired,
+            self.later,
+            self.runs,
+        )
     }
 }
 
@@ -115,9 +142,18 @@ fn repair<'run>(
 ) -> Option<&'run Step> {
     let from = crash.step + usize::from(crash.made);
     let due = clean.steps[from..].iter();
-    let mut due = due.filter(|one| one.has_effect() && one.label != GIVEN_BACK);
+    // What people order of their own accord was not due.
+    let mut due = due.filter(|one| {
+        one.has_effect() && one.label != GIVEN_BACK && (one.by != Role::Api || step.by == Role::Api)
+    });
     due.find_map(|due| {
         let mut made = run.steps[crash.step + 1..].iter();
-        made.find(|one| one.label == due.label && one.invocation != step.invocation)
+        made.find(|one| is_alike(one, due) && one.invocation != step.invocation)
     })
+}
+
+/// Whether two steps do the same: a tick makes up for a tick, whatever it then finds.
+fn is_alike(one: &Step, other: &Step) -> bool {
+    let of_a_tick = |step: &Step| [MINUTE, TRANSITION, END].contains(&step.label);
+    one.label == other.label || (of_a_tick(one) && of_a_tick(other))
 }
