@@ -134,10 +134,7 @@ pub(crate) fn under(
         let allowed = match also {
             _ if ended.status == clean.status => later,
             Some(other) if ended.status == other.status => other.later,
-            _ => panic!(
-                "{}, and {} without the fault",
-                ended.status, clean.status
-            ),
+            _ => panic!("{}, and {} without the fault", ended.status, clean.status),
         };
         let after = ended.at.duration_since(clean.at).as_mins();
         assert!(after <= allowed, "{after} minutes after the clean run");
@@ -170,9 +167,9 @@ fn end_of(rollout: &Rollout<'_>) -> Ended {
     assert_pure(rollout, state.status);
     assert_scaling(rollout);
     let lines = ready(rollout.world.ports().history(id)).expect("a readable history");
-    let shifted = lines.iter().filter(|line| {
-        matches!(line.event, Name::Shifted) || (line.event == Name::Soaking)
-    });
+    let shifted = lines
+        .iter()
+        .filter(|line| matches!(line.event, Name::Shifted) || (line.event == Name::Soaking));
     Ended {
         status: state.status,
         at: lines.last().map_or(state.updated_at, |line| line.at),
@@ -230,7 +227,10 @@ fn assert_scaling(rollout: &Rollout<'_>) {
 /// The cases of a clean run's calls, each of its own. `tried` are the calls of another scenario: as
 /// far as this one's are the same, a call that only fails is tried again for every [`STRIDE`]-th.
 pub(crate) fn cases(steps: &[Step], tried: &[Step]) -> Vec<Case> {
-    let shared = steps.iter().zip(tried).take_while(|(one, other)| one == other);
+    let shared = steps
+        .iter()
+        .zip(tried)
+        .take_while(|(one, other)| one == other);
     let shared = shared.count();
     let every = (0..steps.len()).flat_map(|at| Mode::ALL.map(|mode| (at, mode)));
     let own = every.filter(|(at, mode)| is_own_case(steps, *at, *mode));
@@ -250,7 +250,7 @@ pub(crate) fn cases(steps: &[Step], tried: &[Step]) -> Vec<Case> {
 /// - A crash after a call that only looks is the crash before it.
 /// - Where a call only looks, its answer and its request are lost alike.
 /// - The parts of an index in which the deployment is not are alike: the first stands for them.
-fn is_own_case(steps: &[Step], at: usize, mode: Mode) -> bool {
+pub(crate) fn is_own_case(steps: &[Step], at: usize, mode: Mode) -> bool {
     let step = &steps[at];
     let repeats_part = step.is_elsewhere
         && steps[..at].iter().rev().any(|earlier| {
@@ -260,8 +260,72 @@ fn is_own_case(steps: &[Step], at: usize, mode: Mode) -> bool {
         });
     match mode {
         Mode::CrashBefore => step.is_first,
-        Mode::CrashAfter => step.has_effect(),
+        Mode::CrashAfter | Mode::LoseRequest => step.has_effect(),
         Mode::LoseAnswer => !repeats_part,
-        Mode::LoseRequest => step.has_effect(),
+    }
+}
+
+/// The case that stands for one that is not tried; `None` for one that is.
+fn stands_for(steps: &[Step], at: usize, mode: Mode) -> Option<Case> {
+    if is_own_case(steps, at, mode) {
+        return None;
+    }
+    let step = &steps[at];
+    let same = |one: &&Step| one.invocation == step.invocation;
+    let earlier = || steps[..at].iter().rev().find(same);
+    let number = |step: &Step| step.number;
+    let (number, mode) = match mode {
+        Mode::CrashBefore => (number(earlier()?), Mode::CrashAfter),
+        Mode::CrashAfter => (step.number, Mode::CrashBefore),
+        Mode::LoseRequest => (step.number, Mode::LoseAnswer),
+        Mode::LoseAnswer => {
+            let mut alike = steps.iter().filter(same);
+            let first = alike.find(|one| one.is_elsewhere && one.operation == step.operation)?;
+            (number(first), Mode::LoseAnswer)
+        }
+    };
+    Some(Case { number, mode })
+}
+
+#[test]
+fn what_is_not_tried_is_the_same_as_what_is() {
+    let scenario = crate::scenarios::complete();
+    let clean = clean(&scenario);
+    let steps = &clean.steps;
+    let every = (0..steps.len()).flat_map(|at| Mode::ALL.map(|mode| (at, mode)));
+    let left_out = every.filter_map(|(at, mode)| {
+        let instead = stands_for(steps, at, mode)?;
+        let number = steps[at].number;
+        Some((Case { number, mode }, instead))
+    });
+    // A prime, so that every kind of call and mode comes up.
+    let left_out: Vec<(Case, Case)> = left_out.step_by(31).collect();
+    assert!(left_out.len() > 40);
+    for (one, other) in left_out {
+        let run = |case: Case| {
+            let ended = under(&scenario, &clean, case, LATER).unwrap_or_else(|why| panic!("{why}"));
+            (ended.status, ended.at, ended.shares, ended.said)
+        };
+        assert_eq!(run(one), run(other), "{one:?} and {other:?}");
+    }
+}
+
+#[test]
+fn what_never_comes_right_is_found() {
+    let scenario = crate::scenarios::complete();
+    let clean = clean(&scenario);
+    for operation in ["wake", "publish", "set_weights", "commit"] {
+        let gate = move |call: &Call| {
+            // Some that go well first, so that it breaks in the middle.
+            if call.operation == operation && call.number > 100 {
+                Verdict::LoseRequest
+            } else {
+                Verdict::Go
+            }
+        };
+        let found = under(&scenario, &clean, gate, LATER);
+        let why = found.expect_err("a rollout that does not end");
+        assert!(why.contains("not over in"), "{operation}: {why}");
+        assert!(why.contains("LoseRequest") && why.contains("deployment.started"));
     }
 }

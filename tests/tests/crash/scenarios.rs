@@ -95,11 +95,7 @@ fn complete_and_keep_the_old_variant() -> Scenario {
     scenario("complete_and_keep_the_old_variant", changes, vec![])
 }
 
-fn rolled_back(
-    name: &'static str,
-    moment: Moment,
-    when: fn(&Rollout<'_>) -> bool,
-) -> Scenario {
+fn rolled_back(name: &'static str, moment: Moment, when: fn(&Rollout<'_>) -> bool) -> Scenario {
     scenario(name, json!({}), vec![act(moment, when, ROLL_BACK)])
 }
 
@@ -295,12 +291,12 @@ fn approve() -> Scenario {
 }
 
 /// An update that fails once, and is made again where nobody learnt that it had been accepted.
-const fn lost_and_repeated(status: Status, later: i64) -> Option<Other> {
-    Some(Other {
+const fn lost_and_repeated(status: Status, later: i64) -> Other {
+    Other {
         status,
         later,
         why: "to who did not learn that the update was accepted, one that came back has never arrived",
-    })
+    }
 }
 
 fn update_fails_at_provisioning() -> Scenario {
@@ -311,7 +307,7 @@ fn update_fails_at_provisioning() -> Scenario {
     )];
     Scenario {
         // All of the rollout is still to come.
-        also: lost_and_repeated(Status::Completed, 24),
+        also: Some(lost_and_repeated(Status::Completed, 24)),
         ..scenario("update_fails_at_provisioning", json!({}), script)
     }
 }
@@ -322,7 +318,7 @@ fn update_fails_at_finalizing() -> Scenario {
         What::FailNextUpdate,
     )];
     Scenario {
-        also: lost_and_repeated(Status::Completed, 6),
+        also: Some(lost_and_repeated(Status::Completed, 6)),
         ..scenario("update_fails_at_finalizing", json!({}), script)
     }
 }
@@ -333,7 +329,7 @@ fn update_fails_after_a_rollback() -> Scenario {
         at_rest(|_| true, What::FailNextUpdate),
     ];
     Scenario {
-        also: lost_and_repeated(Status::RolledBack, 6),
+        also: Some(lost_and_repeated(Status::RolledBack, 6)),
         ..scenario("update_fails_after_a_rollback", json!({}), script)
     }
 }

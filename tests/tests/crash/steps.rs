@@ -147,6 +147,9 @@ impl fmt::Display for Step {
             label,
             ..
         } = self;
-        write!(f, "call {number}, {operation} ({label}) of {by:?} {invocation}")
+        write!(
+            f,
+            "call {number}, {operation} ({label}) of {by:?} {invocation}"
+        )
     }
 }

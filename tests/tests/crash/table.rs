@@ -55,11 +55,16 @@ impl Table {
         };
         let row = self.row(key);
         row.runs += 1;
-        row.leases.insert(if crash.leased { "a lease" } else { "no lease" });
+        row.leases
+            .insert(if crash.leased { "a lease" } else { "no lease" });
         let phase = crash.phase.map(|phase| phase.to_string());
-        row.phases.insert(phase.unwrap_or_else(|| "no record".to_owned()));
+        row.phases
+            .insert(phase.unwrap_or_else(|| "no record".to_owned()));
         row.shows.insert(crash.shows);
-        row.later = row.later.max(run.at.duration_since(clean.at).as_mins());
+        if run.status == clean.status {
+            let later = run.at.duration_since(clean.at).as_mins();
+            row.later = row.later.max(later);
+        }
         if let Some(repair) = repair(clean, run, crash, step) {
             row.repairers.insert(steps::name(repair.by));
             let waited = repair.at.duration_since(step.at).as_mins();
@@ -134,12 +139,7 @@ fn around(clean: &Ended, crash: &Crash, step: &Step) -> (&'static str, &'static 
 }
 
 /// The first step of the clean run after the crash that the other run made too, where it made it.
-fn repair<'run>(
-    clean: &Ended,
-    run: &'run Ended,
-    crash: &Crash,
-    step: &Step,
-) -> Option<&'run Step> {
+fn repair<'run>(clean: &Ended, run: &'run Ended, crash: &Crash, step: &Step) -> Option<&'run Step> {
     let from = crash.step + usize::from(crash.made);
     let due = clean.steps[from..].iter();
     // What people order of their own accord was not due.

@@ -16,7 +16,9 @@ pub(crate) fn side_by_side<W: Sync, R: Send>(work: &[W], run: impl Fn(&W) -> R +
                     let index = next.fetch_add(1, Ordering::Relaxed);
                     let Some(piece) = work.get(index) else { return };
                     let result = run(piece);
-                    let mut done = done.lock().expect("no worker panics while it holds the lock");
+                    let mut done = done
+                        .lock()
+                        .expect("no worker panics while it holds the lock");
                     done.push((index, result));
                 }
             });
