@@ -63,8 +63,10 @@ async fn attempt<P: Ports>(
         let what = format!("there is no deployment {id}");
         return Err(PortError::new(Class::Invalid, "carry_out", what));
     };
+    // As of the time before the look: a lease that runs out after it may let its call land after it.
+    let looked_at = ports.now();
     let endpoint = observe::endpoint(ports, &loaded.deployment.terms).await;
-    let Some(effect) = due(&loaded.deployment, &loaded.evidence, &endpoint, ports.now())
+    let Some(effect) = due(&loaded.deployment, &loaded.evidence, &endpoint, looked_at)
         .filter(|effect| effect.actor() == actor)
     else {
         return Ok(Carried::Nothing);

@@ -73,12 +73,13 @@ pub async fn tick<P: Ports>(ports: &P, budget: Duration) -> Ticked {
             Err(error) => ticked.fail(ports, &id, &error),
         }
     }
+    let looked_at = ports.now();
     let seen = observe::observe(ports, &records, now, left()).await;
     let passes: Vec<_> = records
         .iter()
         .zip(&seen)
         .map(|(record, seen)| async move {
-            let done = bounded(ports, left(), pass_or_again(ports, record, seen)).await;
+            let done = bounded(ports, left(), pass_or_again(ports, record, seen, looked_at)).await;
             (record, done)
         })
         .collect();
@@ -201,24 +202,33 @@ async fn pass_or_again<P: Ports>(
     ports: &P,
     before: &Loaded,
     seen: &Observation,
+    looked_at: Timestamp,
 ) -> Result<Done, PortError> {
-    let error = match pass(ports, before, seen).await {
+    let error = match pass(ports, before, seen, looked_at).await {
         Err(error) if error.class == Class::Conflict => error,
         other => return other,
     };
     let terms = &before.deployment.terms;
     let fresh = ports.load(&terms.id).await?.ok_or(error)?;
+    let looked_at = ports.now();
     let endpoint = observe::endpoint(ports, terms).await;
     let seen = Observation {
         endpoint,
         ..seen.clone()
     };
-    pass(ports, &fresh, &seen).await
+    pass(ports, &fresh, &seen, looked_at).await
 }
 
 /// Decide, commit, wake. A conflict stops with no effect: whoever wrote has acted.
-async fn pass<P: Ports>(ports: &P, before: &Loaded, seen: &Observation) -> Result<Done, PortError> {
-    let now = ports.now();
+///
+/// It is decided as of the time before the look: a lease that has run out since may have let its
+/// call land after it.
+async fn pass<P: Ports>(
+    ports: &P,
+    before: &Loaded,
+    seen: &Observation,
+    now: Timestamp,
+) -> Result<Done, PortError> {
     let decision = settle(&before.deployment, &before.evidence, seen, now)
         .map_err(|error| PortError::new(Class::Bug, "decide", error.to_string()))?;
     let committed = decision.next != before.deployment || decision.evidence != before.evidence;
