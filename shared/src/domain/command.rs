@@ -166,8 +166,16 @@ impl Order {
     }
 
     fn resume(&self, pass: &mut Pass) -> Result<(), IllegalCommand> {
-        let Some(interrupted) = pass.next.state.interrupted else {
-            return Err(self.refused(pass, "only a paused deployment can be resumed"));
+        let state = &pass.next.state;
+        let interrupted = match (state.phase, state.interrupted) {
+            (Phase::Paused, Some(interrupted)) => interrupted,
+            (_, Some(_)) => {
+                let way_out = "resume it once the lower share is confirmed";
+                return Err(self.refused(pass, way_out));
+            }
+            (_, None) => {
+                return Err(self.refused(pass, "only a paused deployment can be resumed"));
+            }
         };
         let weight = pass.next.state.weight.to_string();
         let what = said(

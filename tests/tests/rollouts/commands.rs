@@ -53,6 +53,21 @@ async fn a_pause_in_the_middle_of_a_raise_resumes_it() {
 }
 
 #[tokio::test]
+async fn a_resume_on_the_way_down_from_a_pause_is_refused() {
+    let world = World::new().await;
+    let id = world.deploy(&specification()).await;
+    world.until_phase(&id, Phase::Soaking).await;
+    world.order(&id, "pause").await;
+    assert_eq!(world.put_weight(&id, 20).await.0, StatusCode::ACCEPTED);
+    let path = format!("/deployments/{id}/resume");
+    let (status, answer) = world.post(&path, &json!({})).await;
+    assert_eq!(status, StatusCode::CONFLICT, "{answer}");
+    world.until_phase(&id, Phase::Paused).await;
+    world.order(&id, "resume").await;
+    world.until_over(&id, Status::Completed).await;
+}
+
+#[tokio::test]
 async fn a_cancel_while_the_canary_is_made_waits_and_cleans_up() {
     let world = World::new().await;
     let id = world.deploy(&specification()).await;
