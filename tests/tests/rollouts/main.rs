@@ -9,6 +9,7 @@ mod health;
 mod healthy;
 mod operators;
 mod properties;
+mod reference;
 mod scaling;
 mod several;
 mod sight;
