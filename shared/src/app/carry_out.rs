@@ -13,7 +13,7 @@ use super::observe;
 use super::ports::{Class, Commit, Loaded, PortError, Ports, Recipe};
 use crate::domain::deployment::{Deployment, Lease, ScalableTarget};
 use crate::domain::due::{Actor, Effect, due};
-use crate::domain::observation::EndpointReading;
+use crate::domain::observation::{EndpointReading, EndpointView};
 use crate::domain::protocol::{self, Answer};
 use crate::domain::quantity::Weight;
 
@@ -72,14 +72,11 @@ async fn attempt<P: Ports>(
         return Ok(Carried::Nothing);
     };
     tracing::info!(deployment_id = id, ?effect, "carrying out");
-    match &effect {
-        Effect::TakeBack => take_back(ports, &loaded, left).await,
-        Effect::Tidy => tidy(ports, &loaded, &endpoint).await,
-        _ => {
-            let ready = prepared(ports, loaded, &effect).await?;
-            leased(ports, &ready, &effect, left()).await
-        }
+    if !effect.is_leased() {
+        return take_back(ports, &loaded, left).await;
     }
+    let ready = prepared(ports, loaded, &effect).await?;
+    leased(ports, &ready, &effect, left()).await
 }
 
 /// Whether no repetition mends it.
@@ -87,7 +84,7 @@ fn is_for_good(error: &PortError) -> bool {
     matches!(error.class, Class::Bug | Class::Denied | Class::Invalid)
 }
 
-/// Raises and UpdateEndpoint: intent and lease first, then one call.
+/// Intent and lease first, then the calls, then the answer.
 async fn leased<P: Ports>(
     ports: &P,
     loaded: &Loaded,
@@ -105,23 +102,20 @@ async fn leased<P: Ports>(
     };
     let next = protocol::intend(&loaded.deployment, effect, lease.clone());
     let leased = write(ports, loaded, &next).await?;
-    let called = if protocol::may_call(ports.now(), &lease, ports.landing()) {
-        call(ports, &leased.deployment, effect).await
-    } else {
-        // A slow write has used the lease up: what is called now could land after its end.
-        let why = "the lease was too old to call under";
-        Err(PortError::new(Class::Retryable, "lease", why))
-    };
-    let answer = answer_of(&called);
-    give_back(
-        ports,
-        &loaded.deployment.terms.id,
-        effect,
-        &lease.holder,
-        &answer,
-    )
-    .await?;
+    let called = call(ports, &leased.deployment, effect, &lease).await;
+    let (id, answer) = (&loaded.deployment.terms.id, answer_of(&called));
+    give_back(ports, id, effect, &lease.holder, &answer).await?;
     called.map(|()| Carried::Done)
+}
+
+/// Before every call that could do harm by landing late: a slow one before it may have used the
+/// lease up, and what is called then could land after its end.
+fn still_fits<P: Ports>(ports: &P, lease: &Lease) -> Result<(), PortError> {
+    if protocol::may_call(ports.now(), lease, ports.landing()) {
+        return Ok(());
+    }
+    let why = "the lease was too old to call under";
+    Err(PortError::new(Class::Retryable, "lease", why))
 }
 
 fn answer_of(called: &Result<(), PortError>) -> Answer {
@@ -139,18 +133,25 @@ async fn call<P: Ports>(
     ports: &P,
     deployment: &Deployment,
     effect: &Effect,
+    lease: &Lease,
 ) -> Result<(), PortError> {
     let terms = &deployment.terms;
+    still_fits(ports, lease)?;
     match effect {
-        Effect::Deploy { config } => ports.update(&terms.endpoint, config).await,
+        Effect::Deploy { config } => {
+            prepare_config(ports, deployment, config, lease).await?;
+            still_fits(ports, lease)?;
+            ports.update(&terms.endpoint, config).await
+        }
+        Effect::HoldFloor { instances } => hold_floor(ports, deployment, *instances).await,
         Effect::Grow { instances } => {
-            ports
-                .set_instances(&terms.endpoint, &terms.canary, *instances)
-                .await
+            let instances = *instances;
+            let set = ports.set_instances(&terms.endpoint, &terms.canary, instances);
+            set.await
         }
         Effect::Shift { weight } => set_share(ports, deployment, *weight).await,
-        Effect::HoldFloor { instances } => hold_floor(ports, deployment, *instances).await,
-        Effect::TakeBack | Effect::Tidy => Ok(()),
+        Effect::Tidy => tidy(ports, deployment, lease).await,
+        Effect::TakeBack => Ok(()),
     }
 }
 
@@ -169,43 +170,20 @@ async fn set_share<P: Ports>(
         .await
 }
 
-/// The record with everything in place that the call itself asks for. Before the lease: only the
-/// call that could do harm by landing late is made under it.
+/// The record with what has to be known before anything is changed: production's target as it was
+/// found.
 async fn prepared<P: Ports>(
     ports: &P,
     loaded: Loaded,
     effect: &Effect,
 ) -> Result<Loaded, PortError> {
-    match effect {
-        Effect::Deploy { config } => {
-            let (terms, floor) = (&loaded.deployment.terms, &loaded.deployment.state.floor);
-            let is_held = floor.as_ref().is_some_and(|floor| !floor.released);
-            let loaded = if *config == terms.final_config && is_held {
-                // Known before it happens, so that a rollback can put the target back.
-                let next = protocol::floor_released(&loaded.deployment);
-                write(ports, &loaded, &next).await?
-            } else {
-                loaded
-            };
-            let made = prepare_config(ports, &loaded.deployment, config).await;
-            if let Err(error) = &made
-                && is_for_good(error)
-            {
-                // An attempt too: what nobody may make would be tried for ever.
-                let next = protocol::unprepared(&loaded.deployment, config, &error.to_string());
-                write(ports, &loaded, &next).await?;
-            }
-            made.map(|()| loaded)
-        }
-        Effect::HoldFloor { .. } if loaded.deployment.state.floor.is_none() => {
-            // Remembered as it was found before it is changed.
-            let terms = &loaded.deployment.terms;
-            let found = ports.target(&terms.endpoint, &terms.production).await?;
-            let next = protocol::floor_found(&loaded.deployment, found);
-            write(ports, &loaded, &next).await
-        }
-        _ => Ok(loaded),
+    if !matches!(effect, Effect::HoldFloor { .. }) || loaded.deployment.state.floor.is_some() {
+        return Ok(loaded);
     }
+    let terms = &loaded.deployment.terms;
+    let found = ports.target(&terms.endpoint, &terms.production).await?;
+    let next = protocol::floor_found(&loaded.deployment, found);
+    write(ports, &loaded, &next).await
 }
 
 /// What must be there, or gone, before a config can be deployed.
@@ -213,6 +191,7 @@ async fn prepare_config<P: Ports>(
     ports: &P,
     deployment: &Deployment,
     config: &str,
+    lease: &Lease,
 ) -> Result<(), PortError> {
     let (terms, state) = (&deployment.terms, &deployment.state);
     if *config == terms.canary_config {
@@ -250,6 +229,7 @@ async fn prepare_config<P: Ports>(
             .as_ref()
             .is_some_and(|floor| floor.found.is_some())
         {
+            still_fits(ports, lease)?;
             ports.deregister(&terms.endpoint, &terms.production).await?;
         }
     }
@@ -353,32 +333,25 @@ async fn take_back<P: Ports>(
     }
 }
 
-/// Floors back as they were found, configs that nobody uses deleted, and the record says so.
+/// Scaling back as it was found, and configs that nobody uses deleted.
 async fn tidy<P: Ports>(
     ports: &P,
-    loaded: &Loaded,
-    endpoint: &EndpointReading,
-) -> Result<Carried, PortError> {
-    let (terms, floor) = (&loaded.deployment.terms, &loaded.deployment.state.floor);
-    let view = match endpoint {
+    deployment: &Deployment,
+    lease: &Lease,
+) -> Result<(), PortError> {
+    let not_yet = |why: String| Err(PortError::new(Class::Retryable, "tidy", why));
+    let terms = &deployment.terms;
+    let view = match observe::endpoint(ports, terms).await {
         EndpointReading::Seen(view) => Some(view),
         EndpointReading::Missing => None,
-        EndpointReading::Failed { reason } => return Ok(Carried::NotYet(reason.clone())),
+        EndpointReading::Failed { reason } => return not_yet(reason),
     };
     // Until it rests, a config may be on its way to it.
-    if view.is_some_and(|view| !view.status.is_resting()) {
-        return Ok(Carried::NotYet("the endpoint is changing".to_owned()));
+    if view.as_ref().is_some_and(|view| !view.status.is_resting()) {
+        return not_yet("the endpoint is changing".to_owned());
     }
-    if let (Some(target), Some(view)) =
-        (floor.as_ref().and_then(|floor| floor.found.as_ref()), view)
-    {
-        // The whole target, not its floor alone: a finalizing update that came back had removed it.
-        let heir = if view.variant(&terms.production).is_some() {
-            &terms.production
-        } else {
-            &terms.canary
-        };
-        ports.register(&terms.endpoint, heir, target).await?;
+    if let Some(view) = &view {
+        restore_scaling(ports, deployment, view, lease).await?;
     }
     let ours = [
         terms.canary_config.clone(),
@@ -387,10 +360,35 @@ async fn tidy<P: Ports>(
     ];
     for config in &ours {
         // The one that the endpoint is on stays.
-        if view.is_none_or(|view| view.config != *config) {
+        if view.as_ref().is_none_or(|view| view.config != *config) {
+            still_fits(ports, lease)?;
             ports.delete_config(config).await?;
         }
     }
-    write(ports, loaded, &protocol::tidied(&loaded.deployment)).await?;
-    Ok(Carried::Done)
+    Ok(())
+}
+
+/// The whole target and not its floor alone, because a finalizing update had removed it: to
+/// production, and to the canary where that has the traffic. On an endpoint that somebody else has
+/// taken over there may be neither.
+async fn restore_scaling<P: Ports>(
+    ports: &P,
+    deployment: &Deployment,
+    view: &EndpointView,
+    lease: &Lease,
+) -> Result<(), PortError> {
+    let (terms, floor) = (&deployment.terms, &deployment.state.floor);
+    let Some(target) = floor.as_ref().and_then(|floor| floor.found.as_ref()) else {
+        return Ok(());
+    };
+    let has_traffic = view.share(&terms.canary).is_some_and(|share| share > 0.5);
+    let heirs = [
+        (view.variant(&terms.production).is_some(), &terms.production),
+        (has_traffic, &terms.canary),
+    ];
+    for (_, heir) in heirs.iter().filter(|(inherits, _)| *inherits) {
+        still_fits(ports, lease)?;
+        ports.register(&terms.endpoint, heir, target).await?;
+    }
+    Ok(())
 }

@@ -81,7 +81,7 @@ impl Scaling for Aws {
         let id = resource(endpoint, variant);
         let call = self
             .control
-            .autoscaling
+            .autoscaling_once
             .register_scalable_target()
             .service_namespace(ServiceNamespace::Sagemaker);
         let call = call
@@ -97,7 +97,7 @@ impl Scaling for Aws {
                 .map_err(|error| nonsense("PutScalingPolicy", error.to_string()))?;
             let call = self
                 .control
-                .autoscaling
+                .autoscaling_once
                 .put_scaling_policy()
                 .service_namespace(ServiceNamespace::Sagemaker);
             let call = call
@@ -116,7 +116,7 @@ impl Scaling for Aws {
     async fn deregister(&self, endpoint: &str, variant: &str) -> Result<(), PortError> {
         let call = self
             .control
-            .autoscaling
+            .autoscaling_once
             .deregister_scalable_target()
             .service_namespace(ServiceNamespace::Sagemaker);
         match call.resource_id(resource(endpoint, variant)).scalable_dimension(DIMENSION).send().await {

@@ -66,11 +66,11 @@ pub struct Aws {
 #[derive(Clone)]
 struct ControlPlane {
     sagemaker: aws_sdk_sagemaker::Client,
-    /// For raises and UpdateEndpoint: one call, no retry, a bounded time.
+    /// For what is called under a lease: one call, no retry, a bounded time.
     sagemaker_once: aws_sdk_sagemaker::Client,
     cloudwatch: aws_sdk_cloudwatch::Client,
     autoscaling: aws_sdk_applicationautoscaling::Client,
-    /// For the floor: it is changed under a lease, as raises are.
+    /// The same.
     autoscaling_once: aws_sdk_applicationautoscaling::Client,
     sns: aws_sdk_sns::Client,
     events: aws_sdk_eventbridge::Client,

@@ -111,7 +111,7 @@ impl Endpoints for Aws {
             .endpoint_config_arn()
             .ok_or_else(|| nonsense("DescribeEndpointConfig", "no ARN"))?;
         let tags = self.tags(arn).await?;
-        let request = config_copy::copy(&self.control.sagemaker, &described, tags, recipe)
+        let request = config_copy::copy(&self.control.sagemaker_once, &described, tags, recipe)
             .map_err(|what| nonsense("CreateEndpointConfig", what))?;
         match request.send().await {
             Ok(_) => Ok(()),

@@ -210,12 +210,12 @@ pub struct Lease {
 pub struct Update {
     /// The config it was to deploy.
     pub config: String,
-    /// How often it was tried.
+    /// How often it was refused.
     pub attempts: u32,
     /// When SageMaker accepted it; absent while that is not known.
     #[serde(default)]
     pub accepted_at: Option<Timestamp>,
-    /// Why the last attempt was not accepted.
+    /// Why it was not accepted the last time.
     #[serde(default)]
     pub last_error: Option<String>,
 }

@@ -67,9 +67,9 @@ impl Effect {
     }
 
     /// Whether it needs a lease: what could do harm if it landed late. Taking everything back
-    /// can't, and tidying up is done while nothing else is.
+    /// can't.
     pub const fn is_leased(&self) -> bool {
-        !matches!(self, Self::TakeBack | Self::Tidy)
+        !matches!(self, Self::TakeBack)
     }
 }
 

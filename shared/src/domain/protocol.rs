@@ -29,7 +29,14 @@ pub fn intend(before: &Deployment, effect: &Effect, lease: Lease) -> Deployment 
     let mut next = before.clone();
     next.state.lease = Some(lease);
     if let Effect::Deploy { config } = effect {
-        next.state.update = Some(another_attempt(next.state.update.take(), config));
+        next.state.update = Some(asked(next.state.update.take(), config));
+        // The update that removes the old variant asks for its target to be removed first. Known
+        // before it happens, so that a rollback can put it back.
+        if *config == next.terms.final_config
+            && let Some(floor) = &mut next.state.floor
+        {
+            (floor.held_at, floor.released) = (0, true);
+        }
     }
     next
 }
@@ -64,6 +71,7 @@ pub fn answered(
         (Effect::HoldFloor { instances }, _, Some(floor)) if *answer == Answer::Accepted => {
             (floor.held_at, floor.released) = (*instances, false);
         }
+        (Effect::Tidy, ..) if *answer == Answer::Accepted => state.cleaned = true,
         _ => {}
     }
     Some(next)
@@ -72,17 +80,6 @@ pub fn answered(
 /// The record after a refusal of a call that needs no lease.
 pub fn refused(before: &Deployment, why: &str) -> Deployment {
     let mut next = before.clone();
-    next.state.refusal = Some(why.to_owned());
-    next
-}
-
-/// The record when what an update needs first could not be made: an attempt too, or a config that
-/// nobody may make would be tried for ever.
-pub fn unprepared(before: &Deployment, config: &str, why: &str) -> Deployment {
-    let mut next = before.clone();
-    let mut update = another_attempt(next.state.update.take(), config);
-    update.last_error = Some(why.to_owned());
-    next.state.update = Some(update);
     next.state.refusal = Some(why.to_owned());
     next
 }
@@ -98,41 +95,26 @@ pub fn floor_found(before: &Deployment, found: Option<ScalableTarget>) -> Deploy
     next
 }
 
-/// The record before production's target is removed, as an update that removes the variant asks.
-pub fn floor_released(before: &Deployment) -> Deployment {
-    let mut next = before.clone();
-    if let Some(floor) = &mut next.state.floor {
-        (floor.held_at, floor.released) = (0, true);
-    }
-    next
-}
-
-/// The record once nothing is left behind.
-pub fn tidied(before: &Deployment) -> Deployment {
-    let mut next = before.clone();
-    next.state.cleaned = true;
-    next
-}
-
-fn another_attempt(before: Option<Update>, config: &str) -> Update {
+/// The update as it is asked for, once more or for the first time.
+fn asked(before: Option<Update>, config: &str) -> Update {
     let same = before.filter(|update| update.config == config);
     Update {
         config: config.to_owned(),
-        attempts: same.as_ref().map_or(0, |update| update.attempts) + 1,
+        attempts: same.as_ref().map_or(0, |update| update.attempts),
         accepted_at: None,
         last_error: same.and_then(|update| update.last_error),
     }
 }
 
-/// What became of an attempt. Being throttled is none.
+/// What became of it. Being throttled is no refusal, and neither is a doubt.
 fn note(update: &mut Update, answer: &Answer, now: Timestamp) {
     match answer {
         Answer::Accepted => update.accepted_at = update.accepted_at.or(Some(now)),
-        Answer::Refused(why) => update.last_error = Some(why.clone()),
-        Answer::NotNow(why) => {
+        Answer::Refused(why) => {
+            update.attempts += 1;
             update.last_error = Some(why.clone());
-            update.attempts = update.attempts.saturating_sub(1);
         }
+        Answer::NotNow(why) => update.last_error = Some(why.clone()),
         Answer::InDoubt => {}
     }
 }

@@ -83,14 +83,10 @@ fn holds(name: &str, rollout: Rollout, reaches: &[&str]) {
     let failures = promises
         .filter(|property| property.expectation == Expectation::Always)
         .map(|property| property.name)
-        .filter(|name| !STALLED_PREPARATION.contains(name))
         .collect();
     let found = check(name, rollout, HasDiscoveries::AnyOf(failures));
     for (property, actions) in &found.broken {
-        assert!(
-            STALLED_PREPARATION.contains(property),
-            "{property}: {actions:#?}"
-        );
+        panic!("{property}: {actions:#?}");
     }
     for reached in reaches {
         assert!(found.reached.contains(reached), "{reached}");
@@ -154,24 +150,21 @@ fn minutes_that_are_judged_once_are_never_raised_past() {
     holds("judged minutes, 3 invocations from each rest", rollout, &[]);
 }
 
-/// What is known to be broken: making a config, and removing production's scaling target, come
-/// before the lease, so an invocation that stalls there for as long as a whole rollback takes does
-/// them after the end.
-const STALLED_PREPARATION: [&str; 2] = [promise::NO_CONFIG_LEFT, promise::SCALING];
-
 #[test]
-fn a_preparation_that_outlives_the_deployment_leaves_its_config_behind() {
+fn what_is_made_before_the_lease_outlives_the_deployment() {
     let rollout = Rollout {
+        variant: Variant::PrepareFirst,
         begins_in: Some(Phase::Provisioning),
         orders: vec![Command::Cancel],
         ..Rollout::as_built()
     };
-    is_broken("stalled preparation", rollout, promise::NO_CONFIG_LEFT);
+    is_broken("PrepareFirst", rollout, promise::NO_CONFIG_LEFT);
 }
 
 #[test]
-fn a_preparation_that_outlives_the_deployment_removes_productions_scaling() {
+fn what_is_removed_before_the_lease_is_gone_after_the_end() {
     let rollout = Rollout {
+        variant: Variant::PrepareFirst,
         begins_in: Some(Phase::Finalizing),
         left: Left {
             invocations: Some(8),
@@ -180,7 +173,7 @@ fn a_preparation_that_outlives_the_deployment_removes_productions_scaling() {
         orders: vec![Command::Rollback],
         ..Rollout::as_built()
     };
-    is_broken("stalled preparation", rollout, promise::SCALING);
+    is_broken("PrepareFirst", rollout, promise::SCALING);
 }
 
 /// This promise is broken; the shortest way there is shown.
@@ -217,7 +210,7 @@ fn a_raise_without_a_lease_is_found_out() {
 
 #[test]
 fn a_call_before_its_record_is_found_out() {
-    is_found_out(Variant::CallFirst, None, promise::STAYS_BACK);
+    is_found_out(Variant::CallFirst, None, promise::NOTHING_LANDS);
 }
 
 #[test]
@@ -239,7 +232,7 @@ fn an_end_on_the_strength_of_an_answer_is_found_out() {
     is_found_out(
         Variant::TrustAnswers,
         Some(Phase::Soaking),
-        promise::COMPLETED,
+        promise::STAYS_BACK,
     );
 }
 

@@ -76,24 +76,21 @@ pub(crate) fn arrive(world: &mut World, change: Change) -> Answer {
     Answer::Accepted
 }
 
-/// What must be there, or gone, before the call.
-pub(crate) fn prepare(world: &mut World, before: Arc<Loaded>, effect: Effect) {
-    if let Effect::Deploy { config } = &effect {
-        let config = Config::named(config);
-        world.make(config);
-        if config == Config::Last {
-            world.scaling = Scaling::Gone;
-        }
+/// What must be there, or gone, before an update.
+pub(crate) fn prepare(world: &mut World, config: Config) {
+    world.make(config);
+    if config == Config::Last {
+        world.scaling = Scaling::Gone;
     }
-    world.workers.push(Worker::Prepared { before, effect });
 }
 
-/// Deletes what the endpoint, as it was seen, is not on.
-pub(crate) fn tidy(world: &mut World, before: Arc<Loaded>, sight: Endpoint) {
+/// Looks at the endpoint and deletes what it is not on.
+pub(crate) fn tidy(world: &mut World) -> Answer {
+    let sight = world.endpoint;
     if sight.pending.is_some() {
-        return;
+        return Answer::NotNow("the endpoint is changing".to_owned());
     }
-    if before.deployment.state.floor.is_some() {
+    if world.stored.deployment.state.floor.is_some() {
         world.scaling = Scaling::AsFound;
     }
     for (index, config) in World::MADE.into_iter().enumerate() {
@@ -106,7 +103,7 @@ pub(crate) fn tidy(world: &mut World, before: Arc<Loaded>, sight: Endpoint) {
             }
         }
     }
-    world.workers.push(Worker::Tidied { before });
+    Answer::Accepted
 }
 
 pub(crate) fn observation(sight: Endpoint, reading: Reading, before: &Deployment) -> Observation {

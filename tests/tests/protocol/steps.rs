@@ -248,9 +248,15 @@ impl Rollout {
                 let (now, sight) = (self.decided_at(world, looked_at), self.variant.sight(sight));
                 self.begin_effect(world, before, sight, now);
             }
-            Worker::Releasing { before, effect } => prepare(world, before, effect),
-            Worker::Prepared { before, effect } => self.intend(world, before, effect),
-            Worker::Leased { lease, effect } => self.call(world, lease, effect),
+            Worker::Preparing { before, effect } => {
+                if let Effect::Deploy { config } = &effect {
+                    prepare(world, Config::named(config));
+                }
+                world.workers.push(Worker::Due { before, effect });
+            }
+            Worker::Due { before, effect } => self.intend(world, before, effect),
+            Worker::Leased { lease, effect } => self.under(world, lease, effect),
+            Worker::Ready { lease, effect } => self.call(world, lease, effect),
             Worker::Answered {
                 lease,
                 effect,
@@ -259,10 +265,6 @@ impl Rollout {
             Worker::Refused { before, why } => {
                 let next = protocol::refused(&before.deployment, &why);
                 let _ = self.write(world, &before, &next);
-            }
-            Worker::Tidied { before } => {
-                let tidied = protocol::tidied(&before.deployment);
-                let _ = self.write(world, &before, &tidied);
             }
             Worker::TickLoaded { .. } | Worker::Loaded { .. } | Worker::Calling { .. } => {}
         }
@@ -333,16 +335,6 @@ impl Rollout {
                 lease: None,
                 unwritten: Some(before),
             }),
-            Effect::Tidy => tidy(world, before, sight),
-            Effect::Deploy { config }
-                if Config::named(config) == Config::Last
-                    && floor.is_some_and(|it| !it.released) =>
-            {
-                let next = protocol::floor_released(&before.deployment);
-                if let Ok(before) = self.write(world, &before, &next) {
-                    world.workers.push(Worker::Releasing { before, effect });
-                }
-            }
             Effect::HoldFloor { .. } if floor.is_none() => {
                 let found = ScalableTarget {
                     min: 1,
@@ -351,10 +343,13 @@ impl Rollout {
                 };
                 let next = protocol::floor_found(&before.deployment, Some(found));
                 if let Ok(before) = self.write(world, &before, &next) {
-                    world.workers.push(Worker::Prepared { before, effect });
+                    world.workers.push(Worker::Due { before, effect });
                 }
             }
-            _ => prepare(world, before, effect),
+            Effect::Deploy { .. } if self.variant == Variant::PrepareFirst => {
+                world.workers.push(Worker::Preparing { before, effect });
+            }
+            _ => world.workers.push(Worker::Due { before, effect }),
         }
     }
 
@@ -403,13 +398,38 @@ impl Rollout {
         }
     }
 
-    fn call(&self, world: &mut World, lease: Lease, effect: Effect) {
+    /// What comes before the one call of an update, and all of what tidies up. Each part is held
+    /// against the lease by itself; here they are one step, and cannot be told apart.
+    fn under(&self, world: &mut World, lease: Lease, effect: Effect) {
+        match &effect {
+            Effect::Tidy if self.still_fits(world, &lease) => {
+                let answer = tidy(world);
+                world.workers.push(Worker::Answered {
+                    lease,
+                    effect,
+                    answer,
+                });
+            }
+            Effect::Deploy { config } if self.still_fits(world, &lease) => {
+                if self.variant != Variant::PrepareFirst {
+                    prepare(world, Config::named(config));
+                }
+                world.workers.push(Worker::Ready { lease, effect });
+            }
+            _ => self.call(world, lease, effect),
+        }
+    }
+
+    fn still_fits(&self, world: &World, lease: &Lease) -> bool {
         let landing = match self.variant {
             Variant::ShortLease => 0,
             _ => LANDING,
         };
-        let span = Span::from_mins(landing.unsigned_abs());
-        if protocol::may_call(world.now(), &lease, span) {
+        protocol::may_call(world.now(), lease, Span::from_mins(landing.unsigned_abs()))
+    }
+
+    fn call(&self, world: &mut World, lease: Lease, effect: Effect) {
+        if effect != Effect::Tidy && self.still_fits(world, &lease) {
             world.workers.push(Worker::Calling {
                 call: self.new_call(world, &effect),
                 effect,

@@ -16,6 +16,8 @@ pub(crate) enum Variant {
     RaiseUnleased,
     /// The call comes first and the record after it.
     CallFirst,
+    /// What an update needs is made, and removed, before the lease.
+    PrepareFirst,
     /// The end does not wait for a lease to run out.
     EndUnderLease,
     /// A call can land after its lease.
@@ -37,7 +39,7 @@ impl Variant {
     pub(crate) fn is_conditional(self) -> bool {
         !matches!(
             self,
-            Self::CallFirst | Self::AnyVersion | Self::AnyWatermark
+            Self::CallFirst | Self::PrepareFirst | Self::AnyVersion | Self::AnyWatermark
         )
     }
 

@@ -62,12 +62,14 @@ pub(crate) enum Worker {
         sight: Endpoint,
         looked_at: i64,
     },
-    /// The record says that production's target goes; the config is made and the target removed next.
-    Releasing { before: Arc<Loaded>, effect: Effect },
-    /// What the leased effect needs is there; the intent is written next.
-    Prepared { before: Arc<Loaded>, effect: Effect },
-    /// The intent is written; the call is next.
+    /// Where a variant prepares before the lease: that is next.
+    Preparing { before: Arc<Loaded>, effect: Effect },
+    /// What is due is known; the intent is written next.
+    Due { before: Arc<Loaded>, effect: Effect },
+    /// The intent is written; what the call needs is next, or the call.
     Leased { lease: Lease, effect: Effect },
+    /// What the call needs is there; the call is next.
+    Ready { lease: Lease, effect: Effect },
     /// The call is under way. Without a lease, nothing is written after it.
     Calling {
         call: Call,
@@ -84,8 +86,6 @@ pub(crate) enum Worker {
     },
     /// What needs no lease was refused, and the record is to say so.
     Refused { before: Arc<Loaded>, why: String },
-    /// The configs are gone, and the record is to say so.
-    Tidied { before: Arc<Loaded> },
 }
 
 /// A worker as far as any rule can tell it from another.
@@ -106,12 +106,12 @@ impl Worker {
             | Self::TickSeen { before, .. }
             | Self::Loaded { before }
             | Self::Seen { before, .. }
-            | Self::Prepared { before, .. }
-            | Self::Tidied { before }
-            | Self::Releasing { before, .. }
+            | Self::Due { before, .. }
+            | Self::Preparing { before, .. }
             | Self::Refused { before, .. } => Some(before),
             Self::TickConflicted { .. }
             | Self::Leased { .. }
+            | Self::Ready { .. }
             | Self::Calling { .. }
             | Self::Answered { .. } => None,
         }
@@ -127,13 +127,11 @@ impl Worker {
         match self {
             Self::TickSeen { is_again, .. } => *is_again,
             // What a tick would still do is what one does that starts now.
-            Self::Prepared { .. }
-            | Self::Refused { .. }
-            | Self::Tidied { .. }
-            | Self::TickLoaded { .. } => true,
+            Self::Due { .. } | Self::Refused { .. } | Self::TickLoaded { .. } => true,
+            // Taking everything back asks no lease.
             Self::Loaded { before } | Self::Seen { before, .. } => !matches!(
                 before.deployment.state.phase,
-                Phase::Provisioning | Phase::Finalizing | Phase::Reverting | Phase::CleaningUp
+                Phase::Reverting | Phase::CleaningUp
             ),
             _ => false,
         }
@@ -195,18 +193,23 @@ impl Worker {
                 let (record, age) = as_of(before, *looked_at);
                 (4, record, Some(*sight), [is_stale, age, 0, 0])
             }
-            Self::Releasing { effect, .. } => {
+            Self::Preparing { effect, .. } => {
                 let [kind, value] = code_of_effect(effect);
                 (11, record, None, [is_stale, kind, value, 0])
             }
-            Self::Prepared { effect, .. } => {
+            Self::Due { effect, .. } => {
                 let [kind, value] = code_of_effect(effect);
                 (5, record, None, [is_stale, kind, value, 0])
             }
-            Self::Leased { lease, effect } => {
+            Self::Leased { lease, effect } | Self::Ready { lease, effect } => {
                 let [kind, value] = code_of_effect(effect);
                 let left = minutes_between(now, lease.until).max(0);
-                (6, None, None, [is_ours(lease), kind, value, left])
+                let step = if matches!(self, Self::Ready { .. }) {
+                    10
+                } else {
+                    6
+                };
+                (step, None, None, [is_ours(lease), kind, value, left])
             }
             Self::Calling {
                 call,
@@ -237,7 +240,6 @@ impl Worker {
                 (8, None, None, [is_ours(lease), answer, kind, value])
             }
             Self::Refused { .. } => (9, record, None, [is_stale, 0, 0, 0]),
-            Self::Tidied { .. } => (10, record, None, [is_stale, 0, 0, 0]),
         }
     }
 }
@@ -254,7 +256,10 @@ pub(crate) fn change_of(effect: &Effect) -> Change {
 }
 
 fn code_of_effect(effect: &Effect) -> [i64; 2] {
-    code_of(change_of(effect))
+    match effect {
+        Effect::Tidy => [4, 0],
+        _ => code_of(change_of(effect)),
+    }
 }
 
 const fn code_of(change: Change) -> [i64; 2] {

@@ -89,7 +89,7 @@ impl Pass {
                 view.config
             )),
             None if *attempts >= UPDATE_ATTEMPTS => Some(format!(
-                "UpdateEndpoint to {config} was not accepted in {attempts} attempts: {why}"
+                "UpdateEndpoint to {config} was refused {attempts} times: {why}"
             )),
             _ => None,
         }

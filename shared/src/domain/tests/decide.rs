@@ -101,7 +101,7 @@ fn provisioning_fails_when_the_update_came_back() {
 fn provisioning_fails_when_refused_too_often() {
     let failed = becomes(Status::Pending, Phase::CleaningUp)
         .outcome(Outcome::Failed)
-        .says("not accepted in 10 attempts");
+        .says("refused 10 times");
     check(
         &Case::pending().refused(CANARY_CONFIG, 9),
         &seen(original()),
@@ -576,7 +576,7 @@ fn finalizing_waits_for_the_final_config() {
     check(
         &Case::finalizing().refused(FINAL, 10),
         &seen(split(100)),
-        &failed.says("10 attempts"),
+        &failed.says("10 times"),
     );
 }
 

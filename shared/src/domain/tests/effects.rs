@@ -253,7 +253,7 @@ fn who_carries_it_out_and_under_what() {
             true,
         ),
         (Effect::TakeBack, Actor::Rollback, false),
-        (Effect::Tidy, Actor::Provision, false),
+        (Effect::Tidy, Actor::Provision, true),
     ];
     for (effect, actor, leased) in rows {
         assert_eq!(

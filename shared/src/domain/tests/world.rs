@@ -489,11 +489,10 @@ impl Toy {
                 let change = if comes_back { Change::Nothing } else { change };
                 self.start(change, self.now + minutes(takes));
             }
-            None if answer == Answer::Accepted && *effect == Effect::Tidy => {
-                self.deployment = protocol::tidied(&self.deployment);
-                self.deployment.state.floor = None;
-            }
             None => {}
+        }
+        if answer == Answer::Accepted && *effect == Effect::Tidy {
+            self.deployment.state.floor = None;
         }
         if let Some(next) = protocol::answered(&self.deployment, effect, holder, &answer, self.now)
         {
