@@ -233,11 +233,16 @@ fn assemble(loaded: &Loaded, answers: Answers, now: Timestamp) -> Metrics {
     }
 }
 
-/// A call that packs several deployments reads the longest of their ranges for all of them.
+/// A call that packs several deployments reads the longest of their ranges for all of them. What
+/// is no number among one's own minutes can't be read: left out, it would pass for a minute
+/// without requests, which speaks against nothing.
 fn trimmed(mut answers: Answers, from: Timestamp, through: Timestamp) -> Answers {
     for answer in answers.values_mut() {
         if let MetricAnswer::Complete(found) = answer {
             found.retain(|(at, _)| (from..=through).contains(at));
+            if found.iter().any(|(_, value)| !value.is_finite()) {
+                *answer = MetricAnswer::Incomplete("a value is no finite number".to_owned());
+            }
         }
     }
     answers
@@ -310,6 +315,22 @@ mod tests {
             }
             // Two calls a halving, nine halvings of 500, for each bad query.
             assert!(picky.calls.load(Ordering::Relaxed) <= 1 + bad.len() * 2 * 9);
+        }
+    }
+
+    #[test]
+    fn a_value_that_is_no_number_is_not_a_minute_without_requests() {
+        let minute = |number: i64| Timestamp::from_second(number * 60).expect("a minute");
+        let query = batch(&[]).remove(0);
+        for value in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
+            let points = vec![(minute(1), 5.0), (minute(2), value)];
+            let answers = Answers::from([(query.clone(), MetricAnswer::Complete(points))]);
+            let seen = trimmed(answers.clone(), minute(2), minute(2));
+            assert!(matches!(seen[&query], MetricAnswer::Incomplete(_)));
+            // In another deployment's minutes it is nobody's here.
+            let seen = trimmed(answers, minute(1), minute(1));
+            let own = vec![(minute(1), 5.0)];
+            assert_eq!(seen[&query], MetricAnswer::Complete(own));
         }
     }
 
