@@ -106,6 +106,17 @@ pub(crate) async fn assert_over<P: Store + Endpoints>(
     id: &str,
     told: [Vec<Told>; 2],
 ) {
+    let terms = assert_ended(ports, simulator, id).await;
+    assert_told(ports, &terms, told).await;
+}
+
+/// Everything of [`assert_over`] that is true from the commit of the terminal status on; what was
+/// told of it may still wait.
+pub(crate) async fn assert_ended<P: Store + Endpoints>(
+    ports: &P,
+    simulator: &Simulator,
+    id: &str,
+) -> Terms {
     let loaded = ports.load(id).await.expect("a readable record");
     let loaded = loaded.expect("a known id");
     let (terms, state) = (&loaded.deployment.terms, &loaded.deployment.state);
@@ -141,7 +152,7 @@ pub(crate) async fn assert_over<P: Store + Endpoints>(
         .expect("a readable endpoint");
     assert_endpoint(terms, state.status, view.as_ref());
     assert_configs(simulator, terms, state.status, view);
-    assert_told(ports, terms, told).await;
+    loaded.deployment.terms
 }
 
 /// The endpoint is on the config that the outcome means, with all traffic on the right variant.
@@ -216,7 +227,7 @@ fn assert_configs(
 }
 
 /// Every line of history was announced on both ways, in order, and nothing else was.
-async fn assert_told<P: Store>(ports: &P, terms: &Terms, arrived: [Vec<Told>; 2]) {
+pub(crate) async fn assert_told<P: Store>(ports: &P, terms: &Terms, arrived: [Vec<Told>; 2]) {
     for shard in 0..SHARDS {
         let left = ports.outbox(shard).await.expect("a readable outbox");
         assert!(

@@ -10,7 +10,7 @@ use std::task::Poll;
 
 use jiff::{SignedDuration, Timestamp};
 use shared::app::health::Figure;
-use shared::app::ports::{Ambient, Class, OutboxRow, PortError};
+use shared::app::ports::{Ambient, Class, MetricAnswer, MetricQuery, OutboxRow, PortError};
 use shared::config::{Config, FunctionNames};
 use shared::domain::due::Actor;
 use simulator::Simulator;
@@ -47,6 +47,8 @@ pub enum Fate {
     Later(SignedDuration),
 }
 
+/// Changes a metric's answer on its way to the caller.
+pub(super) type Lens = Box<dyn FnMut(&MetricQuery, MetricAnswer) -> MetricAnswer + Send>;
 /// Decides what becomes of an async invoke.
 pub(super) type Fates = Box<dyn FnMut(&Event) -> Fate + Send>;
 type Effect = Box<dyn FnOnce(&Shared) + Send>;
@@ -62,6 +64,7 @@ pub(super) struct Shared {
 pub(super) struct State {
     pub(super) gate: Box<dyn Gate>,
     pub(super) fates: Fates,
+    pub(super) lens: Lens,
     pub(super) passed: Vec<Passed>,
     /// The invocation that may make one call now.
     pub(super) turn: Option<u64>,
@@ -88,6 +91,7 @@ impl Shared {
             state: Mutex::new(State {
                 gate: Box::new(|_: &Call| Verdict::Go),
                 fates: Box::new(|_: &Event| Fate::Once),
+                lens: Box::new(|_: &MetricQuery, answer| answer),
                 passed: Vec::new(),
                 turn: None,
                 crashed: None,

@@ -288,7 +288,9 @@ fn metric_data(
         "Complete" => MetricAnswer::Complete(series.points),
         status => MetricAnswer::Incomplete(status.to_owned()),
     });
-    Ok(answers.collect())
+    let lens = &mut shared.state().lens;
+    let seen = queries.iter().zip(answers);
+    Ok(seen.map(|(query, answer)| lens(query, answer)).collect())
 }
 
 fn firing(shared: &Shared, alarms: &[String]) -> Result<Vec<String>, PortError> {

@@ -209,11 +209,32 @@ impl Fast {
     /// # Panics
     /// When something is not.
     pub fn assert_over(&self, id: &str) {
-        let told = self.told().map(|rows| {
+        let told = self.told_of(id);
+        ready(over::assert_over(&self.ports(), self.simulator(), id, told));
+    }
+
+    /// Holds what is true from the commit of a terminal status on.
+    ///
+    /// # Panics
+    /// When something is not.
+    pub fn assert_ended(&self, id: &str) {
+        ready(over::assert_ended(&self.ports(), self.simulator(), id));
+    }
+
+    /// Holds that everything that happened to a deployment was told, in order.
+    ///
+    /// # Panics
+    /// When it was not.
+    pub fn assert_told(&self, id: &str) {
+        let terms = self.load(id).deployment.terms;
+        ready(over::assert_told(&self.ports(), &terms, self.told_of(id)));
+    }
+
+    fn told_of(&self, id: &str) -> [Vec<Told>; 2] {
+        self.told().map(|rows| {
             let own = rows.iter().filter(|row| row.deployment_id == id);
             own.map(message).collect()
-        });
-        ready(over::assert_over(&self.ports(), self.simulator(), id, told));
+        })
     }
 }
 

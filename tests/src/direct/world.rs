@@ -22,7 +22,7 @@ use shared::app::announce::{Swept, sweep_all};
 use shared::app::carry_out::{Carried, carry_out};
 use shared::app::health::Figure;
 use shared::app::order::{OrderError, order};
-use shared::app::ports::{Loaded, OutboxRow, PortError};
+use shared::app::ports::{Loaded, MetricAnswer, MetricQuery, OutboxRow, PortError};
 use shared::app::tick::{Ticked, tick};
 use shared::domain::command::Command;
 use shared::domain::due::Actor;
@@ -154,6 +154,14 @@ impl Fast {
         self.shared.state().fates = Box::new(fates);
     }
 
+    /// What becomes of every metric's answer on its way to the caller, from now on.
+    pub fn set_lens(
+        &self,
+        lens: impl FnMut(&MetricQuery, MetricAnswer) -> MetricAnswer + Send + 'static,
+    ) {
+        self.shared.state().lens = Box::new(lens);
+    }
+
     /// How [`Fast::run`] chooses, from now on.
     pub fn set_policy(&mut self, policy: Policy) {
         self.policy = policy;
@@ -242,9 +250,17 @@ impl Fast {
     /// # Panics
     /// When there is none.
     pub fn deliver(&mut self, index: usize) -> u64 {
+        self.deliver_skewed(index, SignedDuration::ZERO)
+    }
+
+    /// The same, on a machine whose clock is ahead by so much.
+    ///
+    /// # Panics
+    /// When there is none.
+    pub fn deliver_skewed(&mut self, index: usize, skew: SignedDuration) -> u64 {
         let event = self.shared.state().events.remove(index);
         let event = event.expect("an event that waits");
-        self.start(Job::Carry(event.actor, event.deployment_id))
+        self.start_skewed(Job::Carry(event.actor, event.deployment_id), skew)
     }
 
     /// Loses the async invoke that is `index`-th in [`Fast::events`].
