@@ -10,6 +10,7 @@
     reason = "everything here panics: that is how a test fails"
 )]
 
+pub mod chaos;
 pub mod direct;
 pub mod lambda;
 mod over;

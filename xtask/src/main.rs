@@ -7,6 +7,7 @@
 
 mod bench;
 mod cargo;
+mod chaos;
 mod counts;
 mod environment;
 mod licences;
@@ -30,6 +31,7 @@ cargo xtask COMMAND
   template  infra/template.yaml by cfn-lint
   tidy      the purity of the domain, links and folders named in the documents
   bench verdict [--quick]  the simulation study: the tables and the picture of docs/verdict.md
+  chaos [--seed S] [--runs N] [--trace]  rollouts in a storm of faults, each promise held
   picture FILE...  docs/rollout.svg from the files that demos kept
 ";
 
@@ -37,8 +39,12 @@ fn main() -> ExitCode {
     let root = environment::workspace_root();
     let mut arguments = std::env::args().skip(1);
     let (command, rest) = (arguments.next(), arguments.collect::<Vec<_>>());
-    let takes_more = matches!(command.as_deref(), Some("picture" | "bench"));
-    if rest.is_empty() == takes_more {
+    let fits = match command.as_deref() {
+        Some("picture" | "bench") => !rest.is_empty(),
+        Some("chaos") => true,
+        _ => rest.is_empty(),
+    };
+    if !fits {
         return usage();
     }
     let mut report = Report::default();
@@ -48,6 +54,7 @@ fn main() -> ExitCode {
         Some("licences") => report.run("licences", || licences::check(&root)),
         Some("template") => report.run("template", || python::lint_template(&root)),
         Some("tidy") => report.run("tidy", || tidy::check(&root)),
+        Some("chaos") => report.run("chaos", || chaos::run(&root, &rest)),
         Some("picture") => report.run("picture", || picture::draw(&root, &rest)),
         Some("bench") => match bench::Bench::from(&rest) {
             Some(bench) => report.run("bench", || bench.run(&root)),
