@@ -171,10 +171,17 @@ fn takes_back(deployment: &Deployment) -> bool {
     state.phase == Phase::Reverting || (state.phase == Phase::CleaningUp && gone_back)
 }
 
-/// Whether the canary has a share, or is on its way to one.
+/// Whether the canary has a share, or is on its way to one: where every weight is 0, SageMaker
+/// splits evenly.
 fn canary_has_any(deployment: &Deployment, view: &EndpointView) -> bool {
-    let canary = view.variant(&deployment.terms.canary);
-    canary.is_some_and(|canary| canary.current_weight > 0.0 || canary.desired_weight > 0.0)
+    let Some(canary) = view.variant(&deployment.terms.canary) else {
+        return false;
+    };
+    let variants = &view.variants;
+    canary.current_weight > 0.0
+        || canary.desired_weight > 0.0
+        || variants.iter().all(|variant| variant.current_weight <= 0.0)
+        || variants.iter().all(|variant| variant.desired_weight <= 0.0)
 }
 
 fn deploy(view: &EndpointView, config: &str) -> Option<Effect> {

@@ -12,12 +12,16 @@ const RUNS: u64 = 400;
 const SEED: u64 = 20_000;
 
 /// Seeds that once broke a promise, and what each broke.
-const ONCE_BROKEN: [(u64, &str); 5] = [
+const ONCE_BROKEN: [(u64, &str); 6] = [
     (13, "P5: a first raise on points that were no numbers"),
     (205, "P5: out of Holding on points that were no numbers"),
     (649, "P5: on to 100 % on points that were no numbers"),
     (1585, "no end: scaling put back on somebody else's fleet"),
     (3880, "no end: scaling put back on an endpoint made again"),
+    (
+        101_860,
+        "no end: a rollback at an endpoint with every weight at 0",
+    ),
 ];
 
 #[test]
