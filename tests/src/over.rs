@@ -229,7 +229,7 @@ fn assert_configs(
 /// Every line of history was announced on both ways, in order, and nothing else was.
 pub(crate) async fn assert_told<P: Store>(ports: &P, terms: &Terms, arrived: [Vec<Told>; 2]) {
     for shard in 0..SHARDS {
-        let left = ports.outbox(shard).await.expect("a readable outbox");
+        let left = ports.outbox(shard).await.expect("a readable outbox").rows;
         assert!(
             left.iter().all(|row| row.deployment_id != terms.id),
             "nothing waits in the outbox"

@@ -83,7 +83,11 @@ pub async fn sweep_for<P: Ports>(ports: &P, deployment_id: &str, budget: Duratio
 /// Sends what lies in one shard: how many were sent, and when those happened that were not. A
 /// failure keeps the rest of that deployment's rows for the next sweep, so their order stands.
 async fn sweep<P: Ports>(ports: &P, shard: u8) -> Result<(usize, Vec<Timestamp>), PortError> {
-    let rows = ports.outbox(shard).await?;
+    let outbox = ports.outbox(shard).await?;
+    for (id, error) in &outbox.unread {
+        health::report(ports, Some(id), error);
+    }
+    let rows = outbox.rows;
     let mut stuck: HashSet<&str> = HashSet::new();
     let mut left = Vec::new();
     for row in &rows {

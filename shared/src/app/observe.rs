@@ -24,6 +24,8 @@ const QUERIES_A_CALL: usize = 500;
 pub(super) const AT_ONCE: usize = 16;
 /// GetMetricData calls side by side: CloudWatch allows 50 a second.
 const CALLS_AT_ONCE: usize = 4;
+/// How far behind a deployment may be to share a call with others.
+const LAGGING: SignedDuration = SignedDuration::from_hours(2);
 /// How long the metrics, an endpoint or its alarms are waited for.
 const LOOK: Duration = Duration::from_secs(15);
 /// Minutes taken in at once: a transaction holds at most 100 rows.
@@ -97,9 +99,49 @@ async fn alarms<P: Ports>(ports: &P, loaded: &Loaded) -> AlarmReading {
 /// The minutes a deployment has still to be judged by.
 fn range(loaded: &Loaded, now: Timestamp) -> (Timestamp, Timestamp) {
     let minute = SignedDuration::from_mins(1);
-    let from = loaded.evidence.judged_through + minute;
-    let most = from + minute * i32::try_from(MINUTES_A_PASS - 1).unwrap_or(0);
-    (from, last_judgeable(now).min(most))
+    let later = |from: Timestamp, by| from.checked_add(by).unwrap_or(Timestamp::MAX);
+    let from = later(loaded.evidence.judged_through, minute);
+    let most = i32::try_from(MINUTES_A_PASS - 1).unwrap_or(0);
+    (from, last_judgeable(now).min(later(from, minute * most)))
+}
+
+/// Queries over one range, each with the place of its deployment.
+struct Batch {
+    from: Timestamp,
+    through: Timestamp,
+    queries: Vec<(usize, MetricQuery)>,
+}
+
+/// What is asked for, in as few ranges as that takes: whoever lags far behind has one of its own,
+/// because a call reads the longest range of its queries for all of them.
+fn batches(all: &[Loaded], now: Timestamp) -> Vec<Batch> {
+    let mut batches: Vec<Batch> = Vec::new();
+    let is_near = |from: Timestamp| now.duration_since(from) <= LAGGING;
+    for (index, loaded) in all.iter().enumerate() {
+        let (from, through) = range(loaded, now);
+        if !loaded.deployment.is_judged() || from > through {
+            continue;
+        }
+        let queries = arms(loaded).map(|arm| arm.queries()).concat();
+        let shared = batches.iter_mut().find(|batch| {
+            let has_room = batch.queries.len() + queries.len() <= QUERIES_A_CALL;
+            is_near(batch.from) && is_near(from) && has_room
+        });
+        let queries = queries.into_iter().map(|query| (index, query));
+        match shared {
+            Some(batch) => {
+                batch.from = batch.from.min(from);
+                batch.through = batch.through.max(through);
+                batch.queries.extend(queries);
+            }
+            None => batches.push(Batch {
+                from,
+                through,
+                queries: queries.collect(),
+            }),
+        }
+    }
+    batches
 }
 
 async fn metrics<P: Ports>(
@@ -108,41 +150,28 @@ async fn metrics<P: Ports>(
     now: Timestamp,
     limit: Duration,
 ) -> Vec<Metrics> {
-    let mut wanted = Vec::new();
-    let mut owners = Vec::new();
-    for (index, loaded) in all.iter().enumerate() {
-        let (from, through) = range(loaded, now);
-        if loaded.deployment.is_judged() && from <= through {
-            for query in arms(loaded).iter().flat_map(Arm::queries) {
-                wanted.push(query);
-                owners.push(index);
-            }
+    let reads = batches(all, now).into_iter().map(|batch| async move {
+        let (owners, queries): (Vec<usize>, Vec<MetricQuery>) = batch.queries.into_iter().unzip();
+        let range = (batch.from, batch.through);
+        let read = ports.within(limit, answers(ports, queries.clone(), range));
+        let late = || MetricAnswer::Incomplete("CloudWatch gave no answer in time".to_owned());
+        let mut found = read.await.unwrap_or_default();
+        let found = queries.into_iter().map(move |query| {
+            let answer = found.remove(&query).unwrap_or_else(late);
+            (query, answer)
+        });
+        owners.into_iter().zip(found).collect::<Vec<_>>()
+    });
+    let reads: Vec<_> = reads.collect();
+    let mut found: Vec<Answers> = vec![Answers::new(); all.len()];
+    let mut read = stream::iter(reads).buffered(CALLS_AT_ONCE);
+    while let Some(batch) = read.next().await {
+        for (owner, (query, answer)) in batch {
+            found[owner].insert(query, answer);
         }
     }
-    let reads: Vec<_> = wanted
-        .chunks(QUERIES_A_CALL)
-        .zip(owners.chunks(QUERIES_A_CALL))
-        .map(|(batch, owners)| async {
-            let ranges = owners.iter().map(|owner| range(&all[*owner], now));
-            let (from, through) = ranges.fold((now, Timestamp::MIN), |(from, through), (f, t)| {
-                (from.min(f), through.max(t))
-            });
-            let read = ports.within(limit, read_bisecting(ports, batch, from, through));
-            let late = || MetricAnswer::Incomplete("CloudWatch gave no answer in time".to_owned());
-            read.await.unwrap_or_else(|| vec![late(); batch.len()])
-        })
-        .collect();
-    let read: Vec<MetricAnswer> = stream::iter(reads)
-        .buffered(CALLS_AT_ONCE)
-        .collect::<Vec<_>>()
-        .await
-        .concat();
-    let mut answers: Vec<Answers> = vec![Answers::new(); all.len()];
-    for ((query, answer), owner) in wanted.into_iter().zip(read).zip(owners) {
-        answers[owner].insert(query, answer);
-    }
     all.iter()
-        .zip(answers)
+        .zip(found)
         .map(|(loaded, answers)| assemble(loaded, answers, now))
         .collect()
 }

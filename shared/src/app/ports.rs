@@ -178,6 +178,15 @@ pub struct OutboxRow {
     pub entry: Entry,
 }
 
+/// What lies in a shard of the outbox.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Outbox {
+    /// In order per deployment.
+    pub rows: Vec<OutboxRow>,
+    /// Deployments with a row that can't be read, which holds up theirs after it and no others.
+    pub unread: Vec<(String, PortError)>,
+}
+
 /// The records. Every read is strongly consistent, except lists and the active index.
 pub trait Store: Sync {
     /// A record; `None` if there is none.
@@ -216,7 +225,7 @@ pub trait Store: Sync {
     /// Production's minutes before the rollout, in order.
     fn past(&self, id: &str) -> impl Future<Output = Result<Vec<Recorded>, PortError>> + Send;
     /// Unsent announcements of a shard, in order per deployment.
-    fn outbox(&self, shard: u8) -> impl Future<Output = Result<Vec<OutboxRow>, PortError>> + Send;
+    fn outbox(&self, shard: u8) -> impl Future<Output = Result<Outbox, PortError>> + Send;
     /// Removes a sent announcement.
     fn sent(&self, row: &OutboxRow) -> impl Future<Output = Result<(), PortError>> + Send;
 }

@@ -111,6 +111,7 @@ pub fn due(
         // Committed, but nothing raises traffic on missing data, past a red guard or out of hours.
         (_, Phase::Shifting)
             if evidence.blind.is_some()
+                || evidence.silent
                 || Bench::of(deployment).objection_to_order(evidence).is_some()
                 || !terms.plan.allows_raise_at(now) =>
         {

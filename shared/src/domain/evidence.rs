@@ -32,6 +32,9 @@ pub struct Evidence {
     /// Canary requests that production's traffic predicts since the canary was last seen.
     #[serde(default)]
     pub expected_unseen: f64,
+    /// Whether the last judged minute had no requests of either arm, on an endpoint that has them.
+    #[serde(default)]
+    pub silent: bool,
     /// Set while the canary, or both arms, can't be seen.
     #[serde(default)]
     pub blind: Option<Blind>,
@@ -219,6 +222,7 @@ impl Evidence {
             canary: Totals::default(),
             production: Totals::default(),
             expected_unseen: 0.0,
+            silent: false,
             blind: None,
             canary_per_minute: 0.0,
             signals: BTreeMap::new(),

@@ -8,8 +8,8 @@ use jiff::{SignedDuration, Timestamp};
 use shared::app::health::Figure;
 use shared::app::ports::{
     Ambient, Class, Commit, ConfigView, Creation, Endpoints, Functions, IdempotencyClaim,
-    ListQuery, Loaded, Meter, MetricAnswer, MetricQuery, Metrics, Notifier, OutboxRow, Page,
-    PortError, Recipe, Refused, Scaling, Store,
+    ListQuery, Loaded, Meter, MetricAnswer, MetricQuery, Metrics, Notifier, Outbox, OutboxRow,
+    Page, PortError, Recipe, Refused, Scaling, Store,
 };
 use shared::domain::deployment::{Deployment, ScalableTarget};
 use shared::domain::due::Actor;
@@ -119,9 +119,14 @@ impl Store for Direct {
             .await
     }
 
-    async fn outbox(&self, shard: u8) -> Result<Vec<OutboxRow>, PortError> {
-        self.usual("outbox", move |shared| Ok(shared.store.unsent(shard)))
-            .await
+    async fn outbox(&self, shard: u8) -> Result<Outbox, PortError> {
+        let effect = move |shared: &Shared| {
+            Ok(Outbox {
+                rows: shared.store.unsent(shard),
+                unread: Vec::new(),
+            })
+        };
+        self.usual("outbox", effect).await
     }
 
     async fn sent(&self, row: &OutboxRow) -> Result<(), PortError> {

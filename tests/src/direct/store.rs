@@ -10,8 +10,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use jiff::{SignedDuration, Timestamp};
 use shared::app::announce::shard_of;
 use shared::app::ports::{
-    Class, Commit, Creation, IdempotencyClaim, ListQuery, Loaded, OutboxRow, Page, PortError,
-    Refused, Store,
+    Class, Commit, Creation, IdempotencyClaim, ListQuery, Loaded, Outbox, OutboxRow, Page,
+    PortError, Refused, Store,
 };
 use shared::app::transaction::{Transaction, sound};
 use shared::domain::deployment::{Deployment, SCHEMA_VERSION, Terms};
@@ -406,8 +406,11 @@ impl Store for MemoryStore {
         Ok(self.recorded(id))
     }
 
-    async fn outbox(&self, shard: u8) -> Result<Vec<OutboxRow>, PortError> {
-        Ok(self.unsent(shard))
+    async fn outbox(&self, shard: u8) -> Result<Outbox, PortError> {
+        Ok(Outbox {
+            rows: self.unsent(shard),
+            unread: Vec::new(),
+        })
     }
 
     async fn sent(&self, row: &OutboxRow) -> Result<(), PortError> {

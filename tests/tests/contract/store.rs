@@ -383,6 +383,7 @@ async fn an_end_frees_the_lock_and_leaves_the_active_list<S: Store>(store: &S, _
 
 async fn waiting<S: Store>(store: &S, id: &str) -> Vec<OutboxRow> {
     let rows = store.outbox(shard_of(id)).await.expect("a readable outbox");
+    let rows = rows.rows;
     let own = rows.into_iter().filter(|row| row.deployment_id == id);
     own.collect()
 }

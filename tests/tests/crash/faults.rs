@@ -197,18 +197,19 @@ fn assert_pure(rollout: &Rollout<'_>, status: Status) {
     );
 }
 
-/// The target that production had is there, under one variant, with its policy.
+/// The target that production had is there with its policy: under production, as far as that is
+/// there, and under the canary where that has the traffic.
 fn assert_scaling(rollout: &Rollout<'_>) {
     let Some(view) = rollout.view() else { return };
     let scaling = rollout.world.simulator().autoscaling();
     let terms = rollout.deployment().terms;
-    let heir = if view.variant(PRODUCTION).is_some() {
-        PRODUCTION
-    } else {
-        terms.canary.as_str()
-    };
-    for variant in [PRODUCTION, terms.canary.as_str()] {
-        let (bounds, policies) = if variant == heir {
+    let has_traffic = view.share(&terms.canary).is_some_and(|share| share > 0.5);
+    let heirs = [
+        (PRODUCTION, view.variant(PRODUCTION).is_some()),
+        (terms.canary.as_str(), has_traffic),
+    ];
+    for (variant, inherits) in heirs {
+        let (bounds, policies) = if inherits {
             (Some((1, 8)), vec!["requests-per-instance".to_owned()])
         } else {
             (None, Vec::new())

@@ -2,12 +2,9 @@
 //! configs, and what a worker sees of them.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use jiff::SignedDuration;
-use shared::app::ports::Loaded;
 use shared::domain::deployment::Deployment;
-use shared::domain::due::Effect;
 use shared::domain::judge::last_judgeable;
 use shared::domain::observation::{AlarmReading, ArmMinute, Metrics, Observation, Series};
 use shared::domain::protocol::Answer;

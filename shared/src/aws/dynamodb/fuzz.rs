@@ -91,12 +91,7 @@ fn assert_comes_back(record: &Loaded) {
     written.deployment.state.schema_version = SCHEMA_VERSION;
     let again = again.expect("what was written can be read");
     assert_eq!(again.deployment, written.deployment);
-    // Its figures are held elsewhere: a mutated one may have more digits than a number has.
-    assert_eq!(
-        again.evidence.judged_through,
-        written.evidence.judged_through
-    );
-    assert_eq!(again.evidence.guards.len(), written.evidence.guards.len());
+    assert_eq!(again.evidence, written.evidence);
 }
 
 #[test]

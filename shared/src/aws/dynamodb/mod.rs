@@ -22,7 +22,7 @@ use super::Aws;
 use super::error::{nonsense, sort};
 use crate::app::announce::shard_of;
 use crate::app::ports::{
-    Ambient, Class, Commit, Creation, IdempotencyClaim, ListQuery, Loaded, OutboxRow, Page,
+    Ambient, Class, Commit, Creation, IdempotencyClaim, ListQuery, Loaded, Outbox, OutboxRow, Page,
     PortError, Refused, Store,
 };
 use crate::app::transaction::{Transaction, sound};
@@ -260,7 +260,7 @@ impl Store for Aws {
         Ok(Page { items, cursor })
     }
 
-    async fn outbox(&self, shard: u8) -> Result<Vec<OutboxRow>, PortError> {
+    async fn outbox(&self, shard: u8) -> Result<Outbox, PortError> {
         let query = self
             .dynamodb
             .query()
@@ -269,22 +269,30 @@ impl Store for Aws {
         let query = query
             .expression_attribute_values(":pk", text(outbox_key(shard)))
             .consistent_read(true);
-        let mut rows = Vec::new();
+        let mut outbox = Outbox::default();
         let mut found = query.into_paginator().items().send();
         while let Some(item) = found.next().await {
-            let item: OutboxItem = read(item.map_err(|error| sort("Query", &error))?)?;
-            rows.push(OutboxRow {
-                event_id: item.sk,
-                shard,
-                topic: item.topic,
-                deployment_id: item.deployment_id,
-                endpoint: item.endpoint,
-                model: item.model,
-                former_model: item.former_model,
-                entry: item.entry,
-            });
+            let item = item.map_err(|error| sort("Query", &error))?;
+            let id = item.get("deployment_id").and_then(|id| id.as_s().ok());
+            let id = id.cloned().unwrap_or_default();
+            if outbox.unread.iter().any(|(stuck, _)| *stuck == id) {
+                continue;
+            }
+            match read::<OutboxItem>(item) {
+                Ok(item) => outbox.rows.push(OutboxRow {
+                    event_id: item.sk,
+                    shard,
+                    topic: item.topic,
+                    deployment_id: item.deployment_id,
+                    endpoint: item.endpoint,
+                    model: item.model,
+                    former_model: item.former_model,
+                    entry: item.entry,
+                }),
+                Err(error) => outbox.unread.push((id, error)),
+            }
         }
-        Ok(rows)
+        Ok(outbox)
     }
 
     async fn sent(&self, row: &OutboxRow) -> Result<(), PortError> {

@@ -327,6 +327,12 @@ impl Pass {
                 self.evidence.judged_through
             ));
         }
+        if self.evidence.silent {
+            let usual = self.next.terms.baseline.requests_per_minute();
+            return Some(format!(
+                "holding: neither model has had a request in the last minute, and the endpoint has {usual:.0} a minute"
+            ));
+        }
         if let AlarmReading::Failed { reason } = &seen.alarms {
             return Some(format!(
                 "holding: the policy's alarms could not be read: {reason}"

@@ -140,6 +140,8 @@ fn take_in(deployment: &Deployment, evidence: &mut Evidence, minute: Timestamp, 
     }
     let production = production.filter(|minute| minute.invocations > 0);
     let canary = canary.filter(|minute| minute.invocations > 0);
+    let usual = deployment.terms.baseline.requests_per_minute();
+    evidence.silent = canary.is_none() && production.is_none() && usual >= BLIND_FROM;
     match canary {
         None => sight::expect(state, evidence, in_stage, production),
         Some(canary) => count(deployment, evidence, in_stage, canary),

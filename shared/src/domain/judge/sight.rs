@@ -2,6 +2,8 @@
 //!
 //! - **Blind**: the canary's query failed or was partial, or the canary has no points although its
 //!   share of production's traffic predicts ten requests or more.
+//! - **Silent**: no requests of either model in the last minute, on an endpoint that has ten a
+//!   minute. Either nobody asks or CloudWatch lags; nothing is raised until there are some again.
 //! - **Quiet**: little traffic, so few points. Nothing is wrong and nothing is proved.
 
 use jiff::Timestamp;

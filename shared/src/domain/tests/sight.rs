@@ -297,6 +297,31 @@ fn nothing_is_judged_before_the_canary_exists_or_once_it_is_over() {
 }
 
 #[test]
+fn a_minute_without_a_request_of_either_model_raises_nothing_where_there_usually_are_some() {
+    let at = |per_minute: u64| {
+        let mut case = Case::baking(30).with(|case| {
+            let baseline = &mut case.deployment.terms.baseline;
+            (baseline.minutes, baseline.requests) = (60, 60 * per_minute);
+        });
+        let metrics = one_minute(&mut case, nothing(), nothing());
+        (case, seen(split(30)).metrics(metrics))
+    };
+    let (busy, none) = at(10);
+    let held = goes_on(Phase::Holding).says("neither model has had a request");
+    let decision = check(&busy, &none, &held);
+    assert!(decision.evidence.silent && decision.evidence.blind.is_none());
+    let (quiet, none) = at(9);
+    check(&quiet, &none, &goes_on(Phase::Scaling));
+    // Committed already, it waits all the same.
+    let shifting = Case::shifting(30, 40).with(|case| case.evidence.silent = true);
+    check(
+        &shifting,
+        &seen(split(30)),
+        &goes_on(Phase::Shifting).target(40).nothing_due(),
+    );
+}
+
+#[test]
 fn drift_holds_is_told_once_and_ends() {
     let case = Case::baking(30);
     let held = goes_on(Phase::Holding)

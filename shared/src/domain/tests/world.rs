@@ -475,7 +475,11 @@ impl Toy {
             .as_ref()
             .is_some_and(EndpointView::is_in_service);
         let answer = match call {
-            Call::Lands | Call::ComesBack if in_service || !effect.is_leased() => Answer::Accepted,
+            Call::Lands | Call::ComesBack
+                if in_service || !effect.is_leased() || change_of(effect).is_none() =>
+            {
+                Answer::Accepted
+            }
             Call::Lands | Call::ComesBack | Call::Refused => Answer::Refused("busy".to_owned()),
             Call::NeverMade | Call::AnswerLost | Call::Late => Answer::InDoubt,
         };
