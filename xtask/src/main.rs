@@ -29,7 +29,7 @@ cargo xtask COMMAND
   lint      formatting and clippy, warnings denied
   licences  every crate's licence against deny.toml
   template  infra/template.yaml by cfn-lint
-  tidy      the purity of the domain, links and folders named in the documents
+  tidy      the purity of the domain; links, folders and proofs named in the documents
   bench verdict [--quick]  the simulation study: the tables and the picture of docs/verdict.md
   chaos [--seed S] [--runs N] [--trace]  rollouts in a storm of faults, each promise held
   picture FILE...  docs/rollout.svg from the files that demos kept

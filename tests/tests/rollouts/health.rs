@@ -88,6 +88,37 @@ async fn a_record_of_a_newer_version_stops_its_own_deployment_alone_and_says_so(
 }
 
 #[tokio::test]
+async fn whoever_lags_far_behind_is_read_by_itself() {
+    let world = World::new().await;
+    world.let_ticks_fail();
+    world.add_endpoint("fraud").await;
+    let late = world.deploy(&specification()).await;
+    let other = world
+        .deploy(&specification_with(json!({"endpoint": "fraud"})))
+        .await;
+    for id in [&late, &other] {
+        world.until_phase(id, Phase::Baking).await;
+        world.order(id, "pause").await;
+    }
+    set_version(&world, &late, 999).await;
+    world.minutes(130).await;
+    set_version(&world, &late, SCHEMA_VERSION).await;
+    let reads = |world: &World| world.count_calls("GetMetricData");
+    let before = reads(&world);
+    world.minute().await;
+    assert_eq!(reads(&world) - before, 2, "a range of its own");
+    world.minutes(5).await;
+    let before = reads(&world);
+    world.minute().await;
+    assert_eq!(reads(&world) - before, 1, "caught up");
+    for id in [&late, &other] {
+        assert_eq!(world.load(id).await.evidence.blind, None);
+        world.order(id, "resume").await;
+    }
+    world.until_over(&other, Status::Completed).await;
+}
+
+#[tokio::test]
 async fn a_reading_that_failed_is_told_with_its_deployment() {
     let mut world = World::new().await;
     let id = world.deploy(&specification()).await;

@@ -4,6 +4,7 @@ mod architecture;
 mod domain;
 mod links;
 mod markdown;
+mod proofs;
 mod rust_code;
 
 use std::io;
@@ -24,7 +25,12 @@ const GENERATED: [&str; 6] = [
 pub(crate) fn check(root: &Path) -> Outcome {
     match Tree::read(root) {
         Ok(tree) => {
-            let checks = [domain::check, links::check, architecture::check];
+            let checks = [
+                domain::check,
+                links::check,
+                architecture::check,
+                proofs::check,
+            ];
             let found: io::Result<Vec<Vec<String>>> =
                 checks.iter().map(|check| check(&tree)).collect();
             match found {
