@@ -1,7 +1,7 @@
 //! `monitor`: one pass of the control loop over every active deployment, then the announcements
 //! that wait. All policy is in `shared::domain`.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde::Serialize;
 use shared::app::announce::sweep_all;
@@ -29,10 +29,11 @@ pub struct Report {
 /// Judges everything once. What woke it (the schedule, an endpoint's state change, an alarm) makes
 /// no difference: the world is read anew.
 pub async fn handle(aws: &Aws, time_left: Duration) -> Result<Report, PortError> {
-    let time_left = time_left.saturating_sub(FOR_THE_ANSWER);
+    let (started, time_left) = (Instant::now(), time_left.saturating_sub(FOR_THE_ANSWER));
     let ticked = tick(aws, time_left.saturating_sub(FOR_ANNOUNCING)).await;
     // People are told even when the pass failed: what was committed before still waits.
-    let swept = sweep_all(aws, FOR_ANNOUNCING.min(time_left)).await;
+    let left = time_left.saturating_sub(started.elapsed());
+    let swept = sweep_all(aws, FOR_ANNOUNCING.min(left)).await;
     let report = Report {
         ticked,
         announced: swept.sent,

@@ -15,6 +15,9 @@ use crate::domain::quantity::Span;
 /// Parts of the outbox and of the active index.
 pub const SHARDS: u8 = 8;
 
+/// How long one announcement may take.
+const EACH: Duration = Duration::from_secs(4);
+
 /// The shard a deployment belongs to.
 ///
 /// # Panics
@@ -64,10 +67,13 @@ pub async fn sweep_all<P: Ports>(ports: &P, budget: Duration) -> Swept {
         }
     }
     let age = oldest.map_or(Span::ZERO, |oldest| Span::between(oldest, ports.now()));
-    ports.measure(&Figure::Outbox {
-        rows: total.waiting,
-        oldest: Duration::from_secs(age.secs()),
-    });
+    // Nothing is said of what was not seen.
+    if total.unread == 0 {
+        ports.measure(&Figure::Outbox {
+            rows: total.waiting,
+            oldest: Duration::from_secs(age.secs()),
+        });
+    }
     total
 }
 
@@ -95,7 +101,9 @@ async fn sweep<P: Ports>(ports: &P, shard: u8) -> Result<(usize, Vec<Timestamp>)
             left.push(row.entry.at);
             continue;
         }
-        if let Err(error) = send(ports, row).await {
+        let late = || PortError::new(Class::InDoubt, "announce", "not taken in time");
+        let sent = ports.within(EACH, send(ports, row)).await;
+        if let Err(error) = sent.unwrap_or_else(|| Err(late())) {
             health::report(ports, Some(&row.deployment_id), &error);
             stuck.insert(&row.deployment_id);
             left.push(row.entry.at);

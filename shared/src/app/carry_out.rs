@@ -16,6 +16,7 @@ use crate::domain::due::{Actor, Effect, due};
 use crate::domain::observation::{EndpointReading, EndpointView};
 use crate::domain::protocol::{self, Answer};
 use crate::domain::quantity::Weight;
+use crate::domain::state::Outcome;
 
 /// The wait after a rollback's first try that was refused; it doubles four times.
 const TAKE_BACK_WAIT: Duration = Duration::from_secs(1);
@@ -75,7 +76,15 @@ async fn attempt<P: Ports>(
     if !effect.is_leased() {
         return take_back(ports, &loaded, left).await;
     }
-    let ready = prepared(ports, loaded, &effect).await?;
+    let ready = match prepared(ports, loaded.clone(), &effect).await {
+        Err(error) if is_for_good(&error) => {
+            // People are told why the raise stands.
+            let next = protocol::refused(&loaded.deployment, &error.to_string());
+            drop(write(ports, &loaded, &next).await);
+            return Err(error);
+        }
+        other => other?,
+    };
     leased(ports, &ready, &effect, left()).await
 }
 
@@ -350,8 +359,13 @@ async fn tidy<P: Ports>(
     if view.as_ref().is_some_and(|view| !view.status.is_resting()) {
         return not_yet("the endpoint is changing".to_owned());
     }
-    if let Some(view) = &view {
-        restore_scaling(ports, deployment, view, lease).await?;
+    // What was made again under the same name has a scaling of its own.
+    if let Some(view) = view
+        .as_ref()
+        .filter(|it| it.created_at == terms.endpoint_created_at)
+    {
+        let restored = restore_scaling(ports, deployment, view, lease).await;
+        or_left(ports, deployment, restored)?;
     }
     let ours = [
         terms.canary_config.clone(),
@@ -362,10 +376,27 @@ async fn tidy<P: Ports>(
         // The one that the endpoint is on stays.
         if view.as_ref().is_none_or(|view| view.config != *config) {
             still_fits(ports, lease)?;
-            ports.delete_config(config).await?;
+            let deleted = ports.delete_config(config).await;
+            or_left(ports, deployment, deleted)?;
         }
     }
     Ok(())
+}
+
+/// After a failure the endpoint may be such that what is put back is refused for ever: it is said,
+/// and left. The lock is worth more.
+fn or_left<P: Ports>(
+    ports: &P,
+    deployment: &Deployment,
+    tidied: Result<(), PortError>,
+) -> Result<(), PortError> {
+    match tidied {
+        Err(error) if is_for_good(&error) && deployment.state.outcome == Some(Outcome::Failed) => {
+            health::report(ports, Some(&deployment.terms.id), &error);
+            Ok(())
+        }
+        other => other,
+    }
 }
 
 /// The whole target and not its floor alone, because a finalizing update had removed it: to

@@ -5,9 +5,10 @@
 //! stands alone, so one deployment's bad query never blinds the others.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_util::StreamExt;
+use futures_util::future::join;
 use futures_util::stream;
 use jiff::{SignedDuration, Timestamp};
 
@@ -50,15 +51,14 @@ pub async fn observe<P: Ports>(
     ports: &P,
     all: &[Loaded],
     now: Timestamp,
-    left: Duration,
+    deadline: Instant,
 ) -> Vec<Observation> {
-    let limit = LOOK.min(left);
-    let metrics = metrics(ports, all, now, limit).await;
+    let metrics = metrics(ports, all, now, deadline).await;
     // Side by side, so that one slow answer does not use up the others' minute.
     let looks: Vec<_> = all
         .iter()
         .zip(metrics)
-        .map(|(loaded, metrics)| look(ports, loaded, metrics, limit))
+        .map(|(loaded, metrics)| look(ports, loaded, metrics, deadline))
         .collect();
     stream::iter(looks).buffered(AT_ONCE).collect().await
 }
@@ -67,17 +67,33 @@ async fn look<P: Ports>(
     ports: &P,
     loaded: &Loaded,
     metrics: Metrics,
-    limit: Duration,
+    deadline: Instant,
 ) -> Observation {
-    let late = || format!("no answer within {} s", limit.as_secs());
-    let endpoint = endpoint(ports, &loaded.deployment.terms);
-    let endpoint = ports.within(limit, endpoint).await;
-    let alarms = ports.within(limit, alarms(ports, loaded)).await;
+    let (terms, limit) = (&loaded.deployment.terms, time_for(deadline));
+    let late = |operation| {
+        let error = PortError::new(Class::InDoubt, operation, "no answer in time");
+        health::report(ports, Some(&terms.id), &error);
+        error.to_string()
+    };
+    let (endpoint, alarms) = join(
+        ports.within(limit, endpoint(ports, terms)),
+        ports.within(limit, alarms(ports, loaded)),
+    )
+    .await;
     Observation {
-        endpoint: endpoint.unwrap_or_else(|| EndpointReading::Failed { reason: late() }),
-        alarms: alarms.unwrap_or_else(|| AlarmReading::Failed { reason: late() }),
+        endpoint: endpoint.unwrap_or_else(|| EndpointReading::Failed {
+            reason: late("DescribeEndpoint"),
+        }),
+        alarms: alarms.unwrap_or_else(|| AlarmReading::Failed {
+            reason: late("DescribeAlarms"),
+        }),
         metrics,
     }
+}
+
+/// What one reading may take now.
+fn time_for(deadline: Instant) -> Duration {
+    LOOK.min(deadline.saturating_duration_since(Instant::now()))
 }
 
 async fn alarms<P: Ports>(ports: &P, loaded: &Loaded) -> AlarmReading {
@@ -148,14 +164,19 @@ async fn metrics<P: Ports>(
     ports: &P,
     all: &[Loaded],
     now: Timestamp,
-    limit: Duration,
+    deadline: Instant,
 ) -> Vec<Metrics> {
     let reads = batches(all, now).into_iter().map(|batch| async move {
         let (owners, queries): (Vec<usize>, Vec<MetricQuery>) = batch.queries.into_iter().unzip();
         let range = (batch.from, batch.through);
+        let limit = time_for(deadline);
         let read = ports.within(limit, answers(ports, queries.clone(), range));
         let late = || MetricAnswer::Incomplete("CloudWatch gave no answer in time".to_owned());
-        let found = read.await.unwrap_or_default();
+        let found = read.await.unwrap_or_else(|| {
+            let error = PortError::new(Class::InDoubt, "GetMetricData", "no answer in time");
+            health::report(ports, None, &error);
+            Answers::new()
+        });
         // A check may ask for what is asked for anyway: one answer serves both.
         let found = queries.into_iter().map(move |query| {
             let answer = found.get(&query).cloned().unwrap_or_else(late);

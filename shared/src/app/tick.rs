@@ -19,10 +19,13 @@ use crate::domain::decide::{effect_after, settle};
 use crate::domain::deployment::Deployment;
 use crate::domain::observation::Observation;
 use crate::domain::quantity::Span;
-use crate::domain::state::Phase;
+use crate::domain::state::{Phase, Status};
 
 /// What one deployment may take of a tick, once for its reading and once for its writing.
 const EACH: Duration = Duration::from_secs(20);
+
+/// What is kept of a tick's time, whatever the readings take.
+const FOR_PASSES: Duration = Duration::from_secs(15);
 
 /// What a tick did.
 #[derive(Debug, Clone, Default, Serialize)]
@@ -74,7 +77,10 @@ pub async fn tick<P: Ports>(ports: &P, budget: Duration) -> Ticked {
         }
     }
     let looked_at = ports.now();
-    let seen = observe::observe(ports, &records, now, left()).await;
+    // A rollback under way needs no metrics, and waits for nobody's.
+    records.sort_by_key(|record| record.deployment.state.status != Status::RollingBack);
+    let deadline = started + budget.saturating_sub(FOR_PASSES);
+    let seen = observe::observe(ports, &records, now, deadline).await;
     let passes: Vec<_> = records
         .iter()
         .zip(&seen)
@@ -95,7 +101,13 @@ pub async fn tick<P: Ports>(ports: &P, budget: Duration) -> Ticked {
 /// Every active id, in an order that moves on by one every minute: where time runs out, it does
 /// not run out for the same ones again.
 async fn active<P: Ports>(ports: &P, now: Timestamp, ticked: &mut Ticked) -> Vec<String> {
-    let shards: Vec<_> = (0..SHARDS).map(|shard| ports.active(shard)).collect();
+    let late = || PortError::new(Class::InDoubt, "active", "no answer in time");
+    let shards: Vec<_> = (0..SHARDS)
+        .map(|shard| async move {
+            let part = ports.within(EACH, ports.active(shard)).await;
+            part.unwrap_or_else(|| Err(late()))
+        })
+        .collect();
     let mut ids = Vec::new();
     let mut found = stream::iter(shards).buffered(AT_ONCE);
     let mut shard = 0;

@@ -25,8 +25,11 @@ impl Notifier for Aws {
             entry: &row.entry,
         };
         // Two audiences: neither waits for the other's repair.
-        let event = self.put_event(about).await;
-        match self.publish(row.topic.as_deref(), about).await {
+        let (event, message) = tokio::join!(
+            self.put_event(about),
+            self.publish(row.topic.as_deref(), about)
+        );
+        match message {
             Err(error) if row.topic.is_some() && never_mends(&error) => {
                 tracing::error!(deployment_id = %row.deployment_id, %error, "the deployment's own topic can't be used; its announcements go to the stack's");
                 self.publish(None, about).await?;

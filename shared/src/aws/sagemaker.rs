@@ -130,7 +130,7 @@ impl Endpoints for Aws {
     async fn delete_config(&self, name: &str) -> Result<(), PortError> {
         match self
             .control
-            .sagemaker
+            .sagemaker_once
             .delete_endpoint_config()
             .endpoint_config_name(name)
             .send()

@@ -6,7 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::deployment::Deployment;
 use super::evidence::Evidence;
 use super::judge::bench::Bench;
-use super::observation::{EndpointReading, EndpointView};
+use super::observation::{EndpointReading, EndpointView, TOLERANCE};
 use super::policy::OnDrift;
 use super::quantity::{Span, Weight};
 use super::state::{Outcome, Phase, Status};
@@ -90,7 +90,10 @@ pub fn due(
         return (known && !state.cleaned && !deployment.is_leased(now)).then_some(Effect::Tidy);
     }
     let EndpointReading::Seen(view) = endpoint else {
-        return None;
+        // Unseen it is taken back all the same: the call names this deployment's own variant, and
+        // any other endpoint refuses it.
+        let unread = matches!(endpoint, EndpointReading::Failed { .. });
+        return (unread && state.phase == Phase::Reverting).then_some(Effect::TakeBack);
     };
     if takes_back(deployment)
         && view.variant(&terms.production).is_some()
@@ -109,11 +112,11 @@ pub fn due(
         (Status::Pending, Phase::Provisioning) => deploy(view, &terms.canary_config),
         (_, Phase::Scaling) => scale(deployment, view),
         // Committed, but nothing raises traffic on missing data, past a red guard or out of hours.
-        (_, Phase::Shifting)
-            if evidence.blind.is_some()
-                || evidence.silent
-                || Bench::of(deployment).objection_to_order(evidence).is_some()
-                || !terms.plan.allows_raise_at(now) =>
+        (_, Phase::Shifting) if bars_raises(deployment, evidence, now) => None,
+        // The way down is a way up from where somebody else has put less.
+        (_, Phase::Retreating)
+            if view.share(&terms.canary) < Some(state.target.fraction() - TOLERANCE)
+                && bars_raises(deployment, evidence, now) =>
         {
             None
         }
@@ -125,6 +128,14 @@ pub fn due(
         (_, Phase::CleaningUp) => clean_up(deployment, view, now),
         _ => None,
     }
+}
+
+/// Whether a raise, though committed, may not be made now.
+fn bars_raises(deployment: &Deployment, evidence: &Evidence, now: Timestamp) -> bool {
+    evidence.blind.is_some()
+        || evidence.silent
+        || Bench::of(deployment).objection_to_order(evidence).is_some()
+        || !deployment.terms.plan.allows_raise_at(now)
 }
 
 /// What somebody else changed and is not respected: more on the canary never is; fewer instances
@@ -154,7 +165,8 @@ fn keep_floor(deployment: &Deployment, view: &EndpointView) -> Option<Effect> {
             state.status == Status::RollingBack && floor.released && !state.cleaned
         }
         Phase::Retreating | Phase::Finalizing => false,
-        _ => !floor_is_held(deployment),
+        // Missing instances for long: somebody else may have put the floor down again.
+        _ => !floor_is_held(deployment) || state.short.is_some_and(|short| short.told),
     };
     (is_there && is_due).then_some(Effect::HoldFloor {
         instances: state.production_instances,
@@ -228,16 +240,6 @@ fn clean_up(deployment: &Deployment, view: &EndpointView, now: Timestamp) -> Opt
     if rolled_back && !terms.is_home(&view.config) {
         return (now >= removal_from(deployment)).then(|| Effect::Deploy {
             config: terms.original_config.clone(),
-        });
-    }
-    // Both variants stay: the weights can still be moved by somebody else, and nobody could order
-    // them back any more.
-    if state.outcome == Some(Outcome::Completed)
-        && terms.cleanup.keep_old_variant
-        && !view.is_settled_at(&terms.canary, Weight::FULL)
-    {
-        return Some(Effect::Shift {
-            weight: Weight::FULL,
         });
     }
     (!state.cleaned).then_some(Effect::Tidy)

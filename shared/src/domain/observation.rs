@@ -92,6 +92,9 @@ pub struct VariantView {
     pub desired_instances: u32,
 }
 
+/// Weights are single-precision numbers at SageMaker: shares that differ by less are the same.
+pub const TOLERANCE: f64 = 1e-4;
+
 impl EndpointView {
     /// The variant of this name.
     pub fn variant(&self, name: &str) -> Option<&VariantView> {
@@ -124,7 +127,7 @@ impl EndpointView {
         self.is_in_service()
             && self
                 .share(name)
-                .is_some_and(|share| (share - weight.fraction()).abs() < 1e-4)
+                .is_some_and(|share| (share - weight.fraction()).abs() < TOLERANCE)
     }
 }
 

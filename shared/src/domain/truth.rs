@@ -2,7 +2,7 @@
 //! else changed.
 
 use super::deployment::Deployment;
-use super::observation::{EndpointReading, EndpointStatus, EndpointView};
+use super::observation::{EndpointReading, EndpointStatus, EndpointView, TOLERANCE};
 use super::state::{Interrupted, Outcome, Phase, Status};
 
 /// What makes it impossible to go on; `None` while there is no such thing, or no reading.
@@ -64,7 +64,9 @@ fn own_configs<'a>(deployment: &'a Deployment, config: &'a str) -> Vec<&'a str> 
     );
     match (deployment.state.status, deployment.state.phase) {
         (Status::Pending, _) => vec![original, canary],
-        (Status::InProgress, Phase::Finalizing | Phase::CleaningUp) => vec![canary, last],
+        (Status::InProgress, Phase::CleaningUp) if terms.cleanup.keep_old_variant => vec![canary],
+        (Status::InProgress, Phase::CleaningUp) => vec![last],
+        (Status::InProgress, Phase::Finalizing) => vec![canary, last],
         (Status::InProgress, _) => vec![canary],
         _ if terms.is_home(config) => vec![config],
         _ => vec![canary, last],
@@ -127,7 +129,7 @@ fn is_ours(deployment: &Deployment, view: &EndpointView) -> bool {
 /// Whether the drift put more on the canary than was committed.
 pub(super) fn drifted_up(deployment: &Deployment, view: &EndpointView) -> bool {
     view.share(&deployment.terms.canary)
-        .is_some_and(|share| share > deployment.state.weight.fraction())
+        .is_some_and(|share| share > deployment.state.weight.fraction() + TOLERANCE)
 }
 
 /// Whether somebody took instances of the canary away. While they grow, ours are on their way.

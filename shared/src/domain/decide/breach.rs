@@ -25,6 +25,10 @@ impl Pass {
                 Some("the old variant is being removed".to_owned())
             }
             None => Some("there is no lower stage".to_owned()),
+            // Down to a stage could be up from what somebody made of it.
+            Some(_) if state.drift.is_some() => {
+                Some("somebody else changed the weights".to_owned())
+            }
             Some(_) if state.step_backs >= STEP_BACKS => {
                 Some(format!("it went back {STEP_BACKS} times already"))
             }

@@ -46,7 +46,10 @@ impl Pass {
         &mut self,
         view: Option<&EndpointView>,
     ) -> Result<(), IllegalEvent> {
-        let Some(view) = view else { return Ok(()) };
+        let Some(view) = view else {
+            self.tell_waiting(None);
+            return Ok(());
+        };
         self.watch_capacity(view);
         let terms = &self.next.terms;
         let all_back = match view.variant(&terms.canary) {
@@ -54,7 +57,7 @@ impl Pass {
             None => view.is_in_service() && view.share(&terms.production).is_some(),
         };
         if !all_back {
-            self.tell_waiting(view);
+            self.tell_waiting(Some(view));
         }
         // A raise that is still in flight may land after this reading: wait until it can't.
         if !all_back || self.next.is_leased(self.now) {
@@ -78,23 +81,26 @@ impl Pass {
     }
 
     /// A rollback that the endpoint does not take is what somebody has to know, again and again.
-    fn tell_waiting(&mut self, view: &EndpointView) {
+    fn tell_waiting(&mut self, view: Option<&EndpointView>) {
         let state = &self.next.state;
         let last_told = state.alarmed_at.unwrap_or(state.phase_since);
         if Span::between(last_told, self.now) < ROLLBACK_BUDGET {
             return;
         }
         let waited = Span::between(state.phase_since, self.now).to_string();
-        let share = view.share(&self.next.terms.canary).unwrap_or(0.0) * 100.0;
         let refusal = state.refusal.clone();
         let refusal = refusal.unwrap_or_else(|| "it has not taken the weights yet".to_owned());
         let busy = state
             .busy
             .map_or_else(String::new, |busy| format!(" ({})", busy.in_words()));
-        let reason = format!(
-            "the rollback waits for the endpoint, which is {:?}{busy} with {share:.0} % on the canary: {refusal}",
-            view.status
-        );
+        let endpoint = match view {
+            Some(view) => {
+                let share = view.share(&self.next.terms.canary).unwrap_or(0.0) * 100.0;
+                format!("{:?}{busy} with {share:.0} % on the canary", view.status)
+            }
+            None => "unreadable; the weights are set all the same".to_owned(),
+        };
+        let reason = format!("the rollback waits for the endpoint, which is {endpoint}: {refusal}");
         self.next.state.alarmed_at = Some(self.now);
         let limit = ROLLBACK_BUDGET.to_string();
         self.tell(said(
@@ -116,6 +122,9 @@ impl Pass {
                 return Ok(());
             };
             if !self.is_final(view, outcome) {
+                if outcome == Outcome::Completed && self.next.terms.cleanup.keep_old_variant {
+                    return self.fail("somebody else changed the weights after the soak");
+                }
                 return match self.came_back(view, &self.next.terms.original_config) {
                     Some(why) => self.fail(&format!("cleanup is incomplete: {why}")),
                     None => Ok(()),

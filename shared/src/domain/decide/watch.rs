@@ -75,7 +75,7 @@ impl Pass {
                 self.tell(said(
                     Name::DriftEnded,
                     Severity::Info,
-                    "the weights are as committed again",
+                    "the endpoint is as committed again",
                     weight.clone(),
                     weight,
                 ));

@@ -316,3 +316,43 @@ fn a_phase_that_waits_for_aws_and_does_not_end_is_told_once() {
         &becomes(Status::RollingBack, Phase::CleaningUp).tells(&[Name::Stalled]),
     );
 }
+
+#[test]
+fn weights_of_single_precision_are_no_drift_that_hides_another() {
+    // As SageMaker shows 0.1 and 0.9: a share a little above 10 %.
+    let mut view = split(10).canary_instances(1, 1);
+    for variant in &mut view.variants {
+        variant.current_weight = f64::from(variant.current_weight as f32);
+    }
+    let case = confirmed(Case::baking(10), 2)
+        .with(|case| case.deployment.terms.policy.on_drift = OnDrift::Restore);
+    let held = goes_on(Phase::Holding).due(Effect::Grow { instances: 2 });
+    check(&case, &seen(view), &held);
+}
+
+#[test]
+fn a_way_down_is_no_way_up_from_where_somebody_has_put_less() {
+    // Blind, a retreat to 20 % raises nothing that stands at 0 %.
+    let case = Case::retreating(30, 20).with(|case| case.evidence.silent = true);
+    let waits = goes_on(Phase::Retreating).quietly();
+    check(&case, &seen(split(0)), &waits.clone().nothing_due());
+    let down = Effect::Shift { weight: weight(20) };
+    check(&case, &seen(split(30)), &waits.due(down));
+}
+
+#[test]
+fn a_floor_that_somebody_put_down_is_held_again() {
+    let case = Case::holding(30).with(|case| {
+        case.deployment.state.short = Some(Short {
+            since: case.now - minutes(6),
+            told: true,
+        });
+    });
+    check(
+        &case,
+        &seen(with_production(split(30), 1)),
+        &goes_on(Phase::Holding).due(Effect::HoldFloor {
+            instances: INSTANCES,
+        }),
+    );
+}
