@@ -63,8 +63,8 @@ fn exists(tree: &Tree, file: &str, test: &str) -> io::Result<bool> {
         if !is_it {
             continue;
         }
-        let text = tree.text(path)?;
-        if wanted.iter().any(|wanted| text.contains(wanted)) {
+        let source = tree.text(path)?;
+        if wanted.iter().any(|wanted| source.contains(wanted)) {
             return Ok(true);
         }
     }
