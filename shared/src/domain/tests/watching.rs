@@ -321,9 +321,8 @@ fn a_phase_that_waits_for_aws_and_does_not_end_is_told_once() {
 fn weights_of_single_precision_are_no_drift_that_hides_another() {
     // As SageMaker shows 0.1 and 0.9: a share a little above 10 %.
     let mut view = split(10).canary_instances(1, 1);
-    for variant in &mut view.variants {
-        variant.current_weight = f64::from(variant.current_weight as f32);
-    }
+    view.variants[0].current_weight = f64::from(0.9_f32);
+    view.variants[1].current_weight = f64::from(0.1_f32);
     let case = confirmed(Case::baking(10), 2)
         .with(|case| case.deployment.terms.policy.on_drift = OnDrift::Restore);
     let held = goes_on(Phase::Holding).due(Effect::Grow { instances: 2 });
