@@ -231,13 +231,12 @@ impl Worker {
                 answer,
             } => {
                 let [kind, value] = code_of_effect(effect);
-                let answer = match answer {
-                    Answer::Accepted => 0,
-                    Answer::Refused(_) => 1,
-                    Answer::NotNow(_) => 2,
-                    Answer::InDoubt => 3,
-                };
-                (8, None, None, [is_ours(lease), answer, kind, value])
+                (
+                    8,
+                    None,
+                    None,
+                    [is_ours(lease), code_of_answer(answer), kind, value],
+                )
             }
             Self::Refused { .. } => (9, record, None, [is_stale, 0, 0, 0]),
         }
@@ -252,6 +251,15 @@ pub(crate) fn change_of(effect: &Effect) -> Change {
         Effect::Shift { weight } => Change::Share(weight.percent()),
         Effect::TakeBack => Change::Share(0),
         Effect::HoldFloor { .. } | Effect::Tidy => Change::Floor { registers: false },
+    }
+}
+
+const fn code_of_answer(answer: &Answer) -> i64 {
+    match answer {
+        Answer::Accepted => 0,
+        Answer::Refused(_) => 1,
+        Answer::NotNow(_) => 2,
+        Answer::InDoubt => 3,
     }
 }
 
