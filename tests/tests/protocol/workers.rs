@@ -193,13 +193,14 @@ impl Worker {
                 let (record, age) = as_of(before, *looked_at);
                 (4, record, Some(*sight), [is_stale, age, 0, 0])
             }
-            Self::Preparing { effect, .. } => {
+            Self::Preparing { effect, .. } | Self::Due { effect, .. } => {
                 let [kind, value] = code_of_effect(effect);
-                (11, record, None, [is_stale, kind, value, 0])
-            }
-            Self::Due { effect, .. } => {
-                let [kind, value] = code_of_effect(effect);
-                (5, record, None, [is_stale, kind, value, 0])
+                let step = if matches!(self, Self::Due { .. }) {
+                    5
+                } else {
+                    11
+                };
+                (step, record, None, [is_stale, kind, value, 0])
             }
             Self::Leased { lease, effect } | Self::Ready { lease, effect } => {
                 let [kind, value] = code_of_effect(effect);
