@@ -149,14 +149,7 @@ impl Worker {
             let stored = world.stored.deployment.state.lease.as_ref();
             i64::from(stored.is_some_and(|stored| stored.holder == lease.holder))
         };
-        let behind = |reading: &Reading| {
-            let last = shared::domain::judge::last_judgeable(now);
-            let is_new = reading.through > world.stored.evidence.judged_through;
-            [
-                i64::from(reading.through < last) + 2 * i64::from(is_new),
-                i64::from(reading.is_bad),
-            ]
-        };
+        let behind = |reading: &Reading| behind(reading, world);
         let lands_in = |call: &Call| call.lands_by - world.minute;
         let as_of = |before: &Loaded, looked_at: i64| {
             let then = World::at(looked_at);
@@ -253,6 +246,16 @@ pub(crate) fn change_of(effect: &Effect) -> Change {
         Effect::TakeBack => Change::Share(0),
         Effect::HoldFloor { .. } | Effect::Tidy => Change::Floor { registers: false },
     }
+}
+
+/// How far a reading lies behind, and what it shows.
+fn behind(reading: &Reading, world: &World) -> [i64; 2] {
+    let last = shared::domain::judge::last_judgeable(world.now());
+    let is_new = reading.through > world.stored.evidence.judged_through;
+    [
+        i64::from(reading.through < last) + 2 * i64::from(is_new),
+        i64::from(reading.is_bad),
+    ]
 }
 
 const fn code_of_answer(answer: &Answer) -> i64 {
