@@ -196,10 +196,13 @@ impl Oracle {
         } else if cause.contains("came back") {
             any(&[32])
         } else if cause.contains("somebody else changed") {
-            deployment.terms.policy.on_drift == OnDrift::Abandon && any(&[21, 26, 27, 29])
+            // Nothing is raised any more where the old variant is kept after the soak.
+            let ends = deployment.terms.policy.on_drift == OnDrift::Abandon
+                || deployment.terms.cleanup.keep_old_variant;
+            ends && any(&[21, 26, 27, 29])
         } else {
             // Attempts are used up by anything that keeps an update from being accepted.
-            cause.contains("was not accepted in")
+            cause.contains("was refused")
         };
         if is_known {
             return Ok(());
