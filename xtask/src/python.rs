@@ -33,13 +33,9 @@ enum PythonError {
 }
 
 pub(crate) fn lint_template(root: &Path) -> Outcome {
-    let requirements = root.join("xtask/python/cfn-lint.txt");
-    let programs = match environment_for("cfn-lint", &requirements) {
+    let programs = match programs_of(root, "cfn-lint") {
         Ok(programs) => programs,
-        Err(PythonError::Missing(what)) if !environment::is_ci() => {
-            return Outcome::Skipped(format!("cfn-lint needs Python; {what}"));
-        }
-        Err(error) => return Outcome::failed(format!("cfn-lint: {error}")),
+        Err(outcome) => return outcome,
     };
     // Its exit code is not 0 for a warning either.
     let status = Command::new(programs.join("cfn-lint"))
@@ -51,6 +47,19 @@ pub(crate) fn lint_template(root: &Path) -> Outcome {
         Ok(status) => Outcome::failed(format!("cfn-lint: {status}")),
         Err(error) => Outcome::failed(format!("cfn-lint did not start: {error}")),
     }
+}
+
+/// The folder of programs of the environment whose packages `xtask/python/TOOL.txt` lists, made if it is
+/// not there. Otherwise how the step that needs it ends: skipped where a person has no Python, failed in
+/// CI.
+pub(crate) fn programs_of(root: &Path, tool: &str) -> Result<PathBuf, Outcome> {
+    let requirements = root.join(format!("xtask/python/{tool}.txt"));
+    environment_for(tool, &requirements).map_err(|error| match error {
+        PythonError::Missing(what) if !environment::is_ci() => {
+            Outcome::Skipped(format!("{tool} needs Python; {what}"))
+        }
+        error => Outcome::failed(format!("{tool}: {error}")),
+    })
 }
 
 /// The folder of programs of an environment that has just these packages.
