@@ -11,11 +11,12 @@ use serde::Serialize;
 use super::health;
 use super::observe;
 use super::ports::{Class, Commit, Loaded, PortError, Ports, Recipe};
-use crate::domain::deployment::{Deployment, Lease, ScalableTarget};
+use crate::domain::deployment::{Deployment, Lease};
 use crate::domain::due::{Actor, Effect, due};
 use crate::domain::observation::{EndpointReading, EndpointView};
 use crate::domain::protocol::{self, Answer};
 use crate::domain::quantity::Weight;
+use crate::domain::scaling::ScalableTarget;
 use crate::domain::state::Outcome;
 
 /// The wait after a rollback's first try that was refused; it doubles four times.
@@ -153,10 +154,14 @@ async fn call<P: Ports>(
             ports.update(&terms.endpoint, config).await
         }
         Effect::HoldFloor { instances } => hold_floor(ports, deployment, *instances).await,
+        Effect::AutoScale { instances } => auto_scale(ports, deployment, *instances).await,
         Effect::Grow { instances } => {
-            let instances = *instances;
-            let set = ports.set_instances(&terms.endpoint, &terms.canary, instances);
-            set.await
+            // The floor first: from a count below it scaling would only start over.
+            auto_scale(ports, deployment, *instances).await?;
+            still_fits(ports, lease)?;
+            ports
+                .set_instances(&terms.endpoint, &terms.canary, *instances)
+                .await
         }
         Effect::Shift { weight } => set_share(ports, deployment, *weight).await,
         Effect::Tidy => tidy(ports, deployment, lease).await,
@@ -202,9 +207,30 @@ async fn prepare_config<P: Ports>(
     config: &str,
     lease: &Lease,
 ) -> Result<(), PortError> {
+    if let Some(recipe) = recipe_of(deployment, config) {
+        ports.make_config(&recipe).await?;
+    }
+    // An update that removes a registered variant fails. Its target is in the record.
+    if let Some(leaving) = scaled_and_leaving(deployment, config) {
+        still_fits(ports, lease)?;
+        let endpoint = &deployment.terms.endpoint;
+        ports.deregister(endpoint, leaving).await?;
+    }
+    Ok(())
+}
+
+/// How a config of ours is made; `None` for the one that the endpoint was found on.
+fn recipe_of(deployment: &Deployment, config: &str) -> Option<Recipe> {
     let (terms, state) = (&deployment.terms, &deployment.state);
+    let only = |source: &str, variant: &str, instances| Recipe::Only {
+        source: source.to_owned(),
+        name: config.to_owned(),
+        variant: variant.to_owned(),
+        instances,
+        deployment_id: terms.id.clone(),
+    };
     if *config == terms.canary_config {
-        let recipe = Recipe::WithCanary {
+        return Some(Recipe::WithCanary {
             source: terms.original_config.clone(),
             name: terms.canary_config.clone(),
             production: terms.production.clone(),
@@ -213,36 +239,27 @@ async fn prepare_config<P: Ports>(
             instances: deployment.canary_instances_for(terms.plan.stages[0].weight),
             instance_type: terms.capacity.instance_type.clone(),
             deployment_id: terms.id.clone(),
-        };
-        return ports.make_config(&recipe).await;
+        });
     }
-    let only = |source: &str, variant: &str, instances| Recipe::Only {
-        source: source.to_owned(),
-        name: config.to_owned(),
-        variant: variant.to_owned(),
-        instances,
-        deployment_id: terms.id.clone(),
-    };
     if *config == terms.former_config() {
         let instances = state.production_instances;
-        let recipe = only(&terms.original_config, &terms.production, instances);
-        return ports.make_config(&recipe).await;
+        return Some(only(&terms.original_config, &terms.production, instances));
     }
-    if *config == terms.final_config {
+    (*config == terms.final_config).then(|| {
         let instances = deployment.canary_instances_for(Weight::FULL);
-        let recipe = only(&terms.canary_config, &terms.canary, instances);
-        ports.make_config(&recipe).await?;
-        // An update that removes a registered variant fails. Its target is in the record.
-        if state
-            .floor
-            .as_ref()
-            .is_some_and(|floor| floor.found.is_some())
-        {
-            still_fits(ports, lease)?;
-            ports.deregister(&terms.endpoint, &terms.production).await?;
-        }
+        only(&terms.canary_config, &terms.canary, instances)
+    })
+}
+
+/// The variant that this config does not have and that may be registered to scale.
+fn scaled_and_leaving<'a>(deployment: &'a Deployment, config: &str) -> Option<&'a str> {
+    let (terms, floor) = (&deployment.terms, deployment.state.floor.as_ref());
+    if *config == terms.final_config {
+        let scales = floor.is_some_and(|floor| floor.found.is_some());
+        return scales.then_some(&terms.production);
     }
-    Ok(())
+    let leaves = terms.is_home(config) && deployment.canary_target().is_some();
+    leaves.then_some(&terms.canary)
 }
 
 /// The floor at what the total traffic needs, as far as the target's own ceiling allows.
@@ -268,6 +285,24 @@ async fn hold_floor<P: Ports>(
     ports
         .set_floor(&terms.endpoint, &terms.production, min)
         .await
+}
+
+/// The canary's target as production's is, from this floor; nothing where neither scales.
+async fn auto_scale<P: Ports>(
+    ports: &P,
+    deployment: &Deployment,
+    instances: u32,
+) -> Result<(), PortError> {
+    let terms = &deployment.terms;
+    match deployment.canary_target() {
+        Some(target) => {
+            let target = target.with_floor(instances);
+            ports
+                .register(&terms.endpoint, &terms.canary, &target)
+                .await
+        }
+        None => Ok(()),
+    }
 }
 
 /// Gives the lease back, so the next step need not wait it out. Other writers are re-read.
@@ -400,26 +435,35 @@ fn or_left<P: Ports>(
 }
 
 /// The whole target and not its floor alone, because a finalizing update had removed it: to
-/// production, and to the canary where that has the traffic. On an endpoint that somebody else has
-/// taken over there may be neither.
+/// production, and to the canary where that has traffic. A canary that is left without any goes on
+/// without scaling, so that whoever removes it next is not refused. On an endpoint that somebody else
+/// has taken over there may be neither.
 async fn restore_scaling<P: Ports>(
     ports: &P,
     deployment: &Deployment,
     view: &EndpointView,
     lease: &Lease,
 ) -> Result<(), PortError> {
-    let (terms, floor) = (&deployment.terms, &deployment.state.floor);
-    let Some(target) = floor.as_ref().and_then(|floor| floor.found.as_ref()) else {
+    let (terms, state) = (&deployment.terms, &deployment.state);
+    let found = state.floor.as_ref().and_then(|floor| floor.found.as_ref());
+    if let Some(target) = found.filter(|_| view.variant(&terms.production).is_some()) {
+        still_fits(ports, lease)?;
+        ports
+            .register(&terms.endpoint, &terms.production, target)
+            .await?;
+    }
+    let Some(target) = deployment.canary_target() else {
         return Ok(());
     };
-    let has_traffic = view.share(&terms.canary).is_some_and(|share| share > 0.5);
-    let heirs = [
-        (view.variant(&terms.production).is_some(), &terms.production),
-        (has_traffic, &terms.canary),
-    ];
-    for (_, heir) in heirs.iter().filter(|(inherits, _)| *inherits) {
+    let has_traffic = view.share(&terms.canary).is_some_and(|share| share > 0.0);
+    if has_traffic {
         still_fits(ports, lease)?;
-        ports.register(&terms.endpoint, heir, target).await?;
+        ports
+            .register(&terms.endpoint, &terms.canary, &target)
+            .await?;
+    } else if state.canary_floor > 0 {
+        still_fits(ports, lease)?;
+        ports.deregister(&terms.endpoint, &terms.canary).await?;
     }
     Ok(())
 }

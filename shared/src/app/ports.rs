@@ -8,7 +8,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::health::Figure;
-use crate::domain::deployment::{Deployment, ScalableTarget};
+use crate::domain::deployment::Deployment;
 use crate::domain::due::Actor;
 use crate::domain::evidence::Evidence;
 use crate::domain::history::Entry;
@@ -16,6 +16,7 @@ use crate::domain::judge::MinuteReport;
 use crate::domain::observation::EndpointView;
 use crate::domain::quantity::Span;
 use crate::domain::replay::Recorded;
+use crate::domain::scaling::ScalableTarget;
 
 /// What a caller can do about an error (row S10).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

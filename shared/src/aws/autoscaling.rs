@@ -1,15 +1,15 @@
 //! Application Auto Scaling of a variant's instances.
 
 use aws_sdk_applicationautoscaling::types::{
-    MetricType, PolicyType, PredefinedMetricSpecification, ScalableDimension, ScalingPolicy,
-    ServiceNamespace, TargetTrackingScalingPolicyConfiguration,
+    CustomizedMetricSpecification, MetricDimension, MetricStatistic, MetricType, PolicyType,
+    PredefinedMetricSpecification, ScalableDimension, ScalingPolicy, ServiceNamespace,
+    SuspendedState, TargetTrackingScalingPolicyConfiguration,
 };
-use serde::{Deserialize, Serialize};
 
 use super::Aws;
 use super::error::{nonsense, sort};
 use crate::app::ports::{Class, PortError, Scaling};
-use crate::domain::deployment::ScalableTarget;
+use crate::domain::scaling::{CustomizedMetric, ScalableTarget, Suspension, TrackingPolicy};
 
 const DIMENSION: ScalableDimension = ScalableDimension::SageMakerVariantDesiredInstanceCount;
 
@@ -34,25 +34,26 @@ impl Scaling for Aws {
         let Some(target) = output.scalable_targets().first() else {
             return Ok(None);
         };
-        if let Some(suspended) = target.suspended_state()
-            && [
-                suspended.dynamic_scaling_in_suspended,
-                suspended.dynamic_scaling_out_suspended,
-                suspended.scheduled_scaling_suspended,
-            ]
-            .contains(&Some(true))
-        {
-            return Err(unkept("its scaling is suspended"));
-        }
         if self.has_schedule(&id).await? {
-            return Err(unkept("it has scheduled scaling actions"));
+            return Err(scheduled());
         }
-        let policies = self.policies(&id).await?;
+        let policies = self.policies(&id, variant).await?;
+        let suspended = target
+            .suspended_state()
+            .map_or_else(Suspension::default, |state| {
+                let is = |flag: Option<bool>| flag == Some(true);
+                Suspension {
+                    scale_in: is(state.dynamic_scaling_in_suspended),
+                    scale_out: is(state.dynamic_scaling_out_suspended),
+                    scheduled: is(state.scheduled_scaling_suspended),
+                }
+            });
         let whole = |number: i32| u32::try_from(number).unwrap_or(0);
         Ok(Some(ScalableTarget {
             min: whole(target.min_capacity),
             max: whole(target.max_capacity),
             policies,
+            suspended,
         }))
     }
 
@@ -88,12 +89,13 @@ impl Scaling for Aws {
             .resource_id(&id)
             .scalable_dimension(DIMENSION)
             .min_capacity(signed(target.min))
-            .max_capacity(signed(target.max));
+            .max_capacity(signed(target.max))
+            .set_suspended_state(suspended_state(target.suspended));
         call.send()
             .await
             .map_err(|error| sort("RegisterScalableTarget", &error))?;
         for text in &target.policies {
-            let saved: SavedPolicy = serde_json::from_str(text)
+            let policy: TrackingPolicy = serde_json::from_str(text)
                 .map_err(|error| nonsense("PutScalingPolicy", error.to_string()))?;
             let call = self
                 .control
@@ -101,11 +103,12 @@ impl Scaling for Aws {
                 .put_scaling_policy()
                 .service_namespace(ServiceNamespace::Sagemaker);
             let call = call
-                .policy_name(&saved.name)
+                .policy_name(&policy.name)
                 .resource_id(&id)
                 .scalable_dimension(DIMENSION)
                 .policy_type(PolicyType::TargetTrackingScaling);
-            let call = call.target_tracking_scaling_policy_configuration(saved.configuration()?);
+            let configuration = configuration(&policy, variant)?;
+            let call = call.target_tracking_scaling_policy_configuration(configuration);
             call.send()
                 .await
                 .map_err(|error| sort("PutScalingPolicy", &error))?;
@@ -143,7 +146,7 @@ impl Aws {
         Ok(!output.scheduled_actions().is_empty())
     }
 
-    async fn policies(&self, id: &str) -> Result<Vec<String>, PortError> {
+    async fn policies(&self, id: &str, variant: &str) -> Result<Vec<String>, PortError> {
         let call = self
             .control
             .autoscaling
@@ -154,16 +157,30 @@ impl Aws {
         let mut policies = Vec::new();
         while let Some(policy) = found.next().await {
             let policy = policy.map_err(|error| sort("DescribeScalingPolicies", &error))?;
-            policies.push(SavedPolicy::of(&policy).and_then(|saved| saved.to_json())?);
+            let kept = serde_json::to_string(&kept(&policy, variant)?)
+                .map_err(|error| nonsense("DescribeScalingPolicies", error.to_string()))?;
+            policies.push(kept);
         }
         Ok(policies)
     }
 }
 
-/// Deregistering deletes it, and this version can't put it back: refused before anything moves.
-fn unkept(what: &str) -> PortError {
-    let text = format!("{what}, which could not be put back after the rollout; remove it first");
-    PortError::new(Class::Invalid, "DescribeScalableTargets", text)
+/// A schedule changes the bounds as the day goes: those that were found when the rollout began may be
+/// the night's when they are put back at noon.
+fn scheduled() -> PortError {
+    let text = "it has scheduled scaling actions, and the bounds that were found may not be the hour's when the rollout ends; remove them for the time of the rollout";
+    PortError::new(Class::Invalid, "DescribeScheduledActions", text)
+}
+
+/// Nothing is sent where nothing is suspended: a floor that is raised leaves what it does not name.
+fn suspended_state(suspended: Suspension) -> Option<SuspendedState> {
+    (!suspended.is_none()).then(|| {
+        SuspendedState::builder()
+            .dynamic_scaling_in_suspended(suspended.scale_in)
+            .dynamic_scaling_out_suspended(suspended.scale_out)
+            .scheduled_scaling_suspended(suspended.scheduled)
+            .build()
+    })
 }
 
 fn resource(endpoint: &str, variant: &str) -> String {
@@ -174,74 +191,97 @@ fn signed(count: u32) -> i32 {
     i32::try_from(count).unwrap_or(i32::MAX)
 }
 
-/// A target-tracking policy as it is kept in the record. Step policies and customized metrics are
-/// refused rather than half kept: a deployment on such an endpoint says so before anything moves.
-#[derive(Debug, Serialize, Deserialize)]
-struct SavedPolicy {
-    name: String,
-    target_value: f64,
-    #[serde(default)]
-    metric: Option<String>,
-    #[serde(default)]
-    scale_in_cooldown: Option<i32>,
-    #[serde(default)]
-    scale_out_cooldown: Option<i32>,
-    #[serde(default)]
-    disable_scale_in: Option<bool>,
+/// A policy as it is kept in the record. What could not be put back is refused rather than half kept:
+/// a deployment on such an endpoint says so before anything moves.
+fn kept(policy: &ScalingPolicy, variant: &str) -> Result<TrackingPolicy, PortError> {
+    let name = policy.policy_name();
+    let unkept = |what: &str| {
+        let text = format!(
+            "scaling policy {name} {what}, which can't be put back after the rollout; use target tracking on a metric without math"
+        );
+        PortError::new(Class::Invalid, "DescribeScalingPolicies", text)
+    };
+    let tracking = policy
+        .target_tracking_scaling_policy_configuration()
+        .ok_or_else(|| unkept("is not a target-tracking policy"))?;
+    let customized = tracking.customized_metric_specification();
+    if customized.is_some_and(|metric| !metric.metrics().is_empty()) {
+        return Err(unkept("tracks metric math"));
+    }
+    let predefined = tracking.predefined_metric_specification();
+    Ok(TrackingPolicy {
+        name: name.to_owned(),
+        target_value: tracking.target_value(),
+        metric: predefined.map(|metric| metric.predefined_metric_type().as_str().to_owned()),
+        customized: customized.map(|metric| of_variant(metric, variant)),
+        scale_in_cooldown: tracking.scale_in_cooldown(),
+        scale_out_cooldown: tracking.scale_out_cooldown(),
+        disable_scale_in: tracking.disable_scale_in(),
+    })
 }
 
-impl SavedPolicy {
-    fn of(policy: &ScalingPolicy) -> Result<Self, PortError> {
-        let name = policy.policy_name();
-        let unkept = |what: &str| {
-            PortError::new(
-                Class::Invalid,
-                "DescribeScalingPolicies",
-                format!(
-                    "scaling policy {name} {what}, which can't be put back after the rollout; use target tracking on a predefined metric"
-                ),
-            )
+/// A metric of CloudWatch, with the variant's name wherever it stands for the variant that scales.
+fn of_variant(metric: &CustomizedMetricSpecification, variant: &str) -> CustomizedMetric {
+    let text = |given: Option<&str>| given.unwrap_or_default().to_owned();
+    let dimension = |dimension: &MetricDimension| {
+        let value = match dimension.value() {
+            value if value == variant => CustomizedMetric::VARIANT,
+            value => value,
         };
-        let tracking = policy
-            .target_tracking_scaling_policy_configuration()
-            .ok_or_else(|| unkept("is not a target-tracking policy"))?;
-        if tracking.customized_metric_specification().is_some() {
-            return Err(unkept("tracks a customized metric"));
-        }
-        Ok(Self {
-            name: name.to_owned(),
-            target_value: tracking.target_value(),
-            metric: tracking
-                .predefined_metric_specification()
-                .map(|metric| metric.predefined_metric_type().as_str().to_owned()),
-            scale_in_cooldown: tracking.scale_in_cooldown(),
-            scale_out_cooldown: tracking.scale_out_cooldown(),
-            disable_scale_in: tracking.disable_scale_in(),
-        })
+        (dimension.name().to_owned(), value.to_owned())
+    };
+    CustomizedMetric {
+        namespace: text(metric.namespace()),
+        metric: text(metric.metric_name()),
+        dimensions: metric.dimensions().iter().map(dimension).collect(),
+        statistic: text(metric.statistic().map(MetricStatistic::as_str)),
+        unit: metric.unit().map(str::to_owned),
     }
+}
 
-    fn to_json(&self) -> Result<String, PortError> {
-        serde_json::to_string(self)
-            .map_err(|error| nonsense("DescribeScalingPolicies", error.to_string()))
-    }
-
-    fn configuration(&self) -> Result<TargetTrackingScalingPolicyConfiguration, PortError> {
-        let metric = match &self.metric {
-            None => None,
-            Some(name) => {
-                let built = PredefinedMetricSpecification::builder()
-                    .predefined_metric_type(MetricType::from(name.as_str()))
-                    .build();
-                Some(built.map_err(|error| nonsense("PutScalingPolicy", error.to_string()))?)
-            }
-        };
-        TargetTrackingScalingPolicyConfiguration::builder()
-            .target_value(self.target_value)
-            .set_predefined_metric_specification(metric)
-            .set_scale_in_cooldown(self.scale_in_cooldown)
-            .set_scale_out_cooldown(self.scale_out_cooldown)
-            .set_disable_scale_in(self.disable_scale_in)
+/// The policy as PutScalingPolicy takes it, for this variant.
+fn configuration(
+    policy: &TrackingPolicy,
+    variant: &str,
+) -> Result<TargetTrackingScalingPolicyConfiguration, PortError> {
+    let unfit = |error: aws_sdk_applicationautoscaling::error::BuildError| {
+        nonsense("PutScalingPolicy", error.to_string())
+    };
+    let predefined = policy.metric.as_deref().map(|name| {
+        PredefinedMetricSpecification::builder()
+            .predefined_metric_type(MetricType::from(name))
             .build()
-            .map_err(|error| nonsense("PutScalingPolicy", error.to_string()))
+    });
+    let customized = policy.customized.as_ref();
+    let customized = customized.map(|metric| customized_metric(metric, variant));
+    TargetTrackingScalingPolicyConfiguration::builder()
+        .target_value(policy.target_value)
+        .set_predefined_metric_specification(predefined.transpose().map_err(unfit)?)
+        .set_customized_metric_specification(customized.transpose().map_err(unfit)?)
+        .set_scale_in_cooldown(policy.scale_in_cooldown)
+        .set_scale_out_cooldown(policy.scale_out_cooldown)
+        .set_disable_scale_in(policy.disable_scale_in)
+        .build()
+        .map_err(unfit)
+}
+
+fn customized_metric(
+    metric: &CustomizedMetric,
+    variant: &str,
+) -> Result<CustomizedMetricSpecification, aws_sdk_applicationautoscaling::error::BuildError> {
+    let mut builder = CustomizedMetricSpecification::builder()
+        .namespace(&metric.namespace)
+        .metric_name(&metric.metric)
+        .statistic(MetricStatistic::from(metric.statistic.as_str()))
+        .set_unit(metric.unit.clone());
+    for (name, value) in &metric.dimensions {
+        let value = if value == CustomizedMetric::VARIANT {
+            variant
+        } else {
+            value
+        };
+        let dimension = MetricDimension::builder().name(name).value(value).build()?;
+        builder = builder.dimensions(dimension);
     }
+    Ok(builder.build())
 }

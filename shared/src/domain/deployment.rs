@@ -8,6 +8,7 @@ use super::baseline::Baseline;
 use super::plan::Plan;
 use super::policy::Policy;
 use super::quantity::{Span, Weight};
+use super::scaling::{Autoscaling, ScalableTarget};
 use super::state::{Interrupted, Outcome, Phase, Status};
 
 /// The version of the record's shape that this code writes.
@@ -62,6 +63,9 @@ pub struct CanaryCapacity {
     pub instances: Option<u32>,
     /// As production's, unless named.
     pub instance_type: Option<String>,
+    /// How it scales by itself; as production does, unless named.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub autoscaling: Option<Autoscaling>,
 }
 
 /// What happens to what the rollout leaves behind.
@@ -135,6 +139,9 @@ pub struct State {
     /// The canary's instances that were confirmed for its share.
     #[serde(default)]
     pub canary_instances: u32,
+    /// The canary's scaling floor; 0 while it does not scale by itself.
+    #[serde(default)]
+    pub canary_floor: u32,
     /// Production's scaling floor, while it is held above its own.
     #[serde(default)]
     pub floor: Option<Floor>,
@@ -255,18 +262,6 @@ pub struct Floor {
     pub found: Option<ScalableTarget>,
 }
 
-/// An Application Auto Scaling target of a variant.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ScalableTarget {
-    /// The floor.
-    pub min: u32,
-    /// The ceiling.
-    pub max: u32,
-    /// Its policies, each as the JSON that PutScalingPolicy takes.
-    #[serde(default)]
-    pub policies: Vec<String>,
-}
-
 impl Deployment {
     /// A deployment just accepted.
     pub fn accepted(terms: Terms, production_instances: u32) -> Self {
@@ -291,6 +286,7 @@ impl Deployment {
             refusal: None,
             production_instances,
             canary_instances: 0,
+            canary_floor: 0,
             floor: None,
             cleaned: false,
             alarmed_at: None,
@@ -332,6 +328,13 @@ impl Deployment {
                 (f64::from(self.state.production_instances) * weight.fraction()).ceil() as u32
             })
             .max(1)
+    }
+
+    /// How the canary scales by itself: as was asked for, or as production was found to.
+    pub fn canary_target(&self) -> Option<ScalableTarget> {
+        let asked = self.terms.capacity.autoscaling.as_ref();
+        let found = || self.state.floor.as_ref()?.found.clone();
+        asked.map(Autoscaling::target).or_else(found)
     }
 
     /// Whether inference must ask for production by name: the second lever, for as long as

@@ -29,7 +29,12 @@ pub enum Effect {
         /// What the total traffic needs.
         instances: u32,
     },
-    /// The canary has this many instances.
+    /// The canary scales by itself, and keeps at least this many instances.
+    AutoScale {
+        /// What its next share needs.
+        instances: u32,
+    },
+    /// The canary has this many instances, and keeps them.
     Grow {
         /// What its next share needs.
         instances: u32,
@@ -61,7 +66,10 @@ impl Effect {
     pub const fn actor(&self) -> Actor {
         match self {
             Self::Deploy { .. } | Self::Tidy => Actor::Provision,
-            Self::HoldFloor { .. } | Self::Grow { .. } | Self::Shift { .. } => Actor::TrafficShift,
+            Self::HoldFloor { .. }
+            | Self::AutoScale { .. }
+            | Self::Grow { .. }
+            | Self::Shift { .. } => Actor::TrafficShift,
             Self::TakeBack => Actor::Rollback,
         }
     }
@@ -207,7 +215,8 @@ fn shift(deployment: &Deployment, view: &EndpointView, weight: Weight) -> Option
     (!view.is_settled_at(&deployment.terms.canary, weight)).then_some(Effect::Shift { weight })
 }
 
-/// Production's floor first, then the canary's instances: capacity precedes weights.
+/// Production's floor first, then the canary's instances with a floor of their own: capacity precedes
+/// weights.
 fn scale(deployment: &Deployment, view: &EndpointView) -> Option<Effect> {
     let state = &deployment.state;
     if !floor_is_held(deployment) {
@@ -219,7 +228,16 @@ fn scale(deployment: &Deployment, view: &EndpointView) -> Option<Effect> {
     let asked = view
         .variant(&deployment.terms.canary)
         .map_or(0, |canary| canary.desired_instances);
-    (asked < needed).then_some(Effect::Grow { instances: needed })
+    if asked < needed {
+        return Some(Effect::Grow { instances: needed });
+    }
+    (!canary_floor_is_held(deployment)).then_some(Effect::AutoScale { instances: needed })
+}
+
+/// Whether the canary can't shrink below what its next share needs, where it scales by itself.
+pub fn canary_floor_is_held(deployment: &Deployment) -> bool {
+    let needed = deployment.canary_instances_for(deployment.state.target);
+    deployment.canary_target().is_none() || deployment.state.canary_floor >= needed
 }
 
 /// Whether production can't shrink below what the total traffic needs.

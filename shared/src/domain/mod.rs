@@ -17,6 +17,7 @@
 //! | [`comparison`] | whether the canary is worse than production, however often one looks |
 //! | [`power`] | what a stage can prove at the endpoint's traffic, before it begins |
 //! | [`decide`](mod@decide) | record + observation + time → next record |
+//! | [`scaling`] | how a variant scales by itself |
 //! | [`due`] | which call to AWS is due, from the record and the world alone |
 //! | [`protocol`] | the record around a call: intent and lease before it, the answer after it |
 //! | [`replay`] | a recorded rollout, judged again |
@@ -43,6 +44,7 @@ pub mod power;
 pub mod protocol;
 pub mod quantity;
 pub mod replay;
+pub mod scaling;
 pub mod signal;
 pub mod specification;
 pub mod state;

@@ -7,9 +7,10 @@
 
 use jiff::Timestamp;
 
-use super::deployment::{Deployment, Floor, Lease, ScalableTarget, Update};
+use super::deployment::{Deployment, Floor, Lease, Update};
 use super::due::Effect;
 use super::quantity::Span;
+use super::scaling::ScalableTarget;
 
 /// What became of a call.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,6 +37,10 @@ pub fn intend(before: &Deployment, effect: &Effect, lease: Lease) -> Deployment 
             && let Some(floor) = &mut next.state.floor
         {
             (floor.held_at, floor.released) = (0, true);
+        }
+        // And so does the one that removes the canary.
+        if next.terms.is_home(config) {
+            next.state.canary_floor = 0;
         }
     }
     next
@@ -70,6 +75,11 @@ pub fn answered(
         (Effect::Deploy { .. }, Some(update), _) => note(update, answer, now),
         (Effect::HoldFloor { instances }, _, Some(floor)) if *answer == Answer::Accepted => {
             (floor.held_at, floor.released) = (*instances, false);
+        }
+        (Effect::AutoScale { instances } | Effect::Grow { instances }, ..)
+            if *answer == Answer::Accepted && before.canary_target().is_some() =>
+        {
+            state.canary_floor = *instances;
         }
         (Effect::Tidy, ..) if *answer == Answer::Accepted => state.cleaned = true,
         _ => {}

@@ -11,13 +11,14 @@ use shared::app::ports::{
     ListQuery, Loaded, Meter, MetricAnswer, MetricQuery, Metrics, Notifier, Outbox, OutboxRow,
     Page, PortError, Recipe, Refused, Scaling, Store,
 };
-use shared::domain::deployment::{Deployment, ScalableTarget};
+use shared::domain::deployment::Deployment;
 use shared::domain::due::Actor;
 use shared::domain::history::Entry;
 use shared::domain::judge::MinuteReport;
 use shared::domain::observation::EndpointView;
 use shared::domain::quantity::Span;
 use shared::domain::replay::Recorded;
+use shared::domain::scaling::ScalableTarget;
 use simulator::Simulator;
 use simulator::cloudwatch::MetricRequest;
 

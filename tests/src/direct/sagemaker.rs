@@ -6,8 +6,8 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 use shared::app::ports::{Class, ConfigVariant, ConfigView, PortError, Recipe};
 use shared::aws::class_of;
-use shared::domain::deployment::ScalableTarget;
 use shared::domain::observation::{EndpointStatus, EndpointView, VariantView};
+use shared::domain::scaling::{ScalableTarget, Suspension};
 use simulator::{Refusal, Simulator, service};
 
 const DIMENSION: &str = "sagemaker:variant:DesiredInstanceCount";
@@ -393,6 +393,7 @@ pub(super) fn target(
         min: count(&target["MinCapacity"]),
         max: count(&target["MaxCapacity"]),
         policies: kept.collect(),
+        suspended: Suspension::default(),
     }))
 }
 

@@ -5,7 +5,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 use shared::app::ports::{Loaded, OutboxRow, Scaling};
 use shared::domain::command::Command;
-use shared::domain::deployment::ScalableTarget;
+use shared::domain::scaling::{ScalableTarget, Suspension};
 use shared::domain::state::{Phase, Status};
 use shared::wire::messages::{self, About};
 use simulator::clock::Clock;
@@ -103,6 +103,7 @@ impl Scenario {
                 min: 1,
                 max: 8,
                 policies: vec![sagemaker::tracking_policy("requests-per-instance", 600.0)],
+                suspended: Suspension::default(),
             };
             let ports = world.ports();
             ready(ports.register(ENDPOINT, PRODUCTION, &target)).expect("a variant to scale");

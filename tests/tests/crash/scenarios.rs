@@ -368,7 +368,14 @@ fn production_grows_meanwhile() -> Scenario {
         "stages": [{"weight": 25, "bake": "6m"}, {"weight": 100}],
         "soak": "1m",
     }});
-    scenario("production_grows_meanwhile", plan, script)
+    Scenario {
+        also: Some(Other {
+            status: Status::Completed,
+            later: 6,
+            why: "what is lost is tried again between the changes that scaling makes of both variants",
+        }),
+        ..scenario("production_grows_meanwhile", plan, script)
+    }
 }
 
 fn weights_moved_up_by_hand() -> Scenario {

@@ -53,12 +53,24 @@ pub(crate) fn arrive(world: &mut World, change: Change) -> Answer {
         return Answer::Accepted;
     }
     let endpoint = world.endpoint;
+    if matches!(change, Change::CanaryFloor | Change::Instances(_)) {
+        if endpoint.config.is_home() {
+            return Answer::Refused("there is no such variant".to_owned());
+        }
+        world.canary_scales = true;
+        if change == Change::CanaryFloor {
+            return Answer::Accepted;
+        }
+    }
     let both_are_there = endpoint.config == Config::Both;
     let refusal = match change {
         _ if endpoint.pending.is_some() => Some("the endpoint is being updated"),
         Change::Deploy(config) if !world.has_config(config) => Some("there is no such config"),
         Change::Deploy(config) if config == world.endpoint.config => Some("it is on this config"),
         Change::Deploy(Config::Last) if world.scaling != Scaling::Gone => {
+            Some("a variant that goes has a scaling target")
+        }
+        Change::Deploy(config) if config.is_home() && world.canary_scales => {
             Some("a variant that goes has a scaling target")
         }
         Change::Share(_) | Change::Instances(_) if !both_are_there => {
@@ -79,6 +91,9 @@ pub(crate) fn prepare(world: &mut World, config: Config) {
     if config == Config::Last {
         world.scaling = Scaling::Gone;
     }
+    if config.is_home() {
+        world.canary_scales = false;
+    }
 }
 
 /// Looks at the endpoint and deletes what it is not on.
@@ -89,6 +104,7 @@ pub(crate) fn tidy(world: &mut World) -> Answer {
     }
     if world.stored.deployment.state.floor.is_some() {
         world.scaling = Scaling::AsFound;
+        world.canary_scales = sight.canary_share() > 0;
     }
     for (index, config) in World::MADE.into_iter().enumerate() {
         if sight.config != config && std::mem::take(&mut world.configs[index]) {

@@ -9,13 +9,14 @@ use shared::app::ports::{Commit, Loaded};
 use shared::app::transaction::Transaction;
 use shared::domain::command::{Command, IllegalCommand, apply};
 use shared::domain::decide::settle;
-use shared::domain::deployment::{Deployment, Lease, ScalableTarget};
+use shared::domain::deployment::{Deployment, Lease};
 use shared::domain::due::{Effect, due};
 use shared::domain::evidence::Evidence;
 use shared::domain::history::Entry;
 use shared::domain::judge::bench::Bench;
 use shared::domain::protocol::{self, Answer};
 use shared::domain::quantity::{Span, Weight};
+use shared::domain::scaling::{ScalableTarget, Suspension};
 use shared::domain::state::{Phase, Status};
 
 use super::fair::Memory;
@@ -340,6 +341,7 @@ impl Rollout {
                     min: 1,
                     max: 4,
                     policies: Vec::new(),
+                    suspended: Suspension::default(),
                 };
                 let next = protocol::floor_found(&before.deployment, Some(found));
                 if let Ok(before) = self.write(world, &before, &next) {

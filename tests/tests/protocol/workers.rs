@@ -244,6 +244,7 @@ pub(crate) fn change_of(effect: &Effect) -> Change {
         Effect::Grow { instances } => Change::Instances(*instances),
         Effect::Shift { weight } => Change::Share(weight.percent()),
         Effect::TakeBack => Change::Share(0),
+        Effect::AutoScale { .. } => Change::CanaryFloor,
         Effect::HoldFloor { .. } | Effect::Tidy => Change::Floor { registers: false },
     }
 }
@@ -280,5 +281,6 @@ const fn code_of(change: Change) -> [i64; 2] {
         Change::Share(share) => [1, share as i64],
         Change::Instances(count) => [2, count as i64],
         Change::Floor { registers } => [3, registers as i64],
+        Change::CanaryFloor => [5, 0],
     }
 }

@@ -90,6 +90,8 @@ pub(crate) enum Change {
     /// Production's scaling target gets the floor that the rollout needs; registered anew where it
     /// was removed.
     Floor { registers: bool },
+    /// The canary's scaling target is registered, or its floor raised.
+    CanaryFloor,
 }
 
 impl Change {
@@ -149,7 +151,7 @@ impl Endpoint {
             }
             Some(Change::Share(share)) => self.share = share,
             Some(Change::Instances(count)) => self.canary_instances = count,
-            Some(Change::Floor { .. }) | None => {}
+            Some(Change::Floor { .. } | Change::CanaryFloor) | None => {}
         }
     }
 
@@ -258,6 +260,8 @@ pub(crate) struct World {
     pub(crate) is_locked: bool,
     pub(crate) endpoint: Endpoint,
     pub(crate) scaling: Scaling,
+    /// Whether the canary has a scaling target.
+    pub(crate) canary_scales: bool,
     /// Which of [`World::MADE`] exist.
     pub(crate) configs: [bool; 3],
     /// Calls whose caller is gone.
@@ -358,6 +362,7 @@ impl World {
             is_locked: true,
             endpoint: Endpoint::new(),
             scaling: Scaling::AsFound,
+            canary_scales: false,
             configs: [false; 3],
             orphans: Vec::new(),
             workers: Vec::new(),
@@ -420,6 +425,7 @@ impl World {
             is_locked: self.is_locked,
             endpoint: self.endpoint,
             scaling: self.scaling,
+            canary_scales: self.canary_scales,
             configs: self.configs,
             orphans,
             workers,
@@ -436,6 +442,7 @@ pub(crate) struct Key {
     is_locked: bool,
     endpoint: Endpoint,
     scaling: Scaling,
+    canary_scales: bool,
     configs: [bool; 3],
     orphans: Vec<(Change, i64)>,
     workers: Vec<WorkerKey>,
@@ -483,6 +490,7 @@ pub(crate) struct RecordKey {
     leased_for: i64,
     update: Update,
     canary_instances: u32,
+    canary_floor: u32,
     floor: Option<(u32, bool)>,
     is_cleaned: bool,
     has_drifted: bool,
@@ -541,6 +549,7 @@ impl RecordKey {
                     Some(_) => Update::Settled,
                 }),
             canary_instances: state.canary_instances,
+            canary_floor: state.canary_floor,
             floor: state.floor.as_ref().map(|it| (it.held_at, it.released)),
             is_cleaned: state.cleaned,
             has_drifted: state.drift.is_some(),

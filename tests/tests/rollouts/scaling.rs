@@ -3,9 +3,9 @@
 
 use serde_json::json;
 use shared::app::ports::Scaling;
-use shared::domain::deployment::ScalableTarget;
+use shared::domain::scaling::{ScalableTarget, Suspension};
 use shared::domain::state::{Phase, Status};
-use tests::{ENDPOINT, PRODUCTION, World, specification};
+use tests::{ENDPOINT, PRODUCTION, World, specification, specification_with};
 
 const POLICY: &str = "requests-per-instance";
 
@@ -17,6 +17,7 @@ async fn scaling(requests_per_instance: f64) -> World {
         min: 1,
         max: 10,
         policies: vec![policy.to_string()],
+        suspended: Suspension::default(),
     };
     world
         .stack
@@ -62,6 +63,135 @@ async fn productions_floor_is_held_until_it_is_needed_no_more() {
     assert_eq!(
         world.simulator().autoscaling().policies(ENDPOINT, &canary),
         [POLICY]
+    );
+}
+
+/// On a rollout from its first share to all of the traffic the canary has a target of its own, with
+/// production's policies and ceiling; its floor is what the share needs.
+#[tokio::test]
+async fn the_canary_scales_as_production_does() {
+    let world = scaling(600.0).await;
+    let id = world.deploy(&specification()).await;
+    let baking = world.until_phase(&id, Phase::Baking).await;
+    let canary = baking.deployment.terms.canary;
+    assert_eq!(bounds(&world, &canary), Some((1, 10)));
+    assert_eq!(
+        world.simulator().autoscaling().policies(ENDPOINT, &canary),
+        [POLICY]
+    );
+    world.until_phase(&id, Phase::Soaking).await;
+    assert_eq!(bounds(&world, &canary), Some((2, 10)));
+    world.order(&id, "rollback").await;
+    world.until_over(&id, Status::RolledBack).await;
+    assert_eq!(
+        (bounds(&world, &canary), bounds(&world, PRODUCTION)),
+        (None, Some((1, 10))),
+        "a variant that is registered can't be removed"
+    );
+}
+
+/// Three times the traffic at 100 %: the canary grows by itself, and production's floor with it, so
+/// that a rollback still has where to go.
+#[tokio::test]
+async fn productions_floor_follows_a_canary_that_grows() {
+    let world = scaling(600.0).await;
+    let id = world.deploy(&specification()).await;
+    let soaking = world.until_phase(&id, Phase::Soaking).await;
+    let canary = soaking.deployment.terms.canary;
+    world.order(&id, "pause").await;
+    world.simulator().set_traffic(ENDPOINT, 3000.0);
+    world.minutes(12).await;
+    let view = world.endpoint().await;
+    let has = |name: &str| view.variant(name).map(|it| it.current_instances);
+    assert_eq!(
+        has(&canary),
+        Some(5),
+        "3000 requests, 600 for each instance"
+    );
+    assert_eq!(bounds(&world, PRODUCTION), Some((5, 10)));
+    assert_eq!(has(PRODUCTION), Some(5));
+    world.order(&id, "rollback").await;
+    world.until_over(&id, Status::RolledBack).await;
+    assert_eq!(bounds(&world, PRODUCTION), Some((1, 10)));
+}
+
+#[tokio::test]
+async fn a_canary_scales_as_the_specification_says() {
+    let world = World::new().await;
+    let asked = json!({"canary": {"autoscaling": {"max": 4}}});
+    let id = world.deploy(&specification_with(asked)).await;
+    let baking = world.until_phase(&id, Phase::Baking).await;
+    let canary = baking.deployment.terms.canary;
+    assert_eq!(
+        (bounds(&world, &canary), bounds(&world, PRODUCTION)),
+        (Some((1, 4)), None),
+        "production never scaled and does not now"
+    );
+    world.until_over(&id, Status::Completed).await;
+    assert_eq!(bounds(&world, &canary), Some((1, 4)));
+    let aws = &world.stack.aws;
+    let target = aws.target(ENDPOINT, &canary).await.expect("it is read");
+    let policy = &target.expect("it scales").policies[0];
+    let policy: serde_json::Value = serde_json::from_str(policy).expect("JSON");
+    assert_eq!(
+        (
+            &policy["target_value"],
+            &policy["scale_in_cooldown"],
+            &policy["scale_out_cooldown"]
+        ),
+        (&json!(1000.0), &json!(300), &json!(60))
+    );
+}
+
+/// A metric of the team's own names its variant; the canary's names the canary. What is suspended
+/// stays suspended.
+#[tokio::test]
+async fn a_metric_of_its_own_follows_the_variant() {
+    let world = World::new().await;
+    let policy = json!({
+        "name": "cpu", "target_value": 60.0,
+        "customized": {
+            "namespace": "/aws/sagemaker/Endpoints", "metric": "CPUUtilization",
+            "dimensions": [["EndpointName", ENDPOINT], ["VariantName", "{variant}"]],
+            "statistic": "Average", "unit": "Percent",
+        },
+    });
+    let suspended = Suspension {
+        scale_in: true,
+        ..Suspension::default()
+    };
+    let target = ScalableTarget {
+        min: 2,
+        max: 6,
+        policies: vec![policy.to_string()],
+        suspended,
+    };
+    let aws = &world.stack.aws;
+    let registered = aws.register(ENDPOINT, PRODUCTION, &target).await;
+    registered.expect("a variant to scale");
+    let found = aws.target(ENDPOINT, PRODUCTION).await.expect("it is read");
+    let found = found.expect("it scales");
+    let kept: serde_json::Value = serde_json::from_str(&found.policies[0]).expect("JSON");
+    assert_eq!(kept["customized"], policy["customized"]);
+    let id = world.deploy(&specification()).await;
+    let canary = world.until_over(&id, Status::Completed).await;
+    let canary = canary.deployment.terms.canary;
+    let heir = aws.target(ENDPOINT, &canary).await.expect("it is read");
+    assert_eq!(
+        heir.expect("it scales"),
+        found,
+        "but for the variant's name"
+    );
+    let told = world.simulator().call(
+        simulator::service::AUTOSCALING,
+        "DescribeScalingPolicies",
+        &json!({"ServiceNamespace": "sagemaker"}),
+    );
+    let told = told.expect("policies");
+    let metric = &told["ScalingPolicies"][0]["TargetTrackingScalingPolicyConfiguration"]["CustomizedMetricSpecification"];
+    assert_eq!(
+        metric["Dimensions"][1],
+        json!({"Name": "VariantName", "Value": canary})
     );
 }
 

@@ -6,7 +6,7 @@ use jiff::SignedDuration;
 
 use super::{PROVISIONING_LIMIT, Pass, UPDATE_ATTEMPTS, count, said};
 use crate::domain::deployment::Update;
-use crate::domain::due::floor_is_held;
+use crate::domain::due::{canary_floor_is_held, floor_is_held};
 use crate::domain::history::{Name, Severity};
 use crate::domain::judge::bench::Bench;
 use crate::domain::judge::{self, Lack, Verdict};
@@ -135,7 +135,10 @@ impl Pass {
         let there = view
             .variant(&self.next.terms.canary)
             .map_or(0, |canary| canary.current_instances);
-        let ready = view.is_in_service() && there >= needed && floor_is_held(&self.next);
+        let ready = view.is_in_service()
+            && there >= needed
+            && floor_is_held(&self.next)
+            && canary_floor_is_held(&self.next);
         if !ready
             || self.warning(seen, verdict).is_some()
             || !self.next.terms.plan.allows_raise_at(self.now)

@@ -3,7 +3,7 @@
 //! back, an endpoint that is changing for too long, a phase that does not come to its end.
 
 use super::{Pass, count, said};
-use crate::domain::deployment::{Busy, Short};
+use crate::domain::deployment::{Busy, CanaryCapacity, Short};
 use crate::domain::due;
 use crate::domain::history::{Name, Severity};
 use crate::domain::observation::{EndpointStatus, EndpointView};
@@ -43,7 +43,21 @@ impl Pass {
         } else {
             seen
         };
-        self.next.state.production_instances = state.production_instances.max(needs);
+        let needs = needs.max(self.needed_by_canary(view));
+        let state = &mut self.next.state;
+        state.production_instances = state.production_instances.max(needs);
+    }
+
+    /// What the total traffic needs at the least: what scaling has given the canary for its part of it.
+    /// Another type of instance, or a policy of its own, tells nothing about production.
+    fn needed_by_canary(&self, view: &EndpointView) -> u32 {
+        let (terms, scaling) = (&self.next.terms, self.next.canary_target());
+        let capacity = &terms.capacity;
+        if scaling.is_none() || *capacity != CanaryCapacity::default() {
+            return 0;
+        }
+        let canary = view.variant(&terms.canary);
+        canary.map_or(0, |canary| canary.current_instances)
     }
 
     pub(super) fn watch_drift(&mut self, view: &EndpointView) -> Result<(), IllegalEvent> {

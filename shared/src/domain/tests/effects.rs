@@ -1,9 +1,12 @@
 //! What is due, for each state of the record and each status of the endpoint.
 
 use super::builders::*;
+use crate::domain::deployment::Lease;
 use crate::domain::due::{Actor, Effect, due};
 use crate::domain::observation::{EndpointReading, EndpointStatus, EndpointView};
+use crate::domain::protocol::{self, Answer};
 use crate::domain::quantity::Weight;
+use crate::domain::scaling::Autoscaling;
 use crate::domain::state::{Outcome, Phase, Status};
 
 const STATUSES: [EndpointStatus; 10] = [
@@ -18,6 +21,12 @@ const STATUSES: [EndpointStatus; 10] = [
     EndpointStatus::UpdateRollbackFailed,
     EndpointStatus::Unknown,
 ];
+
+/// Production was found to scale by itself.
+fn scales(case: &mut Case) {
+    let floor = case.deployment.state.floor.as_mut();
+    floor.expect("it is held").found = Some(Autoscaling::default().target());
+}
 
 /// The effect each state asks for while its endpoint is not yet as it should be.
 fn unsettled() -> Vec<(Case, EndpointView, Effect)> {
@@ -37,6 +46,16 @@ fn unsettled() -> Vec<(Case, EndpointView, Effect)> {
             Case::scaling(40, 50),
             split(40).canary_instances(1, 1),
             Effect::Grow { instances: 2 },
+        ),
+        (
+            Case::scaling(40, 50).with(scales),
+            split(40).canary_instances(1, 1),
+            Effect::Grow { instances: 2 },
+        ),
+        (
+            Case::scaling(40, 50).with(scales),
+            split(40).canary_instances(3, 3),
+            Effect::AutoScale { instances: 2 },
         ),
         (
             Case::shifting(20, 30),
@@ -247,6 +266,11 @@ fn who_carries_it_out_and_under_what() {
             Actor::TrafficShift,
             true,
         ),
+        (
+            Effect::AutoScale { instances: 2 },
+            Actor::TrafficShift,
+            true,
+        ),
         (Effect::Grow { instances: 2 }, Actor::TrafficShift, true),
         (
             Effect::Shift {
@@ -264,6 +288,40 @@ fn who_carries_it_out_and_under_what() {
             (actor, leased),
             "{effect:?}"
         );
+    }
+}
+
+#[test]
+fn the_canarys_floor_is_known_once_it_is_set_and_gone_before_the_canary_goes() {
+    let mut case = Case::scaling(40, 50);
+    scales(&mut case);
+    let lease = |case: &Case| Lease {
+        until: case.now + minutes(1),
+        holder: "one".to_owned(),
+    };
+    let floor_after = |case: &Case, effect: &Effect, answer: &Answer| {
+        let before = protocol::intend(&case.deployment, effect, lease(case));
+        let after = protocol::answered(&before, effect, "one", answer, case.now);
+        after.map(|after| after.state.canary_floor)
+    };
+    for effect in [
+        Effect::AutoScale { instances: 2 },
+        Effect::Grow { instances: 2 },
+    ] {
+        assert_eq!(floor_after(&case, &effect, &Answer::Accepted), Some(2));
+        let refused = Answer::Refused("no".to_owned());
+        assert_eq!(floor_after(&case, &effect, &refused), Some(0));
+        assert_eq!(floor_after(&case, &effect, &Answer::InDoubt), None);
+    }
+    // Instances without scaling are no floor.
+    let fixed = Case::scaling(40, 50);
+    let grown = Effect::Grow { instances: 2 };
+    assert_eq!(floor_after(&fixed, &grown, &Answer::Accepted), Some(0));
+    case.deployment.state.canary_floor = 2;
+    for (config, floor) in [(ORIGINAL, 0), (FORMER, 0), (FINAL, 2)] {
+        let config = config.to_owned();
+        let next = protocol::intend(&case.deployment, &Effect::Deploy { config }, lease(&case));
+        assert_eq!(next.state.canary_floor, floor);
     }
 }
 

@@ -1,13 +1,14 @@
 //! What is watched beside the weights: instances, an endpoint that is changing, phases that don't end.
 
 use super::builders::*;
-use crate::domain::deployment::{Busy, Floor, ScalableTarget, Short};
+use crate::domain::deployment::{Busy, Floor, Short};
 use crate::domain::due::Effect;
 use crate::domain::history::{Name, Severity};
 use crate::domain::observation::EndpointStatus::{RollingBack, SystemUpdating, Updating};
 use crate::domain::observation::EndpointView;
 use crate::domain::policy::OnDrift;
 use crate::domain::quantity::Span;
+use crate::domain::scaling::{Autoscaling, ScalableTarget, Suspension};
 use crate::domain::state::{Outcome, Phase, Status};
 
 /// The endpoint with so many instances in production.
@@ -125,6 +126,7 @@ fn what_scaling_does_not_allow_is_not_missing() {
                 min: 1,
                 max: INSTANCES,
                 policies: Vec::new(),
+                suspended: Suspension::default(),
             }),
         });
     });
@@ -165,6 +167,33 @@ fn the_floor_follows_what_the_total_traffic_needs() {
         &becomes(Status::InProgress, Phase::Finalizing),
     );
     assert_eq!(decision.next.state.production_instances, 10);
+}
+
+/// What the canary was given for a share it no longer has is no growth of the traffic.
+#[test]
+fn the_floor_follows_a_canary_that_scaling_has_grown_past_it() {
+    let scales = |case: Case| {
+        case.with(|case| {
+            let floor = case.deployment.state.floor.as_mut();
+            floor.expect("it is held").found = Some(Autoscaling::default().target());
+        })
+    };
+    let other_type = |case: &mut Case| {
+        case.deployment.terms.capacity.instance_type = Some("ml.c6i.large".to_owned());
+    };
+    let rows = [
+        (scales(Case::baking(50)), INSTANCES, INSTANCES),
+        (scales(Case::baking(50)), 6, 6),
+        (scales(Case::baking(50)).with(other_type), 6, INSTANCES),
+        (Case::baking(50), 6, INSTANCES),
+    ];
+    for (case, has, needs) in rows {
+        let seen = seen(split(50).canary_instances(has, has));
+        let decision =
+            crate::domain::decide::decide(&case.deployment, &case.evidence, &seen, case.now)
+                .unwrap();
+        assert_eq!(decision.next.state.production_instances, needs, "{has}");
+    }
 }
 
 #[test]

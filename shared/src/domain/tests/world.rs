@@ -441,7 +441,7 @@ impl Toy {
                 Effect::HoldFloor { .. } => {
                     state.floor.as_ref().is_some_and(|floor| floor.released)
                 }
-                Effect::Grow { .. } | Effect::Shift { .. } => false,
+                Effect::AutoScale { .. } | Effect::Grow { .. } | Effect::Shift { .. } => false,
             };
             assert!(goes_back, "{effect:?} while rolling back");
         }
@@ -508,7 +508,7 @@ impl Toy {
 /// What the call changes at the endpoint, and how many minutes that takes.
 fn change_of(effect: &Effect) -> Option<(Change, i64)> {
     match effect {
-        Effect::HoldFloor { .. } | Effect::Tidy => None,
+        Effect::HoldFloor { .. } | Effect::AutoScale { .. } | Effect::Tidy => None,
         Effect::Deploy { config } => Some((Change::Config(config.clone()), 4)),
         Effect::Grow { instances } => Some((Change::CanaryInstances(*instances), 2)),
         Effect::Shift { weight } => Some((Change::Share(*weight), 1)),

@@ -18,7 +18,7 @@ fn whole() -> Value {
     json!({
         "endpoint": "wine-quality",
         "model": "wine-quality-v2",
-        "canary": {"instances": 2, "instance_type": "ml.c6i.large"},
+        "canary": {"instances": 2, "instance_type": "ml.c6i.large", "autoscaling": {"min": 1, "max": 4, "invocations_per_instance": 200, "scale_in_cooldown": "5m", "scale_out_cooldown": "1m"}},
         "plan": {
             "stages": [{"weight": 10, "bake": "10m", "approval": true}, {"weight": 50, "bake": "1h"}, {"weight": 100}],
             "soak": "10m", "deadline": "2d",

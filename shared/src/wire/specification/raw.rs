@@ -41,6 +41,17 @@ pub(super) struct RawCanary {
     #[serde(default)]
     pub(super) instances: Instances,
     pub(super) instance_type: Option<String>,
+    pub(super) autoscaling: Option<RawAutoscaling>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawAutoscaling {
+    pub(super) min: Option<u32>,
+    pub(super) max: Option<u32>,
+    pub(super) invocations_per_instance: Option<u32>,
+    pub(super) scale_in_cooldown: Option<Span>,
+    pub(super) scale_out_cooldown: Option<Span>,
 }
 
 #[derive(Deserialize, Default)]

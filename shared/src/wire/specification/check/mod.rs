@@ -7,9 +7,11 @@ mod policy;
 #[cfg(test)]
 mod tests;
 
-use super::raw::{Instances, Raw, RawCanary, RollbackMode};
+use super::raw::{Instances, Raw, RawAutoscaling, RawCanary, RollbackMode};
 use super::{SpecificationError, wrong};
 use crate::domain::deployment::{CanaryCapacity, Cleanup};
+use crate::domain::quantity::Span;
+use crate::domain::scaling::Autoscaling;
 use crate::domain::specification::{Specification, is_name};
 
 impl Raw {
@@ -104,6 +106,59 @@ impl RawCanary {
         Ok(CanaryCapacity {
             instances,
             instance_type: self.instance_type,
+            autoscaling: self.autoscaling.map(RawAutoscaling::check).transpose()?,
         })
+    }
+}
+
+impl RawAutoscaling {
+    /// The most instances, and the most requests a minute, that are taken for meant.
+    const MOST: (u32, u32) = (1000, 10_000_000);
+    /// The longest time between two changes.
+    const LONGEST: Span = Span::from_hours(24);
+
+    fn check(self) -> Result<Autoscaling, SpecificationError> {
+        let usual = Autoscaling::default();
+        let asked = Autoscaling {
+            min: self.min.unwrap_or(usual.min),
+            max: self.max.unwrap_or(usual.max),
+            invocations_per_instance: self
+                .invocations_per_instance
+                .unwrap_or(usual.invocations_per_instance),
+            scale_in_cooldown: self.scale_in_cooldown.unwrap_or(usual.scale_in_cooldown),
+            scale_out_cooldown: self.scale_out_cooldown.unwrap_or(usual.scale_out_cooldown),
+        };
+        let (instances, requests) = Self::MOST;
+        let rules = [
+            (
+                (1..=instances).contains(&asked.min),
+                "min",
+                "a number of instances from 1 to 1000",
+            ),
+            (
+                (asked.min..=instances).contains(&asked.max),
+                "max",
+                "a number of instances from min to 1000",
+            ),
+            (
+                (1..=requests).contains(&asked.invocations_per_instance),
+                "invocations_per_instance",
+                "requests a minute for each instance, from 1 to 10000000",
+            ),
+            (
+                asked.scale_in_cooldown <= Self::LONGEST,
+                "scale_in_cooldown",
+                "at most 24h",
+            ),
+            (
+                asked.scale_out_cooldown <= Self::LONGEST,
+                "scale_out_cooldown",
+                "at most 24h",
+            ),
+        ];
+        match rules.iter().find(|(holds, ..)| !holds) {
+            Some((_, field, what)) => Err(wrong(&format!("canary.autoscaling.{field}"), *what)),
+            None => Ok(asked),
+        }
     }
 }

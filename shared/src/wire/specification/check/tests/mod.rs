@@ -1,5 +1,6 @@
 //! What a policy may say, what it comes to, and which field is named when it makes no sense.
 
+mod capacity;
 mod checks;
 mod policy;
 
