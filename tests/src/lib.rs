@@ -13,6 +13,7 @@
 pub mod chaos;
 pub mod direct;
 pub mod lambda;
+pub mod load;
 mod over;
 
 use std::cell::Cell;
@@ -57,6 +58,8 @@ pub struct Setup {
     pub instances: i32,
     /// Bulk requests to the endpoint.
     pub requests_per_minute: f64,
+    /// When it begins, ten minutes before the test.
+    pub start: Timestamp,
 }
 
 impl Default for Setup {
@@ -66,6 +69,7 @@ impl Default for Setup {
             challenger: Distribution::default(),
             instances: 2,
             requests_per_minute: 1000.0,
+            start: "2026-03-02T08:00:00Z".parse().expect("a valid timestamp"),
         }
     }
 }
@@ -96,10 +100,9 @@ impl World {
 
     /// An endpoint as described, ten minutes old.
     pub async fn with(setup: Setup) -> Self {
-        let start: Timestamp = "2026-03-02T08:00:00Z".parse().expect("a valid timestamp");
         let options = Options {
             seed: 7,
-            clock: Clock::manual(start),
+            clock: Clock::manual(setup.start),
             timings: Timings::default(),
             state: None,
         };

@@ -21,8 +21,8 @@ use crate::domain::observation::{AlarmReading, EndpointReading, Metrics, Observa
 
 /// GetMetricData's own limit.
 const QUERIES_A_CALL: usize = 500;
-/// Deployments dealt with side by side.
-pub(super) const AT_ONCE: usize = 16;
+/// Endpoints looked at side by side: SageMaker's control plane is throttled sooner than the table.
+const LOOKS_AT_ONCE: usize = 16;
 /// GetMetricData calls side by side: CloudWatch allows 50 a second.
 const CALLS_AT_ONCE: usize = 4;
 /// How far behind a deployment may be to share a call with others.
@@ -60,7 +60,7 @@ pub async fn observe<P: Ports>(
         .zip(metrics)
         .map(|(loaded, metrics)| look(ports, loaded, metrics, deadline))
         .collect();
-    stream::iter(looks).buffered(AT_ONCE).collect().await
+    stream::iter(looks).buffered(LOOKS_AT_ONCE).collect().await
 }
 
 async fn look<P: Ports>(

@@ -13,7 +13,7 @@ use serde::Serialize;
 
 use super::announce::SHARDS;
 use super::health::{self, Figure};
-use super::observe::{self, AT_ONCE};
+use super::observe;
 use super::ports::{Ambient, Class, Commit, Loaded, PortError, Ports};
 use crate::domain::decide::{effect_after, settle};
 use crate::domain::deployment::Deployment;
@@ -23,6 +23,9 @@ use crate::domain::state::{Phase, Status};
 
 /// What one deployment may take of a tick, once for its reading and once for its writing.
 const EACH: Duration = Duration::from_secs(20);
+
+/// Records read and written side by side.
+const AT_ONCE: usize = 64;
 
 /// What is kept of a tick's time, whatever the readings take.
 const FOR_PASSES: Duration = Duration::from_secs(15);
