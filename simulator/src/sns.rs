@@ -16,7 +16,8 @@ use crate::wire::{self, AwsError, Ids};
 
 const NAMESPACE: &str = "http://sns.amazonaws.com/doc/2010-03-31/";
 const LARGEST_MESSAGE: usize = 256 * 1024;
-const LONGEST_SUBJECT: usize = 100;
+/// The service model says "less than 100 characters", other pages "up to 100": the harsher reading.
+const LONGEST_SUBJECT: usize = 99;
 
 /// A message that was published to a topic.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -69,6 +70,14 @@ impl Sns {
                 format!("<MessageId>{id}</MessageId>")
             }
             "CreateTopic" => self.create_topic(fields)?,
+            "DeleteTopic" => {
+                let topic = topic_arn(fields)?;
+                self.topics
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .remove(topic);
+                String::new()
+            }
             "ListTopics" => self.list_topics(),
             "Subscribe" => {
                 let topic = topic_arn(fields)?;
@@ -295,8 +304,25 @@ mod tests {
     }
 
     #[test]
+    fn a_topic_that_was_deleted_is_listed_no_more() {
+        let sns = Sns::default();
+        let list = |action: &str, field: &str, value: &str| {
+            let fields = [(field.to_owned(), value.to_owned())];
+            let answer = sns.handle(Timestamp::UNIX_EPOCH, &Ids::new(1), action, &fields);
+            let answer = answer.expect("answered");
+            String::from_utf8_lossy(answer.body()).into_owned()
+        };
+        list("CreateTopic", "Name", "alerts");
+        let all = list("ListTopics", "", "");
+        assert!(all.contains(":alerts<"), "{all}");
+        let arn = wire::arn("sns", "alerts");
+        list("DeleteTopic", "TopicArn", &arn);
+        assert!(!list("ListTopics", "", "").contains(&arn));
+    }
+
+    #[test]
     fn what_aws_refuses_is_refused() {
-        let long = "s".repeat(101);
+        let long = "s".repeat(100);
         let huge = "m".repeat(LARGEST_MESSAGE + 1);
         let cases: [&[(&str, &str)]; 8] = [
             &[("Message", "no topic")],

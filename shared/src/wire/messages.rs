@@ -23,12 +23,12 @@ pub struct About<'a> {
     pub entry: &'a Entry,
 }
 
-/// The longest subject that SNS takes.
-const SUBJECT_LIMIT: usize = 100;
+/// The longest subject that SNS is sure to take: the service model says "less than 100 characters".
+const SUBJECT_LIMIT: usize = 99;
 /// A text message of one part.
 const SMS_LIMIT: usize = 140;
 
-/// Subject of an e-mail: ASCII, one line, at most 100 characters, as SNS asks.
+/// Subject of an e-mail: ASCII, one line, less than 100 characters, as SNS asks.
 pub fn subject(about: About) -> String {
     let entry = about.entry;
     let what = entry
