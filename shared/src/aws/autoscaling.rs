@@ -109,9 +109,18 @@ impl Scaling for Aws {
                 .policy_type(PolicyType::TargetTrackingScaling);
             let configuration = configuration(&policy, variant)?;
             let call = call.target_tracking_scaling_policy_configuration(configuration);
-            call.send()
-                .await
-                .map_err(|error| sort("PutScalingPolicy", &error))?;
+            call.send().await.map_err(|error| {
+                let refusal = error.as_service_error();
+                let is_unknown = refusal.is_some_and(|it| it.is_object_not_found_exception());
+                let error = sort("PutScalingPolicy", &error);
+                // The target was made a moment ago, and is not known everywhere at once.
+                let class = if is_unknown {
+                    Class::Retryable
+                } else {
+                    error.class
+                };
+                PortError { class, ..error }
+            })?;
         }
         Ok(())
     }

@@ -9,7 +9,7 @@ use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use crate::app::ports::{Class, PortError};
 
 /// Codes of errors that go away by themselves.
-const RETRYABLE: [&str; 11] = [
+const RETRYABLE: [&str; 12] = [
     "Throttling",
     "ThrottlingException",
     "ThrottledException",
@@ -21,11 +21,14 @@ const RETRYABLE: [&str; 11] = [
     "ResourceLimitExceeded",
     "ConcurrentUpdateException",
     "ServiceUnavailable",
+    // SNS, of a topic that is encrypted.
+    "KMSThrottling",
 ];
 
 /// Codes of errors that say that somebody else was faster.
-const CONFLICT: [&str; 3] = [
+const CONFLICT: [&str; 4] = [
     "ConditionalCheckFailedException",
+    "TransactionConflictException",
     "ConflictException",
     "ResourceInUse",
 ];
@@ -54,10 +57,11 @@ where
 }
 
 /// Codes of errors that only a person can mend, by a permission.
-const DENIED: [&str; 5] = [
+const DENIED: [&str; 6] = [
     "AccessDenied",
     "AccessDeniedException",
     "AuthorizationError",
+    "KMSAccessDenied",
     "UnauthorizedOperation",
     "UnrecognizedClientException",
 ];
@@ -91,4 +95,23 @@ fn chain(error: &dyn Error) -> String {
 /// An answer that makes no sense.
 pub(super) fn nonsense(operation: &'static str, what: impl Into<String>) -> PortError {
     PortError::new(Class::Bug, operation, what)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_passes_by_itself_is_not_taken_for_wrong() {
+        // As the service models name them; SNS's own codes lack the `Exception`.
+        assert_eq!(class_of("KMSThrottling", 400), Class::Retryable);
+        assert_eq!(class_of("Throttled", 429), Class::Retryable);
+        assert_eq!(class_of("ConcurrentUpdateException", 400), Class::Retryable);
+        assert_eq!(
+            class_of("TransactionConflictException", 400),
+            Class::Conflict
+        );
+        assert_eq!(class_of("KMSAccessDenied", 400), Class::Denied);
+        assert_eq!(class_of("ValidationException", 400), Class::Invalid);
+    }
 }

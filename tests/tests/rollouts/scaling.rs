@@ -2,9 +2,10 @@
 //! scaled before scales afterwards.
 
 use serde_json::json;
-use shared::app::ports::Scaling;
+use shared::app::ports::{Class, Scaling};
 use shared::domain::scaling::{ScalableTarget, Suspension};
 use shared::domain::state::{Phase, Status};
+use simulator::{Fault, FaultKind, service};
 use tests::{ENDPOINT, PRODUCTION, World, specification, specification_with};
 
 const POLICY: &str = "requests-per-instance";
@@ -296,4 +297,36 @@ async fn a_rollback_after_the_old_variant_has_gone_puts_the_scaling_back() {
             .policies(ENDPOINT, PRODUCTION),
         [POLICY]
     );
+}
+
+/// Application Auto Scaling is eventually consistent. Taken for good, the refusal would leave the
+/// variant without its policy after a deployment that failed.
+#[tokio::test]
+async fn a_target_that_is_not_known_yet_takes_its_policy_later() {
+    let world = scaling(600.0).await;
+    let aws = &world.stack.aws;
+    let target = aws.target(ENDPOINT, PRODUCTION).await.expect("readable");
+    let target = target.expect("it was registered");
+    aws.deregister(ENDPOINT, PRODUCTION).await.expect("gone");
+    world.simulator().inject(Fault {
+        service: service::AUTOSCALING.to_owned(),
+        operation: Some("PutScalingPolicy".to_owned()),
+        skip: 0,
+        times: 1,
+        kind: FaultKind::Error {
+            status: 400,
+            code: "ObjectNotFoundException".to_owned(),
+            message: "No scalable target registered".to_owned(),
+        },
+    });
+    let early = aws.register(ENDPOINT, PRODUCTION, &target).await;
+    assert_eq!(early.expect_err("too early").class, Class::Retryable);
+    aws.register(ENDPOINT, PRODUCTION, &target)
+        .await
+        .expect("known by now");
+    let policies = world
+        .simulator()
+        .autoscaling()
+        .policies(ENDPOINT, PRODUCTION);
+    assert_eq!(policies, [POLICY]);
 }
