@@ -18,6 +18,8 @@ use crate::domain::signal::{MetricPair, MetricSource, SLOWNESS, Source};
 
 const SAGEMAKER: &str = "AWS/SageMaker";
 const INSTANCES: &str = "/aws/sagemaker/Endpoints";
+/// The statistic that tells a minute without slow requests from one in which they were not counted.
+const MAXIMUM: &str = "Maximum";
 /// Seconds: one point a minute.
 pub(super) const MINUTE: u32 = 60;
 
@@ -54,20 +56,29 @@ impl<'a> Arm<'a> {
     }
 
     /// Why slow requests could not be counted although this account counts them: an answer that
-    /// failed, or one without any point beside the samples.
+    /// failed, or one without any point beside samples that the limit does not hold.
     fn uncounted(&self, answers: &Answers) -> Option<String> {
-        let has_samples =
-            points(answers, &self.latency("SampleCount")).is_ok_and(|n| !n.is_empty());
+        let samples = points(answers, &self.latency("SampleCount")).unwrap_or_default();
+        let maximum = self.maximum(answers);
         self.limits.iter().find_map(|limit| {
             let query = self.slow(*limit)?;
+            let is_open = |at: &Timestamp| !is_within(&maximum, *at, *limit);
             match points(answers, &query) {
                 Err(reason) => Some(reason),
-                Ok(found) if found.is_empty() && has_samples => {
+                Ok(found) if found.is_empty() && samples.keys().any(is_open) => {
                     Some(format!("{} has no points", query.statistic))
                 }
                 Ok(_) => None,
             }
         })
+    }
+
+    /// The slowest sample of each minute, where counts of slow ones are what is asked for.
+    fn maximum(&self, answers: &Answers) -> Points {
+        if self.counted_by != SlowCount::TrimmedCount {
+            return Points::new();
+        }
+        points(answers, &self.latency(MAXIMUM)).unwrap_or_default()
     }
 
     fn query(&self, namespace: &str, metric: &str, statistic: &str) -> MetricQuery {
@@ -122,6 +133,9 @@ impl<'a> Arm<'a> {
         queries.push(self.latency("SampleCount"));
         queries.extend(Percentile::ALL.map(|percentile| self.latency(percentile.statistic())));
         queries.extend(self.limits.iter().filter_map(|limit| self.slow(*limit)));
+        if self.counted_by == SlowCount::TrimmedCount && !self.limits.is_empty() {
+            queries.push(self.latency(MAXIMUM));
+        }
         queries.push(self.query(SAGEMAKER, "OverheadLatency", "Average"));
         queries.push(self.query(INSTANCES, "CPUUtilization", "Average"));
         queries.push(self.query(INSTANCES, "MemoryUtilization", "Average"));
@@ -219,6 +233,7 @@ impl<'a> Arm<'a> {
             samples: points(answers, &self.latency("SampleCount"))?,
             percentiles,
             slow: slow.collect(),
+            maximum: self.maximum(answers),
             is_rank: self.counted_by == SlowCount::PercentileRank,
         })
     }
@@ -229,6 +244,7 @@ struct LatencyPoints {
     samples: Points,
     percentiles: Vec<Points>,
     slow: Vec<(u64, Points)>,
+    maximum: Points,
     is_rank: bool,
 }
 
@@ -240,8 +256,10 @@ impl LatencyPoints {
             return None;
         };
         let ms = |points: &Points| points.get(&at).map(|microseconds| microseconds / 1000.0);
-        let slower = |points: &Points| {
-            let found = *points.get(&at)?;
+        let slower = |limit: u64, points: &Points| {
+            // Whether a count of nothing is a point or none, no document says.
+            let none = is_within(&self.maximum, at, limit).then_some(0.0);
+            let found = points.get(&at).copied().or(none)?;
             Some(whole(if self.is_rank {
                 samples * (1.0 - found / 100.0)
             } else {
@@ -256,7 +274,7 @@ impl LatencyPoints {
             p95_ms: ms(p95)?,
             p99_ms: ms(p99)?,
             slower_than: slow
-                .filter_map(|(limit, points)| Some((*limit, slower(points)?)))
+                .filter_map(|(limit, points)| Some((*limit, slower(*limit, points)?)))
                 .collect(),
         })
     }
@@ -290,6 +308,11 @@ pub(super) fn percentile_rank(microseconds: u64) -> String {
     format!("PR(:{microseconds})")
 }
 
+/// Whether no sample of the minute lies above the limit.
+fn is_within(maximum: &Points, at: Timestamp, limit: u64) -> bool {
+    maximum.get(&at).is_some_and(|most| *most <= limit as f64)
+}
+
 /// One query's points, or why there are none to trust.
 pub(super) fn points(answers: &Answers, query: &MetricQuery) -> Result<Points, String> {
     let named = |reason: &str| format!("{} {}: {reason}", query.metric, query.statistic);
@@ -314,4 +337,59 @@ pub(super) fn points(answers: &Answers, query: &MetricQuery) -> Result<Points, S
 )]
 fn whole(value: f64) -> u64 {
     value.round().max(0.0) as u64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIMIT: u64 = 80_000;
+
+    /// A minute of 100 requests, the slowest of which took this long, where nothing is said of slow ones.
+    fn minute(counted_by: SlowCount, slowest: Option<f64>) -> (Option<u64>, bool) {
+        let arm = Arm {
+            endpoint: "wine",
+            variant: "blue",
+            limits: vec![LIMIT],
+            counted_by,
+            checks: Vec::new(),
+            skips_gaps: false,
+        };
+        let at = Timestamp::from_second(60).expect("a minute");
+        let value = |query: &MetricQuery| match (query.metric.as_str(), query.statistic.as_str()) {
+            ("Invocations", _) | (_, "SampleCount") => Some(100.0),
+            (_, MAXIMUM) => slowest,
+            ("ModelLatency", text) if text.contains('(') => None,
+            ("ModelLatency", _) => Some(20_000.0),
+            _ => Some(0.0),
+        };
+        // Of the last day both ways are asked for, and then the maximum is there for either.
+        let asked = arm.queries().into_iter().chain([arm.latency(MAXIMUM)]);
+        let answers = asked.map(|query| {
+            let found = value(&query).map(|value| (at, value));
+            (query, MetricAnswer::Complete(found.into_iter().collect()))
+        });
+        let (Series::Read(minutes), unread) = arm.minutes(&answers.collect()) else {
+            panic!("every answer was complete");
+        };
+        let latency = minutes[&at].latency.as_ref().expect("its percentiles");
+        (
+            latency.slower_than.get(&LIMIT).copied(),
+            unread.contains_key(SLOWNESS),
+        )
+    }
+
+    #[test]
+    fn a_count_without_a_point_is_zero_where_no_sample_is_slow() {
+        let counted = SlowCount::TrimmedCount;
+        assert_eq!(minute(counted, Some(79_999.0)), (Some(0), false));
+        assert_eq!(
+            minute(counted, Some(80_000.0)),
+            (Some(0), false),
+            "TC is above"
+        );
+        assert_eq!(minute(counted, Some(80_001.0)), (None, true));
+        assert_eq!(minute(counted, None), (None, true));
+        assert_eq!(minute(SlowCount::PercentileRank, Some(1.0)), (None, true));
+    }
 }
