@@ -365,6 +365,15 @@ fn can_take_canary(endpoint: &str, config: &ConfigView) -> Result<String, Refusa
             ),
         );
     };
+    if !config.unknown_fields.is_empty() {
+        return refuse(
+            "unknown-config-fields",
+            format!(
+                "the config of endpoint {endpoint} has {}, which this version does not know and its copy would lose; upgrade this stack, or update the endpoint to a config without it",
+                config.unknown_fields.join(", ")
+            ),
+        );
+    }
     if config.shadow_variants > 0 {
         return refuse(
             "shadow-variant",

@@ -240,6 +240,8 @@ pub struct ConfigView {
     pub shadow_variants: usize,
     /// Whether it is an asynchronous endpoint.
     pub is_async: bool,
+    /// Fields that this version does not know, and a copy would lose.
+    pub unknown_fields: Vec<String>,
     /// When it was made: what was measured before was not measured on it.
     pub created_at: Timestamp,
 }

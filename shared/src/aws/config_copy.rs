@@ -1,14 +1,22 @@
 //! Copying an endpoint config with a change. Everything the SDK knows is carried over: a config
 //! that silently loses its DataCaptureConfig or its KMS key is a serious fault. A contract test
 //! holds [`COPIED`] and [`VARIANT_FIELDS`] against the SDK's own shapes, so a field that a newer
-//! SDK adds fails the build instead of vanishing.
+//! SDK adds fails the build instead of vanishing. What SageMaker has and this SDK does not know
+//! can't be carried over: [`AsItCame`] sees it, and a config that has such a field is refused.
+
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use aws_sdk_sagemaker::Client;
+use aws_sdk_sagemaker::config::interceptors::AfterDeserializationInterceptorContextRef;
+use aws_sdk_sagemaker::config::{ConfigBag, Intercept, RuntimeComponents};
+use aws_sdk_sagemaker::error::BoxError;
 use aws_sdk_sagemaker::operation::create_endpoint_config::builders::CreateEndpointConfigFluentBuilder;
 use aws_sdk_sagemaker::operation::describe_endpoint_config::DescribeEndpointConfigOutput;
 use aws_sdk_sagemaker::types::{
     MetricsConfig, ProductionVariant, ProductionVariantInstanceType, Tag,
 };
+use serde_json::{Map, Value};
 
 use crate::app::ports::Recipe;
 
@@ -48,6 +56,13 @@ pub const VARIANT_FIELDS: [&str; 19] = [
     "inference_ami_version",
     "capacity_reservation_config",
     "accelerator_partition_layouts",
+];
+
+/// What belongs to a described config itself.
+const OWN: [&str; 3] = [
+    "endpoint_config_name",
+    "endpoint_config_arn",
+    "creation_time",
 ];
 
 /// The tag that says which deployment made a config.
@@ -167,6 +182,61 @@ fn variants(
             Ok(vec![alone])
         }
     }
+}
+
+/// An answer of DescribeEndpointConfig as it came, beside what the SDK makes of it.
+#[derive(Debug, Clone, Default)]
+pub(super) struct AsItCame(Arc<Mutex<Vec<u8>>>);
+
+impl Intercept for AsItCame {
+    fn name(&self) -> &'static str {
+        "AsItCame"
+    }
+
+    fn read_after_deserialization(
+        &self,
+        context: &AfterDeserializationInterceptorContextRef<'_>,
+        _components: &RuntimeComponents,
+        _settings: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        let bytes = context.response().body().bytes().unwrap_or_default();
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = bytes.to_vec();
+        Ok(())
+    }
+}
+
+impl AsItCame {
+    /// The fields of the config and of its variants that this SDK does not know.
+    pub(super) fn unknown_fields(&self) -> Vec<String> {
+        let bytes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let answer: Value = serde_json::from_slice(&bytes).unwrap_or_default();
+        let mut unknown = unknown(answer.as_object(), COPIED.iter().chain(&OWN));
+        for list in ["ProductionVariants", "ShadowProductionVariants"] {
+            for variant in answer[list].as_array().into_iter().flatten() {
+                unknown.extend(self::unknown(variant.as_object(), &VARIANT_FIELDS));
+            }
+        }
+        unknown.sort();
+        unknown.dedup();
+        unknown
+    }
+}
+
+/// The members that are set and not among these fields. The two are spelled differently: what counts
+/// is the letters.
+fn unknown<'a>(
+    members: Option<&Map<String, Value>>,
+    known: impl IntoIterator<Item = &'a &'a str>,
+) -> Vec<String> {
+    let known: HashSet<String> = known
+        .into_iter()
+        .map(|field| field.replace('_', ""))
+        .collect();
+    let is_unknown = |name: &str| !known.contains(&name.to_ascii_lowercase());
+    let set = members.into_iter().flatten();
+    set.filter(|(name, value)| !value.is_null() && is_unknown(name))
+        .map(|(name, _)| name.clone())
+        .collect()
 }
 
 fn instance_count(instances: u32) -> Result<i32, String> {

@@ -11,6 +11,7 @@ use aws_sdk_sagemaker::types::{
 };
 use jiff::Timestamp;
 
+use super::config_copy::AsItCame;
 use super::error::{nonsense, sort};
 use super::{Aws, config_copy};
 use crate::app::ports::{Class, ConfigVariant, ConfigView, Endpoints, PortError, Recipe};
@@ -40,15 +41,12 @@ impl Endpoints for Aws {
     }
 
     async fn endpoint_config(&self, name: &str) -> Result<Option<ConfigView>, PortError> {
-        match self
-            .control
-            .sagemaker
-            .describe_endpoint_config()
-            .endpoint_config_name(name)
-            .send()
-            .await
-        {
+        let came = AsItCame::default();
+        let call = self.control.sagemaker.describe_endpoint_config();
+        let call = call.endpoint_config_name(name).customize();
+        match call.interceptor(came.clone()).send().await {
             Ok(output) => Ok(Some(ConfigView {
+                unknown_fields: came.unknown_fields(),
                 variants: output
                     .production_variants()
                     .iter()

@@ -311,6 +311,8 @@ fn config_view(answer: &Value) -> Result<ConfigView, PortError> {
         variants: variants.collect(),
         shadow_variants: list("ShadowProductionVariants").len(),
         is_async: answer["AsyncInferenceConfig"].is_object(),
+        // A copy here is of the answer itself: it loses nothing.
+        unknown_fields: Vec::new(),
         created_at: time(&answer["CreationTime"])
             .and_then(|at| Timestamp::from_second(at.as_second()).ok())
             .ok_or_else(|| lacking(CONFIG.describe, "CreationTime"))?,

@@ -370,3 +370,46 @@ async fn a_canary_of_another_type_has_no_pools_of_productions() {
     );
     assert!(canary["InstancePools"].is_null() && canary["CapacityReservationConfig"].is_null());
 }
+
+/// What SageMaker has and this SDK does not is lost by a typed copy: a canary is refused, and nobody
+/// finds out afterwards. `CrossRegionTrafficConfig` is one: botocore 1.44 knows it.
+#[tokio::test]
+async fn a_config_with_a_field_that_the_sdk_does_not_know_takes_no_canary() {
+    let world = World::new().await;
+    let aws = &world.stack.aws;
+    let known = aws.endpoint_config(tests::CONFIG).await.expect("readable");
+    let known = known.expect("it is there");
+    assert_eq!(known.unknown_fields, Vec::<String>::new());
+    let variant = json!({
+        "VariantName": PRODUCTION, "ModelName": OLD, "InstanceType": "ml.c6i.large",
+        "InitialInstanceCount": 1, "FutureVariantField": {"On": true}, "ServerlessConfig": null,
+    });
+    let config = json!({
+        "EndpointConfigName": "newer", "ProductionVariants": [variant],
+        "CrossRegionTrafficConfig": {"MaxInvocationsPerSecondPerInstance": 5},
+    });
+    control(&world, "CreateEndpointConfig", &config).await;
+    let update = json!({"EndpointName": ENDPOINT, "EndpointConfigName": "newer"});
+    control(&world, "UpdateEndpoint", &update).await;
+    world.pass(jiff::SignedDuration::from_mins(5)).await;
+    let newer = aws.endpoint_config("newer").await.expect("readable");
+    assert_eq!(
+        newer.expect("it is there").unknown_fields,
+        ["CrossRegionTrafficConfig", "FutureVariantField"]
+    );
+    let (status, problem) = world.post("/plan", &specification()).await;
+    assert_eq!(status, 422, "{problem}");
+    let detail = problem["detail"].as_str().unwrap_or_default();
+    assert!(detail.contains("CrossRegionTrafficConfig"), "{detail}");
+}
+
+/// A call with a body that no SDK would send.
+async fn control(world: &World, operation: &str, input: &Value) {
+    let request = http::Request::post("http://127.0.0.1:4566/")
+        .header("x-amz-target", format!("SageMaker.{operation}"))
+        .header("content-type", "application/x-amz-json-1.1")
+        .body(input.to_string().into())
+        .expect("a well-formed request");
+    let response = world.stack.simulator.handle(request).await;
+    assert!(response.status().is_success(), "{:?}", response.body());
+}
