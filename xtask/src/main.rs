@@ -12,6 +12,7 @@ mod counts;
 mod environment;
 mod licences;
 mod picture;
+mod probe;
 mod python;
 mod spdx;
 mod steps;
@@ -30,6 +31,8 @@ cargo xtask COMMAND
   licences  every crate's licence against deny.toml
   template  infra/template.yaml by cfn-lint
   tidy      the purity of the domain; links, folders and proofs named in the documents
+  fidelity  docs/fidelity.md against botocore's models, and the probes of AWS rehearsed on the simulator
+  probe-aws [--help]  asks a real account what docs/fidelity.md leaves open; says first what it costs
   bench verdict [--quick]  the simulation study: the tables and the picture of docs/verdict.md
   chaos [--seed S] [--runs N] [--trace]  rollouts in a storm of faults, each promise held
   picture FILE...  docs/rollout.svg from the files that demos kept
@@ -41,7 +44,7 @@ fn main() -> ExitCode {
     let (command, rest) = (arguments.next(), arguments.collect::<Vec<_>>());
     let fits = match command.as_deref() {
         Some("picture" | "bench") => !rest.is_empty(),
-        Some("chaos") => true,
+        Some("chaos" | "probe-aws") => true,
         _ => rest.is_empty(),
     };
     if !fits {
@@ -54,6 +57,11 @@ fn main() -> ExitCode {
         Some("licences") => report.run("licences", || licences::check(&root)),
         Some("template") => report.run("template", || python::lint_template(&root)),
         Some("tidy") => report.run("tidy", || tidy::check(&root)),
+        Some("fidelity") => {
+            report.run("models", || probe::check_models(&root));
+            report.run("rehearsal", || probe::rehearse(&root));
+        }
+        Some("probe-aws") => return probe::run(&root, &rest),
         Some("chaos") => report.run("chaos", || chaos::run(&root, &rest)),
         Some("picture") => report.run("picture", || picture::draw(&root, &rest)),
         Some("bench") => match bench::Bench::from(&rest) {
@@ -86,6 +94,7 @@ fn test(root: &Path, report: &mut Report) {
     report.run("tidy", || tidy::check(root));
     report.run("licences", || licences::check(root));
     report.run("template", || python::lint_template(root));
+    report.run("models", || probe::check_models(root));
     let mut counts = None;
     report.run("tests", || {
         let (outcome, counted) = cargo::test(root);
@@ -93,4 +102,6 @@ fn test(root: &Path, report: &mut Report) {
         outcome
     });
     report.count_tests(counts);
+    // Last, because it runs what the tests have built.
+    report.run("rehearsal", || probe::rehearse(root));
 }
