@@ -2,12 +2,13 @@
 //!
 //! A command is a list of steps. Every step of it runs, whatever became of the one before, so that one
 //! run shows all that is wrong; the table at the end says what each cost and how it ended. What needs
-//! another language (cfn-lint) installs itself, held to hashes; where a person has no Python that step
+//! another language (cfn-lint, the SAM CLI, checkov) installs itself, held to hashes; where a person has no Python that step
 //! is skipped aloud, and under `CI=true` it fails instead, because a check that CI skips is no check.
 
 mod bench;
 mod cargo;
 mod chaos;
+mod costs;
 mod counts;
 mod environment;
 mod licences;
@@ -16,6 +17,7 @@ mod probe;
 mod python;
 mod spdx;
 mod steps;
+mod template;
 mod tidy;
 
 use std::path::Path;
@@ -29,12 +31,14 @@ cargo xtask COMMAND
   test      every check below but lint, then the tests
   lint      formatting and clippy, warnings denied
   licences  every crate's licence against deny.toml
-  template  infra/template.yaml by cfn-lint
+  template  infra/template.yaml by cfn-lint, the SAM CLI, checkov and parliament
+  tools     installs what the lints need, as CI does while it compiles
   tidy      the purity of the domain; links, folders and proofs named in the documents
   fidelity  docs/fidelity.md against botocore's models, and the probes of AWS rehearsed on the simulator
   probe-aws [--help]  asks a real account what docs/fidelity.md leaves open; says first what it costs
   bench verdict [--quick]  the simulation study: the tables and the picture of docs/verdict.md
   chaos [--seed S] [--runs N] [--trace]  rollouts in a storm of faults, each promise held
+  costs [FILE]  what a stack costs, by infra/prices.toml or a file like it
   picture FILE...  docs/rollout.svg from the files that demos kept
 ";
 
@@ -45,6 +49,7 @@ fn main() -> ExitCode {
     let fits = match command.as_deref() {
         Some("picture" | "bench") => !rest.is_empty(),
         Some("chaos" | "probe-aws") => true,
+        Some("costs") => rest.len() <= 1,
         _ => rest.is_empty(),
     };
     if !fits {
@@ -55,13 +60,18 @@ fn main() -> ExitCode {
         Some("test") => test(&root, &mut report),
         Some("lint") => lint(&root, &mut report),
         Some("licences") => report.run("licences", || licences::check(&root)),
-        Some("template") => report.run("template", || python::lint_template(&root)),
+        Some("template") => template::lint(&root, &mut report),
+        Some("tools") => report.run("tools", || python::install(&root, &template::TOOLS)),
         Some("tidy") => report.run("tidy", || tidy::check(&root)),
         Some("fidelity") => {
             report.run("models", || probe::check_models(&root));
             report.run("rehearsal", || probe::rehearse(&root));
         }
         Some("probe-aws") => return probe::run(&root, &rest),
+        Some("costs") => {
+            let file = rest.first().map(String::as_str);
+            report.run("costs", || costs::print(&root, file));
+        }
         Some("chaos") => report.run("chaos", || chaos::run(&root, &rest)),
         Some("picture") => report.run("picture", || picture::draw(&root, &rest)),
         Some("bench") => match bench::Bench::from(&rest) {
@@ -93,8 +103,8 @@ fn lint(root: &Path, report: &mut Report) {
 fn test(root: &Path, report: &mut Report) {
     report.run("tidy", || tidy::check(root));
     report.run("licences", || licences::check(root));
-    report.run("template", || python::lint_template(root));
     report.run("models", || probe::check_models(root));
+    template::lint(root, report);
     let mut counts = None;
     report.run("tests", || {
         let (outcome, counted) = cargo::test(root);

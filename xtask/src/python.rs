@@ -32,21 +32,17 @@ enum PythonError {
     Install(String),
 }
 
-pub(crate) fn lint_template(root: &Path) -> Outcome {
-    let programs = match programs_of(root, "cfn-lint") {
-        Ok(programs) => programs,
-        Err(outcome) => return outcome,
-    };
-    // Its exit code is not 0 for a warning either.
-    let status = Command::new(programs.join("cfn-lint"))
-        .arg("infra/template.yaml")
-        .current_dir(root)
-        .status();
-    match status {
-        Ok(status) if status.success() => Outcome::Passed,
-        Ok(status) => Outcome::failed(format!("cfn-lint: {status}")),
-        Err(error) => Outcome::failed(format!("cfn-lint did not start: {error}")),
+/// Makes the environments of these tools, so that later steps find them.
+pub(crate) fn install(root: &Path, tools: &[&str]) -> Outcome {
+    let mut findings = Vec::new();
+    for tool in tools {
+        match programs_of(root, tool) {
+            Ok(_) => {}
+            Err(Outcome::Failed(why)) => findings.extend(why),
+            Err(skipped) => return skipped,
+        }
     }
+    Outcome::of_findings(findings)
 }
 
 /// The folder of programs of the environment whose packages `xtask/python/TOOL.txt` lists, made if it is
@@ -96,7 +92,12 @@ fn environment_for(tool: &str, requirements: &Path) -> Result<PathBuf, PythonErr
     }
     let installed = Command::new(programs.join("python"))
         .args(["-m", "pip", "install", "--quiet", "--no-input", "--no-deps"])
-        .args(["--disable-pip-version-check", "--require-hashes"])
+        // A lint loads a small part of what is installed: compiling all of it takes longer than running it.
+        .args([
+            "--no-compile",
+            "--disable-pip-version-check",
+            "--require-hashes",
+        ])
         .args(["--only-binary", ":all:", "--requirement"])
         .arg(requirements)
         .status()

@@ -34,7 +34,11 @@ pub(crate) fn check(root: &Path) -> Outcome {
             let found: io::Result<Vec<Vec<String>>> =
                 checks.iter().map(|check| check(&tree)).collect();
             match found {
-                Ok(findings) => Outcome::of_findings(findings.concat()),
+                Ok(findings) => {
+                    let mut findings = findings.concat();
+                    findings.extend(crate::costs::check(root));
+                    Outcome::of_findings(findings)
+                }
                 Err(error) => Outcome::failed(format!("a file can't be read: {error}")),
             }
         }

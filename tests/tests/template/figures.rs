@@ -1,0 +1,268 @@
+//! Alarms and dashboard against the figures that exist: the control plane's own, as the code sends them, and
+//! AWS's, as they are documented. An alarm over a metric that nobody sends never fires.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde_json::Value;
+use shared::app::health::Figure;
+use shared::app::ports::Class;
+use shared::aws::figures::{NAMESPACE, line};
+
+use super::document::{of_type, resources};
+
+/// Namespace, name and the names of the dimensions.
+type Metric = (String, String, BTreeSet<String>);
+
+/// Metrics of AWS, with the dimensions they are looked at by. From the user guides of Lambda, API Gateway,
+/// DynamoDB, SQS and SageMaker ("Metrics for monitoring Amazon SageMaker AI").
+const OF_AWS: [(&str, &[&str], &[&str]); 6] = [
+    (
+        "AWS/SageMaker",
+        &["EndpointName", "VariantName"],
+        &[
+            "Invocations",
+            "InvocationsPerInstance",
+            "Invocation4XXErrors",
+            "Invocation5XXErrors",
+            "InvocationModelErrors",
+            "ModelLatency",
+        ],
+    ),
+    (
+        "/aws/sagemaker/Endpoints",
+        &["EndpointName", "VariantName"],
+        &["CPUUtilization"],
+    ),
+    (
+        "AWS/Lambda",
+        &["FunctionName"],
+        &["Errors", "Throttles", "Duration"],
+    ),
+    (
+        "AWS/ApiGateway",
+        &["ApiName", "Stage"],
+        &["Count", "4XXError", "5XXError", "Latency"],
+    ),
+    (
+        "AWS/DynamoDB",
+        &["TableName"],
+        &["ConsumedReadCapacityUnits", "ConsumedWriteCapacityUnits"],
+    ),
+    (
+        "AWS/SQS",
+        &["QueueName"],
+        &["ApproximateNumberOfMessagesVisible"],
+    ),
+];
+
+#[test]
+fn every_metric_of_an_alarm_or_the_dashboard_is_sent_by_somebody() {
+    let known = known();
+    let (alarms, dashboard) = (in_alarms(), in_dashboard());
+    assert!(
+        alarms.len() >= 12 && dashboard.len() >= 20,
+        "too few were found to be all"
+    );
+    for (place, metric) in alarms.iter().chain(&dashboard) {
+        assert!(known.contains(metric), "{place}: nobody sends {metric:?}");
+    }
+    let shown: BTreeSet<&Metric> = alarms.iter().chain(&dashboard).map(|(_, it)| it).collect();
+    let unseen: Vec<_> = known
+        .iter()
+        .filter(|metric| !shown.contains(metric))
+        .collect();
+    // `Errors` is looked at by its class alone.
+    let all_errors = (NAMESPACE.to_owned(), "Errors".to_owned(), names(&["Stack"]));
+    assert_eq!(
+        unseen,
+        [&all_errors],
+        "sent or listed, and on no alarm or dashboard"
+    );
+}
+
+#[test]
+fn the_alarms_of_the_issue_are_there_and_tell_somebody() {
+    let alarms = of_type("AWS::CloudWatch::Alarm");
+    for (id, alarm) in &alarms {
+        let properties = &alarm["Properties"];
+        let actions = properties["AlarmActions"].as_array().expect("actions");
+        assert_eq!(actions[0]["Ref"], "AlarmTopic", "{id}");
+        // A loop that does not run sends nothing at all: only there silence is bad news.
+        let silence = if id == "HeartbeatAlarm" {
+            "breaching"
+        } else {
+            "notBreaching"
+        };
+        assert_eq!(properties["TreatMissingData"], silence, "{id}");
+    }
+    for function in of_type("AWS::Serverless::Function").keys() {
+        let errors = &alarms[&format!("{function}ErrorsAlarm")]["Properties"];
+        assert_eq!(errors["Dimensions"][0]["Value"]["Ref"], function.as_str());
+        let throttles = alarms["ThrottlesAlarm"]["Properties"]["Metrics"].to_string();
+        assert!(
+            throttles.contains(&format!("{{\"Ref\":\"{function}\"}}")),
+            "{function}"
+        );
+    }
+    let listed = dashboard()["widgets"].to_string();
+    for id in alarms.keys() {
+        assert!(
+            listed.contains(&format!("${{{id}.Arn}}")),
+            "{id} is not on the dashboard"
+        );
+    }
+}
+
+#[test]
+fn the_dashboard_fills_its_grid_without_overlaps() {
+    let body = dashboard();
+    let widgets = body["widgets"].as_array().expect("widgets");
+    let mut rows: BTreeMap<u64, Vec<(u64, u64, u64)>> = BTreeMap::new();
+    for widget in widgets {
+        let at = |name: &str| widget[name].as_u64().expect("a place in the grid");
+        rows.entry(at("y"))
+            .or_default()
+            .push((at("x"), at("width"), at("height")));
+    }
+    let mut next = 0;
+    for (y, mut row) in rows {
+        assert_eq!(y, next, "a row begins where the one above it ends");
+        row.sort_unstable();
+        let mut x = 0;
+        for (left, width, height) in &row {
+            assert_eq!((*left, *height), (x, row[0].2), "row {y}");
+            x += width;
+        }
+        assert_eq!(x, 24, "row {y} is as wide as the page");
+        next = y + row[0].2;
+    }
+}
+
+/// Everything that is sent, by the code or by AWS.
+fn known() -> BTreeSet<Metric> {
+    let figures = [
+        Figure::Heartbeat,
+        Figure::Active(1),
+        Figure::Error {
+            deployment_id: None,
+            operation: "UpdateEndpoint",
+            class: Class::Denied,
+        },
+        Figure::OldestUnjudged(Duration::ZERO),
+        Figure::RollbackWaits(Duration::ZERO),
+        Figure::Outbox {
+            rows: 0,
+            oldest: Duration::ZERO,
+        },
+    ];
+    let mut known = BTreeSet::new();
+    for figure in figures {
+        let sent = line(&figure, "stack", Timestamp::UNIX_EPOCH);
+        let directive = &sent["_aws"]["CloudWatchMetrics"][0];
+        for metric in directive["Metrics"].as_array().expect("metrics") {
+            for set in directive["Dimensions"].as_array().expect("dimensions") {
+                let set = set.as_array().expect("names").iter();
+                let set = set.map(|name| text(name)).collect();
+                known.insert((text(&directive["Namespace"]), text(&metric["Name"]), set));
+            }
+        }
+    }
+    for (namespace, dimensions, metrics) in OF_AWS {
+        for metric in metrics {
+            known.insert((
+                namespace.to_owned(),
+                (*metric).to_owned(),
+                names(dimensions),
+            ));
+        }
+    }
+    known
+}
+
+fn in_alarms() -> Vec<(String, Metric)> {
+    let mut found = Vec::new();
+    for (id, alarm) in of_type("AWS::CloudWatch::Alarm") {
+        let properties = &alarm["Properties"];
+        let stats = properties["Metrics"].as_array().into_iter().flatten();
+        let metrics = stats
+            .map(|it| &it["MetricStat"]["Metric"])
+            .filter(|it| !it.is_null());
+        let mut metrics: Vec<&Value> = metrics.collect();
+        if metrics.is_empty() {
+            metrics.push(properties);
+        }
+        for metric in metrics {
+            let dimensions = metric["Dimensions"].as_array().expect("dimensions").iter();
+            let dimensions = dimensions
+                .map(|dimension| text(&dimension["Name"]))
+                .collect();
+            let metric = (
+                text(&metric["Namespace"]),
+                text(&metric["MetricName"]),
+                dimensions,
+            );
+            found.push((id.clone(), metric));
+        }
+    }
+    found
+}
+
+fn in_dashboard() -> Vec<(String, Metric)> {
+    let mut found = Vec::new();
+    let body = dashboard();
+    for widget in body["widgets"].as_array().expect("widgets") {
+        let place = widget["properties"]["title"].as_str().unwrap_or("text");
+        for metric in widget["properties"]["metrics"]
+            .as_array()
+            .into_iter()
+            .flatten()
+        {
+            let parts = metric.as_array().expect("a metric");
+            let metric = match parts[0]["expression"].as_str() {
+                None => named(parts),
+                Some(expression) => match searched(expression) {
+                    Some(metric) => metric,
+                    // Arithmetic over another line of the same widget.
+                    None => continue,
+                },
+            };
+            found.push((format!("dashboard, {place}"), metric));
+        }
+    }
+    found
+}
+
+/// `[namespace, name, dimension, value, …, {options}]`
+fn named(parts: &[Value]) -> Metric {
+    let texts: Vec<String> = parts.iter().filter(|it| it.is_string()).map(text).collect();
+    let dimensions = texts[2..].iter().step_by(2).cloned().collect();
+    (texts[0].clone(), texts[1].clone(), dimensions)
+}
+
+/// `SEARCH('{namespace,dimension,…} … MetricName="name"', 'statistic', 60)`
+fn searched(expression: &str) -> Option<Metric> {
+    let (_, search) = expression.split_once("SEARCH('{")?;
+    let (schema, rest) = search.split_once('}').expect("a schema");
+    let (_, rest) = rest.split_once("MetricName=\"").expect("the metric's name");
+    let mut schema = schema.split(',').map(str::to_owned);
+    let namespace = schema.next().expect("a namespace");
+    let name = rest.split('"').next().expect("a name").to_owned();
+    Some((namespace, name, schema.collect()))
+}
+
+/// The dashboard's body. Its references are left as they stand; `${!` is CloudFormation's own escape.
+fn dashboard() -> Value {
+    let resources = resources();
+    let body = &resources["Dashboard"]["Properties"]["DashboardBody"]["Fn::Sub"];
+    serde_json::from_str(body.as_str().expect("a text")).expect("the dashboard's body is JSON")
+}
+
+fn names(names: &[&str]) -> BTreeSet<String> {
+    names.iter().map(|name| (*name).to_owned()).collect()
+}
+
+fn text(value: &Value) -> String {
+    value.as_str().expect("a text").to_owned()
+}

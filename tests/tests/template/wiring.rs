@@ -1,0 +1,182 @@
+//! Names that stand in two places: settings, aliases, events that filters pick by, the table's shape.
+
+use std::collections::BTreeSet;
+
+use serde_json::{Value, json};
+use shared::domain::history::Name;
+
+use super::document::{of_type, resources, template};
+use super::file;
+
+#[test]
+fn every_setting_that_is_read_is_set_on_the_functions_that_read_it() {
+    let code = file("shared/src/config.rs");
+    let read: BTreeSet<&str> = code
+        .split('"')
+        .filter(|it| it.starts_with("CANARY_"))
+        .collect();
+    assert!(read.len() >= 8, "{read:?}");
+    let everywhere = template()["Globals"]["Function"]["Environment"]["Variables"].clone();
+    for (id, function) in of_type("AWS::Serverless::Function") {
+        let own = &function["Properties"]["Environment"]["Variables"];
+        let is_set = |name: &str| !own[name].is_null() || !everywhere[name].is_null();
+        for name in &read {
+            // `inference` wakes nobody and tells nobody; `deploy` alone has modes.
+            let reads = match *name {
+                "CANARY_TABLE" => true,
+                "CANARY_MODE" => id.starts_with("Deploy"),
+                "CANARY_DEPLOYERS" | "CANARY_APPROVERS" | "CANARY_MODELS" | "CANARY_TOPICS"
+                | "CANARY_ENDPOINTS" => id == "DeployApi",
+                "CANARY_INVOKERS" => id == "Inference",
+                _ => id != "Inference",
+            };
+            assert!(
+                is_set(name) || !reads,
+                "{id} reads {name}, and nothing sets it"
+            );
+        }
+    }
+}
+
+#[test]
+fn functions_wake_each_other_through_the_alias_that_may_be_invoked() {
+    let variables = &resources()["Monitor"]["Properties"]["Environment"]["Variables"];
+    let mut named = BTreeSet::new();
+    for (setting, function) in [
+        ("CANARY_FUNCTION_PROVISION", "DeployProvision"),
+        ("CANARY_FUNCTION_TRAFFIC_SHIFT", "TrafficShift"),
+        ("CANARY_FUNCTION_ROLLBACK", "Rollback"),
+    ] {
+        let physical = &resources()[function]["Properties"]["FunctionName"]["Fn::Sub"];
+        let physical = physical.as_str().expect("a name");
+        let alias = template()["Globals"]["Function"]["AutoPublishAlias"].clone();
+        let qualified = format!("{physical}:{}", alias.as_str().expect("an alias"));
+        assert_eq!(variables[setting]["Fn::Sub"], qualified);
+        named.insert(qualified);
+    }
+    for role in ["DeployApiRole", "MonitorRole"] {
+        let policies = resources()[role]["Properties"]["Policies"].to_string();
+        for name in &named {
+            assert!(
+                policies.contains(&format!(":function:{name}\"")),
+                "{role}, {name}"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_new_version_of_rollback_takes_over_at_once_and_the_others_by_and_by() {
+    for (id, function) in of_type("AWS::Serverless::Function") {
+        let preference = &function["Properties"]["DeploymentPreference"];
+        if id == "Rollback" {
+            assert_eq!(preference["Type"], "AllAtOnce");
+        } else {
+            assert_eq!(preference["Type"]["Ref"], "FunctionRollout", "{id}");
+            assert_eq!(
+                preference["Alarms"]["Fn::If"][1],
+                json!([{"Ref": format!("{id}ErrorsAlarm")}])
+            );
+        }
+    }
+}
+
+#[test]
+fn subscriptions_pick_by_events_and_severities_that_exist() {
+    let events: BTreeSet<&str> = Name::ALL.iter().map(|name| name.as_str()).collect();
+    let mut filtered = 0;
+    for (id, subscription) in of_type("AWS::SNS::Subscription") {
+        let Some(filter) = subscription["Properties"]["FilterPolicy"].as_object() else {
+            assert_eq!(
+                subscription["Properties"]["TopicArn"]["Ref"], "AlarmTopic",
+                "{id}"
+            );
+            continue;
+        };
+        filtered += 1;
+        // Alarms carry no attributes: a filter would drop every one of them.
+        assert_eq!(
+            subscription["Properties"]["TopicArn"]["Ref"], "Topic",
+            "{id}"
+        );
+        for (attribute, values) in filter {
+            for value in values.as_array().expect("values") {
+                let value = value.as_str().expect("a text");
+                let exists = match attribute.as_str() {
+                    "event" => events.contains(value),
+                    "severity" => {
+                        serde_json::from_value::<shared::domain::history::Severity>(json!(value))
+                            .is_ok()
+                    }
+                    _ => false,
+                };
+                assert!(exists, "{id}: {attribute} is never {value}");
+            }
+        }
+    }
+    assert_eq!(filtered, 6);
+}
+
+#[test]
+fn the_access_log_holds_no_body_no_query_and_no_header() {
+    let api = &resources()["Api"]["Properties"];
+    let format = api["AccessLogSetting"]["Fn::If"][1]["Format"].as_str();
+    let line: Value = serde_json::from_str(format.expect("a format")).expect("a line of JSON");
+    let fields: BTreeSet<&str> = line
+        .as_object()
+        .expect("fields")
+        .values()
+        .filter_map(Value::as_str)
+        .collect();
+    for field in fields {
+        // `$context.path` would have ids in it, `$context.authorizer…` and `…identity.user` more than the ARN.
+        let harmless = [
+            "requestId",
+            "requestTime",
+            "httpMethod",
+            "resourcePath",
+            "status",
+            "identity.userArn",
+            "responseLatency",
+            "integrationLatency",
+            "integrationStatus",
+            "integrationErrorMessage",
+            "error.responseType",
+            "xrayTraceId",
+        ];
+        let name = field
+            .strip_prefix("$context.")
+            .expect("a variable of API Gateway");
+        assert!(harmless.contains(&name), "{field}");
+    }
+    for setting in api["MethodSettings"].as_array().expect("settings") {
+        assert_eq!(setting["LoggingLevel"], "OFF");
+        assert_eq!(setting["DataTraceEnabled"], false);
+    }
+}
+
+#[test]
+fn what_api_gateway_answers_by_itself_is_a_problem_document() {
+    let api = &resources()["Api"]["Properties"];
+    for (kind, response) in api["GatewayResponses"].as_object().expect("responses") {
+        let template = response["ResponseTemplates"]["application/json"].as_str();
+        // API Gateway puts a quoted text there.
+        let body = template
+            .expect("a template")
+            .replace("$context.error.messageString", "\"x\"");
+        let problem: Value =
+            serde_json::from_str(&body).unwrap_or_else(|error| panic!("{kind}: {error}"));
+        assert!(
+            problem["type"]
+                .as_str()
+                .is_some_and(|it| it.starts_with("urn:sagemaker-canary:problem:"))
+        );
+        assert!(
+            problem["title"].is_string() && problem["detail"].is_string(),
+            "{kind}"
+        );
+        if let Some(status) = response["StatusCode"].as_str() {
+            assert_eq!(problem["status"].to_string(), status, "{kind}");
+        }
+    }
+}
