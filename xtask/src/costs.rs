@@ -253,7 +253,12 @@ fn tables(figures: &Figures) -> String {
     let mut table = |title: &str, rows: &Rows| {
         write(format!("| {title} | US dollars |\n|---|---:|"));
         for (what, dollars) in rows {
-            write(format!("| {what} | {dollars:.2} |"));
+            let shown = if *dollars < 0.005 {
+                "below 0.01".to_owned()
+            } else {
+                format!("{dollars:.2}")
+            };
+            write(format!("| {what} | {shown} |"));
         }
         write(format!("| **altogether** | **{:.2}** |\n", total(rows)));
     };
