@@ -20,6 +20,10 @@ fn every_setting_that_is_read_is_set_on_the_functions_that_read_it() {
     for (id, function) in of_type("AWS::Serverless::Function") {
         let own = &function["Properties"]["Environment"]["Variables"];
         let is_set = |name: &str| !own[name].is_null() || !everywhere[name].is_null();
+        assert!(
+            !is_set("CANARY_CLOCK"),
+            "a clock is for a simulated account alone"
+        );
         for name in &read {
             // `inference` wakes nobody and tells nobody; `deploy` alone has modes.
             let reads = match *name {
@@ -28,7 +32,6 @@ fn every_setting_that_is_read_is_set_on_the_functions_that_read_it() {
                 "CANARY_DEPLOYERS" | "CANARY_APPROVERS" | "CANARY_MODELS" | "CANARY_TOPICS"
                 | "CANARY_ENDPOINTS" => id == "DeployApi",
                 "CANARY_INVOKERS" => id == "Inference",
-                // A clock is for a simulated account alone.
                 "CANARY_CLOCK" => false,
                 _ => id != "Inference",
             };
@@ -38,6 +41,42 @@ fn every_setting_that_is_read_is_set_on_the_functions_that_read_it() {
             );
         }
     }
+}
+
+#[test]
+fn the_table_is_the_one_that_every_test_runs_on() {
+    let table = &resources()["Table"]["Properties"];
+    let code = file("shared/src/aws/loopback.rs");
+    let code: String = code.chars().filter(|c| !c.is_whitespace()).collect();
+    let keys = |schema: &Value| {
+        let name = |at: usize| {
+            schema[at]["AttributeName"]
+                .as_str()
+                .map(|name| format!("\"{name}\""))
+        };
+        [name(0).expect("a hash key"), name(1).expect("a range key")].join(",")
+    };
+    assert!(code.contains(&format!("keys({})", keys(&table["KeySchema"]))));
+    let indexes = table["GlobalSecondaryIndexes"].as_array().expect("indexes");
+    for index in indexes {
+        let name = index["IndexName"].as_str().expect("a name");
+        let projection = match index["Projection"]["ProjectionType"].as_str() {
+            Some("KEYS_ONLY") => "KeysOnly",
+            Some("ALL") => "All",
+            other => panic!("{other:?}"),
+        };
+        let made = format!(
+            "(\"{name}\",{},ProjectionType::{projection}",
+            keys(&index["KeySchema"])
+        );
+        assert!(code.contains(&made), "{made}");
+    }
+    assert_eq!(code.matches("ProjectionType::").count(), indexes.len());
+    let expires = table["TimeToLiveSpecification"]["AttributeName"].as_str();
+    assert!(code.contains(&format!(
+        ".attribute_name(\"{}\")",
+        expires.expect("an attribute")
+    )));
 }
 
 #[test]
