@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 use shared::domain::history::Name;
+use toml_edit::DocumentMut;
 
 use super::document::{of_type, resources, template};
 use super::file;
@@ -119,6 +120,75 @@ fn a_new_version_of_rollback_takes_over_at_once_and_the_others_by_and_by() {
                 json!([{"Ref": format!("{id}ErrorsAlarm")}])
             );
         }
+    }
+}
+
+#[test]
+fn the_stages_set_parameters_that_exist_to_what_they_may_be() {
+    let template = template();
+    let parameters = template["Parameters"].as_object().expect("parameters");
+    let settings: DocumentMut = file("samconfig.toml").parse().expect("TOML");
+    for stage in ["default", "dev", "staging", "prod"] {
+        let overrides = &settings[stage]["deploy"]["parameters"]["parameter_overrides"];
+        for given in overrides.as_array().expect("parameters") {
+            let given = given.as_str().expect("a text");
+            let (name, value) = given.split_once('=').expect("NAME=VALUE");
+            let parameter = parameters
+                .get(name)
+                .unwrap_or_else(|| panic!("{stage}: {name}"));
+            let allowed = parameter["AllowedValues"].as_array();
+            let is_allowed = |one: &Value| one.to_string().trim_matches('"') == value;
+            assert!(
+                allowed.is_none_or(|all| all.iter().any(is_allowed)),
+                "{stage}: {given}"
+            );
+        }
+    }
+}
+
+#[test]
+fn every_parameter_is_asked_for_in_a_group_and_the_guide_names_none_that_is_not_there() {
+    let template = template();
+    let groups = &template["Metadata"]["AWS::CloudFormation::Interface"]["ParameterGroups"];
+    let groups = groups.as_array().expect("groups").iter();
+    let grouped = groups.flat_map(|group| group["Parameters"].as_array().expect("names"));
+    let grouped: Vec<&str> = grouped.filter_map(Value::as_str).collect();
+    let parameters = template["Parameters"].as_object().expect("parameters");
+    let outputs = template["Outputs"].as_object().expect("outputs");
+    assert_eq!(grouped.len(), parameters.len());
+    assert!(grouped.iter().all(|name| parameters.contains_key(*name)));
+    let guide = file("docs/install.md");
+    let rows = guide.lines().filter(|line| line.starts_with("| `"));
+    let mut named = Vec::new();
+    for row in rows {
+        let first = row.split('|').nth(1).expect("a first column");
+        named.extend(
+            first
+                .split('`')
+                .skip(1)
+                .step_by(2)
+                .filter(|name| !name.starts_with('…')),
+        );
+    }
+    assert!(named.len() > 15, "{named:?}");
+    for name in named {
+        assert!(
+            parameters.contains_key(name),
+            "docs/install.md names the parameter {name}"
+        );
+    }
+    for name in [
+        "ApiUrl",
+        "ApiId",
+        "DashboardUrl",
+        "TopicArn",
+        "AlarmTopicArn",
+        "FailureQueueUrl",
+    ] {
+        assert!(
+            guide.contains(name) && outputs.contains_key(name),
+            "the output {name}"
+        );
     }
 }
 
