@@ -7,6 +7,7 @@
 mod document;
 mod figures;
 mod permissions;
+mod reach;
 mod routes;
 mod sources;
 mod wiring;

@@ -196,10 +196,10 @@ fn actions(statement: &Value) -> Vec<String> {
 }
 
 /// `infra/permissions.toml`.
-struct Table(DocumentMut);
+pub(super) struct Table(DocumentMut);
 
 impl Table {
-    fn read() -> Self {
+    pub(super) fn read() -> Self {
         Self(file("infra/permissions.toml").parse().expect("TOML"))
     }
 
@@ -207,8 +207,13 @@ impl Table {
         keys(&self.0["calls"])
     }
 
-    fn functions(&self) -> BTreeSet<String> {
+    pub(super) fn functions(&self) -> BTreeSet<String> {
         keys(&self.0["functions"])
+    }
+
+    /// The calls of a function, as `crate.operation`.
+    pub(super) fn calls_of(&self, function: &str) -> impl Iterator<Item = String> {
+        texts(&self.0["functions"][function]["calls"]).into_iter()
     }
 
     fn needs(&self, function: &str) -> BTreeSet<String> {

@@ -26,9 +26,9 @@ fn every_setting_that_is_read_is_set_on_the_functions_that_read_it() {
             "a clock is for a simulated account alone"
         );
         for name in &read {
-            // `inference` wakes nobody and tells nobody; `deploy` alone has modes.
+            // `inference` wakes nobody and has no bus; `deploy` alone has modes.
             let reads = match *name {
-                "CANARY_TABLE" => true,
+                "CANARY_STACK" | "CANARY_TABLE" | "CANARY_TOPIC_ARN" => true,
                 "CANARY_MODE" => id.starts_with("Deploy"),
                 "CANARY_DEPLOYERS" | "CANARY_APPROVERS" | "CANARY_MODELS" | "CANARY_TOPICS"
                 | "CANARY_ENDPOINTS" => id == "DeployApi",
