@@ -15,6 +15,7 @@ pub mod direct;
 pub mod lambda;
 pub mod load;
 mod over;
+pub mod records;
 
 use std::cell::Cell;
 

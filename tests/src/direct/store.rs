@@ -1,7 +1,7 @@
 //! The records in memory, under the same conditions as in the table.
 //!
 //! What a commit writes and when it is refused is `shared::app::transaction`'s, which the adapter of
-//! DynamoDB uses too; the contract suite in `tests/contract/store.rs` runs on both. Left out on
+//! DynamoDB uses too; the promises in `crate::records` are held to both. Left out on
 //! purpose: the wire shapes of the items, and every expiry but the idempotency key's.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
