@@ -81,6 +81,15 @@ mod tests {
     }
 
     #[test]
+    fn a_member_without_a_value_is_left_out() {
+        let answer = structure([
+            ("Points", Tree::List(Vec::new())),
+            ("NextToken", Tree::Null),
+        ]);
+        assert_eq!(encode(&answer), br#"{"Points":[]}"#);
+    }
+
+    #[test]
     fn not_a_number_arrives_as_text() {
         let tree = decode(br#"{"Value": "NaN"}"#).expect("valid");
         let value = Fields::root(&tree).number("Value").expect("a number");

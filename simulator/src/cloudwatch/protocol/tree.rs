@@ -24,11 +24,12 @@ pub(in crate::cloudwatch) enum Tree {
     Map(Vec<(String, Tree)>),
 }
 
-/// A structure of the given members.
+/// A structure of the given members; one without a value is left out, as AWS leaves it out.
 pub(in crate::cloudwatch) fn structure<const N: usize>(members: [(&str, Tree); N]) -> Tree {
     Tree::Structure(
         members
             .into_iter()
+            .filter(|(_, value)| *value != Tree::Null)
             .map(|(name, value)| (name.to_owned(), value))
             .collect(),
     )
