@@ -234,7 +234,7 @@ impl<'a> Arm<'a> {
             percentiles,
             slow: slow.collect(),
             maximum: self.maximum(answers),
-            is_rank: self.counted_by == SlowCount::PercentileRank,
+            counted_by: self.counted_by,
         })
     }
 }
@@ -245,7 +245,7 @@ struct LatencyPoints {
     percentiles: Vec<Points>,
     slow: Vec<(u64, Points)>,
     maximum: Points,
-    is_rank: bool,
+    counted_by: SlowCount,
 }
 
 impl LatencyPoints {
@@ -260,11 +260,12 @@ impl LatencyPoints {
             // Whether a count of nothing is a point or none, no document says.
             let none = is_within(&self.maximum, at, limit).then_some(0.0);
             let found = points.get(&at).copied().or(none)?;
-            Some(whole(if self.is_rank {
-                samples * (1.0 - found / 100.0)
-            } else {
-                found
-            }))
+            can_be(self.counted_by, found, samples).then(|| {
+                whole(match self.counted_by {
+                    SlowCount::PercentileRank => samples * (1.0 - found / 100.0),
+                    _ => found,
+                })
+            })
         };
         let slow = self.slow.iter();
         Some(LatencyMinute {
@@ -311,6 +312,16 @@ pub(super) fn percentile_rank(microseconds: u64) -> String {
 /// Whether no sample of the minute lies above the limit.
 fn is_within(maximum: &Points, at: Timestamp, limit: u64) -> bool {
     maximum.get(&at).is_some_and(|most| *most <= limit as f64)
+}
+
+/// Whether this can be the answer to how many of so many samples were slow. Who does not know a
+/// statistic may answer with another one: ministack does, with the average.
+pub(super) fn can_be(way: SlowCount, found: f64, samples: f64) -> bool {
+    match way {
+        SlowCount::TrimmedCount => whole(found) <= whole(samples),
+        SlowCount::PercentileRank => (0.0..=100.0).contains(&found),
+        SlowCount::Neither => false,
+    }
 }
 
 /// One query's points, or why there are none to trust.

@@ -138,8 +138,17 @@ fn counted_by(
         (SlowCount::TrimmedCount, metrics::trimmed_count(limit)),
         (SlowCount::PercentileRank, metrics::percentile_rank(limit)),
     ];
+    let samples = points(answers, &arm.latency("SampleCount")).unwrap_or_default();
     for (way, statistic) in ways {
-        if has_points(answers, &arm.latency(&statistic))? {
+        let query = arm.latency(&statistic);
+        let served = has_points(answers, &query)?;
+        let counts = points(answers, &query).unwrap_or_default();
+        // One odd minute is no reason to count in another way; a minute is held to the same when it is read.
+        let is_count = counts.iter().any(|(at, found)| {
+            let samples = samples.get(at);
+            samples.is_none_or(|samples| metrics::can_be(way, *found, *samples))
+        });
+        if served && is_count {
             return Ok(way);
         }
     }
@@ -215,6 +224,8 @@ mod tests {
     struct Account {
         serves: &'static [&'static str],
         fails: Option<&'static str>,
+        /// Whether a statistic that is not served is answered with the average.
+        averages: bool,
         asked: Mutex<Vec<MetricQuery>>,
     }
 
@@ -222,6 +233,7 @@ mod tests {
         Account {
             serves,
             fails: None,
+            averages: false,
             asked: Mutex::new(Vec::new()),
         }
     }
@@ -251,18 +263,18 @@ mod tests {
                     return MetricAnswer::Incomplete("InternalError".to_owned());
                 }
                 let counts = query.statistic.contains('(');
-                if counts
+                let unserved = counts
                     && !self
                         .serves
                         .iter()
-                        .any(|way| query.statistic.starts_with(way))
-                {
+                        .any(|way| query.statistic.starts_with(way));
+                if unserved && !self.averages {
                     return MetricAnswer::Complete(Vec::new());
                 }
                 let mut points = Vec::new();
                 let mut at = from;
                 while at <= through {
-                    points.push((at, value(query)));
+                    points.push((at, if unserved { 20_000.0 } else { value(query) }));
                     at += SignedDuration::from_secs(i64::from(query.period));
                 }
                 MetricAnswer::Complete(points)
@@ -329,6 +341,19 @@ mod tests {
         assert_eq!(past.baseline.counted_by, SlowCount::Neither);
         assert!(!past.baseline.signals.contains_key(SLOWNESS));
         assert_eq!(past.baseline.requests, past.minutes.len() as u64 * 100);
+    }
+
+    #[tokio::test]
+    async fn more_slow_requests_than_requests_are_no_count() {
+        for (serves, way) in [
+            (&[][..], SlowCount::Neither),
+            (&["PR("], SlowCount::PercentileRank),
+        ] {
+            let mut averaging = account(serves);
+            averaging.averages = true;
+            let past = read_two_hours(&averaging).await.unwrap();
+            assert_eq!(past.baseline.counted_by, way, "{serves:?}");
+        }
     }
 
     #[tokio::test]
