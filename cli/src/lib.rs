@@ -35,6 +35,12 @@ impl Stack {
         let clock = simulator.clock().clone();
         let time: TimeSource = Arc::new(move || clock.now());
         let aws = Aws::on_loopback(config(simulator.clock()), simulator.http_client(), time);
+        Self::with(simulator, aws).await
+    }
+
+    /// The same over adapters of the caller's making, parts of whose account may be elsewhere. The
+    /// functions go by the names that [`Stack::new`] gives them.
+    pub async fn with(simulator: Arc<Simulator>, aws: Aws) -> Result<Self, PortError> {
         aws.create_table().await?;
         let stack = Self { simulator, aws };
         stack.register("canary-provision", |aws, wake| async move {

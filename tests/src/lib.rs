@@ -17,7 +17,9 @@ pub mod load;
 mod over;
 pub mod records;
 
-use std::cell::Cell;
+pub use over::Told;
+
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use axum::Router;
 use axum::body::Body;
@@ -81,7 +83,7 @@ pub struct World {
     pub stack: Stack,
     router: Router,
     /// Whether a fault makes a tick fail: then the next one makes up for it.
-    ticks_may_fail: Cell<bool>,
+    ticks_may_fail: AtomicBool,
 }
 
 impl World {
@@ -108,11 +110,17 @@ impl World {
             state: None,
         };
         let simulator = Simulator::new(options).expect("an empty simulator starts");
-        simulator.set_backend(OLD, Backend::Distribution(setup.production));
-        simulator.set_backend(NEW, Backend::Distribution(setup.challenger));
-        let stack = Stack::new(simulator.clone())
+        let stack = Stack::new(simulator)
             .await
             .expect("a stack on an empty account");
+        Self::on(stack, setup).await
+    }
+
+    /// An endpoint as described on a stack without any, ten minutes after the stack's present.
+    pub async fn on(stack: Stack, setup: Setup) -> Self {
+        let simulator = stack.simulator.clone();
+        simulator.set_backend(OLD, Backend::Distribution(setup.production));
+        simulator.set_backend(NEW, Backend::Distribution(setup.challenger));
         for model in [OLD, NEW] {
             stack
                 .aws
@@ -130,7 +138,7 @@ impl World {
         let world = Self {
             stack,
             router,
-            ticks_may_fail: Cell::new(false),
+            ticks_may_fail: AtomicBool::new(false),
         };
         world.pass(SignedDuration::from_mins(10)).await;
         world
@@ -153,14 +161,19 @@ impl World {
 
     /// From here on a tick may break off, as it does when the table can't be read.
     pub fn let_ticks_fail(&self) {
-        self.ticks_may_fail.set(true);
+        self.ticks_may_fail.store(true, Ordering::Relaxed);
     }
 
     /// One minute with the control plane in it: a tick, and what it woke.
     pub async fn minute(&self) {
         self.pass(SignedDuration::from_mins(1)).await;
+        self.tick().await;
+    }
+
+    /// A tick, and what it woke, without time.
+    pub async fn tick(&self) {
         let ticked = self.stack.tick().await;
-        if !self.ticks_may_fail.get() {
+        if !self.ticks_may_fail.load(Ordering::Relaxed) {
             let report = ticked.expect("the tick goes through");
             assert_eq!(report.ticked.failed, Vec::new(), "every pass goes through");
         }

@@ -24,6 +24,7 @@ use shared::domain::history::Entry;
 use shared::domain::judge::MinuteReport;
 use shared::domain::replay::Recorded;
 use shared::domain::state::Status;
+use shared::wire::items::event_id;
 use simulator::clock::Clock;
 
 use crate::direct::scenario::Scenario;
@@ -490,4 +491,20 @@ pub async fn lists_come_newest_first_page_by_page<S: Store>(store: &S, clock: &C
         assert_eq!(found, expected, "{endpoint:?}");
     }
     assert!(newest > oldest);
+}
+
+/// A line of a rollout's history as it waits in the outbox.
+pub fn announcement() -> OutboxRow {
+    let terms = &rows().accepted.deployment.terms;
+    let entry = rows().history[1].clone();
+    OutboxRow {
+        event_id: event_id(&terms.id, entry.seq),
+        shard: shard_of(&terms.id),
+        topic: None,
+        deployment_id: terms.id.clone(),
+        endpoint: terms.endpoint.clone(),
+        model: terms.model.clone(),
+        former_model: terms.former_model.clone(),
+        entry,
+    }
 }
