@@ -84,6 +84,23 @@ pub struct MetricSeries {
     pub points: Vec<(Timestamp, f64)>,
 }
 
+/// What was sampled of one metric in one minute, as PutMetricData would carry it to another CloudWatch.
+#[derive(Debug, Clone, PartialEq)]
+pub struct MinuteSamples {
+    /// Like `AWS/SageMaker`.
+    pub namespace: String,
+    /// The metric's name.
+    pub metric: String,
+    /// Names and values, sorted by name.
+    pub dimensions: Vec<(String, String)>,
+    /// The unit, by CloudWatch's name for it.
+    pub unit: String,
+    /// The start of the minute.
+    pub at: Timestamp,
+    /// The values, each with how often it occurred.
+    pub values: Vec<(f64, f64)>,
+}
+
 /// An in-memory CloudWatch, shared by reference between threads.
 #[derive(Debug)]
 pub struct CloudWatch {
@@ -187,6 +204,28 @@ impl CloudWatch {
         add(state
             .store
             .minute(namespace, metric, dimensions, unit, minute));
+    }
+
+    /// Everything that was sampled in the minutes that begin in a time span (its end is exclusive), seen or
+    /// not, in no order. Samples that came as statistic sets have no values and are left out.
+    pub fn samples(&self, span: (Timestamp, Timestamp)) -> Vec<MinuteSamples> {
+        let first_minute =
+            |at: Timestamp| (at.as_second() + MINUTE_SECONDS - 1).div_euclid(MINUTE_SECONDS);
+        let state = self.state();
+        let minutes = first_minute(span.0)..first_minute(span.1).max(first_minute(span.0));
+        let found = state.store.all(minutes);
+        found
+            .filter_map(|(name, unit, minute, samples)| {
+                Some(MinuteSamples {
+                    namespace: name.namespace.clone(),
+                    metric: name.metric.clone(),
+                    dimensions: name.dimensions.clone(),
+                    unit: unit.to_owned(),
+                    at: Timestamp::from_second(minute * MINUTE_SECONDS).ok()?,
+                    values: samples.weighted().collect(),
+                })
+            })
+            .collect()
     }
 
     /// Sets how long after its end a minute becomes visible.

@@ -85,7 +85,8 @@ impl Samples {
         self.sum += sum;
     }
 
-    fn weighted(&self) -> impl Iterator<Item = (f64, f64)> + '_ {
+    /// The values, each with how often it occurred.
+    pub(super) fn weighted(&self) -> impl Iterator<Item = (f64, f64)> + '_ {
         let weights = self.weights.iter().copied().chain(std::iter::repeat(1.0));
         self.values.iter().copied().zip(weights)
     }

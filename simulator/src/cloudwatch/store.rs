@@ -120,6 +120,21 @@ impl Store {
             })
     }
 
+    /// Everything that was sampled in a range of minutes: name, unit, minute and samples.
+    pub(super) fn all(
+        &self,
+        minutes: Range<i64>,
+    ) -> impl Iterator<Item = (&MetricName, &str, i64, &Samples)> {
+        self.buckets.values().flatten().flat_map(move |series| {
+            let minutes = minutes.clone();
+            series.streams.iter().flat_map(move |stream| {
+                let found = stream.minutes.range(minutes.clone());
+                found
+                    .map(|(minute, samples)| (&series.name, stream.unit.as_str(), *minute, samples))
+            })
+        })
+    }
+
     /// Every metric that has a sample in the given minute or later, sorted.
     pub(super) fn names_since(&self, minute: i64) -> Vec<&MetricName> {
         let mut names: Vec<&MetricName> = self
