@@ -9,6 +9,7 @@ mod bench;
 mod cargo;
 mod chaos;
 mod costs;
+mod conformance;
 mod counts;
 mod environment;
 mod licences;
@@ -37,6 +38,7 @@ cargo xtask COMMAND
   fidelity  docs/fidelity.md against botocore's models, and the probes of AWS rehearsed on the simulator
   probe-aws [--help]  asks a real account what docs/fidelity.md leaves open; says first what it costs
   bench verdict [--quick]  the simulation study: the tables and the picture of docs/verdict.md
+  conformance [WORD...]  the adapters on moto and ministack, boto3 and the AWS CLI on the simulator
   chaos [--seed S] [--runs N] [--trace]  rollouts in a storm of faults, each promise held
   costs [FILE]  what a stack costs, by infra/prices.toml or a file like it
   picture FILE...  docs/rollout.svg from the files that demos kept
@@ -48,8 +50,8 @@ fn main() -> ExitCode {
     let (command, rest) = (arguments.next(), arguments.collect::<Vec<_>>());
     let fits = match command.as_deref() {
         Some("picture" | "bench") => !rest.is_empty(),
-        Some("chaos" | "probe-aws") => true,
         Some("costs") => rest.len() <= 1,
+        Some("chaos" | "conformance" | "probe-aws") => true,
         _ => rest.is_empty(),
     };
     if !fits {
@@ -72,6 +74,7 @@ fn main() -> ExitCode {
             let file = rest.first().map(String::as_str);
             report.run("costs", || costs::print(&root, file));
         }
+        Some("conformance") => report.run("conformance", || conformance::run(&root, &rest)),
         Some("chaos") => report.run("chaos", || chaos::run(&root, &rest)),
         Some("picture") => report.run("picture", || picture::draw(&root, &rest)),
         Some("bench") => match bench::Bench::from(&rest) {
@@ -112,6 +115,7 @@ fn test(root: &Path, report: &mut Report) {
         outcome
     });
     report.count_tests(counts);
-    // Last, because it runs what the tests have built.
+    // Last, because they run what the tests have built.
     report.run("rehearsal", || probe::rehearse(root));
+    report.run("conformance", || conformance::run(root, &[]));
 }
