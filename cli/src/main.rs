@@ -1,12 +1,17 @@
 //! `canary`: the person's and the pipeline's way in.
 
+mod account;
 mod client;
 mod demo;
 mod exit;
+#[cfg(test)]
+#[path = "../tests/gateway/mod.rs"]
+mod gateway;
 mod local;
 #[expect(dead_code, reason = "what starts model servers comes with the demo")]
 mod models;
 mod output;
+mod place;
 mod stage;
 mod verbs;
 
@@ -43,7 +48,7 @@ async fn main() -> ExitCode {
             let served = run_server(args).await;
             complain.or(served.map(|()| ExitCode::SUCCESS), "model-server")
         }
-        verb => match verbs::run(verb, &arguments.api, output).await {
+        verb => match verbs::run(verb, &arguments.place, output).await {
             Ok(exit) => exit.into(),
             Err(failure) if failure.is_closed_pipe() => Exit::Done.into(),
             Err(failure) => {

@@ -91,7 +91,7 @@ fn wrong_usage_ends_with_two() {
     for arguments in [
         &["unknown"][..],
         &["weight", "101"],
-        &["get", "--api", "https://example.com"],
+        &["get", "--api", "http://example.com"],
     ] {
         let output = canary(arguments, "");
         assert_eq!((code(&output), stdout(&output)), (2, ""), "{arguments:?}");

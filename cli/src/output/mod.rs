@@ -8,6 +8,7 @@
 pub(crate) mod checks;
 pub(crate) mod complaint;
 pub(crate) mod deployment;
+pub(crate) mod finding;
 pub(crate) mod history;
 pub(crate) mod list;
 pub(crate) mod plan;

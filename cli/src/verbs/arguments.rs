@@ -7,11 +7,11 @@ use http::HeaderValue;
 use shared::domain::quantity::Span;
 use shared::domain::state::Status;
 
-use crate::client::DEFAULT_API;
 use crate::demo::DemoArgs;
 use crate::local::LocalArgs;
 use crate::models::process::ModelServerArgs;
 use crate::output::{Format, Surroundings};
+use crate::place::PlaceArgs;
 
 /// Canary deployments of SageMaker models, step by step and watched.
 ///
@@ -25,9 +25,8 @@ use crate::output::{Format, Surroundings};
 pub(crate) struct Arguments {
     #[command(subcommand)]
     pub(crate) verb: Verb,
-    /// Where the API is.
-    #[arg(long, global = true, env = "CANARY_API", value_name = "URL", default_value = DEFAULT_API)]
-    pub(crate) api: String,
+    #[command(flatten)]
+    pub(crate) place: PlaceArgs,
     /// Text for people, or one compact JSON object per line.
     #[arg(short, long, global = true, value_enum, value_name = "FORMAT", default_value_t = Format::Text)]
     pub(crate) output: Format,
@@ -67,6 +66,8 @@ pub(crate) enum Verb {
     Approve(OrderArgs),
     /// Set the canary's share by hand; the plan goes on from there.
     Weight(WeightArgs),
+    /// Check the setup: address, credentials, the API and, if named, an endpoint.
+    Doctor(DoctorArgs),
     /// Judge a recorded rollout under a policy, or under two side by side; no API is needed.
     Replay(ReplayArgs),
     /// Play a whole rollout on this machine.
@@ -169,6 +170,16 @@ pub(crate) struct WeightArgs {
     /// Why: kept in the history and told to everybody.
     #[arg(long, value_name = "TEXT")]
     pub(crate) reason: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DoctorArgs {
+    /// An endpoint that is to take deployments.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) endpoint: Option<String>,
+    /// A model that it is to take.
+    #[arg(long, value_name = "NAME", requires = "endpoint")]
+    pub(crate) model: Option<String>,
 }
 
 #[derive(Debug, Args)]

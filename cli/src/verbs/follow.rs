@@ -20,21 +20,31 @@ use crate::output::{Format, Look, Output, deployment, history};
 
 use super::Failure;
 
-/// Failures in a row that are sat out: about half a minute where connections are refused at once.
-const PATIENCE: u32 = 30;
+/// The local mode answers at once and is looked at every second.
+const LOCAL: (Duration, u32) = (Duration::from_secs(1), 30);
+/// A deployed stack judges once a minute; every look costs it a request.
+const DEPLOYED: (Duration, u32) = (Duration::from_secs(5), 80);
 
 /// How often to look, and for how long. Both by this machine's clock.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Pace {
     interval: Duration,
+    /// Failures in a row that are sat out: half a minute here, and ten minutes there with the tries of
+    /// each call, where connections are refused at once.
+    patience: u32,
     limit: Option<Span>,
 }
 
 impl Pace {
-    /// A look a second: the API is on loopback.
-    pub(super) fn new(limit: Option<Span>) -> Self {
+    /// As it suits the API.
+    pub(super) fn of(client: &Client, limit: Option<Span>) -> Self {
+        let (interval, patience) = match client.signer() {
+            None => LOCAL,
+            Some(_) => DEPLOYED,
+        };
         Self {
-            interval: Duration::from_secs(1),
+            interval,
+            patience,
             limit,
         }
     }
@@ -47,7 +57,7 @@ pub(super) async fn follow(
     pace: Pace,
     output: &mut Output<'_>,
 ) -> Result<Exit, Failure> {
-    let to_the_end = to_the_end(client, id, pace.interval, output);
+    let to_the_end = to_the_end(client, id, pace, output);
     let Some(limit) = pace.limit else {
         return to_the_end.await;
     };
@@ -63,7 +73,7 @@ pub(super) async fn follow(
 async fn to_the_end(
     client: &Client,
     id: &str,
-    interval: Duration,
+    pace: Pace,
     output: &mut Output<'_>,
 ) -> Result<Exit, Failure> {
     // JSON has no line that moves, not even on a terminal.
@@ -86,12 +96,12 @@ async fn to_the_end(
                 }
                 progress.show(look, &view);
             }
-            Err(error) if error.is_passing() && seen.version > 0 && failures < PATIENCE => {
+            Err(error) if error.is_passing() && seen.version > 0 && failures < pace.patience => {
                 failures += 1;
             }
             Err(error) => return Err(error.into()),
         }
-        tokio::time::sleep(interval).await;
+        tokio::time::sleep(pace.interval).await;
     }
 }
 

@@ -12,6 +12,9 @@ use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
 use super::*;
+use crate::client::address::Address;
+use crate::client::deployed_tests::client;
+use crate::gateway::{Gateway, Reply};
 use crate::output::samples;
 
 /// What each look at the record gets; an error where there is none. The last one stays.
@@ -29,7 +32,7 @@ async fn playing(script: Vec<Option<Value>>) -> Client {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let api = format!("http://{}", listener.local_addr().unwrap());
     tokio::spawn(async move { axum::serve(listener, router).await });
-    Client::new(&api).unwrap()
+    Client::on_loopback(&Address::parse(&api).unwrap())
 }
 
 async fn record(State(script): State<Script>) -> Response {
@@ -53,6 +56,7 @@ async fn followed(
     let client = playing(script).await;
     let pace = Pace {
         interval: Duration::ZERO,
+        patience: 30,
         limit,
     };
     let (mut answers, mut remarks) = (Vec::new(), Vec::new());
@@ -113,4 +117,37 @@ async fn time_runs_out() {
     assert_eq!(failure.exit(), Exit::TimedOut);
     let complaint = failure.complaint().json();
     assert!(complaint.contains("timed-out") && complaint.contains(samples::ID));
+}
+
+#[tokio::test]
+async fn a_session_that_ends_meanwhile_is_renewed() {
+    let gateway = Gateway::open(|before, seen| match (before, seen.path.as_str()) {
+        // The first look, its history, then the end of the session.
+        (2, _) => Reply::gateway(
+            403,
+            "ExpiredTokenException",
+            "The security token included in the request is expired",
+        ),
+        // And a gateway that is out of order for longer than a call is repeated.
+        (4..10, _) => Reply::gateway(502, "InternalServerErrorException", "Internal server error"),
+        (_, path) if path.ends_with("/history") => {
+            Reply::json(200, &json!({"items": samples::entries_json()}))
+        }
+        (..10, _) => Reply::json(200, &samples::baking_json()),
+        _ => Reply::json(200, &samples::rolled_back_json()),
+    })
+    .await;
+    let client = client(&gateway);
+    let pace = Pace {
+        interval: Duration::ZERO,
+        patience: 2,
+        limit: None,
+    };
+    let (mut answers, mut remarks) = (Vec::new(), Vec::new());
+    let mut output = Output::new(Format::Json, Look::default(), &mut answers, &mut remarks);
+    let exit = follow(&client, samples::ID, pace, &mut output)
+        .await
+        .unwrap();
+    assert_eq!(exit, Exit::TakenBack);
+    assert!(gateway.asked().len() > 10);
 }

@@ -4,6 +4,7 @@
 //! as a [`Failure`], which knows its exit code and its words.
 
 pub(crate) mod arguments;
+mod doctor;
 mod follow;
 mod reads;
 mod replay;
@@ -20,6 +21,7 @@ use crate::client::{Client, ClientError};
 use crate::exit::Exit;
 use crate::output::complaint::Complaint;
 use crate::output::{Output, deployment};
+use crate::place::{PlaceArgs, PlaceError};
 
 use arguments::{OrderArgs, PromoteArgs, Target, Verb, WeightArgs};
 use follow::{Pace, follow};
@@ -30,9 +32,34 @@ use which::NoneTaken;
 /// Why a verb did not do what was asked.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Failure {
+    /// The API is not found, or nobody may ask it.
+    #[error(transparent)]
+    Place(#[from] PlaceError),
     /// The API did not answer, or not as hoped.
     #[error(transparent)]
     Client(#[from] ClientError),
+    /// An order was sent, and what became of it can't be told.
+    #[error(
+        "{}; whether it was done shows `canary get {id}`, then order it again if need be",
+        chain(cause)
+    )]
+    InDoubt {
+        /// The deployment.
+        id: String,
+        /// Why it can't be told; its words stand before the way out.
+        cause: ClientError,
+    },
+    /// A deployment was asked for, and what became of it can't be told.
+    #[error(
+        "{}; whether it was started shows `canary list`, and a repetition with --idempotency-key {key} never starts a second one",
+        chain(cause)
+    )]
+    Unstarted {
+        /// The key of the request.
+        key: String,
+        /// Why it can't be told; its words stand before the way out.
+        cause: ClientError,
+    },
     /// The file can't be read.
     #[error(transparent)]
     Unread(#[from] Unread),
@@ -62,7 +89,7 @@ impl Failure {
     /// What the process ends with.
     pub(crate) fn exit(&self) -> Exit {
         match self {
-            Self::Client(ClientError::Address { .. }) => Exit::Usage,
+            Self::Place(PlaceError::Address { .. }) => Exit::Usage,
             Self::TimedOut { .. } => Exit::TimedOut,
             _ => Exit::Error,
         }
@@ -75,13 +102,9 @@ impl Failure {
             Self::TimedOut { id, .. } => {
                 return Complaint::own("timed-out", &chain(&self)).deployment(id);
             }
-            Self::Client(ClientError::Address { .. }) => "unfit-address",
-            Self::Client(ClientError::Unreachable { .. }) => {
-                // The way out stands in the message; the chain below it only says "refused".
-                return Complaint::own("api-unreachable", &self.to_string());
-            }
-            Self::Client(ClientError::Late { .. }) => "api-late",
-            Self::Client(_) => "api-answer",
+            Self::Place(error) => error.kind(),
+            Self::Client(error) => error.kind(),
+            Self::InDoubt { cause, .. } | Self::Unstarted { cause, .. } => cause.kind(),
             Self::Unread(_) => "unreadable-file",
             Self::Unplayed(error) => error.kind(),
             Self::NoneTaken(_) => "unclear-deployment",
@@ -99,30 +122,40 @@ impl Failure {
     }
 }
 
-/// The error and all that led to it, on one line.
+/// The error and all that led to it, on one line. A layer that only repeats the one above is left out.
 pub(crate) fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
+    let mut last = error.to_string();
+    let mut text = last.clone();
     let mut source = error.source();
     while let Some(error) = source {
-        write!(text, ": {error}").expect("a string takes everything");
+        let words = error.to_string();
+        if words != last {
+            write!(text, ": {words}").expect("a string takes everything");
+            last = words;
+        }
         source = error.source();
     }
     text
 }
 
 /// Does what a verb of the API asks for. `demo`, `local` and the model server are none.
-pub(crate) async fn run(verb: Verb, api: &str, output: &mut Output<'_>) -> Result<Exit, Failure> {
+pub(crate) async fn run(
+    verb: Verb,
+    place: &PlaceArgs,
+    output: &mut Output<'_>,
+) -> Result<Exit, Failure> {
     let verb = match verb {
         Verb::Lint(args) => return specification::lint(&args, output),
         Verb::Replay(args) => return replay::replay(&args, output),
+        Verb::Doctor(args) => return doctor::doctor(place, args, output).await,
         other => other,
     };
-    let client = &Client::new(api)?;
+    let client = &place.find().await?.client;
     match verb {
         Verb::Deploy(args) => return specification::deploy(client, args, output).await,
         Verb::Watch(args) => {
             let id = which::take(client, args.target.id, output).await?;
-            return follow(client, &id, Pace::new(args.timeout), output).await;
+            return follow(client, &id, Pace::of(client, args.timeout), output).await;
         }
         Verb::Plan(args) => specification::plan(client, &args, output).await?,
         Verb::List(args) => reads::list(client, args, output).await?,
@@ -139,11 +172,24 @@ pub(crate) async fn run(verb: Verb, api: &str, output: &mut Output<'_>) -> Resul
         Verb::Cancel(args) => order(client, "cancel", args, output).await?,
         Verb::Approve(args) => order(client, "approve", args, output).await?,
         Verb::Weight(args) => weight(client, args, output).await?,
-        Verb::Lint(_) | Verb::Replay(_) | Verb::Demo(_) | Verb::Local(_) | Verb::ModelServer(_) => {
-            unreachable!("the first two were handled above, the others never come here")
+        Verb::Lint(_) | Verb::Replay(_) | Verb::Doctor(_) => unreachable!("handled above"),
+        Verb::Demo(_) | Verb::Local(_) | Verb::ModelServer(_) => {
+            unreachable!("these never come here")
         }
     }
     Ok(Exit::Done)
+}
+
+/// An order is sent once; where its answer got lost, a person must look.
+fn in_doubt(id: &str, cause: ClientError) -> Failure {
+    // A problem document says itself what to do.
+    if !cause.is_in_doubt() || matches!(cause, ClientError::Problem(_)) {
+        return cause.into();
+    }
+    Failure::InDoubt {
+        id: id.to_owned(),
+        cause,
+    }
 }
 
 async fn order(
@@ -154,7 +200,8 @@ async fn order(
 ) -> Result<(), Failure> {
     let Target { id } = args.target;
     let id = which::take(client, id, output).await?;
-    let view = client.order(&id, name, args.reason).await?;
+    let view = client.order(&id, name, args.reason).await;
+    let view = view.map_err(|error| in_doubt(&id, error))?;
     let verb = name.split('?').next().unwrap_or(name);
     output.answer(&view, |look| deployment::ordered(look, verb, &view))?;
     Ok(())
@@ -162,8 +209,52 @@ async fn order(
 
 async fn weight(client: &Client, args: WeightArgs, output: &mut Output<'_>) -> Result<(), Failure> {
     let id = which::take(client, args.id, output).await?;
-    let view = client.weight(&id, args.weight, args.reason).await?;
+    let view = client.weight(&id, args.weight, args.reason).await;
+    let view = view.map_err(|error| in_doubt(&id, error))?;
     let verb = format!("weight {}", args.weight);
     output.answer(&view, |look| deployment::ordered(look, &verb, &view))?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    fn late() -> ClientError {
+        ClientError::Late {
+            api: "https://api".to_owned(),
+            limit: Duration::from_secs(30),
+        }
+    }
+
+    fn not_sent() -> ClientError {
+        ClientError::NotStarted {
+            api: "http://127.0.0.1:1".to_owned(),
+        }
+    }
+
+    #[test]
+    fn a_lost_answer_says_where_to_look() {
+        let failure = in_doubt("0193", late());
+        assert_eq!(failure.exit(), Exit::Error);
+        let text = failure.complaint().json();
+        assert!(
+            text.contains("canary get 0193") && text.contains(":api-late"),
+            "{text}"
+        );
+        assert!(matches!(in_doubt("0193", not_sent()), Failure::Client(_)));
+    }
+
+    #[test]
+    fn a_lost_start_says_how_to_repeat_it() {
+        let key = http::HeaderValue::from_static("build-17");
+        let text = specification::unstarted(&key, late()).complaint().json();
+        assert!(text.contains("--idempotency-key build-17"), "{text}");
+        assert!(matches!(
+            specification::unstarted(&key, not_sent()),
+            Failure::Client(_)
+        ));
+    }
 }

@@ -7,10 +7,11 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
+use http::HeaderValue;
 use serde_json::{Value, json};
 use shared::wire::specification::{SIZE_LIMIT, from_yaml, parse};
 
-use crate::client::Client;
+use crate::client::{Client, ClientError};
 use crate::exit::Exit;
 use crate::output::{self, Output};
 
@@ -32,13 +33,32 @@ pub(super) async fn deploy(
     output: &mut Output<'_>,
 ) -> Result<Exit, Failure> {
     let specification = read(&args.file.file)?;
-    let key = args.idempotency_key.as_ref();
-    let view = client.deploy(&specification, key).await?;
+    let key = args.idempotency_key.unwrap_or_else(drawn_key);
+    let view = client.deploy(&specification, &key).await;
+    let view = view.map_err(|error| unstarted(&key, error))?;
     output.answer(&view, |look| output::deployment::accepted(look, &view))?;
     if !args.wait {
         return Ok(Exit::Done);
     }
-    follow(client, &view.deployment_id, Pace::new(args.timeout), output).await
+    let pace = Pace::of(client, args.timeout);
+    follow(client, &view.deployment_id, pace, output).await
+}
+
+/// Without a key of the caller's own, one that makes the tries of this call a single request.
+fn drawn_key() -> HeaderValue {
+    let drawn = format!("canary-{:032x}", rand::random::<u128>());
+    HeaderValue::try_from(drawn).expect("letters, digits and a hyphen")
+}
+
+/// A deployment whose answer got lost may have begun.
+pub(super) fn unstarted(key: &HeaderValue, cause: ClientError) -> Failure {
+    if !cause.is_in_doubt() {
+        return cause.into();
+    }
+    Failure::Unstarted {
+        key: key.to_str().unwrap_or_default().to_owned(),
+        cause,
+    }
 }
 
 pub(super) async fn plan(
