@@ -29,6 +29,8 @@ pub mod service {
     pub const EVENTBRIDGE: &str = "eventbridge";
     /// Lambda.
     pub const LAMBDA: &str = "lambda";
+    /// The Resource Groups Tagging API.
+    pub const TAGGING: &str = "tagging";
     /// STS.
     pub const STS: &str = "sts";
 }

@@ -31,6 +31,7 @@ mod runtime_api;
 pub mod sagemaker;
 mod sns;
 mod sts;
+mod tagging;
 mod transport;
 mod wire;
 

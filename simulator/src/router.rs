@@ -12,8 +12,10 @@ use serde_json::{Value, json};
 use crate::cloudwatch::CloudWatch;
 use crate::faults::{Call, FaultKind, service};
 use crate::wire::{self, AwsError, Protocol};
-use crate::{Lost, Simulator, sts};
+use crate::{Lost, Simulator, sts, tagging};
 
+/// How RPC protocols name the tagging API.
+const TAGGING: &str = "ResourceGroupsTaggingAPI_20170126";
 const FUNCTIONS: &str = "/2015-03-31/functions/";
 
 /// What a request is meant for.
@@ -112,6 +114,15 @@ async fn dispatch(
     let now = simulator.clock.now();
     let operation = route.operation.as_str();
     match route.service {
+        service::TAGGING => {
+            let tagged = simulator.sagemaker.tagged();
+            if route.protocol == Protocol::Cbor {
+                let input = wire::from_cbor(request.body())?;
+                let answer = tagging::handle(&tagged, operation, &input)?;
+                return Ok(wire::cbor_response(StatusCode::OK, &answer));
+            }
+            json_call(request, |input| tagging::handle(&tagged, operation, input))
+        }
         service::SAGEMAKER => json_call(request, |input| {
             let sagemaker = &simulator.sagemaker;
             sagemaker.handle(now, &simulator.autoscaling, operation, input)
@@ -181,9 +192,16 @@ fn route(request: &Request<Bytes>) -> Option<Route> {
             "AnyScaleFrontendService" => service::AUTOSCALING,
             "AWSEvents" => service::EVENTBRIDGE,
             "DynamoDB_20120810" => service::DYNAMODB,
+            TAGGING => service::TAGGING,
             _ => return None,
         };
         return Some(Route::new(service, operation, Protocol::Json));
+    }
+    if let Some((TAGGING, operation)) = path
+        .strip_prefix("/service/")
+        .and_then(|rest| rest.split_once("/operation/"))
+    {
+        return Some(Route::new(service::TAGGING, operation, Protocol::Cbor));
     }
     if let Some((endpoint, call)) = path
         .strip_prefix("/endpoints/")
@@ -280,7 +298,24 @@ mod tests {
             &'static str,
             &'case str,
         );
-        let cases: [Case<'_>; 7] = [
+        let cases: [Case<'_>; 9] = [
+            (
+                "/",
+                &[(
+                    "x-amz-target",
+                    "ResourceGroupsTaggingAPI_20170126.GetResources",
+                )],
+                "{}",
+                service::TAGGING,
+                "GetResources",
+            ),
+            (
+                "/service/ResourceGroupsTaggingAPI_20170126/operation/GetResources",
+                &[("smithy-protocol", "rpc-v2-cbor")],
+                "",
+                service::TAGGING,
+                "GetResources",
+            ),
             (
                 "/",
                 &[("x-amz-target", "SageMaker.DescribeEndpoint")],

@@ -15,7 +15,7 @@ use serde_json::{Map, Value, json};
 /// The account every simulated ARN names.
 pub const ACCOUNT: &str = "123456789012";
 /// The region every simulated ARN names.
-pub const REGION: &str = "us-east-1";
+pub const REGION: &str = "eu-central-1";
 
 /// How a request was encoded, and so how its answer must be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -98,16 +98,8 @@ impl AwsError {
                 respond(status, "text/xml", Bytes::from(body))
             }
             Protocol::Cbor => {
-                let mut body = Vec::new();
                 let value = json!({"__type": self.code, "message": self.message});
-                ciborium::into_writer(&value, &mut body)
-                    .expect("writing CBOR into a vector cannot fail");
-                let mut response = respond(status, "application/cbor", Bytes::from(body));
-                response.headers_mut().insert(
-                    "smithy-protocol",
-                    header::HeaderValue::from_static("rpc-v2-cbor"),
-                );
-                response
+                cbor_response(status, &value)
             }
         };
         if let Ok(code) = header::HeaderValue::from_str(&self.code) {
@@ -142,6 +134,31 @@ pub(crate) fn json_response(
         "application/json"
     };
     respond(status, content_type, Bytes::from(body.to_string()))
+}
+
+/// An answer of Smithy's RPC v2.
+pub(crate) fn cbor_response(status: StatusCode, answer: &Value) -> Response<Bytes> {
+    let mut body = Vec::new();
+    ciborium::into_writer(answer, &mut body).expect("writing CBOR into a vector cannot fail");
+    let mut response = respond(status, "application/cbor", Bytes::from(body));
+    let protocol = header::HeaderValue::from_static("rpc-v2-cbor");
+    response.headers_mut().insert("smithy-protocol", protocol);
+    response
+}
+
+/// A request of Smithy's RPC v2 without timestamps and blobs.
+pub(crate) fn from_cbor(body: &[u8]) -> Result<Value, AwsError> {
+    if body.is_empty() {
+        return Ok(json!({}));
+    }
+    let read: Option<Value> = ciborium::from_reader(body).ok();
+    read.filter(Value::is_object).ok_or_else(|| {
+        AwsError::new(
+            400,
+            "SerializationException",
+            "the body is not a CBOR structure",
+        )
+    })
 }
 
 /// Puts the request id on an answer that has none yet.

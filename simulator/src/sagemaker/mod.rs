@@ -160,6 +160,11 @@ impl SageMaker {
         );
     }
 
+    /// What has tags, or had some, for the tagging API.
+    pub(crate) fn tagged(&self) -> crate::tagging::Tagged {
+        self.world().tags.clone()
+    }
+
     /// Whether a variant exists, as Application Auto Scaling asks when one is registered.
     pub(crate) fn has_variant(&self, endpoint: &str, variant: &str) -> bool {
         self.world()

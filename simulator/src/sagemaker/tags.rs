@@ -23,6 +23,14 @@ pub(super) fn parse(input: &Value) -> Result<BTreeMap<String, String>, AwsError>
                 "Member must have length between 1 and 128, and its value at most 256",
             ));
         }
+        // The pattern of TagKey and TagValue in the service model.
+        if !key.chars().chain(value.chars()).all(is_tag_character) {
+            return Err(input::constraint(
+                value,
+                "Value",
+                r"Member must satisfy regular expression pattern: ([\p{L}\p{Z}\p{N}_.:/=+\-@]*)",
+            ));
+        }
         if key.to_ascii_lowercase().starts_with("aws:") {
             return Err(AwsError::validation(
                 "aws: prefixed tag key names are not allowed for external use.",
@@ -36,6 +44,13 @@ pub(super) fn parse(input: &Value) -> Result<BTreeMap<String, String>, AwsError>
         )));
     }
     Ok(tags)
+}
+
+/// Letters, separators, digits and a few signs.
+fn is_tag_character(character: char) -> bool {
+    character.is_alphanumeric()
+        || character.is_whitespace() && !character.is_control()
+        || "_.:/=+-@".contains(character)
 }
 
 impl World {
