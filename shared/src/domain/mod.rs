@@ -22,8 +22,10 @@
 //! | [`protocol`] | the record around a call: intent and lease before it, the answer after it |
 //! | [`replay`] | a recorded rollout, judged again |
 //! | [`command`] | what an operator may order, and when |
+//! | [`authority`] | who may do what |
 //! | [`invariants`] | what no record may ever look like |
 
+pub mod authority;
 pub mod baseline;
 pub mod calendar;
 pub mod command;

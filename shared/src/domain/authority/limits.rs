@@ -1,0 +1,224 @@
+//! What the stack may be asked for at all, whoever asks: endpoints, models, topics.
+//!
+//! The same limits stand in the permissions of the stack's functions. They are told here as well,
+//! when a deployment is asked for: a rollout that AWS stops half way would be a poor way to learn
+//! of them.
+
+use super::caller::is_account;
+use super::grants::{ENABLED_TAG, Grants};
+use crate::domain::specification::Specification;
+
+/// Where the stack is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Home {
+    /// Like `aws` or `aws-cn`.
+    pub partition: String,
+    /// Like `eu-central-1`.
+    pub region: String,
+    /// Twelve digits.
+    pub account: String,
+}
+
+impl Home {
+    /// The home of what this ARN names, if it names a region and an account.
+    pub fn of(arn: &str) -> Option<Self> {
+        let parts: Vec<&str> = arn.splitn(6, ':').collect();
+        let ["arn", partition, _service, region, account, _resource] = parts[..] else {
+            return None;
+        };
+        let named = partition.starts_with("aws") && !region.is_empty() && is_account(account);
+        named.then(|| Self {
+            partition: partition.to_owned(),
+            region: region.to_owned(),
+            account: account.to_owned(),
+        })
+    }
+
+    /// An endpoint's ARN. SageMaker writes names in ARNs in lower case.
+    pub fn endpoint_arn(&self, name: &str) -> String {
+        self.endpoint(&name.to_ascii_lowercase())
+    }
+
+    /// Every ARN that an endpoint may have: the case of the name in it is seen in AWS's examples and
+    /// promised nowhere, and tags that are looked for under another name look like none.
+    pub fn endpoint_arns(&self, name: &str) -> Vec<String> {
+        let mut arns = vec![self.endpoint_arn(name), self.endpoint(name)];
+        arns.dedup();
+        arns
+    }
+
+    fn endpoint(&self, name: &str) -> String {
+        let Self {
+            partition,
+            region,
+            account,
+        } = self;
+        format!("arn:{partition}:sagemaker:{region}:{account}:endpoint/{name}")
+    }
+}
+
+/// Patterns of names, separated by spaces when written; `*` is any run of characters, `?` is one.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Patterns(Vec<String>);
+
+impl Patterns {
+    /// The patterns of a parameter's value; an empty one allows nothing.
+    pub fn parse(text: &str) -> Self {
+        Self(text.split_whitespace().map(str::to_owned).collect())
+    }
+
+    /// The same in lower case.
+    #[must_use]
+    pub fn lowercase(self) -> Self {
+        let patterns = self.0.into_iter();
+        Self(
+            patterns
+                .map(|pattern| pattern.to_ascii_lowercase())
+                .collect(),
+        )
+    }
+
+    /// Whether one of them fits the whole name.
+    pub fn allow(&self, name: &str) -> bool {
+        self.0
+            .iter()
+            .any(|pattern| fits(pattern.as_bytes(), name.as_bytes()))
+    }
+}
+
+/// In time linear in the product of the lengths, whatever the pattern: after a mismatch only the
+/// last star is tried again.
+fn fits(pattern: &[u8], text: &[u8]) -> bool {
+    let (mut at, mut from) = (0, 0);
+    let mut star: Option<(usize, usize)> = None;
+    while from < text.len() {
+        match pattern.get(at) {
+            Some(b'*') => {
+                star = Some((at + 1, from));
+                at += 1;
+            }
+            Some(wanted) if *wanted == b'?' || *wanted == text[from] => {
+                (at, from) = (at + 1, from + 1);
+            }
+            _ => match star {
+                Some((after, taken)) => {
+                    star = Some((after, taken + 1));
+                    (at, from) = (after, taken + 1);
+                }
+                None => return false,
+            },
+        }
+    }
+    pattern[at..].iter().all(|rest| *rest == b'*')
+}
+
+/// What the stack's parameters say about access.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settings {
+    /// Who has a role on an endpoint without the tag.
+    pub defaults: Grants,
+    /// Models that may be deployed (`ModelNames`).
+    pub models: Patterns,
+    /// Names of topics beside the stack's own that a specification may name
+    /// (`NotificationTopics`).
+    pub topics: Patterns,
+    /// Endpoints that may be deployed to (`EndpointNames`), in lower case.
+    pub endpoints: Patterns,
+    /// Where the stack is.
+    pub home: Home,
+    /// The stack's own topic.
+    pub topic: String,
+}
+
+/// A specification that asks for what the stack does not give.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Outside {
+    /// A stable word for the kind of problem.
+    pub kind: &'static str,
+    /// The field at fault.
+    pub field: &'static str,
+    /// What is wrong, and which parameter of the stack would allow it.
+    pub detail: String,
+}
+
+impl Settings {
+    /// Everything is allowed but what is elsewhere, and nobody has a role: for a stack of one's own
+    /// on a simulated account. `None` when this is not the ARN of a topic.
+    pub fn open(topic: &str) -> Option<Self> {
+        let any = Patterns::parse("*");
+        Some(Self {
+            defaults: Grants::default(),
+            models: any.clone(),
+            topics: any.clone(),
+            endpoints: any,
+            home: Home::of(topic)?,
+            topic: topic.to_owned(),
+        })
+    }
+
+    /// The first field that asks for what the stack does not give.
+    pub fn outside(&self, specification: &Specification) -> Option<Outside> {
+        let Specification {
+            endpoint, model, ..
+        } = specification;
+        let no = |kind, field, detail| {
+            Some(Outside {
+                kind,
+                field,
+                detail,
+            })
+        };
+        if !self.endpoints.allow(&endpoint.to_ascii_lowercase()) {
+            let detail = format!(
+                "endpoint {endpoint} is not among those that this stack may touch; the stack's parameter EndpointNames says which"
+            );
+            return no("endpoint-not-allowed", "endpoint", detail);
+        }
+        if !self.models.allow(model) {
+            let detail = format!(
+                "model {model} is not among those that this stack may deploy; the stack's parameter ModelNames says which"
+            );
+            return no("model-not-allowed", "model", detail);
+        }
+        self.outside_topic(specification.topic.as_deref()?)
+    }
+
+    fn outside_topic(&self, topic: &str) -> Option<Outside> {
+        if topic == self.topic {
+            return None;
+        }
+        let Home {
+            region, account, ..
+        } = &self.home;
+        let (kind, detail) = if Home::of(topic).as_ref() != Some(&self.home) {
+            let detail = format!(
+                "topic {topic} is not in account {account} and region {region}, and the stack publishes nowhere else; name a topic of its own account and region, and forward from there"
+            );
+            ("topic-elsewhere", detail)
+        } else if !self.topics.allow(topic.rsplit(':').next().unwrap_or(topic)) {
+            let detail = format!(
+                "topic {topic} is not among those that this stack may publish on; the stack's parameter NotificationTopics says which"
+            );
+            ("topic-not-allowed", detail)
+        } else {
+            return None;
+        };
+        Some(Outside {
+            kind,
+            field: "notify.topic",
+            detail,
+        })
+    }
+
+    /// Why an endpoint without its opt-in takes no deployments, with the way out.
+    pub fn not_enabled(&self, endpoint: &str) -> Outside {
+        let arn = self.home.endpoint_arn(endpoint);
+        Outside {
+            kind: "endpoint-not-enabled",
+            field: "endpoint",
+            detail: format!(
+                "endpoint {endpoint} has not been opened to deployments by its owner; to open it: aws sagemaker add-tags --resource-arn {arn} --tags Key={ENABLED_TAG},Value=true"
+            ),
+        }
+    }
+}
