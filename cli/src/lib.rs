@@ -6,11 +6,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use deploy::Caller;
 use monitor::Report;
 use shared::app::ports::PortError;
 use shared::aws::{Aws, TimeSource};
 use shared::config::{Config, FunctionNames};
+use shared::domain::authority::{Caller, Settings};
 use shared::wire::events::Wake;
 use simulator::clock::Clock;
 use simulator::{Function, Simulator};
@@ -79,12 +79,23 @@ impl Stack {
         monitor::handle(&self.aws, TICK_TIME).await
     }
 
-    /// The API and inference, as one router; requests without a signature come from `local`.
+    /// The API and inference, as one router, for requests from this machine. There is no IAM before
+    /// it: whoever gets here is one caller, who may do everything.
     pub fn router(&self) -> Router {
-        let local = axum::Extension(Caller("local".to_owned()));
-        deploy::router(self.aws.clone())
-            .merge(inference::router(self.aws.clone()))
-            .layer(local)
+        self.guarded_router().layer(axum::Extension(Caller::Local))
+    }
+
+    /// The same as it is deployed: each request needs an identity from API Gateway, and is held
+    /// against the endpoint's tags.
+    pub fn guarded_router(&self) -> Router {
+        deploy::router(self.aws.clone()).merge(inference::router(self.aws.clone()))
+    }
+
+    /// The same stack with other parameters of access.
+    #[must_use]
+    pub fn with_access(self, access: Settings) -> Self {
+        let aws = self.aws.with_access(access);
+        Self { aws, ..self }
     }
 }
 
@@ -102,6 +113,7 @@ fn config(clock: &Clock) -> Config {
             traffic_shift: "canary-traffic-shift".to_owned(),
             rollback: "canary-rollback".to_owned(),
         },
+        access: Settings::open(TOPIC).expect("the ARN of a topic"),
         call_timeout: Config::CALL_TIMEOUT,
         speed: if clock.is_manual() {
             1.0

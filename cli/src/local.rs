@@ -158,7 +158,58 @@ async fn only_from_loopback(request: Request, next: Next) -> Response {
 
 #[cfg(test)]
 mod tests {
+    use tower::ServiceExt as _;
+
     use super::*;
+
+    /// A page that a browser has loaded from elsewhere, by its own name or by one that was pointed at
+    /// this machine, reaches no route: not to read, and not to order.
+    #[tokio::test]
+    async fn a_page_from_elsewhere_reaches_no_route() {
+        let own = "127.0.0.1:8686";
+        for (host, origin, reaches) in [
+            (own, None, true),
+            ("localhost:8686", None, true),
+            (own, Some("http://127.0.0.1:8686"), true),
+            (own, Some("http://localhost:3000"), true),
+            ("rebound.example:8686", None, false),
+            (
+                "rebound.example:8686",
+                Some("http://rebound.example:8686"),
+                false,
+            ),
+            ("127.0.0.1.example:8686", None, false),
+            (own, Some("https://example.org"), false),
+            (own, Some("http://127.0.0.1.example"), false),
+            (own, Some("null"), false),
+        ] {
+            for (method, path) in [
+                ("GET", "/deployments"),
+                ("POST", "/deployments/{id}/rollback"),
+            ] {
+                let reached = async || "reached";
+                let routes = Router::new().route(path, axum::routing::any(reached));
+                let request = Request::builder()
+                    .method(method)
+                    .uri(path.replace("{id}", "7"))
+                    .header(header::HOST, host)
+                    .header(header::CONTENT_TYPE, "text/plain");
+                let request = match origin {
+                    Some(origin) => request.header(header::ORIGIN, origin),
+                    None => request,
+                };
+                let request = request.body(axum::body::Body::empty()).expect("a request");
+                let response = guarded(routes).oneshot(request).await;
+                let status = response.expect("the router is infallible").status();
+                let expected = if reaches {
+                    StatusCode::OK
+                } else {
+                    StatusCode::FORBIDDEN
+                };
+                assert_eq!(status, expected, "{method} {host} {origin:?}");
+            }
+        }
+    }
 
     #[test]
     fn speeds_and_rates_have_limits() {

@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use crate::domain::authority::{Grants, Home, Names, Patterns, Settings};
 use crate::domain::quantity::Span;
 
 /// What a function needs to know about its stack.
@@ -18,6 +19,8 @@ pub struct Config {
     pub bus: String,
     /// The function names.
     pub functions: FunctionNames,
+    /// Who may do what.
+    pub access: Settings,
     /// How long one raise or UpdateEndpoint may take, wall clock.
     pub call_timeout: Duration,
     /// How many times faster than the wall clock the deployment's clock runs: 1, except in the
@@ -38,9 +41,9 @@ pub struct FunctionNames {
     pub rollback: String,
 }
 
-/// A setting that is missing.
+/// A setting that is missing, or can't be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("the environment variable {0} is not set; the stack's template sets it")]
+#[error("the environment variable {0} is not set as the stack's template sets it")]
 pub struct MissingSetting(pub &'static str);
 
 impl Config {
@@ -61,13 +64,15 @@ impl Config {
                 traffic_shift: required("CANARY_FUNCTION_TRAFFIC_SHIFT")?,
                 rollback: required("CANARY_FUNCTION_ROLLBACK")?,
             },
+            access: access(variable)?,
             call_timeout: Self::CALL_TIMEOUT,
             speed: 1.0,
             waits: true,
         })
     }
 
-    /// For `inference`, which wakes nobody and tells nobody.
+    /// For `inference`, which wakes nobody and tells nobody. The topic's ARN says in which account
+    /// and region the endpoints are.
     pub fn for_inference() -> Result<Self, MissingSetting> {
         let nobody = FunctionNames {
             provision: String::new(),
@@ -75,11 +80,12 @@ impl Config {
             rollback: String::new(),
         };
         Ok(Self {
-            stack: String::new(),
+            stack: required("CANARY_STACK")?,
             table: required("CANARY_TABLE")?,
-            topic: String::new(),
+            topic: required("CANARY_TOPIC_ARN")?,
             bus: String::new(),
             functions: nobody,
+            access: access(variable)?,
             call_timeout: Self::CALL_TIMEOUT,
             speed: 1.0,
             waits: true,
@@ -106,15 +112,41 @@ impl Config {
     }
 }
 
+/// Who may do what. What is not set allows nobody, but for the lists that narrow what every
+/// deployer may ask for: without them there is nothing to narrow. One that is set and empty allows
+/// nothing.
+fn access(given: impl Fn(&'static str) -> Option<String>) -> Result<Settings, MissingSetting> {
+    const TOPIC: &str = "CANARY_TOPIC_ARN";
+    let text = |name, unset: &str| given(name).unwrap_or_else(|| unset.to_owned());
+    let names = |name| Names::parse(&text(name, ""));
+    let patterns = |name, unset| Patterns::parse(&text(name, unset));
+    let topic = text(TOPIC, "");
+    Ok(Settings {
+        defaults: Grants {
+            deployers: names("CANARY_DEPLOYERS"),
+            approvers: names("CANARY_APPROVERS"),
+            invokers: names("CANARY_INVOKERS"),
+        },
+        models: patterns("CANARY_MODELS", "*"),
+        topics: patterns("CANARY_TOPICS", ""),
+        endpoints: patterns("CANARY_ENDPOINTS", "*").lowercase(),
+        home: Home::of(&topic).ok_or(MissingSetting(TOPIC))?,
+        topic,
+    })
+}
+
+fn required(name: &'static str) -> Result<String, MissingSetting> {
+    variable(name)
+        .filter(|value| !value.is_empty())
+        .ok_or(MissingSetting(name))
+}
+
 #[expect(
     clippy::disallowed_methods,
     reason = "the one place where the environment enters"
 )]
-fn required(name: &'static str) -> Result<String, MissingSetting> {
-    std::env::var(name)
-        .ok()
-        .filter(|value| !value.is_empty())
-        .ok_or(MissingSetting(name))
+fn variable(name: &'static str) -> Option<String> {
+    std::env::var(name).ok()
 }
 
 /// Which of its two roles the `deploy` binary plays.
@@ -133,6 +165,74 @@ impl DeployMode {
             "api" => Ok(Self::Api),
             "provision" => Ok(Self::Provision),
             _ => Err(MissingSetting("CANARY_MODE")),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TOPIC: (&str, &str) = (
+        "CANARY_TOPIC_ARN",
+        "arn:aws:sns:eu-central-1:123456789012:canary",
+    );
+
+    fn set(variables: &[(&str, &str)]) -> Result<Settings, MissingSetting> {
+        access(|name| {
+            let found = variables.iter().find(|(known, _)| *known == name);
+            found.map(|(_, value)| (*value).to_owned())
+        })
+    }
+
+    #[test]
+    fn what_is_not_set_allows_nobody_and_narrows_nothing() {
+        let settings = set(&[TOPIC]).expect("a home");
+        assert_eq!(settings.defaults, Grants::default());
+        assert!(settings.models.allow("wine-v2") && settings.endpoints.allow("wine"));
+        assert!(!settings.topics.allow("canary"));
+    }
+
+    #[test]
+    fn what_is_set_empty_allows_nothing() {
+        let settings = set(&[
+            TOPIC,
+            ("CANARY_MODELS", ""),
+            ("CANARY_ENDPOINTS", " "),
+            ("CANARY_DEPLOYERS", ""),
+        ]);
+        let settings = settings.expect("a home");
+        assert!(!settings.models.allow("wine-v2") && !settings.endpoints.allow("wine"));
+        assert_eq!(settings.defaults, Grants::default());
+    }
+
+    #[test]
+    fn what_is_set_is_read() {
+        let settings = set(&[
+            TOPIC,
+            ("CANARY_DEPLOYERS", "Release user/anna"),
+            ("CANARY_APPROVERS", "OnCall"),
+            ("CANARY_INVOKERS", "Shop"),
+            ("CANARY_MODELS", "wine-* beer-?"),
+            ("CANARY_TOPICS", "canary-*"),
+            ("CANARY_ENDPOINTS", "Wine-*"),
+        ]);
+        let settings = settings.expect("a home");
+        assert!(settings.defaults.deployers.hold("user/anna"));
+        assert!(settings.defaults.approvers.hold("OnCall"));
+        assert!(settings.defaults.invokers.hold("Shop"));
+        assert!(settings.models.allow("beer-2") && !settings.models.allow("beer-22"));
+        assert!(settings.topics.allow("canary-wine"));
+        assert!(
+            settings.endpoints.allow("wine-quality"),
+            "in lower case, as in ARNs"
+        );
+    }
+
+    #[test]
+    fn a_stack_has_a_home() {
+        for variables in [&[][..], &[("CANARY_TOPIC_ARN", "canary")]] {
+            assert_eq!(set(variables), Err(MissingSetting("CANARY_TOPIC_ARN")));
         }
     }
 }

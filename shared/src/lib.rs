@@ -1,12 +1,14 @@
 //! What the five functions share: the rules of a canary deployment, the control loop over them,
 //! the JSON on every wire, and AWS behind ports.
 //!
-//! `domain <- app <- aws`; `wire -> domain`; never sideways.
+//! `domain <- app <- {aws, gateway}`; `wire -> domain`; never sideways.
 
 pub mod app;
 pub mod aws;
 pub mod config;
 pub mod domain;
+#[cfg(feature = "gateway")]
+pub mod gateway;
 pub mod telemetry;
 pub mod wire;
 

@@ -9,7 +9,7 @@ use axum::extract::rejection::{BytesRejection, QueryRejection};
 use axum::extract::{DefaultBodyLimit, FromRequestParts, Path, Query, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post, put};
-use axum::{Json, Router};
+use axum::{Json, Router, middleware};
 use http::request::Parts;
 use http::{HeaderMap, StatusCode};
 use serde::Deserialize;
@@ -17,6 +17,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use shared::app::accept::{self, Key};
 use shared::app::announce::sweep_for;
+use shared::app::authority::Reader;
 use shared::app::health;
 use shared::app::order::order;
 use shared::app::ports::{Ambient, ListQuery, Loaded, Page, PortError, Store};
@@ -26,12 +27,13 @@ use shared::domain::judge::MinuteReport;
 use shared::domain::quantity::Weight;
 use shared::domain::replay::Recorded;
 use shared::domain::state::Status;
+use shared::gateway::{self, Asked};
 use shared::wire::api::{CommandBody, DeploymentView, ListView, PlanView, WeightBody};
-use shared::wire::items::{check_key, is_check_key, is_created_key};
+use shared::wire::items::{check_key, created_key, is_check_key, is_created_key};
 use shared::wire::problem::Problem;
 use shared::wire::specification::{self, SpecificationError};
 
-use crate::caller::Caller;
+use crate::access;
 use crate::problems::{Answer, unknown};
 
 /// The largest body of a request.
@@ -68,6 +70,7 @@ pub fn router(aws: Aws) -> Router {
     let commands = [
         "pause", "resume", "promote", "rollback", "cancel", "approve",
     ];
+    let aws = Arc::new(aws);
     let mut router = Router::new()
         .route("/health", get(async || Json(json!({"status": "ok"}))))
         .route("/deploy", post(deploy))
@@ -80,10 +83,11 @@ pub fn router(aws: Aws) -> Router {
     for name in commands {
         router = router.route(
             &format!("/deployments/{{id}}/{name}"),
-            post(move |aws, caller, id, query, body| command(name, aws, caller, id, query, body)),
+            post(move |aws, asked, id, query, body| command(name, aws, asked, id, query, body)),
         );
     }
     router
+        .route_layer(middleware::from_fn_with_state(aws.clone(), gateway::admit))
         .fallback(async || {
             Answer::from(Problem::new(
                 404,
@@ -99,19 +103,21 @@ pub fn router(aws: Aws) -> Router {
             ))
         })
         .layer(DefaultBodyLimit::max(BODY_LIMIT))
-        .with_state(Arc::new(aws))
+        .with_state(aws)
 }
 
 async fn deploy(
     State(aws): Shared,
-    Caller(caller): Caller,
+    asked: Asked,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Answer> {
     let (given, digest) = document(body)?;
     let specification = specification::parse(&given)?;
-    let key = idempotency_key(&headers, &caller)?.map(|key| Key { key, digest });
-    let accepted = accept::accept(&*aws, &specification, &given, &caller, key).await?;
+    access::to_endpoint(&aws, &asked, &specification.endpoint).await?;
+    let caller = asked.caller.name();
+    let key = idempotency_key(&headers, caller)?.map(|key| Key { key, digest });
+    let accepted = accept::accept(&*aws, &specification, &given, caller, key).await?;
     announce(&aws, &accepted.loaded).await;
     let status = if accepted.repeated {
         StatusCode::OK
@@ -121,14 +127,11 @@ async fn deploy(
     Ok((status, Json(view(&aws, &accepted.loaded))).into_response())
 }
 
-async fn plan(
-    State(aws): Shared,
-    Caller(caller): Caller,
-    body: Body,
-) -> Result<Json<PlanView>, Answer> {
+async fn plan(State(aws): Shared, asked: Asked, body: Body) -> Result<Json<PlanView>, Answer> {
     let (given, _) = document(body)?;
     let specification = specification::parse(&given)?;
-    let (proposed, _) = accept::propose(&*aws, &specification, &caller).await?;
+    access::to_endpoint(&aws, &asked, &specification.endpoint).await?;
+    let (proposed, _) = accept::propose(&*aws, &specification, asked.caller.name()).await?;
     Ok(Json(PlanView::new(&proposed)))
 }
 
@@ -143,7 +146,7 @@ struct ListParameters {
 
 async fn list(
     State(aws): Shared,
-    _: Caller,
+    asked: Asked,
     query: Parameters,
 ) -> Result<Json<ListView<DeploymentView>>, Answer> {
     let parameters: ListParameters = parameters(query)?;
@@ -155,15 +158,23 @@ async fn list(
         cursor: given_out(parameters.cursor, is_created_key)?,
     };
     let (now, mut items) = (aws.now(), Vec::new());
-    // A filter by status reads on until the page is full; a bounded number of times.
-    for _ in 0..10 {
+    let mut reader = Reader::new(&*aws, &asked.caller);
+    // What is filtered out is made up for until the page is full; a bounded number of times.
+    'pages: for _ in 0..10 {
         query.limit = limit - items.len();
         let page = told(&aws, None, aws.list(&query).await)?;
-        let fitting = page
-            .items
-            .iter()
-            .filter(|deployment| wanted.is_none_or(|wanted| deployment.state.status == wanted));
-        items.extend(fitting.map(|deployment| DeploymentView::new(deployment, None, now)));
+        for deployment in &page.items {
+            let fits = wanted.is_none_or(|wanted| deployment.state.status == wanted);
+            if fits {
+                match reader.may_read(deployment).await {
+                    Some(true) => items.push(DeploymentView::new(deployment, None, now)),
+                    Some(false) => {}
+                    // The next page begins with this one.
+                    None => break 'pages,
+                }
+            }
+            query.cursor = Some(created_key(&deployment.terms));
+        }
         query.cursor = page.cursor;
         if query.cursor.is_none() || items.len() >= limit {
             break;
@@ -175,13 +186,13 @@ async fn list(
     }))
 }
 
-async fn one(State(aws): Shared, _: Caller, Id(id): Id) -> Result<Json<DeploymentView>, Answer> {
-    let loaded = load(&aws, &id).await?;
+async fn one(State(aws): Shared, asked: Asked, Id(id): Id) -> Result<Json<DeploymentView>, Answer> {
+    let loaded = load(&aws, &asked, &id).await?;
     Ok(Json(view(&aws, &loaded)))
 }
 
-async fn history(State(aws): Shared, _: Caller, Id(id): Id) -> Result<Response, Answer> {
-    load(&aws, &id).await?;
+async fn history(State(aws): Shared, asked: Asked, Id(id): Id) -> Result<Response, Answer> {
+    load(&aws, &asked, &id).await?;
     Ok(Json(ListView {
         items: told(&aws, Some(&id), aws.history(&id).await)?,
         cursor: None,
@@ -206,17 +217,17 @@ enum CheckFormat {
 
 async fn checks(
     State(aws): Shared,
-    _: Caller,
+    asked: Asked,
     Id(id): Id,
     query: Parameters,
 ) -> Result<Response, Answer> {
     let parameters: CheckParameters = parameters(query)?;
     if parameters.format == Some(CheckFormat::Csv) {
-        return trace(&aws, &id, &parameters).await;
+        return trace(&aws, &asked, &id, &parameters).await;
     }
     let limit = page_size(parameters.limit, 60, 1000)?;
     let cursor = given_out(parameters.cursor, is_check_key)?;
-    load(&aws, &id).await?;
+    load(&aws, &asked, &id).await?;
     let page = aws.minutes(&id, limit, cursor.as_deref()).await;
     let page = told(&aws, Some(&id), page)?;
     Ok(Json(within_size(page)).into_response())
@@ -244,14 +255,19 @@ fn within_size(page: Page<MinuteReport>) -> ListView<MinuteReport> {
 
 /// Everything that was judged, as a trace that `canary replay` reads: production's minutes before
 /// the rollout first.
-async fn trace(aws: &Aws, id: &str, parameters: &CheckParameters) -> Result<Response, Answer> {
+async fn trace(
+    aws: &Aws,
+    asked: &Asked,
+    id: &str,
+    parameters: &CheckParameters,
+) -> Result<Response, Answer> {
     if parameters.limit.is_some() || parameters.cursor.is_some() {
         let detail = "a trace is whole: leave limit and cursor out, or ask for JSON";
         return Err(Problem::new(422, "invalid-parameter", detail)
             .field("format")
             .into());
     }
-    load(aws, id).await?;
+    load(aws, asked, id).await?;
     let mut minutes = Vec::new();
     let mut cursor = None;
     loop {
@@ -291,7 +307,7 @@ struct CommandParameters {
 async fn command(
     name: &'static str,
     State(aws): Shared,
-    Caller(caller): Caller,
+    asked: Asked,
     Id(id): Id,
     query: Parameters,
     body: Body,
@@ -319,12 +335,12 @@ async fn command(
         "cancel" => Command::Cancel,
         _ => Command::Approve,
     };
-    follow(&aws, &id, command, &caller, body.reason).await
+    follow(&aws, &asked, &id, command, body.reason).await
 }
 
 async fn weight(
     State(aws): Shared,
-    Caller(caller): Caller,
+    asked: Asked,
     Id(id): Id,
     body: Body,
 ) -> Result<Response, Answer> {
@@ -338,14 +354,14 @@ async fn weight(
         )
         .field("weight")
     })?;
-    follow(&aws, &id, Command::SetWeight(weight), &caller, body.reason).await
+    follow(&aws, &asked, &id, Command::SetWeight(weight), body.reason).await
 }
 
 async fn follow(
     aws: &Aws,
+    asked: &Asked,
     id: &str,
     command: Command,
-    caller: &str,
     reason: Option<String>,
 ) -> Result<Response, Answer> {
     if reason.as_ref().is_some_and(|reason| {
@@ -358,20 +374,21 @@ async fn follow(
             .field("reason")
             .into());
     }
-    if !is_id(id) {
-        return Err(unknown(id));
-    }
-    let loaded = order(aws, id, command, caller, reason.as_deref()).await?;
+    load(aws, asked, id).await?;
+    let loaded = order(aws, id, command, asked.caller.name(), reason.as_deref()).await?;
     announce(aws, &loaded).await;
     Ok((StatusCode::ACCEPTED, Json(view(aws, &loaded))).into_response())
 }
 
-async fn load(aws: &Aws, id: &str) -> Result<Loaded, Answer> {
+/// The record, for a caller who may do to it what was asked for.
+async fn load(aws: &Aws, asked: &Asked, id: &str) -> Result<Loaded, Answer> {
     if !is_id(id) {
         return Err(unknown(id));
     }
     let loaded = told(aws, Some(id), aws.load(id).await)?;
-    loaded.ok_or_else(|| unknown(id))
+    let loaded = loaded.ok_or_else(|| unknown(id))?;
+    access::to_deployment(aws, asked, &loaded.deployment).await?;
+    Ok(loaded)
 }
 
 /// The result, with its error reported.

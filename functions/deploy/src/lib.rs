@@ -4,14 +4,13 @@
 //! reachable by async invoke alone, makes endpoint configs, updates the endpoint, finalizes and
 //! cleans up.
 
+mod access;
 mod api;
-mod caller;
 mod problems;
 
 use std::time::Duration;
 
 pub use api::router;
-pub use caller::Caller;
 use shared::app::carry_out::{Carried, carry_out};
 use shared::app::ports::PortError;
 use shared::aws::Aws;

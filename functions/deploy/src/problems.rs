@@ -1,12 +1,13 @@
 //! Every error as a problem document. What a caller is told and what is logged are two things.
 
 use axum::response::{IntoResponse, Response};
-use http::{StatusCode, header};
 use shared::app::accept::Refusal;
+use shared::app::authority::Inadmissible;
 use shared::app::order::OrderError;
 use shared::app::ports::{Class, PortError};
 use shared::domain::command::IllegalCommand;
-use shared::wire::problem::{MEDIA_TYPE, Problem};
+use shared::gateway;
+use shared::wire::problem::Problem;
 use shared::wire::specification::SpecificationError;
 
 /// A problem document as an answer.
@@ -21,9 +22,7 @@ impl From<Problem> for Answer {
 
 impl IntoResponse for Answer {
     fn into_response(self) -> Response {
-        let status =
-            StatusCode::from_u16(self.0.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        (status, [(header::CONTENT_TYPE, MEDIA_TYPE)], self.0.body()).into_response()
+        gateway::respond(&self.0)
     }
 }
 
@@ -55,6 +54,15 @@ impl From<Refusal> for Answer {
                 .field("Idempotency-Key")
                 .into(),
             Refusal::Port(error) => error_of(&error),
+        }
+    }
+}
+
+impl From<Inadmissible> for Answer {
+    fn from(why: Inadmissible) -> Self {
+        match why {
+            Inadmissible::Denied(denial) => gateway::denied(&denial).into(),
+            Inadmissible::Unread(_) => gateway::unread().into(),
         }
     }
 }

@@ -8,14 +8,18 @@ use axum::extract::rejection::BytesRejection;
 use axum::extract::{DefaultBodyLimit, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
-use axum::{Json, Router};
-use http::{StatusCode, header};
+use axum::{Json, Router, middleware};
+use http::StatusCode;
 use serde_json::{Value, json};
+use shared::app::health::{self, About};
 use shared::app::ports::{Ambient, Class};
-use shared::aws::Aws;
 use shared::aws::runtime::{Answer, Invocation, InvokeError};
-use shared::wire::problem::{MEDIA_TYPE, Problem};
+use shared::aws::{Aws, Tagging};
+use shared::domain::authority::Caller;
+use shared::gateway::{self, Asked};
+use shared::wire::problem::Problem;
 
+use crate::admission::Admissions;
 use crate::request::{InferenceBody, Payload};
 use crate::route::Routes;
 
@@ -23,20 +27,26 @@ use crate::route::Routes;
 const BODY_LIMIT: usize = 6 * 1024 * 1024;
 
 struct Serving {
-    aws: Aws,
+    aws: Arc<Aws>,
+    tagging: Tagging,
+    admissions: Admissions,
     routes: Routes,
 }
 
 /// The inference route.
 pub fn router(aws: Aws) -> Router {
+    let aws = Arc::new(aws);
     let serving = Arc::new(Serving {
-        aws,
+        aws: aws.clone(),
+        tagging: aws.tagging(),
+        admissions: Admissions::default(),
         routes: Routes::default(),
     });
     Router::new()
         .route("/inference", post(inference))
+        .route_layer(middleware::from_fn_with_state(aws, gateway::admit))
         .method_not_allowed_fallback(async || {
-            refuse(&Problem::new(
+            gateway::respond(&Problem::new(
                 405,
                 "method-not-allowed",
                 "this route does not take this method",
@@ -48,10 +58,11 @@ pub fn router(aws: Aws) -> Router {
 
 async fn inference(
     State(serving): State<Arc<Serving>>,
+    asked: Asked,
     body: Result<Bytes, BytesRejection>,
 ) -> Response {
     let started = Instant::now();
-    match answer(&serving, body).await {
+    match answer(&serving, &asked, body).await {
         Ok(Answered {
             inference_id,
             model,
@@ -67,12 +78,13 @@ async fn inference(
             }))
             .into_response()
         }
-        Err(problem) => refuse(&problem),
+        Err(problem) => gateway::respond(&problem),
     }
 }
 
 async fn answer(
     serving: &Serving,
+    asked: &Asked,
     body: Result<Bytes, BytesRejection>,
 ) -> Result<Answered, Box<Problem>> {
     let bytes = body.map_err(|rejection| {
@@ -85,6 +97,7 @@ async fn answer(
     })?;
     let body = InferenceBody::parse(&bytes)?;
     let endpoint = body.endpoint.clone();
+    admit(serving, asked, &endpoint).await?;
     let Payload {
         body,
         content_type,
@@ -121,6 +134,28 @@ async fn answer(
         inference_id,
         model: route.model(&answer.variant).map(str::to_owned),
         answer,
+    })
+}
+
+/// Whether the caller may ask this endpoint.
+async fn admit(serving: &Serving, asked: &Asked, endpoint: &str) -> Result<(), Box<Problem>> {
+    let Asked { caller, action } = asked;
+    if *caller == Caller::Local {
+        return Ok(());
+    }
+    let (aws, tagging) = (&*serving.aws, &serving.tagging);
+    let known = serving.admissions.grants(tagging, aws, endpoint).await;
+    let grants = known.map_err(|error| {
+        health::report(aws, None, &error);
+        gateway::unread()
+    })?;
+    action.permit(caller, &grants, None).map_err(|denial| {
+        let about = About {
+            endpoint: Some(endpoint),
+            ..About::default()
+        };
+        health::forbidden(aws, &denial.caller, &action.to_string(), about);
+        Box::new(gateway::denied(&denial))
     })
 }
 
@@ -176,9 +211,4 @@ fn predictions(answer: &Answer) -> Value {
         Ok(other) => other,
         Err(_) => Value::String(String::from_utf8_lossy(&answer.body).into_owned()),
     }
-}
-
-fn refuse(problem: &Problem) -> Response {
-    let status = StatusCode::from_u16(problem.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    (status, [(header::CONTENT_TYPE, MEDIA_TYPE)], problem.body()).into_response()
 }

@@ -8,6 +8,7 @@ use super::past::{self, Past};
 use super::ports::{
     Class, ConfigView, Creation, IdempotencyClaim, Loaded, PortError, Ports, Refused,
 };
+use crate::domain::authority::{Grants, Outside, is_enabled};
 use crate::domain::baseline::{Baseline, SlowCount, broken_by_production};
 use crate::domain::deployment::{Deployment, Terms};
 use crate::domain::due::Actor;
@@ -226,6 +227,9 @@ pub async fn propose<P: Ports>(
     caller: &str,
 ) -> Result<(Deployment, Vec<Recorded>), Refusal> {
     let endpoint = &specification.endpoint;
+    if let Some(outside) = ports.settings().outside(specification) {
+        return Err(outside.into());
+    }
     let Some(view) = ports.endpoint(endpoint).await? else {
         return Err(unfit(
             "endpoint-not-found",
@@ -256,6 +260,7 @@ pub async fn propose<P: Ports>(
         ));
     };
     let former_model = can_take_canary(endpoint, &config)?;
+    let grants = opened(ports, endpoint).await?;
     if !ports.has_model(&specification.model).await? {
         let detail = format!(
             "there is no model {} in this account and region; check the name, or create it first",
@@ -276,8 +281,19 @@ pub async fn propose<P: Ports>(
         policy: check_baseline(specification.policy.clone(), &past)?,
         baseline: past.baseline,
         former_model,
+        grants,
     };
     Ok((drawn.up(specification, &view, production, caller), recorded))
+}
+
+/// Who has which role on the endpoint, once its owner has opened it to deployments: AWS refuses the
+/// stack every change to one that is not, and does so only half way through.
+async fn opened<P: Ports>(ports: &P, endpoint: &str) -> Result<Grants, Refusal> {
+    let settings = ports.settings();
+    match ports.tags(endpoint).await? {
+        Some(tags) if is_enabled(&tags) => Ok(Grants::of(&tags, &settings.defaults)),
+        _ => Err(settings.not_enabled(endpoint).into()),
+    }
 }
 
 /// Nothing can be shown to be below a limit over which requests can't be counted.
@@ -416,6 +432,7 @@ struct Drawn {
     policy: Policy,
     baseline: Baseline,
     former_model: String,
+    grants: Grants,
 }
 
 impl Drawn {
@@ -454,8 +471,15 @@ impl Drawn {
             topic: specification.topic.clone(),
             created_at: now,
             created_by: caller.to_owned(),
+            grants: Some(self.grants),
         };
         Deployment::accepted(terms, instances)
+    }
+}
+
+impl From<Outside> for Refusal {
+    fn from(outside: Outside) -> Self {
+        unfit(outside.kind, outside.field, outside.detail)
     }
 }
 

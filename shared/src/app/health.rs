@@ -23,6 +23,8 @@ pub enum Figure {
         /// What can be done about it.
         class: Class,
     },
+    /// A request that was not admitted.
+    Forbidden,
     /// How far back the last judged minute of the deployment lies that has waited the longest.
     OldestUnjudged(Duration),
     /// How long the rollback has waited that has waited the longest.
@@ -34,6 +36,24 @@ pub enum Figure {
         /// How long the oldest has waited.
         oldest: Duration,
     },
+}
+
+/// What a request was about, as far as that is known.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct About<'a> {
+    /// The deployment.
+    pub deployment_id: Option<&'a str>,
+    /// The endpoint.
+    pub endpoint: Option<&'a str>,
+}
+
+/// Reports a request that was not admitted: who asked for which route, and about what. Nothing that
+/// came in its body.
+pub fn forbidden<P: Meter>(ports: &P, caller: &str, route: &str, about: About<'_>) {
+    let (id, endpoint) = (about.deployment_id, about.endpoint);
+    let (deployment_id, endpoint) = (id.unwrap_or("none"), endpoint.unwrap_or("none"));
+    tracing::warn!(caller, route, deployment_id, endpoint, "forbidden");
+    ports.measure(&Figure::Forbidden);
 }
 
 /// Reports an error: a line in the log and a figure, both with the deployment's id.

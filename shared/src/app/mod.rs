@@ -11,12 +11,14 @@
 //! | [`carry_out`](mod@carry_out) | one committed effect: `deploy` as provision, `traffic-shift`, `rollback` |
 //! | [`accept`](mod@accept) | a new deployment: everything is checked before anything is written |
 //! | [`order`](mod@order) | an operator's command |
+//! | [`authority`] | whether a request is admitted |
 //! | [`transaction`] | what a commit writes, and under which conditions |
 //! | [`health`] | figures about the control plane itself, and one way to report an error |
 //! | [`announce`] | the outbox: telling people what was committed |
 
 pub mod accept;
 pub mod announce;
+pub mod authority;
 pub mod carry_out;
 pub mod health;
 mod metrics;

@@ -8,6 +8,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::health::Figure;
+use crate::domain::authority::{Settings, Tags};
 use crate::domain::deployment::Deployment;
 use crate::domain::due::Actor;
 use crate::domain::evidence::Evidence;
@@ -449,6 +450,14 @@ pub trait Ambient: Sync {
     ) -> impl Future<Output = Option<T>> + Send;
 }
 
+/// Who may do what, as the account and the stack's parameters say it.
+pub trait Access: Sync {
+    /// An endpoint's tags; `None` if there is no such endpoint.
+    fn tags(&self, endpoint: &str) -> impl Future<Output = Result<Option<Tags>, PortError>> + Send;
+    /// What the stack's parameters say.
+    fn settings(&self) -> &Settings;
+}
+
 /// Where figures about the control plane go.
 pub trait Meter: Sync {
     /// Takes a figure; it can't fail, and nothing waits for it.
@@ -457,10 +466,10 @@ pub trait Meter: Sync {
 
 /// Everything the control plane needs.
 pub trait Ports:
-    Store + Endpoints + Scaling + Metrics + Notifier + Functions + Ambient + Meter
+    Store + Endpoints + Scaling + Metrics + Notifier + Functions + Ambient + Access + Meter
 {
 }
-impl<T: Store + Endpoints + Scaling + Metrics + Notifier + Functions + Ambient + Meter> Ports
-    for T
+impl<T: Store + Endpoints + Scaling + Metrics + Notifier + Functions + Ambient + Access + Meter>
+    Ports for T
 {
 }

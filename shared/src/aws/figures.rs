@@ -50,6 +50,7 @@ pub fn line(figure: &Figure, stack: &str, at: Timestamp) -> Value {
             vec![count("Errors", 1)],
             json!({"Class": class_name(*class), "operation": operation, "deployment_id": deployment_id}),
         ),
+        Figure::Forbidden => (vec![count("Forbidden", 1)], json!({})),
         Figure::OldestUnjudged(age) => (vec![seconds("OldestUnjudged", age)], json!({})),
         Figure::RollbackWaits(time) => (vec![seconds("RollbackWaits", time)], json!({})),
         Figure::Outbox { rows, oldest } => (
@@ -115,6 +116,7 @@ mod tests {
                 operation: "UpdateEndpoint",
                 class: Class::Denied,
             },
+            Figure::Forbidden,
             Figure::OldestUnjudged(Duration::from_mins(3)),
             Figure::RollbackWaits(Duration::ZERO),
             Figure::Outbox {

@@ -11,7 +11,7 @@ use aws_sdk_dynamodb::types::{
     ProjectionType, ScalarAttributeType, TimeToLiveSpecification,
 };
 use aws_sdk_sagemaker::types::{
-    ContainerDefinition, ProductionVariant, ProductionVariantInstanceType,
+    ContainerDefinition, ProductionVariant, ProductionVariantInstanceType, Tag,
 };
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
 
@@ -19,6 +19,7 @@ use super::error::{nonsense, sort};
 use super::{Aws, TimeSource, bounded};
 use crate::app::ports::PortError;
 use crate::config::Config;
+use crate::domain::authority::ENABLED_TAG;
 
 /// The region that the simulator plays.
 pub const REGION: &str = "eu-central-1";
@@ -159,7 +160,8 @@ impl Aws {
             .map_err(|error| sort("CreateModel", &error))
     }
 
-    /// An endpoint with one variant of this model, and its config.
+    /// An endpoint with one variant of this model, and its config. It is open to deployments, as its
+    /// owner's pipeline would leave it.
     pub async fn create_endpoint(
         &self,
         endpoint: &str,
@@ -185,11 +187,13 @@ impl Aws {
         call.send()
             .await
             .map_err(|error| sort("CreateEndpointConfig", &error))?;
+        let enabled = Tag::builder().key(ENABLED_TAG).value("true").build();
         let call = self
             .control
             .sagemaker
             .create_endpoint()
             .endpoint_name(endpoint)
+            .tags(enabled)
             .endpoint_config_name(config);
         call.send()
             .await

@@ -9,7 +9,6 @@ mod cloudwatch;
 pub mod config_copy;
 mod dynamodb;
 mod error;
-#[cfg(feature = "sagemaker")]
 pub mod figures;
 #[cfg(feature = "sagemaker")]
 mod functions;
@@ -21,8 +20,14 @@ mod notifier;
 pub mod runtime;
 #[cfg(feature = "sagemaker")]
 mod sagemaker;
+#[cfg(feature = "runtime")]
+mod tagging;
+#[cfg(feature = "sagemaker")]
+mod tags;
 
 pub use error::class_of;
+#[cfg(feature = "runtime")]
+pub use tagging::Tagging;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -33,6 +38,7 @@ use jiff::Timestamp;
 
 use crate::app::ports::Ambient;
 use crate::config::Config;
+use crate::domain::authority::Settings;
 use crate::domain::quantity::Span;
 
 /// One attempt of a call that has no limit of its own.
@@ -55,10 +61,11 @@ pub struct Aws {
     #[cfg(feature = "sagemaker")]
     control: ControlPlane,
     /// Where the control plane's own figures go; nowhere outside Lambda, unless asked for.
-    #[cfg(feature = "sagemaker")]
     figures: Option<figures::Sink>,
     #[cfg(feature = "runtime")]
     runtime: aws_sdk_sagemakerruntime::Client,
+    #[cfg(feature = "runtime")]
+    tagging: aws_sdk_resourcegroupstagging::Client,
 }
 
 /// What `inference` does without.
@@ -84,13 +91,7 @@ impl Aws {
             .timeout_config(bounded())
             .load()
             .await;
-        #[allow(unused_mut, reason = "`inference` has no figures of its own")]
-        let mut aws = Self::new(config, &sdk, Arc::new(wall_clock));
-        #[cfg(feature = "sagemaker")]
-        {
-            aws.figures = Some(Arc::new(figures::to_the_log));
-        }
-        aws
+        Self::new(config, &sdk, Arc::new(wall_clock)).with_figures(Arc::new(figures::to_the_log))
     }
 
     /// The clients of this SDK configuration, with this clock.
@@ -100,20 +101,31 @@ impl Aws {
             dynamodb: aws_sdk_dynamodb::Client::new(sdk),
             #[cfg(feature = "sagemaker")]
             control: ControlPlane::new(&config, sdk),
-            #[cfg(feature = "sagemaker")]
             figures: None,
             #[cfg(feature = "runtime")]
             runtime: invoking(sdk),
+            #[cfg(feature = "runtime")]
+            tagging: aws_sdk_resourcegroupstagging::Client::new(sdk),
             config: Arc::new(config),
         }
     }
 
     /// The same clients, with the control plane's figures sent here.
-    #[cfg(feature = "sagemaker")]
     #[must_use]
     pub fn with_figures(self, sink: figures::Sink) -> Self {
         Self {
             figures: Some(sink),
+            ..self
+        }
+    }
+
+    /// The same clients under other parameters of access.
+    #[must_use]
+    pub fn with_access(self, access: Settings) -> Self {
+        let mut config = (*self.config).clone();
+        config.access = access;
+        Self {
+            config: Arc::new(config),
             ..self
         }
     }

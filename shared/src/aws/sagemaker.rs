@@ -108,7 +108,7 @@ impl Endpoints for Aws {
         let arn = described
             .endpoint_config_arn()
             .ok_or_else(|| nonsense("DescribeEndpointConfig", "no ARN"))?;
-        let tags = self.tags(arn).await?;
+        let tags = self.tags_of(arn).await?;
         let request = config_copy::copy(&self.control.sagemaker_once, &described, tags, recipe)
             .map_err(|what| nonsense("CreateEndpointConfig", what))?;
         match request.send().await {
@@ -238,7 +238,8 @@ impl Aws {
             .map_err(|error| refused("UpdateEndpointWeightsAndCapacities", &error))
     }
 
-    async fn tags(&self, arn: &str) -> Result<Vec<(String, String)>, PortError> {
+    /// The tags of a resource.
+    pub(super) async fn tags_of(&self, arn: &str) -> Result<Vec<(String, String)>, PortError> {
         let mut tags = Vec::new();
         let mut pages = self
             .control
@@ -258,7 +259,7 @@ impl Aws {
         Ok(tags)
     }
 
-    async fn lists_endpoint(&self, name: &str) -> Result<bool, PortError> {
+    pub(super) async fn lists_endpoint(&self, name: &str) -> Result<bool, PortError> {
         let call = self.control.sagemaker.list_endpoints().name_contains(name);
         let pages = call.into_paginator().items().send();
         let found = pages.try_collect().await;

@@ -4,6 +4,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::authority::Grants;
 use super::baseline::Baseline;
 use super::plan::Plan;
 use super::policy::Policy;
@@ -52,8 +53,12 @@ pub struct Terms {
     pub topic: Option<String>,
     /// When it was accepted.
     pub created_at: Timestamp,
-    /// The role that asked for it.
+    /// Who asked for it, by the name that grants call the caller.
     pub created_by: String,
+    /// Who had which role when it was accepted: what decides while the endpoint's tags can't be
+    /// read. Absent from records that were written before it was kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub grants: Option<Grants>,
 }
 
 /// The canary's instances.

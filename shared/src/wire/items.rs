@@ -230,6 +230,11 @@ pub fn check_key(minute: Timestamp) -> String {
     format!("CHECK#{minute}")
 }
 
+/// Sort key of a record in the lists: the id sorts by time and breaks ties.
+pub fn created_key(terms: &Terms) -> String {
+    format!("{}#{}", terms.created_at, terms.id)
+}
+
 /// Whether a text is the sort key of a record in the lists, and so a cursor that was given out.
 pub fn is_created_key(text: &str) -> bool {
     text.split_once('#').is_some_and(|(created_at, id)| {
@@ -265,8 +270,7 @@ impl MetaItem {
             version,
             status: state.status.to_string(),
             deployment_id: terms.id.clone(),
-            // The id sorts by time and breaks ties.
-            created_at: format!("{}#{}", terms.created_at, terms.id),
+            created_at: created_key(terms),
             list_month: month_key(terms.created_at),
             endpoint_name: endpoint_key(&terms.endpoint),
             active_shard: is_active.then(|| active_key(shard)),

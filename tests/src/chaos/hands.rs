@@ -3,6 +3,7 @@
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
+use shared::domain::authority::ENABLED_TAG;
 use simulator::{Refusal, Simulator, service};
 
 use super::journey::variant;
@@ -115,7 +116,11 @@ impl Hands<'_> {
 
     /// CreateEndpoint.
     pub(super) fn create(&self, config: &str) -> bool {
-        let input = json!({"EndpointName": self.endpoint, "EndpointConfigName": config});
+        let input = json!({
+            "EndpointName": self.endpoint,
+            "EndpointConfigName": config,
+            "Tags": [{"Key": ENABLED_TAG, "Value": "true"}],
+        });
         self.ask("CreateEndpoint", &input).is_ok()
     }
 

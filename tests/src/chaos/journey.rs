@@ -4,6 +4,7 @@
 
 use jiff::SignedDuration;
 use serde_json::{Value, json};
+use shared::domain::authority::ENABLED_TAG;
 use shared::domain::command::Command;
 use shared::domain::quantity::Weight;
 use simulator::clock::Clock;
@@ -226,7 +227,11 @@ impl Site {
         );
         ask(
             "CreateEndpoint",
-            json!({"EndpointName": self.endpoint, "EndpointConfigName": self.config}),
+            json!({
+                "EndpointName": self.endpoint,
+                "EndpointConfigName": self.config,
+                "Tags": [{"Key": ENABLED_TAG, "Value": "true"}],
+            }),
         );
         simulator.set_traffic(&self.endpoint, self.requests_per_minute);
     }

@@ -12,6 +12,7 @@ use jiff::{SignedDuration, Timestamp};
 use shared::app::health::Figure;
 use shared::app::ports::{Ambient, Class, MetricAnswer, MetricQuery, OutboxRow, PortError};
 use shared::config::{Config, FunctionNames};
+use shared::domain::authority::Settings;
 use shared::domain::due::Actor;
 use simulator::Simulator;
 
@@ -147,6 +148,7 @@ fn as_deployed() -> Config {
         topic: String::new(),
         bus: String::new(),
         functions: nobody,
+        access: Settings::open(canary::TOPIC).expect("the ARN of a topic"),
         call_timeout: Config::CALL_TIMEOUT,
         speed: 1.0,
         waits: false,

@@ -7,10 +7,11 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use shared::app::health::Figure;
 use shared::app::ports::{
-    Ambient, Class, Commit, ConfigView, Creation, Endpoints, Functions, IdempotencyClaim,
+    Access, Ambient, Class, Commit, ConfigView, Creation, Endpoints, Functions, IdempotencyClaim,
     ListQuery, Loaded, Meter, MetricAnswer, MetricQuery, Metrics, Notifier, Outbox, OutboxRow,
     Page, PortError, Recipe, Refused, Scaling, Store,
 };
+use shared::domain::authority::{Settings, Tags};
 use shared::domain::deployment::Deployment;
 use shared::domain::due::Actor;
 use shared::domain::history::Entry;
@@ -199,6 +200,21 @@ impl Endpoints for Direct {
             sagemaker::set_instances(account, &endpoint, &variant, instances)
         };
         self.once("set_instances", effect).await
+    }
+}
+
+impl Access for Direct {
+    async fn tags(&self, endpoint: &str) -> Result<Option<Tags>, PortError> {
+        let endpoint = endpoint.to_owned();
+        let effect = move |shared: &Shared| {
+            let arn = shared.config.access.home.endpoint_arn(&endpoint);
+            sagemaker::tags(&shared.simulator, &endpoint, &arn)
+        };
+        self.usual("tags", effect).await
+    }
+
+    fn settings(&self) -> &Settings {
+        &self.shared.config.access
     }
 }
 

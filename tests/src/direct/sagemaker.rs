@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 use shared::app::ports::{Class, ConfigVariant, ConfigView, PortError, Recipe};
 use shared::aws::class_of;
+use shared::domain::authority::Tags;
 use shared::domain::observation::{EndpointStatus, EndpointView, VariantView};
 use shared::domain::scaling::{ScalableTarget, Suspension};
 use simulator::{Refusal, Simulator, service};
@@ -111,6 +112,29 @@ pub(super) fn endpoint_config(
 
 pub(super) fn has_model(simulator: &Simulator, name: &str) -> Result<bool, PortError> {
     Ok(described(simulator, &MODEL, name)?.is_some())
+}
+
+/// The tags of an endpoint, by its ARN.
+pub(super) fn tags(
+    simulator: &Simulator,
+    name: &str,
+    arn: &str,
+) -> Result<Option<Tags>, PortError> {
+    let listed = match ask(simulator, "ListTags", &json!({"ResourceArn": arn})) {
+        Err(error) if error.class == Class::Invalid => {
+            let found = described(simulator, &ENDPOINT, name)?;
+            return if found.is_some() {
+                Err(error)
+            } else {
+                Ok(None)
+            };
+        }
+        answer => answer?,
+    };
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let tags = listed["Tags"].as_array().into_iter().flatten();
+    let pairs = tags.map(|tag| (text(&tag["Key"]), text(&tag["Value"])));
+    Ok(Some(pairs.collect()))
 }
 
 /// Copies a config with a change; one that is there already is left as it is.

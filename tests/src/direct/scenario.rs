@@ -4,6 +4,7 @@
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 use shared::app::ports::{Loaded, OutboxRow, Scaling};
+use shared::domain::authority::ENABLED_TAG;
 use shared::domain::command::Command;
 use shared::domain::scaling::{ScalableTarget, Suspension};
 use shared::domain::state::{Phase, Status};
@@ -93,7 +94,11 @@ impl Scenario {
         });
         let input = json!({"EndpointConfigName": CONFIG, "ProductionVariants": [variant]});
         sagemaker::ask(&simulator, "CreateEndpointConfig", &input).expect("a new config");
-        let input = json!({"EndpointName": ENDPOINT, "EndpointConfigName": CONFIG});
+        let input = json!({
+            "EndpointName": ENDPOINT,
+            "EndpointConfigName": CONFIG,
+            "Tags": [{"Key": ENABLED_TAG, "Value": "true"}],
+        });
         sagemaker::ask(&simulator, "CreateEndpoint", &input).expect("a new endpoint");
         simulator.set_traffic(ENDPOINT, self.requests_per_minute);
         simulator.pass(self.age);

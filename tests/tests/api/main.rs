@@ -1,5 +1,6 @@
 //! The API and inference as callers meet them, on the router that Lambda and the local mode share.
 
+mod access;
 mod fuzz;
 mod inference;
 mod keys;

@@ -5,7 +5,7 @@ use std::process::Command;
 use http::StatusCode;
 use http_body_util::BodyExt;
 use serde_json::{Value, json};
-use tests::{NEW, World, specification, specification_with};
+use tests::{ENDPOINT, NEW, World, specification, specification_with};
 use tower::ServiceExt;
 
 /// Set for the process whose events are parsed as in the stack.
@@ -93,6 +93,18 @@ async fn events_as_in_the_stack() {
         ),
         "{problem}"
     );
+    let (status, denied) = send(&world, &event("/deploy", &specification())).await;
+    assert_eq!(
+        (status, denied["type"].as_str()),
+        (
+            StatusCode::FORBIDDEN,
+            Some("urn:sagemaker-canary:problem:forbidden")
+        ),
+        "{denied}"
+    );
+    let arn = world.stack.aws.config().access.home.endpoint_arn(ENDPOINT);
+    let sagemaker = world.simulator().sagemaker();
+    sagemaker.set_tag(&arn, "canary:deployers", "Release");
     let (status, accepted) = send(&world, &event("/deploy", &specification())).await;
     assert_eq!(status, StatusCode::ACCEPTED, "{accepted}");
     assert_eq!(

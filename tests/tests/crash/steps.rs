@@ -49,7 +49,7 @@ pub(crate) fn has_effect(operation: &str) -> bool {
 }
 
 /// The methods of the ports that only look.
-const READS: [&str; 15] = [
+const READS: [&str; 16] = [
     "load",
     "active",
     "lock_holder",
@@ -62,6 +62,7 @@ const READS: [&str; 15] = [
     "endpoint",
     "endpoint_config",
     "has_model",
+    "tags",
     "target",
     "read",
     "firing",

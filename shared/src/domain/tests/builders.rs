@@ -86,6 +86,7 @@ pub(super) fn terms() -> Terms {
         topic: None,
         created_at: accepted_at(),
         created_by: "deployer".to_owned(),
+        grants: None,
     }
 }
 

@@ -1,0 +1,112 @@
+//! `POST /inference`: grants are kept for a minute, and go on deciding while the tags can't be read.
+
+use http::StatusCode;
+use jiff::SignedDuration;
+use serde_json::json;
+use shared::domain::authority::Action;
+use simulator::FaultKind;
+use tests::ENDPOINT;
+
+use super::{Guarded, kind, role};
+
+fn reads(guarded: &Guarded) -> usize {
+    guarded.world.count_calls("GetResources")
+}
+
+async fn status(guarded: &Guarded, name: &str) -> StatusCode {
+    guarded.by(name, Action::Infer, "").await.0
+}
+
+#[tokio::test]
+async fn tags_are_read_once_a_minute_and_count_for_everybody() {
+    let guarded = Guarded::new().await;
+    for _ in 0..20 {
+        assert_eq!(status(&guarded, "Shop").await, StatusCode::OK);
+        assert_eq!(status(&guarded, "Intern").await, StatusCode::FORBIDDEN);
+    }
+    assert_eq!(reads(&guarded), 1);
+    assert_eq!(guarded.world.count_calls("ListTags"), 0);
+    guarded.tag(ENDPOINT, &[("canary:invokers", "Intern")]);
+    assert_eq!(status(&guarded, "Shop").await, StatusCode::OK);
+    guarded.world.pass(SignedDuration::from_secs(61)).await;
+    assert_eq!(status(&guarded, "Shop").await, StatusCode::FORBIDDEN);
+    assert_eq!(status(&guarded, "Intern").await, StatusCode::OK);
+    assert_eq!(reads(&guarded), 2);
+}
+
+#[tokio::test]
+async fn simultaneous_first_requests_read_once() {
+    let guarded = Guarded::new().await;
+    let answers = tokio::join!(
+        status(&guarded, "Shop"),
+        status(&guarded, "Shop"),
+        status(&guarded, "Intern"),
+        status(&guarded, "Everyone"),
+    );
+    let (ok, no) = (StatusCode::OK, StatusCode::FORBIDDEN);
+    assert_eq!(answers, (ok, ok, no, ok));
+    assert_eq!(reads(&guarded), 1);
+}
+
+#[tokio::test]
+async fn what_was_read_last_decides_while_the_tags_can_not_be_read() {
+    let guarded = Guarded::new().await;
+    assert_eq!(status(&guarded, "Shop").await, StatusCode::OK);
+    guarded.cut_off_tags();
+    for _ in 0..3 {
+        guarded.world.pass(SignedDuration::from_mins(30)).await;
+        assert_eq!(status(&guarded, "Shop").await, StatusCode::OK);
+        assert_eq!(status(&guarded, "Intern").await, StatusCode::FORBIDDEN);
+    }
+    // Another endpoint was never read: nobody is admitted to it, and it is not said whether it is there.
+    let other = json!({"endpoint": "another", "features": [1]});
+    for name in ["Shop", "Intern"] {
+        let (status, answer) = guarded
+            .send(Some(&role(name)), "POST", "/inference", &other)
+            .await;
+        assert_eq!(
+            (status, kind(&answer)),
+            (StatusCode::SERVICE_UNAVAILABLE, "access-unknown"),
+            "{answer}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_read_that_failed_is_tried_again_soon() {
+    let guarded = Guarded::new().await;
+    let refused = FaultKind::Error {
+        status: 400,
+        code: "InvalidParameterException".to_owned(),
+        message: "no".to_owned(),
+    };
+    guarded.world.disturb("tagging", "GetResources", 1, refused);
+    let unavailable = StatusCode::SERVICE_UNAVAILABLE;
+    assert_eq!(status(&guarded, "Shop").await, unavailable);
+    guarded.world.pass(SignedDuration::from_secs(2)).await;
+    assert_eq!(status(&guarded, "Shop").await, StatusCode::OK);
+}
+
+/// The tagging API does not tell an endpoint that is not there from one without tags.
+#[tokio::test]
+async fn a_missing_endpoint_is_told_to_those_whom_the_defaults_admit() {
+    let guarded = Guarded::with(|settings| {
+        settings.defaults.invokers = shared::domain::authority::Names::parse("Shop");
+    })
+    .await;
+    let missing = json!({"endpoint": "nowhere", "features": [1]});
+    for (name, status, problem) in [
+        ("Shop", StatusCode::UNPROCESSABLE_ENTITY, "endpoint-refused"),
+        ("Intern", StatusCode::FORBIDDEN, "forbidden"),
+    ] {
+        let answer = guarded
+            .send(Some(&role(name)), "POST", "/inference", &missing)
+            .await;
+        assert_eq!(
+            (answer.0, kind(&answer.1)),
+            (status, problem),
+            "{}",
+            answer.1
+        );
+    }
+}

@@ -1,0 +1,197 @@
+//! Who may do what, on the router as it is deployed: each request carries the request context that
+//! API Gateway would give it, and nothing stands in for IAM.
+
+mod endpoint;
+mod inference;
+mod limits;
+mod lists;
+mod outage;
+mod table;
+
+use std::sync::{Arc, Mutex};
+
+use axum::Router;
+use axum::body::{Body, Bytes};
+use http::{Method, Request, StatusCode};
+use http_body_util::BodyExt;
+use jiff::SignedDuration;
+use lambda_http::request::RequestContext;
+use serde_json::{Value, json};
+use shared::domain::authority::{Action, Settings};
+use simulator::{FaultKind, service};
+use tests::{ENDPOINT, World, specification};
+use tower::ServiceExt;
+
+/// A role of the stack's own account.
+fn role(name: &str) -> String {
+    format!("arn:aws:sts::123456789012:assumed-role/{name}/run-17")
+}
+
+/// A world behind a guarded router, and what it says about requests that it did not admit.
+struct Guarded {
+    world: World,
+    router: Router,
+    figures: Arc<Mutex<Vec<Value>>>,
+}
+
+/// The tags of the endpoint in most tests. `Both` and `Everyone` have more than one role.
+const TAGS: [(&str, &str); 3] = [
+    ("canary:deployers", "Release Both Everyone"),
+    ("canary:approvers", "OnCall Both Everyone"),
+    ("canary:invokers", "Shop Everyone"),
+];
+
+impl Guarded {
+    /// With [`TAGS`] on the endpoint and no defaults of the stack.
+    async fn new() -> Self {
+        let guarded = Self::with(|_| {}).await;
+        guarded.tag(ENDPOINT, &TAGS);
+        guarded
+    }
+
+    /// Without tags, under other parameters of the stack.
+    async fn with(change: impl FnOnce(&mut Settings)) -> Self {
+        let mut world = World::new().await;
+        let figures = Arc::new(Mutex::new(Vec::new()));
+        let heard = figures.clone();
+        let sink = Arc::new(move |line: &Value| heard.lock().expect("no panic").push(line.clone()));
+        let mut access = world.stack.aws.config().access.clone();
+        change(&mut access);
+        world.stack = world.stack.with_access(access);
+        world.stack.aws = world.stack.aws.clone().with_figures(sink);
+        let router = world.stack.guarded_router();
+        Self {
+            world,
+            router,
+            figures,
+        }
+    }
+
+    fn arn(&self, endpoint: &str) -> String {
+        let home = &self.world.stack.aws.config().access.home;
+        home.endpoint_arn(endpoint)
+    }
+
+    fn tag(&self, endpoint: &str, tags: &[(&str, &str)]) {
+        for (key, value) in tags {
+            let sagemaker = self.world.simulator().sagemaker();
+            sagemaker.set_tag(&self.arn(endpoint), key, value);
+        }
+    }
+
+    /// The tags of endpoints can't be read from here on, by either service.
+    fn cut_off_tags(&self) {
+        // Of those errors that the SDK does not repeat: its waits would be the test's.
+        let refused = || FaultKind::Error {
+            status: 400,
+            code: "AccessDeniedException".to_owned(),
+            message: "not by this role".to_owned(),
+        };
+        self.world
+            .disturb("sagemaker", "ListTags", 10_000, refused());
+        self.world
+            .disturb("tagging", "GetResources", 10_000, refused());
+    }
+
+    /// How often a request was counted as not admitted.
+    fn forbidden(&self) -> usize {
+        let figures = self.figures.lock().expect("no panic");
+        let counted = figures.iter().filter(|line| line["Forbidden"] == 1);
+        counted.count()
+    }
+
+    /// A request as it comes from this principal; without one, as a request that IAM has not seen.
+    async fn send(
+        &self,
+        arn: Option<&str>,
+        method: &str,
+        path: &str,
+        body: &Value,
+    ) -> (StatusCode, Value) {
+        let method = Method::from_bytes(method.as_bytes()).expect("a method");
+        let context: RequestContext = serde_json::from_value(json!({
+            "accountId": "123456789012",
+            "httpMethod": method.as_str(),
+            "identity": {"userArn": arn},
+        }))
+        .expect("a request context");
+        let body = if body.is_null() {
+            String::new()
+        } else {
+            body.to_string()
+        };
+        let request = Request::builder().method(method).uri(path);
+        let request = request.header("content-type", "application/json");
+        let mut request = request.body(Body::from(body)).expect("a request");
+        request.extensions_mut().insert(context);
+        let response = self.router.clone().oneshot(request).await;
+        let response = response.expect("the router is infallible");
+        let status = response.status();
+        let bytes = response.into_body().collect().await.expect("a whole body");
+        let bytes = bytes.to_bytes();
+        let text = || json!(String::from_utf8_lossy(&bytes));
+        (
+            status,
+            serde_json::from_slice(&bytes).unwrap_or_else(|_| text()),
+        )
+    }
+
+    /// What the action takes, for this deployment.
+    async fn ask(&self, arn: Option<&str>, action: Action, id: &str) -> (StatusCode, Value) {
+        let (method, path) = action.route();
+        let body = match action {
+            Action::Deploy | Action::Plan => specification(),
+            Action::SetWeight => json!({"weight": 20, "reason": "a test"}),
+            Action::Infer => json!({"endpoint": ENDPOINT, "features": [7.4, 0.7]}),
+            _ => Value::Null,
+        };
+        self.send(arn, method, &path.replace("{id}", id), &body)
+            .await
+    }
+
+    /// The same, by a role of the stack's own account.
+    async fn by(&self, name: &str, action: Action, id: &str) -> (StatusCode, Value) {
+        self.ask(Some(&role(name)), action, id).await
+    }
+
+    /// Takes the grants out of a record, as if it had been written before they were kept.
+    async fn forget_grants(&self, id: &str) {
+        let input = json!({
+            "TableName": self.world.stack.aws.config().table,
+            "Key": {"pk": {"S": format!("DEP#{id}")}, "sk": {"S": "SPEC"}},
+            "UpdateExpression": "REMOVE #terms.#grants",
+            "ExpressionAttributeNames": {"#terms": "terms", "#grants": "grants"},
+        });
+        let request = Request::post("http://127.0.0.1/")
+            .header("x-amz-target", "DynamoDB_20120810.UpdateItem")
+            .body(Bytes::from(input.to_string()))
+            .expect("a request");
+        let response = self.world.stack.simulator.handle(request).await;
+        assert!(response.status().is_success(), "{:?}", response.body());
+    }
+
+    /// DeleteEndpoint, by its owner.
+    async fn delete_endpoint(&self, name: &str) {
+        let input = json!({"EndpointName": name});
+        let deleted = self
+            .world
+            .simulator()
+            .call(service::SAGEMAKER, "DeleteEndpoint", &input);
+        deleted.expect("an endpoint that can be deleted");
+        self.world.pass(SignedDuration::from_mins(2)).await;
+    }
+
+    /// A deployment of this role's.
+    async fn deployed_by(&self, name: &str) -> String {
+        let (status, answer) = self.by(name, Action::Deploy, "").await;
+        assert_eq!(status, StatusCode::ACCEPTED, "{answer}");
+        self.world.stack.simulator.run_functions().await;
+        answer["deployment_id"].as_str().expect("an id").to_owned()
+    }
+}
+
+/// The last part of a problem's type.
+fn kind(answer: &Value) -> &str {
+    let kind = answer["type"].as_str().unwrap_or_default();
+    kind.rsplit(':').next().unwrap_or_default()
+}
