@@ -112,7 +112,14 @@ fn documents() -> Vec<(&'static str, Value)> {
         ),
         (
             "SageMaker.ListTags",
-            json!({"ResourceArn": "arn:aws:sagemaker:us-east-1:123456789012:endpoint/wine"}),
+            json!({"ResourceArn": "arn:aws:sagemaker:eu-central-1:123456789012:endpoint/wine"}),
+        ),
+        (
+            "ResourceGroupsTaggingAPI_20170126.GetResources",
+            json!({
+                "ResourcesPerPage": 5, "ResourceTypeFilters": ["sagemaker:model"],
+                "TagFilters": [{"Key": "team", "Values": ["wine"]}],
+            }),
         ),
         (
             "SageMaker.ListEndpoints",

@@ -107,7 +107,8 @@ async fn a_page_that_would_ask_about_too_many_endpoints_ends_early() {
         )
         .await;
     assert_eq!(guarded.world.count_calls("ListTags") - before, 50);
-    assert_eq!(list["items"].as_array().map(Vec::len), Some(25));
+    let shown = list["items"].as_array().map_or(0, Vec::len);
+    assert!((20..30).contains(&shown), "of 50 looked at: {shown}");
     assert!(list["cursor"].is_string());
     for (name, own) in [("Wine", wine), ("Beer", beer)] {
         let (ids, count) = pages(&guarded, name, "limit=100").await;
