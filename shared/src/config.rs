@@ -1,6 +1,7 @@
 //! Settings from the environment, read once when a function starts: a missing one fails the cold
 //! start, not the first invocation.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::domain::authority::{Grants, Home, Names, Patterns, Settings};
@@ -136,9 +137,7 @@ fn access(given: impl Fn(&'static str) -> Option<String>) -> Result<Settings, Mi
 }
 
 fn required(name: &'static str) -> Result<String, MissingSetting> {
-    variable(name)
-        .filter(|value| !value.is_empty())
-        .ok_or(MissingSetting(name))
+    optional(name).ok_or(MissingSetting(name))
 }
 
 #[expect(
@@ -147,6 +146,75 @@ fn required(name: &'static str) -> Result<String, MissingSetting> {
 )]
 fn variable(name: &'static str) -> Option<String> {
     std::env::var(name).ok()
+}
+
+fn optional(name: &'static str) -> Option<String> {
+    variable(name).filter(|value| !value.is_empty())
+}
+
+/// What is logged, as the template's `RUST_LOG` says.
+pub(crate) fn log_filter() -> Option<String> {
+    optional("RUST_LOG")
+}
+
+/// Where AWS is called. The credentials are the SDK's own to read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Account {
+    /// The region, which Lambda always sets.
+    pub region: String,
+    /// Another address than AWS's own, for every service.
+    pub endpoint: Option<String>,
+    /// The file that tells the time of a simulated account; nothing else may set the time.
+    pub clock: Option<PathBuf>,
+}
+
+/// Why a function can't tell where AWS is.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum AccountError {
+    /// A setting that is missing.
+    #[error(transparent)]
+    Missing(#[from] MissingSetting),
+    /// A clock of one's own would move leases and deadlines of a real account.
+    #[error(
+        "CANARY_CLOCK is for a simulated account alone: AWS_ENDPOINT_URL has to be http://127.0.0.1:PORT"
+    )]
+    ClockOfARealAccount,
+    /// The clock's file has no timestamp.
+    #[error("CANARY_CLOCK names {0}, which holds no timestamp")]
+    UnreadableClock(PathBuf),
+}
+
+impl Account {
+    /// From `AWS_REGION`, `AWS_ENDPOINT_URL` and `CANARY_CLOCK`.
+    pub fn from_env() -> Result<Self, AccountError> {
+        Self::new(
+            required("AWS_REGION")?,
+            optional("AWS_ENDPOINT_URL"),
+            optional("CANARY_CLOCK").map(PathBuf::from),
+        )
+    }
+
+    fn new(
+        region: String,
+        endpoint: Option<String>,
+        clock: Option<PathBuf>,
+    ) -> Result<Self, AccountError> {
+        if clock.is_some() && !endpoint.as_deref().is_some_and(is_on_loopback) {
+            return Err(AccountError::ClockOfARealAccount);
+        }
+        Ok(Self {
+            region,
+            endpoint,
+            clock,
+        })
+    }
+}
+
+/// Only the literal address: a name would be whatever somebody's resolver says.
+fn is_on_loopback(endpoint: &str) -> bool {
+    endpoint
+        .strip_prefix("http://127.0.0.1:")
+        .is_some_and(|port| port.trim_end_matches('/').parse::<u16>().is_ok())
 }
 
 /// Which of its two roles the `deploy` binary plays.
@@ -233,6 +301,33 @@ mod tests {
     fn a_stack_has_a_home() {
         for variables in [&[][..], &[("CANARY_TOPIC_ARN", "canary")]] {
             assert_eq!(set(variables), Err(MissingSetting("CANARY_TOPIC_ARN")));
+        }
+    }
+
+    #[test]
+    fn a_clock_of_its_own_is_for_a_simulated_account_alone() {
+        let clock = Some(PathBuf::from("clock"));
+        let account = |endpoint: Option<&str>| {
+            let endpoint = endpoint.map(str::to_owned);
+            Account::new("eu-central-1".to_owned(), endpoint, clock.clone())
+        };
+        for endpoint in [
+            None,
+            Some("https://127.0.0.1:4566"),
+            Some("http://localhost:4566"),
+            Some("http://127.0.0.1.example.com:80"),
+            Some("http://127.0.0.1:80@example.com"),
+            Some("http://127.0.0.1"),
+            Some("https://sagemaker.eu-central-1.amazonaws.com"),
+        ] {
+            assert_eq!(
+                account(endpoint),
+                Err(AccountError::ClockOfARealAccount),
+                "{endpoint:?}"
+            );
+        }
+        for endpoint in ["http://127.0.0.1:4566", "http://127.0.0.1:4566/"] {
+            assert!(account(Some(endpoint)).is_ok(), "{endpoint}");
         }
     }
 }

@@ -6,11 +6,11 @@ use shared::aws::Aws;
 use shared::config::{Config, DeployMode};
 use shared::wire::events::Wake;
 
-#[tokio::main]
+#[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
     shared::telemetry::init();
     let mode = DeployMode::from_env()?;
-    let aws = Aws::connect(Config::from_env()?).await;
+    let aws = Aws::connect(Config::from_env()?)?;
     if mode == DeployMode::Api {
         return lambda_http::run(deploy::router(aws)).await;
     }

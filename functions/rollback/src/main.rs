@@ -5,10 +5,10 @@ use shared::aws::Aws;
 use shared::config::Config;
 use shared::wire::events::Wake;
 
-#[tokio::main]
+#[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
     shared::telemetry::init();
-    let aws = &Aws::connect(Config::from_env()?).await;
+    let aws = &Aws::connect(Config::from_env()?)?;
     lambda_runtime::run(service_fn(|event: LambdaEvent<Wake>| async move {
         let time_left = shared::time_left(event.context.deadline());
         Ok::<_, Error>(rollback::handle(aws, event.payload, time_left).await?)

@@ -1,6 +1,7 @@
 //! The SDK behind the ports: calls, their translation into our own types, and the sorting of their
 //! errors. No policy.
 
+mod account;
 #[cfg(feature = "sagemaker")]
 mod autoscaling;
 #[cfg(feature = "sagemaker")]
@@ -32,12 +33,12 @@ pub use tagging::Tagging;
 use std::sync::Arc;
 use std::time::Duration;
 
+use aws_config::SdkConfig;
 use aws_config::timeout::TimeoutConfig;
-use aws_config::{BehaviorVersion, SdkConfig};
 use jiff::Timestamp;
 
 use crate::app::ports::Ambient;
-use crate::config::Config;
+use crate::config::{Account, AccountError, Config};
 use crate::domain::authority::Settings;
 use crate::domain::quantity::Span;
 
@@ -85,13 +86,19 @@ struct ControlPlane {
 }
 
 impl Aws {
-    /// The clients of the real account, with the environment's credentials and region.
-    pub async fn connect(config: Config) -> Self {
-        let sdk = aws_config::defaults(BehaviorVersion::latest())
-            .timeout_config(bounded())
-            .load()
-            .await;
-        Self::new(config, &sdk, Arc::new(wall_clock)).with_figures(Arc::new(figures::to_the_log))
+    /// The clients of the account that the environment names.
+    pub fn connect(mut config: Config) -> Result<Self, AccountError> {
+        let account = Account::from_env()?;
+        let time = match &account.clock {
+            None => account::wall_clock(),
+            Some(file) => {
+                // A clock that stands still until somebody moves it: to wait for it would be for ever.
+                config.waits = false;
+                account::clock_in(file)?
+            }
+        };
+        let aws = Self::new(config, &account::sdk_config(account), time);
+        Ok(aws.with_figures(Arc::new(figures::to_the_log)))
     }
 
     /// The clients of this SDK configuration, with this clock.
@@ -187,14 +194,6 @@ fn invoking(sdk: &SdkConfig) -> aws_sdk_sagemakerruntime::Client {
         )
         .build();
     aws_sdk_sagemakerruntime::Client::from_conf(once)
-}
-
-#[expect(
-    clippy::disallowed_methods,
-    reason = "the one place where the wall clock enters"
-)]
-fn wall_clock() -> Timestamp {
-    Timestamp::now()
 }
 
 impl Ambient for Aws {

@@ -1,0 +1,74 @@
+//! The way into an account: the SDK's settings and the clock, from the environment of a function.
+//!
+//! Lambda's credentials are in the environment and stay what they are for as long as the process lives,
+//! so the SDK's search through profiles, containers and metadata services is left out: it costs a cold
+//! start time, and its code is larger than a service's. One HTTP client serves every service: each of its
+//! own would read and parse the certificates of the machine again.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use aws_config::environment::EnvironmentVariableCredentialsProvider;
+use aws_config::{BehaviorVersion, Region, SdkConfig};
+use aws_sdk_dynamodb::config::SharedCredentialsProvider;
+use aws_smithy_http_client::proxy::ProxyConfig;
+use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
+use aws_smithy_http_client::{Builder, Connector};
+use aws_smithy_runtime_api::client::http::SharedHttpClient;
+use jiff::Timestamp;
+
+use super::{TimeSource, bounded};
+use crate::config::{Account, AccountError};
+
+/// The SDK's settings for this account.
+pub(super) fn sdk_config(account: Account) -> SdkConfig {
+    let mut sdk = SdkConfig::builder()
+        .behavior_version(BehaviorVersion::latest())
+        .region(Region::new(account.region))
+        .credentials_provider(SharedCredentialsProvider::new(
+            EnvironmentVariableCredentialsProvider::new(),
+        ))
+        .http_client(http_client())
+        .timeout_config(bounded());
+    sdk.set_endpoint_url(account.endpoint);
+    sdk.build()
+}
+
+/// What the SDK would make for each service by itself.
+fn http_client() -> SharedHttpClient {
+    Builder::new().build_with_connector_fn(|settings, components| {
+        let mut connector = Connector::builder().tls_provider(Provider::rustls(CryptoMode::AwsLc));
+        connector.set_connector_settings(settings.cloned());
+        connector.set_proxy_config(Some(ProxyConfig::from_env()));
+        if let Some(components) = components {
+            connector.set_sleep_impl(components.sleep_impl());
+        }
+        connector.build()
+    })
+}
+
+/// The clock of the real world.
+pub(super) fn wall_clock() -> TimeSource {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the one place where the wall clock enters"
+    )]
+    Arc::new(Timestamp::now)
+}
+
+/// The clock of a simulated account: a file with a timestamp, which whoever drives the account writes.
+pub(super) fn clock_in(file: &Path) -> Result<TimeSource, AccountError> {
+    let unreadable = || AccountError::UnreadableClock(file.to_owned());
+    let last = Mutex::new(read(file).ok_or_else(unreadable)?);
+    let file = PathBuf::from(file);
+    Ok(Arc::new(move || {
+        let mut last = last.lock().unwrap_or_else(PoisonError::into_inner);
+        // A file that is gone is a world that has ended: time stands still.
+        *last = read(&file).unwrap_or(*last);
+        *last
+    }))
+}
+
+fn read(file: &Path) -> Option<Timestamp> {
+    std::fs::read_to_string(file).ok()?.trim().parse().ok()
+}
