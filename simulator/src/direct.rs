@@ -49,7 +49,9 @@ impl Simulator {
         let outcome = match &fault {
             Some(kind) if let Some(error) = kind.error(service) => Err(error),
             Some(FaultKind::LoseRequest) => Err(lost()),
-            Some(FaultKind::LoseAnswer) => self.operate(service, operation, input).and(Err(lost())),
+            Some(FaultKind::LoseAnswer | FaultKind::Silence) => {
+                self.operate(service, operation, input).and(Err(lost()))
+            }
             _ => self.operate(service, operation, input),
         };
         self.faults.note(Call {

@@ -71,6 +71,8 @@ pub enum FaultKind {
     LoseAnswer,
     /// The connection breaks before anything happens.
     LoseRequest,
+    /// The effect happens, and the connection stays open without a word, for as long as the caller waits.
+    Silence,
 }
 
 impl FaultKind {
@@ -83,7 +85,7 @@ impl FaultKind {
                 message,
             } => Some(AwsError::new(*status, code, message.clone())),
             FaultKind::Throttle => Some(throttled(service)),
-            FaultKind::LoseAnswer | FaultKind::LoseRequest => None,
+            FaultKind::LoseAnswer | FaultKind::LoseRequest | FaultKind::Silence => None,
         }
     }
 }

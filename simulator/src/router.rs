@@ -67,6 +67,7 @@ pub(crate) async fn answer(
     };
     simulator.catch_up();
     let fault = simulator.faults.strike(route.service, &route.operation);
+    let is_silent = fault == Some(FaultKind::Silence);
     let outcome = strike(simulator, fault, &route, &request, &request_id).await;
     simulator.faults.note(Call {
         at: simulator.clock.now(),
@@ -74,8 +75,11 @@ pub(crate) async fn answer(
         operation: route.operation,
         ok: outcome
             .as_ref()
-            .is_ok_and(|response| response.status().as_u16() < 400),
+            .is_ok_and(|response| !is_silent && response.status().as_u16() < 400),
     });
+    if is_silent {
+        return std::future::pending().await;
+    }
     outcome.map(|mut response| {
         wire::stamp(&mut response, &request_id);
         response
