@@ -2,19 +2,25 @@
 //!
 //! Lambda's credentials are in the environment and stay what they are for as long as the process lives,
 //! so the SDK's search through profiles, containers and metadata services is left out: it costs a cold
-//! start time, and its code is larger than a service's. One HTTP client serves every service: each of its
-//! own would read and parse the certificates of the machine again.
+//! start time, and its code is larger than a service's. One connector serves every client: the SDK would
+//! parse the certificates of the machine once for each client that is made, and once more when it calls.
+//! They are parsed at the start and not at the first call, because Lambda gives a whole processor to a
+//! start and a part of one to an event.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use aws_config::environment::EnvironmentVariableCredentialsProvider;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_sdk_dynamodb::config::SharedCredentialsProvider;
+use aws_smithy_http_client::Connector;
 use aws_smithy_http_client::proxy::ProxyConfig;
 use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
-use aws_smithy_http_client::{Builder, Connector};
-use aws_smithy_runtime_api::client::http::SharedHttpClient;
+use aws_smithy_runtime_api::client::http::{
+    HttpClient, HttpConnectorSettings, SharedHttpClient, SharedHttpConnector,
+};
+use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use jiff::Timestamp;
 
 use super::{TimeSource, bounded};
@@ -34,17 +40,33 @@ pub(super) fn sdk_config(account: Account) -> SdkConfig {
     sdk.build()
 }
 
-/// What the SDK would make for each service by itself.
+/// As the SDK has it; the time of a whole call is limited elsewhere.
+const CONNECT_TIMEOUT: Duration = Duration::from_millis(3100);
+
+/// The same connector, and with it the same connections, for every client.
+#[derive(Debug)]
+struct OneConnector(SharedHttpConnector);
+
+impl HttpClient for OneConnector {
+    fn http_connector(
+        &self,
+        _: &HttpConnectorSettings,
+        _: &RuntimeComponents,
+    ) -> SharedHttpConnector {
+        self.0.clone()
+    }
+}
+
 fn http_client() -> SharedHttpClient {
-    Builder::new().build_with_connector_fn(|settings, components| {
-        let mut connector = Connector::builder().tls_provider(Provider::rustls(CryptoMode::AwsLc));
-        connector.set_connector_settings(settings.cloned());
-        connector.set_proxy_config(Some(ProxyConfig::from_env()));
-        if let Some(components) = components {
-            connector.set_sleep_impl(components.sleep_impl());
-        }
-        connector.build()
-    })
+    let settings = HttpConnectorSettings::builder()
+        .connect_timeout(CONNECT_TIMEOUT)
+        .build();
+    let connector = Connector::builder()
+        .tls_provider(Provider::rustls(CryptoMode::AwsLc))
+        .connector_settings(settings)
+        .proxy_config(ProxyConfig::from_env())
+        .build();
+    SharedHttpClient::new(OneConnector(SharedHttpConnector::new(connector)))
 }
 
 /// The clock of the real world.
