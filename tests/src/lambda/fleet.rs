@@ -16,7 +16,7 @@ use simulator::{Function, Outcome, service};
 use tokio::sync::{Mutex, Notify};
 
 use super::process::{Line, Log, Process};
-use super::{Account, environment, events};
+use super::{Account, PATIENCE, environment, events};
 use crate::World;
 
 /// The role that deploys, as the events say.
@@ -60,14 +60,15 @@ struct Deployed {
     log: Log,
 }
 
-/// The binary of a function, beside this test's own.
+/// The binary of a function, beside this program or, where this is a test, one folder up.
 ///
 /// # Panics
 /// When it was not built: `cargo test --workspace` builds them all, `cargo test --package tests` none.
 pub fn built(name: &str) -> PathBuf {
-    let test = std::env::current_exe().expect("this test's own binary");
-    let profile = test.ancestors().nth(2).expect("target/debug/deps/test");
-    let program = profile.join(name);
+    let own = std::env::current_exe().expect("this program's own binary");
+    let folder = own.parent().expect("a file lies in a folder");
+    let profile = folder.parent().filter(|_| folder.ends_with("deps"));
+    let program = profile.unwrap_or(folder).join(name);
     assert!(
         program.exists(),
         "{} is not built; add `--package {name}` to cargo's arguments, or take `--workspace`",
@@ -192,12 +193,19 @@ impl Fleet {
         self.world.stack.simulator.run_functions().await;
     }
 
-    /// Cuts a function's power while the call that is meant here waits for its answer.
+    /// Cuts a function's power while the next call of this operation waits for its answer.
+    ///
+    /// # Panics
+    /// When there is no such call.
     pub async fn cut_power_during(&self, function: &str, operation: &str) {
         let before = self.world.count_calls(operation);
-        while self.world.count_calls(operation) == before {
-            tokio::task::yield_now().await;
-        }
+        let called = async {
+            while self.world.count_calls(operation) == before {
+                tokio::task::yield_now().await;
+            }
+        };
+        let waited = tokio::time::timeout(PATIENCE, called).await;
+        assert!(waited.is_ok(), "{operation} was not called");
         self.functions[function].power_cut.notify_one();
     }
 
