@@ -19,7 +19,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use serde_json::Value;
 use tokio::net::TcpListener;
-use tokio::sync::{Mutex as AsyncMutex, mpsc, oneshot};
+use tokio::sync::{Mutex as AsyncMutex, mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 
 const PREFIX: &str = "/2018-06-01/runtime/";
@@ -45,6 +45,7 @@ type Waiting = HashMap<String, oneshot::Sender<Outcome>>;
 struct State {
     events: AsyncMutex<mpsc::UnboundedReceiver<(String, Bytes)>>,
     waiting: Mutex<Waiting>,
+    is_polled: watch::Sender<bool>,
 }
 
 /// A Runtime API for one function.
@@ -65,6 +66,7 @@ impl RuntimeApi {
         let state = Arc::new(State {
             events: AsyncMutex::new(receiver),
             waiting: Mutex::default(),
+            is_polled: watch::Sender::new(false),
         });
         let mut server = JoinSet::new();
         server.spawn(serve(listener, Arc::clone(&state)));
@@ -79,6 +81,13 @@ impl RuntimeApi {
     /// What the function gets as `AWS_LAMBDA_RUNTIME_API`.
     pub fn address(&self) -> String {
         self.address.to_string()
+    }
+
+    /// Waits until the function has asked for an event: it has started.
+    pub async fn polled(&self) {
+        let mut is_polled = self.state.is_polled.subscribe();
+        // The sender lives as long as this value.
+        drop(is_polled.wait_for(|is_polled| *is_polled).await);
     }
 
     /// Hands an event to the function and waits for what becomes of it; `None` when the server is
@@ -136,6 +145,7 @@ async fn answer(
 
 /// Waits for the next event, as the real one does.
 async fn next(state: &State) -> Response<Full<Bytes>> {
+    state.is_polled.send_replace(true);
     let Some((id, event)) = state.events.lock().await.recv().await else {
         return status(StatusCode::GONE);
     };

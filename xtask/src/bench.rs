@@ -2,12 +2,15 @@
 //!
 //! `bench verdict` runs the simulation study, an example of `shared`: an example is built by the
 //! developer's profile, which optimises what the study spends its time in, so that nothing of the
-//! SDK is compiled anew for it.
+//! SDK is compiled anew for it. `bench lambda` builds the functions as they are deployed and measures
+//! them from outside; `--quick` takes the developer's binaries and no Python.
 
 use std::path::Path;
 
 use crate::cargo;
-use crate::steps::Outcome;
+use crate::lambda::{self, Build};
+use crate::python;
+use crate::steps::{Outcome, Report};
 
 /// What is run.
 pub(crate) enum Bench {
@@ -15,25 +18,64 @@ pub(crate) enum Bench {
     Verdict,
     /// A smoke test of a hundred rollouts a cell, which prints the tables only.
     QuickVerdict,
+    /// The functions beside Python, put into `docs/performance.md`.
+    Lambda,
+    /// A smoke test of a few starts.
+    QuickLambda,
 }
 
 impl Bench {
     /// By the words after `bench`; `None` for any other.
     pub(crate) fn from(arguments: &[String]) -> Option<Self> {
-        match arguments {
-            [what] if what == "verdict" => Some(Self::Verdict),
-            [what, how] if what == "verdict" && how == "--quick" => Some(Self::QuickVerdict),
+        let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+        match words.as_slice() {
+            ["verdict"] => Some(Self::Verdict),
+            ["verdict", "--quick"] => Some(Self::QuickVerdict),
+            ["lambda"] => Some(Self::Lambda),
+            ["lambda", "--quick"] => Some(Self::QuickLambda),
             _ => None,
         }
     }
 
-    pub(crate) fn run(&self, root: &Path) -> Outcome {
-        let mut arguments = vec!["run", "--quiet", "--package", "shared"];
-        arguments.extend(["--example", "verdict_study", "--"]);
-        arguments.extend(match self {
-            Self::Verdict => &["--write", "docs"][..],
-            Self::QuickVerdict => &["--quick"],
-        });
-        cargo::run(root, &arguments)
+    pub(crate) fn run(&self, root: &Path, report: &mut Report) {
+        match self {
+            Self::Verdict => report.run("bench", || verdict(root, &["--write", "docs"])),
+            Self::QuickVerdict => report.run("bench", || verdict(root, &["--quick"])),
+            Self::Lambda => {
+                report.run("functions", || Build::RELEASE.run(root));
+                report.run("bench", || measure(root));
+            }
+            Self::QuickLambda => report.run("bench", || cargo::run(root, &MEASURE)),
+        }
     }
+}
+
+fn verdict(root: &Path, how: &[&str]) -> Outcome {
+    let mut arguments = vec!["run", "--quiet", "--package", "shared"];
+    arguments.extend(["--example", "verdict_study", "--"]);
+    arguments.extend(how);
+    cargo::run(root, &arguments)
+}
+
+/// The program that measures, itself in the developer's profile: it is the same for all it measures.
+const MEASURE: [&str; 6] = [
+    "run",
+    "--quiet",
+    "--package",
+    "tests",
+    "--bin",
+    "lambda_bench",
+];
+
+fn measure(root: &Path) -> Outcome {
+    let python = match python::programs_of(root, "lambda-bench") {
+        Ok(programs) => programs.join("python").display().to_string(),
+        Err(outcome) => return outcome,
+    };
+    let functions = lambda::folder(root).display().to_string();
+    let mut arguments = MEASURE.to_vec();
+    arguments.extend(["--", "--rust", &functions, "--python", &python]);
+    arguments.extend(["--runs", "40", "--requests", "5000"]);
+    arguments.extend(["--write", "docs/performance.md"]);
+    cargo::run(root, &arguments)
 }

@@ -12,6 +12,7 @@ mod costs;
 mod conformance;
 mod counts;
 mod environment;
+mod lambda;
 mod licences;
 mod picture;
 mod probe;
@@ -37,6 +38,8 @@ cargo xtask COMMAND
   tidy      the purity of the domain; links, folders and proofs named in the documents
   fidelity  docs/fidelity.md against botocore's models, and the probes of AWS rehearsed on the simulator
   probe-aws [--help]  asks a real account what docs/fidelity.md leaves open; says first what it costs
+  lambda [--release] [--arm64]  the functions as Lambda takes them, by cargo-lambda
+  bench lambda [--quick]  what they cost to start, to keep and to ask: docs/performance.md
   bench verdict [--quick]  the simulation study: the tables and the picture of docs/verdict.md
   conformance [WORD...]  the adapters on moto and ministack, boto3 and the AWS CLI on the simulator
   chaos [--seed S] [--runs N] [--trace]  rollouts in a storm of faults, each promise held
@@ -51,7 +54,7 @@ fn main() -> ExitCode {
     let fits = match command.as_deref() {
         Some("picture" | "bench") => !rest.is_empty(),
         Some("costs") => rest.len() <= 1,
-        Some("chaos" | "conformance" | "probe-aws") => true,
+        Some("chaos" | "conformance" | "lambda" | "probe-aws") => true,
         _ => rest.is_empty(),
     };
     if !fits {
@@ -78,7 +81,11 @@ fn main() -> ExitCode {
         Some("chaos") => report.run("chaos", || chaos::run(&root, &rest)),
         Some("picture") => report.run("picture", || picture::draw(&root, &rest)),
         Some("bench") => match bench::Bench::from(&rest) {
-            Some(bench) => report.run("bench", || bench.run(&root)),
+            Some(bench) => bench.run(&root, &mut report),
+            None => return usage(),
+        },
+        Some("lambda") => match lambda::Build::from(&rest) {
+            Some(build) => report.run("lambda", || build.run(&root)),
             None => return usage(),
         },
         _ => return usage(),

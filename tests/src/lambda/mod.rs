@@ -25,13 +25,17 @@ use crate::World;
 const PATIENCE: Duration = Duration::from_mins(1);
 
 /// A simulated account on a socket, until this value is dropped.
-struct Account {
+pub struct Account {
     url: String,
     _server: JoinSet<()>,
 }
 
 impl Account {
-    async fn serve(simulator: &Arc<Simulator>) -> Self {
+    /// Serves every service of this account.
+    ///
+    /// # Panics
+    /// When no port is free.
+    pub async fn serve(simulator: &Arc<Simulator>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("a bound socket");
         let mut server = JoinSet::new();
@@ -44,7 +48,7 @@ impl Account {
 }
 
 /// What the template and Lambda itself put into the environment of every function.
-fn environment(world: &World, account: &Account) -> Vec<(String, String)> {
+pub fn environment(world: &World, account: &Account) -> Vec<(String, String)> {
     let config = world.stack.aws.config();
     [
         ("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "256"),
