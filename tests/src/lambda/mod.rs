@@ -53,9 +53,12 @@ pub fn environment(world: &World, account: &Account) -> Vec<(String, String)> {
     [
         ("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "256"),
         ("AWS_LAMBDA_FUNCTION_VERSION", "$LATEST"),
+        ("AWS_LAMBDA_LOG_GROUP_NAME", "/canary/under-test"),
+        ("AWS_LAMBDA_LOG_STREAM_NAME", "2026/03/02/[$LATEST]0"),
         ("AWS_LAMBDA_HTTP_IGNORE_STAGE_IN_PATH", "true"),
         ("AWS_ENDPOINT_URL", account.url.as_str()),
         ("AWS_REGION", REGION),
+        ("AWS_DEFAULT_REGION", REGION),
         ("AWS_ACCESS_KEY_ID", "AKIAIOSFODNN7EXAMPLE"),
         ("AWS_SECRET_ACCESS_KEY", "loopback-only"),
         ("CANARY_STACK", config.stack.as_str()),

@@ -17,7 +17,7 @@ use tests::lambda::{Account, environment};
 
 use measure::{cold, memory_after_start, warm};
 use options::Options;
-use subject::{Subject, subjects};
+use subject::subjects;
 use table::Row;
 
 #[tokio::main(flavor = "current_thread")]
