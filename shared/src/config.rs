@@ -131,6 +131,7 @@ fn access(given: impl Fn(&'static str) -> Option<String>) -> Result<Settings, Mi
         models: patterns("CANARY_MODELS", "*"),
         topics: patterns("CANARY_TOPICS", ""),
         endpoints: patterns("CANARY_ENDPOINTS", "*").lowercase(),
+        by_tag: true,
         home: Home::of(&topic).ok_or(MissingSetting(TOPIC))?,
         topic,
     })

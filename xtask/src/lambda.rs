@@ -132,6 +132,17 @@ fn path_with(programs: &Path) -> String {
     format!("{}:{rest}", programs.display())
 }
 
+/// The highest number that stands after this text in the binary.
+fn newest(binary: &[u8], text: &[u8]) -> Option<u32> {
+    let places = 0..binary.len().saturating_sub(text.len());
+    let after = places.filter_map(|at| binary[at..].strip_prefix(text));
+    let number = |rest: &[u8]| {
+        let digits = rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
+        std::str::from_utf8(&rest[..digits]).ok()?.parse().ok()
+    };
+    after.filter_map(number).max()
+}
+
 fn contains(binary: &[u8], text: &[u8]) -> bool {
     binary.windows(text.len()).any(|window| window == text)
 }

@@ -8,8 +8,8 @@
 mod bench;
 mod cargo;
 mod chaos;
-mod costs;
 mod conformance;
+mod costs;
 mod counts;
 mod environment;
 mod lambda;

@@ -291,7 +291,9 @@ pub async fn propose<P: Ports>(
 async fn opened<P: Ports>(ports: &P, endpoint: &str) -> Result<Grants, Refusal> {
     let settings = ports.settings();
     match ports.tags(endpoint).await? {
-        Some(tags) if is_enabled(&tags) => Ok(Grants::of(&tags, &settings.defaults)),
+        Some(tags) if is_enabled(&tags) || !settings.by_tag => {
+            Ok(Grants::of(&tags, &settings.defaults))
+        }
         _ => Err(settings.not_enabled(endpoint).into()),
     }
 }

@@ -12,6 +12,7 @@ use jiff::{SignedDuration, Timestamp};
 use shared::aws::Aws;
 use shared::aws::loopback::sdk_config;
 use shared::config::{Config, FunctionNames};
+use shared::domain::authority::Settings;
 use simulator::clock::Clock;
 use simulator::{Options, Simulator, Timings};
 
@@ -159,6 +160,7 @@ pub(crate) fn config(mark: &str, topic: String) -> Config {
     Config {
         stack: "canary".to_owned(),
         table: format!("canary-{mark}"),
+        access: Settings::open(NO_TOPIC).expect("the ARN of a topic"),
         topic,
         bus: "default".to_owned(),
         functions: FunctionNames {

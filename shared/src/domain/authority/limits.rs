@@ -124,6 +124,9 @@ pub struct Settings {
     pub topics: Patterns,
     /// Endpoints that may be deployed to (`EndpointNames`), in lower case.
     pub endpoints: Patterns,
+    /// Whether an endpoint takes deployments only with its owner's tag. AWS holds a stack to it; a
+    /// simulated account has nobody who could.
+    pub by_tag: bool,
     /// Where the stack is.
     pub home: Home,
     /// The stack's own topic.
@@ -151,6 +154,7 @@ impl Settings {
             models: any.clone(),
             topics: any.clone(),
             endpoints: any,
+            by_tag: false,
             home: Home::of(topic)?,
             topic: topic.to_owned(),
         })
