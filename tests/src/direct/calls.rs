@@ -79,6 +79,8 @@ pub(super) struct State {
     /// Figures about the control plane, with the invocation that measured them.
     pub(super) figures: Vec<(u64, Figure)>,
     calls: u64,
+    /// The part of an index that was read last.
+    pub(super) part: Option<u8>,
     /// Ids given out.
     pub(super) ids: u64,
 }
@@ -101,6 +103,7 @@ impl Shared {
                 stalled: Vec::new(),
                 figures: Vec::new(),
                 calls: 0,
+                part: None,
                 ids: 0,
             }),
         }

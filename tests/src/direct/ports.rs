@@ -71,6 +71,7 @@ impl Store for Direct {
 
     async fn active(&self, shard: u8) -> Result<Vec<String>, PortError> {
         self.usual("active", move |shared| {
+            shared.state().part = Some(shard);
             Ok(shared.store.listed_active(shard))
         })
         .await
@@ -123,6 +124,7 @@ impl Store for Direct {
 
     async fn outbox(&self, shard: u8) -> Result<Outbox, PortError> {
         let effect = move |shared: &Shared| {
+            shared.state().part = Some(shard);
             Ok(Outbox {
                 rows: shared.store.unsent(shard),
                 unread: Vec::new(),

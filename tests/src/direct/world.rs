@@ -182,6 +182,11 @@ impl Fast {
         self.shared.state().passed.last().cloned()
     }
 
+    /// The part of an index that was read last: parts are read side by side, in no order.
+    pub fn last_part(&self) -> Option<u8> {
+        self.shared.state().part
+    }
+
     /// Every choice that [`Fast::run`] made: which, of how many.
     pub fn choices(&self) -> &[(usize, usize)] {
         &self.choices

@@ -107,7 +107,6 @@ pub(crate) struct Rollout<'scenario> {
     /// Where every invocation stood that crashed.
     pub(crate) crashes: Vec<Crash>,
     record: Option<Deployment>,
-    parts: (u64, u8),
 }
 
 /// Where an invocation ended before its time.
@@ -138,7 +137,6 @@ impl<'scenario> Rollout<'scenario> {
             steps: Vec::new(),
             crashes: Vec::new(),
             record: None,
-            parts: (0, 0),
         }
     }
 
@@ -272,7 +270,7 @@ impl<'scenario> Rollout<'scenario> {
             label: steps::label(passed, before.as_ref(), self.record.as_ref()),
             at: call.at,
             is_first: earlier.all(|step| step.invocation != call.invocation),
-            is_elsewhere: self.is_elsewhere(call.invocation, call.operation),
+            is_elsewhere: self.is_elsewhere(call.operation),
         }
     }
 
@@ -296,17 +294,14 @@ impl<'scenario> Rollout<'scenario> {
         }
     }
 
-    /// An index is read part by part, in their order.
-    fn is_elsewhere(&mut self, invocation: u64, operation: &'static str) -> bool {
-        if !matches!(operation, "active" | "outbox") {
-            return false;
-        }
-        if self.parts.0 != invocation || self.parts.1 == SHARDS {
-            self.parts = (invocation, 0);
-        }
-        let part = self.parts.1;
-        self.parts.1 += 1;
-        self.id.as_deref().is_none_or(|id| shard_of(id) != part)
+    /// Whether a part of an index was read in which the deployment is not.
+    fn is_elsewhere(&self, operation: &'static str) -> bool {
+        let part = self.world.last_part();
+        matches!(operation, "active" | "outbox")
+            && self
+                .id
+                .as_deref()
+                .is_none_or(|id| part != Some(shard_of(id)))
     }
 
     fn note_crash(&mut self, passed: &Passed) {
