@@ -54,6 +54,7 @@ ITS_OWN = {
     "PredefinedMetricSpecification": {"ResourceLabel"},
 }
 # Every call of the adapters, by service; `calls` holds it against their sources.
+TAGGING = "resourcegroupstaggingapi"
 CALLS = {
     SAGEMAKER: [
         "DescribeEndpoint",
@@ -82,6 +83,7 @@ CALLS = {
     "sns": ["Publish"],
     "events": ["PutEvents"],
     "lambda": ["Invoke"],
+    TAGGING: ["GetResources"],
 }
 
 
@@ -281,6 +283,23 @@ def tags() -> Iterator[str]:
     for sent in ("canary:deployment-id", "019cad98-d3c0-7177-8e00-9f60d7bff2fc"):
         if not allowed.fullmatch(sent):
             yield f"{sent} can't be in a tag"
+
+
+@check("grants")
+def grants() -> Iterator[str]:
+    """Names of callers stand in a tag's value, apart by spaces; a comma never does."""
+    for shape in ("TagKey", "TagValue"):
+        yield from differ(shape, pattern(SAGEMAKER, shape), r"([\p{L}\p{Z}\p{N}_.:/=+\-@]*)")
+    yield from differ("a role's name", pattern("iam", "roleNameType"), r"[\w+=,.@-]+")
+    yield from differ("a user's name", pattern("iam", "existingUserNameType"), r"[\w+=,.@-]+")
+
+
+@check("tagged-resources")
+def tagged_resources() -> Iterator[str]:
+    yield from differ("ResourceARNList", limits(TAGGING, "ResourceARNListForGet"), (1, 100))
+    for phrase in ("doesn't generate an error", "any of the pagination parameters"):
+        yield from says(TAGGING, "GetResourcesInput", phrase, "ResourceARNList")
+    yield from says(TAGGING, "GetResources", "does not return untagged resources")
 
 
 @check("lists")

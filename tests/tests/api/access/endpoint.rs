@@ -96,12 +96,18 @@ async fn an_endpoint_that_its_owner_has_not_opened_takes_no_deployments() {
             assert!(detail.contains(&command), "{detail}");
         }
     }
-    // The local mode has no IAM, but a stack that could not touch the endpoint either.
-    let answer = guarded.world.post("/deploy", &specification()).await;
-    assert_problem(&answer, 422, "endpoint-not-enabled", Some("endpoint"));
     assert_eq!(effects(&guarded.world), before);
     guarded.tag(ENDPOINT, &[("canary:enabled", "true")]);
     guarded.deployed_by("Release").await;
+}
+
+#[tokio::test]
+async fn a_simulated_account_has_nobody_who_could_open_an_endpoint() {
+    let guarded = Guarded::new().await;
+    guarded.tag(ENDPOINT, &[("canary:enabled", "false")]);
+    let (status, answer) = guarded.world.post("/deploy", &specification()).await;
+    assert_eq!(status, StatusCode::ACCEPTED, "{answer}");
+    assert_eq!(answer["created_by"], "local");
 }
 
 #[tokio::test]

@@ -56,6 +56,7 @@ impl Guarded {
         let heard = figures.clone();
         let sink = Arc::new(move |line: &Value| heard.lock().expect("no panic").push(line.clone()));
         let mut access = world.stack.aws.config().access.clone();
+        access.by_tag = true;
         change(&mut access);
         world.stack = world.stack.with_access(access);
         world.stack.aws = world.stack.aws.clone().with_figures(sink);
