@@ -159,13 +159,13 @@ fn known() -> BTreeSet<Metric> {
     ];
     let mut known = BTreeSet::new();
     for figure in figures {
-        let sent = line(&figure, "stack", Timestamp::UNIX_EPOCH);
-        let directive = &sent["_aws"]["CloudWatchMetrics"][0];
+        let document = line(&figure, "stack", Timestamp::UNIX_EPOCH);
+        let directive = &document["_aws"]["CloudWatchMetrics"][0];
         for metric in directive["Metrics"].as_array().expect("metrics") {
             for set in directive["Dimensions"].as_array().expect("dimensions") {
-                let set = set.as_array().expect("names").iter();
-                let set = set.map(|name| text(name)).collect();
-                known.insert((text(&directive["Namespace"]), text(&metric["Name"]), set));
+                let dimensions = set.as_array().expect("names").iter().map(text).collect();
+                let (namespace, name) = (text(&directive["Namespace"]), text(&metric["Name"]));
+                known.insert((namespace, name, dimensions));
             }
         }
     }

@@ -9,12 +9,13 @@ use std::time::Duration;
 
 use http::Method;
 use serde_json::{Value, json};
+use shared::app::carry_out::Carried;
 use shared::app::ports::{PortError, Scaling as _};
 use shared::aws::Aws;
 use shared::domain::scaling::{ScalableTarget, Suspension};
 use shared::domain::state::{Phase, Status};
 use shared::wire::events::Wake;
-use simulator::{Function, Simulator};
+use simulator::{FaultKind, Function, Simulator, service};
 use tests::{ENDPOINT, PRODUCTION, World, specification_with};
 
 use super::permissions::Table;
@@ -80,11 +81,10 @@ impl Watched {
     }
 
     /// Puts the same function in its own place, with its calls noted.
-    fn watch<F, R, T>(&self, name: &str, function: &'static str, run: F)
+    fn watch<F, R>(&self, name: &str, function: &'static str, run: F)
     where
         F: Fn(Aws, Wake) -> R + Clone + Send + Sync + 'static,
-        R: Future<Output = Result<T, PortError>> + Send + 'static,
-        T: serde::Serialize + 'static,
+        R: Future<Output = Result<Carried, PortError>> + Send + 'static,
     {
         let (aws, simulator) = (
             self.world.stack.aws.clone(),
@@ -99,8 +99,7 @@ impl Watched {
                 let from = simulator.calls().len();
                 let done = run(aws, wake).await;
                 seen.note(function, &simulator, from);
-                let done = done.map_err(|error| error.to_string())?;
-                serde_json::to_value(done).map_err(|error| error.to_string())
+                done.map(|_| Value::Null).map_err(|error| error.to_string())
             })
         });
         self.world.simulator().register_function(name, noted);
@@ -243,12 +242,19 @@ async fn completed(seen: &Seen) {
     stack.until(&id, |status, _| status.is_terminal()).await;
 }
 
-/// By order, from the middle.
+/// By order, from the middle, while the endpoint refuses for a while: people are told why it waits.
 async fn taken_back(seen: &Seen) {
     let stack = Watched::new(seen).await;
     stack.scales().await;
     let id = stack.deploy(json!({})).await;
     stack.until(&id, |_, phase| phase == Phase::Baking).await;
+    let busy = FaultKind::Error {
+        status: 400,
+        code: "ValidationException".to_owned(),
+        message: "Cannot update in-progress endpoint".to_owned(),
+    };
+    let call = "UpdateEndpointWeightsAndCapacities";
+    stack.world.disturb(service::SAGEMAKER, call, 8, busy);
     stack
         .api(
             Method::POST,
