@@ -25,9 +25,8 @@ const INVOCATION: Duration = Duration::from_mins(1);
 
 /// A list is asked whether something exists that could not be described; here all of it does, but for what
 /// the API is asked about in vain.
-const ONLY_WHERE_SOMETHING_IS_GONE: [&str; 6] = [
+const ONLY_WHERE_SOMETHING_IS_GONE: [&str; 5] = [
     "DeployApi ListEndpointConfigs",
-    "DeployProvision ListEndpointConfigs",
     "DeployProvision ListEndpoints",
     "Monitor ListEndpoints",
     "Rollback ListEndpoints",
