@@ -150,6 +150,7 @@ fn known() -> BTreeSet<Metric> {
             operation: "UpdateEndpoint",
             class: Class::Denied,
         },
+        Figure::Forbidden,
         Figure::OldestUnjudged(Duration::ZERO),
         Figure::RollbackWaits(Duration::ZERO),
         Figure::Outbox {
