@@ -7,16 +7,19 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use http::Method;
+use axum::body::Body;
+use http::{Method, Request, StatusCode};
 use serde_json::{Value, json};
 use shared::app::carry_out::Carried;
 use shared::app::ports::{PortError, Scaling as _};
 use shared::aws::Aws;
+use shared::domain::authority::Caller;
 use shared::domain::scaling::{ScalableTarget, Suspension};
 use shared::domain::state::{Phase, Status};
 use shared::wire::events::Wake;
 use simulator::{FaultKind, Function, Simulator, service};
 use tests::{ENDPOINT, PRODUCTION, World, specification_with};
+use tower::ServiceExt;
 
 use super::permissions::Table;
 
@@ -180,6 +183,7 @@ async fn whole_rollouts_call_nothing_that_is_not_listed() {
     completed(&seen).await;
     taken_back(&seen).await;
     refused(&seen).await;
+    held(&seen).await;
     let seen = seen
         .0
         .lock()
@@ -271,6 +275,28 @@ async fn refused(seen: &Seen) {
         stack
             .api(Method::POST, "/plan", specification_with(changes))
             .await;
+    }
+}
+
+/// A caller with a name is held against the endpoint's tags, which a caller on loopback is not.
+async fn held(seen: &Seen) {
+    let stack = Watched::new(seen).await;
+    let stranger = Caller::Named("Stranger".to_owned());
+    let router = stack.world.stack.guarded_router();
+    let router = router.layer(axum::Extension(stranger));
+    let invocation = json!({"endpoint": ENDPOINT, "features": [1, 2]});
+    for (function, path, body) in [
+        ("DeployApi", "/plan", specification_with(json!({}))),
+        ("Inference", "/inference", invocation),
+    ] {
+        let from = stack.world.simulator().calls().len();
+        let request = Request::post(path).header("content-type", "application/json");
+        let request = request.body(Body::from(body.to_string()));
+        let request = request.expect("a well-formed request");
+        let answer = router.clone().oneshot(request).await;
+        let answer = answer.expect("an infallible router");
+        assert_eq!(answer.status(), StatusCode::FORBIDDEN, "{path}");
+        stack.seen.note(function, stack.world.simulator(), from);
     }
 }
 
