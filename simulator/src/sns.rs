@@ -98,8 +98,14 @@ impl Sns {
                 ));
             }
         };
+        // What answers nothing has no result at all, not an empty one.
+        let result = if result.is_empty() {
+            result
+        } else {
+            format!("<{action}Result>{result}</{action}Result>")
+        };
         let body = format!(
-            "<{action}Response xmlns=\"{NAMESPACE}\"><{action}Result>{result}</{action}Result>\
+            "<{action}Response xmlns=\"{NAMESPACE}\">{result}\
              <ResponseMetadata><RequestId>{}</RequestId></ResponseMetadata></{action}Response>",
             ids.next()
         );
