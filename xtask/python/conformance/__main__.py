@@ -33,6 +33,7 @@ def uncalled(account):
         "events": "AWSEvents",
         "dynamodb": "DynamoDB_20120810",
         "cloudwatch": "GraniteServiceVersion20100801",
+        "resourcegroupstaggingapi": "ResourceGroupsTaggingAPI_20170126",
     }
     for service, target in targets.items():
         model = account.client(service).meta.service_model

@@ -14,8 +14,25 @@ def parts():
     for protocol in PROTOCOLS:
         yield f"metrics over {protocol}", lambda account, over=protocol: metrics(account, over)
         yield f"alarms over {protocol}", lambda account, over=protocol: alarms(account, over)
-    for part in (endpoint_metrics, table, topics, events, functions, caller):
+    for part in (endpoint_metrics, table, topics, events, functions, tagging, caller):
         yield part.__name__, part
+
+
+def tagging(account):
+    """What was tagged above: three models, one of them gone by now, and a config."""
+    for protocol in account.client("resourcegroupstaggingapi").meta.service_model.protocols:
+        client = account.client("resourcegroupstaggingapi", protocol)
+        pages = client.get_paginator("get_resources").paginate(
+            ResourceTypeFilters=["sagemaker"],
+            TagFilters=[{"Key": "team", "Values": ["wine"]}],
+            PaginationConfig={"PageSize": 2},
+        )
+        found = pages.build_full_result()["ResourceTagMappingList"]
+        names = sorted(one["ResourceARN"].rpartition("/")[2] for one in found)
+        account.same(f"{protocol}: what is tagged", names, ["full", "wine-v1", "wine-v2"])
+        refused = {"ResourceARNList": ["wine"]}
+        code = "InvalidParameterException"
+        account.refused(f"{protocol}: no ARN", code, 400, client.get_resources, **refused)
 
 
 def caller(account):
@@ -300,6 +317,8 @@ def topics(account):
     account.refused("no text for the others", "InvalidParameter", 400, client.publish, **bare)
     bad = {"TopicArn": "alerts", "Message": "x"}
     account.refused("no topic", "InvalidParameter", 400, client.publish, **bad)
+    client.delete_topic(TopicArn=topic)
+    account.same("topics that are left", client.list_topics()["Topics"], [])
 
 
 def events(account):

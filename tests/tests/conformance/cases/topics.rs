@@ -161,7 +161,7 @@ async fn a_queue_gets_the_text_for_programs_with_its_attributes(account: &Accoun
         .collect();
     let expected: BTreeMap<String, String> = messages::attributes(about(&row))
         .into_iter()
-        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .map(|(name, value)| (name.to_owned(), value))
         .collect();
     assert_eq!(attributes, expected);
 }
