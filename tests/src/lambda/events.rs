@@ -13,7 +13,7 @@ use simulator::{ACCOUNT, REGION};
 
 use crate::ENDPOINT;
 
-const HOST: &str = "a1b2c3d4e5.execute-api.us-east-1.amazonaws.com";
+const HOST: &str = "a1b2c3d4e5.execute-api.eu-central-1.amazonaws.com";
 
 /// A request through API Gateway's REST proxy integration with IAM authorization, by a session of this
 /// role of the account.

@@ -65,6 +65,8 @@ pub fn environment(world: &World, account: &Account) -> Vec<(String, String)> {
         ("CANARY_TABLE", config.table.as_str()),
         ("CANARY_TOPIC_ARN", config.topic.as_str()),
         ("CANARY_BUS", config.bus.as_str()),
+        ("CANARY_DEPLOYERS", OPERATOR),
+        ("CANARY_INVOKERS", INVOKER),
         ("CANARY_FUNCTION_PROVISION", "canary-provision"),
         ("CANARY_FUNCTION_TRAFFIC_SHIFT", "canary-traffic-shift"),
         ("CANARY_FUNCTION_ROLLBACK", "canary-rollback"),
