@@ -70,7 +70,8 @@ fn rehearsed(root: &Path) -> Result<(), Outcome> {
     let dry = dry.arg("--dry-run").env("AWS_REGION", "eu-central-1");
     let told = dry.output().map_err(|error| failed("dry run", &error))?;
     if !told.status.success() {
-        return Err(Outcome::failed("the dry run does not come to its end"));
+        let said = String::from_utf8_lossy(&told.stderr).into_owned();
+        return Err(Outcome::failed(format!("the dry run: {said}")));
     }
     let mut account = SimulatedAccount::start(root)?;
     let findings = account.ask_everything(root);

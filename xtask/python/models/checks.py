@@ -13,6 +13,7 @@ from services import enum, errors, inputs, limits, listed, model, number, output
 
 CHECKS: dict[str, Callable[[], Iterator[str]]] = {}
 SAGEMAKER, RUNTIME, SCALING = "sagemaker", "sagemaker-runtime", "application-autoscaling"
+TAGGING = "resourcegroupstaggingapi"
 COPY, ERRORS = "shared/src/aws/config_copy.rs", "shared/src/aws/error.rs"
 
 # Fields of a config that botocore knows and the newest Rust SDK does not: a typed copy can't carry them over, and
@@ -54,7 +55,6 @@ ITS_OWN = {
     "PredefinedMetricSpecification": {"ResourceLabel"},
 }
 # Every call of the adapters, by service; `calls` holds it against their sources.
-TAGGING = "resourcegroupstaggingapi"
 CALLS = {
     SAGEMAKER: [
         "DescribeEndpoint",

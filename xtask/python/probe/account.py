@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import re
 import time
 from collections import Counter
@@ -145,7 +146,8 @@ class Account:
         if not PREFIX.fullmatch(prefix):
             raise NotOwn(f"{prefix!r} is no prefix of this program: it makes and deletes canary-probe-XXXXXXXX only")
         self.prefix, self.clock, self.is_dry = prefix, clock, is_dry
-        self.session = boto3.session.Session()
+        # As the other SDKs read it; boto3 knows AWS_DEFAULT_REGION alone.
+        self.session = boto3.session.Session(region_name=os.environ.get("AWS_REGION") or None)
         self.clients: dict = {}
         self.made: list[tuple[str, str, dict]] = []
         self.calls: Counter = Counter()

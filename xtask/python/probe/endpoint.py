@@ -338,6 +338,13 @@ class Session:
                 answers.append(refusal.facts() | {"is_invalid": refusal.is_invalid})
         return answers
 
+    def endpoint_arn(self, name: str) -> str:
+        """An endpoint's ARN, whether it is there or not."""
+        region = self.account.session.region_name
+        partition = self.account.session.get_partition_for_region(region)
+        owner = self.account.call("sts", "GetCallerIdentity")["Account"]
+        return f"arn:{partition}:sagemaker:{region}:{owner}:endpoint/{name}"
+
     def target(self, variant: str = CANARY, **parameters) -> dict:
         """A variant as a scalable target."""
         return SCALABLE | {"ResourceId": f"endpoint/{self.name}/variant/{variant}"} | parameters

@@ -22,6 +22,7 @@ def missing(session: Session) -> Finding:
         ("DescribeEndpointConfig", {"EndpointConfigName": name}),
         ("DescribeModel", {"ModelName": name}),
         ("DeleteEndpointConfig", {"EndpointConfigName": name}),
+        ("ListTags", {"ResourceArn": session.endpoint_arn(name)}),
     ]
     for operation, parameters in calls:
         try:
