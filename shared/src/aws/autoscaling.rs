@@ -1,5 +1,6 @@
 //! Application Auto Scaling of a variant's instances.
 
+use aws_sdk_applicationautoscaling::operation::put_scaling_policy::PutScalingPolicyError;
 use aws_sdk_applicationautoscaling::types::{
     CustomizedMetricSpecification, MetricDimension, MetricStatistic, MetricType, PolicyType,
     PredefinedMetricSpecification, ScalableDimension, ScalingPolicy, ServiceNamespace,
@@ -111,7 +112,8 @@ impl Scaling for Aws {
             let call = call.target_tracking_scaling_policy_configuration(configuration);
             call.send().await.map_err(|error| {
                 let refusal = error.as_service_error();
-                let is_unknown = refusal.is_some_and(|it| it.is_object_not_found_exception());
+                let is_unknown =
+                    refusal.is_some_and(PutScalingPolicyError::is_object_not_found_exception);
                 let error = sort("PutScalingPolicy", &error);
                 // The target was made a moment ago, and is not known everywhere at once.
                 let class = if is_unknown {
