@@ -14,7 +14,9 @@ pub mod chaos;
 pub mod direct;
 pub mod lambda;
 pub mod load;
+pub mod openapi;
 mod over;
+pub mod recorded;
 pub mod records;
 
 pub use over::Told;
@@ -280,7 +282,7 @@ impl World {
         headers: &[(&str, &str)],
         body: Vec<u8>,
     ) -> (StatusCode, Value) {
-        let mut request = Request::builder().method(method).uri(path);
+        let mut request = Request::builder().method(method.clone()).uri(path);
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
@@ -294,12 +296,11 @@ impl World {
             .await
             .expect("the router is infallible");
         let status = response.status();
-        let is_problem = response
-            .headers()
-            .get("content-type")
-            .is_some_and(|kind| kind == shared::wire::problem::MEDIA_TYPE);
+        let media_type = response.headers().get("content-type");
+        let media_type = media_type.and_then(|kind| kind.to_str().ok());
+        let media_type = media_type.unwrap_or_default().to_owned();
         assert_eq!(
-            is_problem,
+            media_type == shared::wire::problem::MEDIA_TYPE,
             status.is_client_error() || status.is_server_error(),
             "errors, and only errors, are problem documents"
         );
@@ -311,6 +312,7 @@ impl World {
             .to_bytes();
         let value = serde_json::from_slice(&bytes)
             .unwrap_or_else(|_| json!(String::from_utf8_lossy(&bytes)));
+        openapi::assert_documented(&method, path, status, &media_type, &value);
         (status, value)
     }
 

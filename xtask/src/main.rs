@@ -14,9 +14,11 @@ mod counts;
 mod environment;
 mod lambda;
 mod licences;
+mod openapi;
 mod picture;
 mod probe;
 mod python;
+mod schemathesis;
 mod spdx;
 mod steps;
 mod template;
@@ -35,6 +37,9 @@ cargo xtask COMMAND
   licences  every crate's licence against deny.toml
   template  infra/template.yaml by cfn-lint, the SAM CLI, checkov and parliament
   tools     installs what the lints need, as CI does while it compiles
+  openapi [--record]  docs/openapi.json out of the code; with --record its examples anew, too
+  openapi-lint  docs/openapi.json by openapi-spec-validator
+  schemathesis  the API against its description
   tidy      the purity of the domain; links, folders and proofs named in the documents
   fidelity  docs/fidelity.md against botocore's models, and the probes of AWS rehearsed on the simulator
   probe-aws [--help]  asks a real account what docs/fidelity.md leaves open; says first what it costs
@@ -55,6 +60,7 @@ fn main() -> ExitCode {
         Some("picture" | "bench") => !rest.is_empty(),
         Some("costs") => rest.len() <= 1,
         Some("chaos" | "conformance" | "lambda" | "probe-aws") => true,
+        Some("openapi") => rest.is_empty() || rest == ["--record"],
         _ => rest.is_empty(),
     };
     if !fits {
@@ -67,6 +73,9 @@ fn main() -> ExitCode {
         Some("licences") => report.run("licences", || licences::check(&root)),
         Some("template") => template::lint(&root, &mut report),
         Some("tools") => report.run("tools", || python::install(&root, &template::TOOLS)),
+        Some("openapi") => report.run("openapi", || openapi::write(&root, &rest)),
+        Some("openapi-lint") => report.run("openapi", || openapi::lint(&root)),
+        Some("schemathesis") => report.run("schemathesis", || schemathesis::run(&root)),
         Some("tidy") => report.run("tidy", || tidy::check(&root)),
         Some("fidelity") => {
             report.run("models", || probe::check_models(&root));
@@ -115,6 +124,7 @@ fn test(root: &Path, report: &mut Report) {
     report.run("licences", || licences::check(root));
     report.run("models", || probe::check_models(root));
     template::lint(root, report);
+    report.run("openapi", || openapi::lint(root));
     let mut counts = None;
     report.run("tests", || {
         let (outcome, counted) = cargo::test(root);
@@ -125,4 +135,5 @@ fn test(root: &Path, report: &mut Report) {
     // Last, because they run what the tests have built.
     report.run("rehearsal", || probe::rehearse(root));
     report.run("conformance", || conformance::run(root, &[]));
+    report.run("schemathesis", || schemathesis::run(root));
 }

@@ -1,6 +1,5 @@
 //! The API, as one router for Lambda and loopback alike.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,7 +13,7 @@ use http::request::Parts;
 use http::{HeaderMap, StatusCode};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use shared::app::accept::{self, Key};
 use shared::app::announce::sweep_for;
 use shared::app::authority::Reader;
@@ -26,9 +25,12 @@ use shared::domain::command::Command;
 use shared::domain::judge::MinuteReport;
 use shared::domain::quantity::Weight;
 use shared::domain::replay::Recorded;
+use shared::domain::specification::is_name;
 use shared::domain::state::Status;
 use shared::gateway::{self, Asked};
-use shared::wire::api::{CommandBody, DeploymentView, ListView, PlanView, WeightBody};
+use shared::wire::api::{
+    CommandBody, DeploymentView, LONGEST_REASON, ListView, PlanView, WeightBody,
+};
 use shared::wire::items::{check_key, created_key, is_check_key, is_created_key};
 use shared::wire::problem::Problem;
 use shared::wire::specification::{self, SpecificationError};
@@ -36,18 +38,28 @@ use shared::wire::specification::{self, SpecificationError};
 use crate::access;
 use crate::problems::{Answer, unknown};
 
+/// This API, described. Made and held by `cargo xtask openapi`.
+const OPENAPI: &str = include_str!("../../../docs/openapi.json");
+/// The commands without a parameter of their own.
+pub(crate) const COMMANDS: [&str; 6] = [
+    "pause", "resume", "promote", "rollback", "cancel", "approve",
+];
 /// The largest body of a request.
-const BODY_LIMIT: usize = 128 * 1024;
-/// The longest reason an operator may give.
-const REASON_LIMIT: usize = 500;
+pub(crate) const BODY_LIMIT: usize = 128 * 1024;
 /// The longest Idempotency-Key.
-const KEY_LIMIT: usize = 255;
+pub(crate) const KEY_LIMIT: usize = 255;
+/// Deployments on a page, unless the caller says otherwise, and at the most.
+pub(crate) const DEPLOYMENTS: usize = 20;
+pub(crate) const MOST_DEPLOYMENTS: usize = 100;
+/// Minutes on a page, unless the caller says otherwise, and at the most.
+pub(crate) const CHECKS: usize = 60;
+pub(crate) const MOST_CHECKS: usize = 1000;
 /// An answer through API Gateway and Lambda has 6 MB.
 const ANSWER_LIMIT: usize = 5 * 1024 * 1024;
 
 type Shared = State<Arc<Aws>>;
 type Body = Result<Bytes, BytesRejection>;
-type Parameters = Result<Query<BTreeMap<String, String>>, QueryRejection>;
+type Parameters = Result<Query<Vec<(String, String)>>, QueryRejection>;
 
 /// The id in a path.
 struct Id(String);
@@ -67,12 +79,10 @@ impl<S: Send + Sync> FromRequestParts<S> for Id {
 
 /// Every route but inference.
 pub fn router(aws: Aws) -> Router {
-    let commands = [
-        "pause", "resume", "promote", "rollback", "cancel", "approve",
-    ];
     let aws = Arc::new(aws);
     let mut router = Router::new()
         .route("/health", get(async || Json(json!({"status": "ok"}))))
+        .route("/openapi.json", get(openapi))
         .route("/deploy", post(deploy))
         .route("/plan", post(plan))
         .route("/deployments", get(list))
@@ -80,7 +90,7 @@ pub fn router(aws: Aws) -> Router {
         .route("/deployments/{id}/history", get(history))
         .route("/deployments/{id}/checks", get(checks))
         .route("/deployments/{id}/weight", put(weight));
-    for name in commands {
+    for name in COMMANDS {
         router = router.route(
             &format!("/deployments/{{id}}/{name}"),
             post(move |aws, asked, id, query, body| command(name, aws, asked, id, query, body)),
@@ -104,6 +114,10 @@ pub fn router(aws: Aws) -> Router {
         })
         .layer(DefaultBodyLimit::max(BODY_LIMIT))
         .with_state(aws)
+}
+
+async fn openapi() -> impl IntoResponse {
+    ([("content-type", "application/json")], OPENAPI)
 }
 
 async fn deploy(
@@ -151,9 +165,17 @@ async fn list(
 ) -> Result<Json<ListView<DeploymentView>>, Answer> {
     let parameters: ListParameters = parameters(query)?;
     let wanted = parameters.status.map(|text| status(&text)).transpose()?;
-    let limit = page_size(parameters.limit, 20, 100)?;
+    let limit = page_size(parameters.limit, DEPLOYMENTS, MOST_DEPLOYMENTS)?;
+    let endpoint = parameters.endpoint;
+    // It becomes a key of the table, which has a limit of its own.
+    if endpoint.as_deref().is_some_and(|name| !is_name(name)) {
+        let detail = "endpoint is a name in SageMaker: 1 to 63 letters, digits and hyphens";
+        return Err(Problem::new(422, "invalid-parameter", detail)
+            .field("endpoint")
+            .into());
+    }
     let mut query = ListQuery {
-        endpoint: parameters.endpoint,
+        endpoint,
         limit,
         cursor: given_out(parameters.cursor, is_created_key)?,
     };
@@ -225,7 +247,7 @@ async fn checks(
     if parameters.format == Some(CheckFormat::Csv) {
         return trace(&aws, &asked, &id, &parameters).await;
     }
-    let limit = page_size(parameters.limit, 60, 1000)?;
+    let limit = page_size(parameters.limit, CHECKS, MOST_CHECKS)?;
     let cursor = given_out(parameters.cursor, is_check_key)?;
     load(&aws, &asked, &id).await?;
     let page = aws.minutes(&id, limit, cursor.as_deref()).await;
@@ -365,10 +387,10 @@ async fn follow(
     reason: Option<String>,
 ) -> Result<Response, Answer> {
     if reason.as_ref().is_some_and(|reason| {
-        reason.chars().count() > REASON_LIMIT || reason.chars().any(char::is_control)
+        reason.chars().count() > LONGEST_REASON || reason.chars().any(char::is_control)
     }) {
         let detail = format!(
-            "reason is a text of at most {REASON_LIMIT} characters, without line breaks or control characters"
+            "reason is a text of at most {LONGEST_REASON} characters, without line breaks or control characters"
         );
         return Err(Problem::new(422, "invalid-reason", detail)
             .field("reason")
@@ -419,8 +441,7 @@ async fn announce(aws: &Aws, loaded: &Loaded) {
 /// The JSON of a body, and its digest for the Idempotency-Key.
 fn document(body: Body) -> Result<(Value, String), Answer> {
     let bytes = within_limit(body)?;
-    let value: Value = serde_json::from_slice(&bytes)
-        .map_err(|error| Problem::new(400, "not-json", format!("the body is not JSON: {error}")))?;
+    let value = specification::from_json(&bytes)?;
     // Of the document, not of its bytes: spaces and the order of keys make no other request.
     let digest = shared::wire::digest(value.to_string().as_bytes());
     Ok((value, digest))
@@ -467,15 +488,22 @@ fn located(kind: &str, error: SpecificationError) -> Answer {
 fn parameters<T: DeserializeOwned>(query: Parameters) -> Result<T, Answer> {
     let Query(pairs) = query
         .map_err(|_| Problem::new(400, "unreadable-query", "the query string can't be read"))?;
-    let numbers_as_numbers = pairs.into_iter().map(|(name, text)| {
+    let mut fields = Map::new();
+    for (name, text) in pairs {
+        if fields.contains_key(&name) {
+            let detail = "this parameter is given twice; keep one of the two";
+            return Err(Problem::new(422, "invalid-parameter", detail)
+                .field(specification::shown(&name))
+                .into());
+        }
         let number = if name == "limit" {
             text.parse::<u64>().ok()
         } else {
             None
         };
-        (name, number.map_or(Value::String(text), Value::from))
-    });
-    specification::typed(&Value::Object(numbers_as_numbers.collect()))
+        fields.insert(name, number.map_or(Value::String(text), Value::from));
+    }
+    specification::typed(&Value::Object(fields))
         .map_err(|error| located("invalid-parameter", error))
 }
 

@@ -6,6 +6,8 @@
 
 mod access;
 mod api;
+#[cfg(feature = "openapi")]
+pub mod openapi;
 mod problems;
 
 use std::time::Duration;

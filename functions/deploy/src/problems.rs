@@ -8,7 +8,7 @@ use shared::app::ports::{Class, PortError};
 use shared::domain::command::IllegalCommand;
 use shared::gateway;
 use shared::wire::problem::Problem;
-use shared::wire::specification::SpecificationError;
+use shared::wire::specification::{SpecificationError, Unreadable};
 
 /// A problem document as an answer.
 #[derive(Debug)]
@@ -31,6 +31,20 @@ impl From<SpecificationError> for Answer {
         Problem::new(422, "invalid-specification", error.detail)
             .field(error.field)
             .into()
+    }
+}
+
+impl From<Unreadable> for Answer {
+    fn from(error: Unreadable) -> Self {
+        let text = error.to_string();
+        match error {
+            Unreadable::NotJson(_) => Problem::new(400, "not-json", text).into(),
+            Unreadable::Doubled(SpecificationError { field, detail }) => {
+                Problem::new(400, "duplicate-key", detail)
+                    .field(field)
+                    .into()
+            }
+        }
     }
 }
 

@@ -10,7 +10,8 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use axum::{Json, Router, middleware};
 use http::StatusCode;
-use serde_json::{Value, json};
+use serde::Serialize;
+use serde_json::Value;
 use shared::app::health::{self, About};
 use shared::app::ports::{Ambient, Class};
 use shared::aws::runtime::{Answer, Invocation, InvokeError};
@@ -24,7 +25,7 @@ use crate::request::{InferenceBody, Payload};
 use crate::route::Routes;
 
 /// Real-time inference takes 6 MB.
-const BODY_LIMIT: usize = 6 * 1024 * 1024;
+pub(crate) const BODY_LIMIT: usize = 6 * 1024 * 1024;
 
 struct Serving {
     aws: Arc<Aws>,
@@ -69,13 +70,13 @@ async fn inference(
             answer,
         }) => {
             let latency_ms = started.elapsed().as_secs_f64() * 1000.0;
-            Json(json!({
-                "predictions": predictions(&answer),
-                "variant": answer.variant,
-                "model": model,
-                "inference_id": inference_id,
-                "latency_ms": (latency_ms * 1000.0).round() / 1000.0,
-            }))
+            Json(InferenceView {
+                predictions: predictions(&answer),
+                variant: answer.variant,
+                model,
+                inference_id,
+                latency_ms: (latency_ms * 1000.0).round() / 1000.0,
+            })
             .into_response()
         }
         Err(problem) => gateway::respond(&problem),
@@ -157,6 +158,22 @@ async fn admit(serving: &Serving, asked: &Asked, endpoint: &str) -> Result<(), B
         health::forbidden(aws, &denial.caller, &action.to_string(), about);
         Box::new(gateway::denied(&denial))
     })
+}
+
+/// What a model answered.
+#[derive(Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = Inference))]
+pub(crate) struct InferenceView {
+    /// The `predictions` of a JSON answer, or the whole of it; any other answer as text.
+    predictions: Value,
+    /// The variant that answered.
+    variant: String,
+    /// The model behind it; unknown on an endpoint that never had a deployment.
+    model: Option<String>,
+    /// Names this answer.
+    inference_id: String,
+    /// How long it took here, the model included, in milliseconds.
+    latency_ms: f64,
 }
 
 struct Answered {

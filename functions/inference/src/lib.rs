@@ -9,6 +9,8 @@
 
 mod admission;
 mod api;
+#[cfg(feature = "openapi")]
+pub mod openapi;
 mod request;
 mod route;
 

@@ -3,29 +3,43 @@
 use serde::Deserialize;
 use serde_json::{Value, json};
 use shared::domain::specification::is_name;
+use shared::wire::json::{DOUBLED, Unambiguous};
 use shared::wire::problem::Problem;
 
-/// As it was given.
+/// A request to a model: exactly one of `features`, `instances` and `payload`.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = InferenceRequest))]
 pub(crate) struct InferenceBody {
+    /// The endpoint to ask.
     pub(crate) endpoint: String,
+    /// Who asks: 1 to 256 bytes. It goes nowhere yet.
     #[serde(default)]
     user_id: Option<String>,
+    /// One example, as a list or an object; the model gets `{"instances": [features]}`.
     #[serde(default)]
-    features: Option<Value>,
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<Value>))]
+    features: Option<Unambiguous>,
+    /// Several examples; the model gets `{"instances": instances}`.
     #[serde(default)]
-    instances: Option<Value>,
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<Value>))]
+    instances: Option<Unambiguous>,
+    /// What the model gets, as it is; it needs `content_type`.
     #[serde(default)]
     payload: Option<String>,
+    /// The Content-Type that the model gets; `application/json` for features and instances.
     #[serde(default)]
     content_type: Option<String>,
+    /// The Accept that the model gets.
     #[serde(default)]
     accept: Option<String>,
+    /// The X-Amzn-SageMaker-Custom-Attributes that the model gets.
     #[serde(default)]
     custom_attributes: Option<String>,
+    /// What is known about the request, by name. It goes nowhere yet.
     #[serde(default)]
-    attributes: Option<serde_json::Map<String, Value>>,
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<Value>))]
+    attributes: Option<Unambiguous>,
 }
 
 /// What goes to the model.
@@ -38,15 +52,21 @@ pub(crate) struct Payload {
 
 const JSON: &str = "application/json";
 /// The longest user id.
-const USER_LIMIT: usize = 256;
+pub(crate) const USER_LIMIT: usize = 256;
+/// The most attributes.
+pub(crate) const ATTRIBUTE_LIMIT: usize = 8;
 /// The longest header passed through.
-const HEADER_LIMIT: usize = 1024;
+pub(crate) const HEADER_LIMIT: usize = 1024;
 
 impl InferenceBody {
     /// Reads a body. The errors name fields, never what was in them.
     pub(crate) fn parse(bytes: &[u8]) -> Result<Self, Box<Problem>> {
         let body: Self =
             serde_json::from_slice(bytes).map_err(|error| Box::new(unreadable(&error)))?;
+        // serde takes a list for a structure, too.
+        if !bytes.trim_ascii_start().starts_with(b"{") {
+            return Err(Box::new(wrong("body", "an object is needed")));
+        }
         if !is_name(&body.endpoint) {
             return Err(Box::new(wrong(
                 "endpoint",
@@ -61,9 +81,12 @@ impl InferenceBody {
                 "a user_id has 1 to 256 bytes and no control characters",
             )));
         }
-        if body.attributes.as_ref().is_some_and(|attributes| {
-            attributes.len() > 8 || attributes.values().any(|value| !value.is_string())
-        }) {
+        let few_texts = |Unambiguous(attributes): &Unambiguous| {
+            attributes.as_object().is_some_and(|texts| {
+                texts.len() <= ATTRIBUTE_LIMIT && texts.values().all(Value::is_string)
+            })
+        };
+        if !body.attributes.as_ref().is_none_or(few_texts) {
             return Err(Box::new(wrong(
                 "attributes",
                 "attributes are at most 8 texts by name",
@@ -75,11 +98,11 @@ impl InferenceBody {
     /// The one of `features`, `instances` and `payload` that was given, as the model gets it.
     pub(crate) fn payload(self) -> Result<Payload, Box<Problem>> {
         let content = match (self.features, self.instances, self.payload) {
-            (Some(features), None, None) => (
+            (Some(Unambiguous(features)), None, None) => (
                 json!({"instances": [checked("features", features)?]}).to_string(),
                 self.content_type.unwrap_or_else(|| JSON.to_owned()),
             ),
-            (None, Some(instances), None) => (
+            (None, Some(Unambiguous(instances)), None) => (
                 json!({"instances": checked("instances", instances)?}).to_string(),
                 self.content_type.unwrap_or_else(|| JSON.to_owned()),
             ),
@@ -153,6 +176,14 @@ fn unreadable(error: &serde_json::Error) -> Problem {
         return Problem::new(400, "not-json", detail);
     }
     let text = error.to_string();
+    if text.starts_with(DOUBLED) {
+        let detail = format!(
+            "a key stands twice in one object: the second time at line {}, column {}",
+            error.line(),
+            error.column()
+        );
+        return Problem::new(400, "duplicate-key", detail).field("body");
+    }
     let named = (text.starts_with("unknown field") || text.starts_with("missing field"))
         .then(|| text.split('`').nth(1))
         .flatten();

@@ -73,6 +73,7 @@ pub struct SignalState {
 
 /// Running totals of one arm.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Totals {
     /// Requests.
     pub invocations: u64,
@@ -199,6 +200,7 @@ pub struct Check {
 /// not keep either is not the canary's alone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub enum Finding {
     /// Within the limit.
     Kept,

@@ -21,6 +21,7 @@ const GROSS_AT_LEAST: f64 = 0.01;
 
 /// What one stage will see and show.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct StageForecast {
     /// Canary requests during the bake, at the last day's traffic.
     pub canary_requests: u64,
@@ -31,6 +32,7 @@ pub struct StageForecast {
 
 /// A regression that is caught with 80 % power.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = CaughtRegression))]
 pub struct Caught {
     /// The canary's share of bad outcomes, 0 to 1.
     pub rate: f64,

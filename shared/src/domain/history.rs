@@ -11,6 +11,7 @@ use super::state::{Phase, Status};
 
 /// One thing that happened.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = HistoryEntry))]
 pub struct Entry {
     /// Counted from 1 in each deployment; with the deployment's id, the stable event id.
     pub seq: u64,
@@ -40,6 +41,7 @@ pub struct Entry {
 /// How loudly a thing is said; filter policies pick by it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub enum Severity {
     /// A step between two milestones.
     Detail,

@@ -161,6 +161,7 @@ pub enum Series {
 /// One variant in one minute. Percentiles and counts as CloudWatch computed them over the
 /// minute's own samples.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = VariantMinute))]
 pub struct ArmMinute {
     /// Requests.
     pub invocations: u64,
@@ -183,6 +184,7 @@ pub struct ArmMinute {
 
 /// ModelLatency of one variant in one minute.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct LatencyMinute {
     /// Requests measured.
     pub samples: u64,

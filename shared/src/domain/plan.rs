@@ -82,6 +82,9 @@ impl Plan {
     /// The default of `soak`.
     pub const SOAK: Span = Span::from_hours(24);
 
+    /// The most stages that can be meant.
+    pub const MOST_STAGES: usize = 100;
+
     /// Checks stages, soak and deadline against each other.
     pub fn new(
         stages: Vec<Stage>,
@@ -89,7 +92,7 @@ impl Plan {
         deadline: Span,
         change_windows: Vec<ChangeWindow>,
     ) -> Result<Self, PlanError> {
-        if stages.len() > 100 {
+        if stages.len() > Self::MOST_STAGES {
             return Err(PlanError::TooMany(stages.len()));
         }
         let last = stages.last().ok_or(PlanError::Empty)?.weight;
@@ -194,6 +197,7 @@ fn stage(percent: u8, bake: Span) -> Stage {
 /// The named plans. A preset also sets the policy's defaults: [`super::policy::Policy::preset`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub enum Preset {
     /// 10 %, then 10 % more every 10 minutes.
     #[default]

@@ -90,6 +90,7 @@ pub enum Sustain {
     Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,
 )]
 #[serde(rename_all = "lowercase")]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub enum Grade {
     /// To be watched.
     Low,
@@ -105,6 +106,7 @@ pub enum Grade {
 /// What a breach sets going, from the mildest on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub enum Action {
     /// People are told.
     Notify,
@@ -253,6 +255,7 @@ pub struct Comparison {
 /// What happens when somebody else changed the endpoint.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub enum OnDrift {
     /// No raise until the endpoint is as intended again, or an operator resumes.
     #[default]

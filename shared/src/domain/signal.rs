@@ -68,6 +68,7 @@ pub struct MetricPair {
 /// Which way of a share is worse.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub enum Direction {
     /// More of the counted outcomes are worse: errors, misses, complaints.
     #[default]

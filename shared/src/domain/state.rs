@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 /// Where a deployment stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub enum Status {
     /// Accepted; the canary variant is being created at weight 0.
     Pending,
@@ -65,6 +66,7 @@ impl fmt::Display for Status {
 
 /// What a deployment does inside its status.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub enum Phase {
     /// The endpoint config is made and deployed.
     Provisioning,

@@ -17,6 +17,7 @@ use crate::domain::state::{Phase, Status};
 
 /// A deployment as callers see it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = Deployment))]
 pub struct DeploymentView {
     /// A UUID of version 7.
     pub deployment_id: String,
@@ -74,6 +75,7 @@ pub struct DeploymentView {
 
 /// A stage with its date.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = Stage))]
 pub struct StageView {
     /// The canary's share in percent.
     pub weight: Weight,
@@ -87,6 +89,7 @@ pub struct StageView {
 
 /// What was measured over the whole deployment.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Measured {
     /// The start of the last minute taken in.
     pub judged_through: Timestamp,
@@ -111,6 +114,7 @@ pub struct Measured {
 
 /// Paths of the API.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Links {
     /// This deployment.
     #[serde(rename = "self")]
@@ -251,6 +255,7 @@ pub type ChecksView = ListView<MinuteReport>;
 
 /// What a specification would do.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = Plan))]
 pub struct PlanView {
     /// The endpoint.
     pub endpoint: String,
@@ -280,6 +285,7 @@ pub struct PlanView {
 
 /// A stage with what it will see and show; at 100 % there is nothing to compare with.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = PlannedStage))]
 pub struct PlanStage {
     /// The stage with its date.
     #[serde(flatten)]
@@ -338,9 +344,13 @@ fn compared(policy: &Policy) -> Vec<String> {
     rules.collect()
 }
 
+/// The most characters of an operator's reason.
+pub const LONGEST_REASON: usize = 500;
+
 /// An operator command's body.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = Command))]
 pub struct CommandBody {
     /// Why, in the operator's words: kept in the history.
     #[serde(default)]
@@ -350,6 +360,7 @@ pub struct CommandBody {
 /// The body of `PUT /deployments/{id}/weight`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = WeightChange))]
 pub struct WeightBody {
     /// Whole percent, 1 to 100.
     pub weight: u8,

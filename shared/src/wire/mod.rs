@@ -6,7 +6,10 @@ pub mod events;
 #[cfg(test)]
 mod fuzz;
 pub mod items;
+pub mod json;
 pub mod messages;
+#[cfg(feature = "openapi")]
+pub mod openapi;
 pub mod problem;
 pub mod specification;
 pub mod trace;

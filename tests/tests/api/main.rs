@@ -8,3 +8,4 @@ mod logs;
 mod orders;
 mod reading;
 mod refusals;
+mod strict;

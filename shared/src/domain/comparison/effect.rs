@@ -41,6 +41,7 @@ pub struct Effect {
 
 /// Bounds of a ratio of rates.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Interval {
     /// Zero when the canary had no bad outcome.
     pub low: f64,

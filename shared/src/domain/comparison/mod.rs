@@ -50,8 +50,11 @@ pub const HOLDS_FROM: f64 = 10.0;
 /// Trials and the bad ones among them, of one arm.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(try_from = "Bare")]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Counts {
+    /// Trials.
     n: u64,
+    /// The bad ones among them.
     x: u64,
 }
 

@@ -18,6 +18,7 @@ use crate::domain::signal::SignalRule;
 
 /// What one minute showed, kept as the row of evidence.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = Check))]
 pub struct MinuteReport {
     /// The minute's start.
     pub minute: Timestamp,
@@ -40,6 +41,7 @@ pub struct MinuteReport {
 
 /// How a guard stands.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = GuardStanding))]
 pub struct Standing {
     /// The last check's finding; absent before the first.
     pub finding: Option<Finding>,
@@ -53,6 +55,7 @@ pub struct Standing {
 
 /// How a signal stands: everything since the rollout began, and this minute's own counts.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct SignalStanding {
     /// This minute's counts of the canary; absent when they were not measured.
     #[serde(default)]

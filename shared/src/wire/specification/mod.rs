@@ -5,12 +5,15 @@
 mod check;
 #[cfg(test)]
 mod fuzz;
+#[cfg(feature = "openapi")]
+pub(crate) mod openapi;
 mod raw;
 
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use self::raw::Raw;
+use super::json;
 use crate::domain::specification::Specification;
 
 /// The largest specification that is kept, in bytes of its JSON.
@@ -51,7 +54,7 @@ fn first_line(text: &str) -> &str {
 }
 
 /// What a person wrote, safe and short enough to repeat in an error: it goes to terminals and logs.
-fn shown(text: &str) -> String {
+pub fn shown(text: &str) -> String {
     text.chars()
         .filter(|character| !character.is_control())
         .take(LONGEST_SHOWN)
@@ -76,7 +79,33 @@ pub fn parse(value: &Value) -> Result<Specification, SpecificationError> {
 
 /// Reads any document of the API; the error has the path of the field at fault.
 pub fn typed<T: DeserializeOwned>(value: &Value) -> Result<T, SpecificationError> {
-    serde_path_to_error::deserialize(value).map_err(|error| located(&error))
+    json::shaped(value).map_err(|error| located(&error))
+}
+
+/// Why a text is no document of the API.
+#[derive(Debug, thiserror::Error)]
+pub enum Unreadable {
+    /// It is not JSON.
+    #[error("the body is not JSON: {0}")]
+    NotJson(serde_json::Error),
+    /// An object has a key twice.
+    #[error("{0}")]
+    Doubled(SpecificationError),
+}
+
+/// Reads JSON, in which no object may have a key twice.
+pub fn from_json(bytes: &[u8]) -> Result<Value, Unreadable> {
+    let mut deserializer = serde_json::Deserializer::from_slice(bytes);
+    let read = serde_path_to_error::deserialize::<_, json::Unambiguous>(&mut deserializer);
+    let json::Unambiguous(value) = read.map_err(|error| {
+        if error.inner().is_data() {
+            Unreadable::Doubled(located(&error))
+        } else {
+            Unreadable::NotJson(error.into_inner())
+        }
+    })?;
+    deserializer.end().map_err(Unreadable::NotJson)?;
+    Ok(value)
 }
 
 /// Serde's error with the path of the field: unknown and missing ones are named themselves.
@@ -93,6 +122,10 @@ fn located(error: &serde_path_to_error::Error<serde_json::Error>) -> Specificati
         Some(_) => format!("{parent}.{name}"),
     };
     let quoted = |text: &str| text.split('`').nth(1).unwrap_or_default().to_owned();
+    if text.starts_with(json::DOUBLED) {
+        let field = join(&quoted(&text));
+        return wrong(field, format!("{text}; keep one of the two"));
+    }
     if text.starts_with("unknown field") || text.starts_with("missing field") {
         return wrong(join(&quoted(&text)), text);
     }

@@ -13,132 +13,215 @@ use crate::domain::policy::{Action, Grade, OnDrift};
 use crate::domain::quantity::{Latency, Rate, Span, Weight};
 use crate::domain::signal::Direction;
 
+/// What a deployment is to do: the same in JSON over the API and in YAML on the command line.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = Specification))]
 pub(super) struct Raw {
+    /// The endpoint whose model is to be replaced.
     pub(super) endpoint: String,
+    /// The SageMaker model to deploy, by its name.
     pub(super) model: Option<String>,
+    /// Not supported yet: name a model.
     pub(super) model_package: Option<String>,
+    /// The canary's instances.
     #[serde(default)]
     pub(super) canary: RawCanary,
+    /// Stages, soak and deadline.
     #[serde(default)]
     pub(super) plan: RawPlan,
+    /// What the canary is held against.
     #[serde(default)]
     pub(super) policy: RawPolicy,
+    /// How production takes everything back.
     pub(super) rollback: Option<RawRollback>,
+    /// What is left behind, and when it goes.
     #[serde(default)]
     pub(super) cleanup: RawCleanup,
+    /// Who is told beside the stack's own topic.
     #[serde(default)]
     pub(super) notify: RawNotify,
+    /// Not supported yet: requests are split by weight alone.
     pub(super) routing: Option<Value>,
-    /// The same as in `policy`: it is an answer to a refusal, added in a hurry.
+    /// The same as in `policy`, where it may stand instead: it is an answer to a refusal, added in a
+    /// hurry.
     pub(super) accept_baseline: Option<bool>,
 }
 
+/// The canary's instances.
 #[derive(Deserialize, Default)]
 #[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = Canary))]
 pub(super) struct RawCanary {
+    /// How many: `match` for the canary's share of production's count, or this number at every stage.
     #[serde(default)]
     pub(super) instances: Instances,
+    /// The instance type; production's own if left out.
     pub(super) instance_type: Option<String>,
+    /// How it scales by itself; as production does if left out.
     pub(super) autoscaling: Option<RawAutoscaling>,
 }
 
+/// How the canary scales by itself.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = Autoscaling))]
 pub(super) struct RawAutoscaling {
+    /// The fewest instances.
     pub(super) min: Option<u32>,
+    /// The most instances.
     pub(super) max: Option<u32>,
+    /// Requests a minute and instance that are aimed at.
     pub(super) invocations_per_instance: Option<u32>,
+    /// How long after a change instances may be taken away.
     pub(super) scale_in_cooldown: Option<Span>,
+    /// How long after a change instances may be added.
     pub(super) scale_out_cooldown: Option<Span>,
 }
 
+/// The stages, as one of a preset, a line and a list, and how long all of it may take.
 #[derive(Deserialize, Default)]
 #[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = PlanSpecification))]
 pub(super) struct RawPlan {
+    /// Named stages, which also set the policy's defaults.
     pub(super) preset: Option<Preset>,
+    /// Equal steps.
     pub(super) linear: Option<RawLinear>,
+    /// The stages one by one: weights rise and end at 100.
     pub(super) stages: Option<Vec<RawStage>>,
+    /// How long the canary serves everything before the old variant goes.
     pub(super) soak: Option<Span>,
+    /// From IN_PROGRESS to 100 %, soak apart; the clock stops in pauses, approvals and closed windows.
     pub(super) deadline: Option<Span>,
+    /// Traffic is raised inside one of them only; at any time if there is none.
     #[serde(default)]
     pub(super) change_windows: Vec<ChangeWindow>,
 }
 
+/// Equal steps up to 100 %.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = LinearPlan))]
 pub(super) struct RawLinear {
+    /// The first share in percent.
     pub(super) initial: WholePercent,
+    /// What each step adds, in percent.
     pub(super) step: WholePercent,
+    /// How long each stage below 100 % bakes.
     pub(super) every: Span,
 }
 
+/// One stage.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = StageSpecification))]
 pub(super) struct RawStage {
+    /// The canary's share in percent.
     pub(super) weight: WholePercent,
+    /// How long the share is held at the least; needed below 100 %, where the soak takes its place.
     pub(super) bake: Option<Span>,
+    /// Whether a person must approve before the stage is left.
     #[serde(default)]
     pub(super) approval: bool,
 }
 
+/// What the canary is held against. What is left out is the preset's own.
 #[derive(Deserialize, Default)]
 #[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = Policy))]
 pub(super) struct RawPolicy {
+    /// Answers 5XX of the canary.
     pub(super) error_rate: Option<RawErrorRate>,
+    /// The median of the canary's ModelLatency.
     pub(super) latency_p50: Option<RawLatency>,
+    /// The 90th percentile of the canary's ModelLatency.
     pub(super) latency_p90: Option<RawLatency>,
+    /// The 95th percentile of the canary's ModelLatency.
     pub(super) latency_p95: Option<RawLatency>,
+    /// The 99th percentile of the canary's ModelLatency.
     pub(super) latency_p99: Option<RawLatency>,
+    /// The comparison with production, every minute, over the whole rollout.
     pub(super) comparison: Option<RawComparison>,
+    /// Canary requests that a check, and a stage before it is left, must hold.
     pub(super) min_samples: Option<u64>,
+    /// Whether a stage is left only once the canary is shown to be below the limits.
     #[serde(default)]
     pub(super) safe_gate: bool,
+    /// Without metrics of the canary for longer than this: roll back. A minute at the least.
     pub(super) blind_limit: Option<Span>,
+    /// CloudWatch alarms whose ALARM state rolls back at once.
     #[serde(default)]
     pub(super) alarms: Vec<String>,
+    /// What follows when somebody else changed the endpoint.
     pub(super) on_drift: Option<OnDrift>,
+    /// Further signals: shares of counts in CloudWatch.
     #[serde(default)]
     pub(super) checks: Vec<RawCheck>,
+    /// Start although production itself breaks the policy today: the guards it breaks are muted.
     pub(super) accept_baseline: Option<bool>,
 }
 
+/// The canary's share of answers 5XX.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = ErrorRateGuard))]
 pub(super) struct RawErrorRate {
+    /// The highest share still tolerated.
     pub(super) limit: Option<Rate>,
+    /// How many percentage points above production's share are still tolerated.
     pub(super) worse_by: Option<Rate>,
+    /// How many checks in a row must be broken to act; 2 if nothing is said. Excludes `for`.
     pub(super) checks: Option<u32>,
+    /// For how long checks in a row must be broken to act. Excludes `checks`.
     #[serde(rename = "for")]
     pub(super) sustained: Option<Span>,
+    /// How bad a breach is, which says what it sets going unless `on_breach` does.
     pub(super) severity: Option<Grade>,
+    /// What a breach sets going, in place of what the severity says.
     pub(super) on_breach: Option<Action>,
+    /// Computed and shown, but acts on nothing.
     pub(super) muted: Option<bool>,
 }
 
+/// A percentile of the canary's ModelLatency: a limit, a ratio, or both.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = LatencyGuard))]
 pub(super) struct RawLatency {
+    /// The highest value still tolerated.
     pub(super) limit: Option<Latency>,
+    /// How many times production's own percentile is still tolerated.
     pub(super) ratio: Option<f64>,
+    /// How many checks in a row must be broken to act; 3 if nothing is said. Excludes `for`.
     pub(super) checks: Option<u32>,
+    /// For how long checks in a row must be broken to act. Excludes `checks`.
     #[serde(rename = "for")]
     pub(super) sustained: Option<Span>,
+    /// How bad a breach is, which says what it sets going unless `on_breach` does.
     pub(super) severity: Option<Grade>,
+    /// What a breach sets going, in place of what the severity says.
     pub(super) on_breach: Option<Action>,
+    /// Computed and shown, but acts on nothing.
     pub(super) muted: Option<bool>,
 }
 
+/// The comparison with production.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = Comparison))]
 pub(super) struct RawComparison {
+    /// The share of sound rollouts that it may roll back: above 0 % and at most 50 %.
     pub(super) alpha: Option<Rate>,
+    /// The odds ratio, canary over production, that is still as good.
     pub(super) tolerate: Option<f64>,
+    /// What worse answers 5XX set going.
     #[serde(default)]
     pub(super) errors: RawConsequence,
+    /// What worse answers 4XX set going.
     #[serde(default)]
     pub(super) client_errors: RawConsequence,
+    /// What more slow requests set going.
     #[serde(default)]
     pub(super) slowness: RawConsequence,
 }
@@ -146,9 +229,13 @@ pub(super) struct RawComparison {
 /// What a breach sets going: the grade's usual action, or the one that is named.
 #[derive(Deserialize, Default, Clone, Copy)]
 #[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = Consequence))]
 pub(super) struct RawConsequence {
+    /// How bad a breach is, which says what it sets going unless `on_breach` does.
     pub(super) severity: Option<Grade>,
+    /// What a breach sets going, in place of what the severity says.
     pub(super) on_breach: Option<Action>,
+    /// Computed and shown, but acts on nothing.
     pub(super) muted: Option<bool>,
 }
 
@@ -161,17 +248,27 @@ pub(super) struct RawConsequence {
 /// right, it is 3 %.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = CheckSpecification))]
 pub(super) struct RawCheck {
+    /// Lower case, and not one of the signals that every endpoint has.
     pub(super) name: String,
+    /// Counts the bad outcomes.
     pub(super) bad: RawMetric,
+    /// Counts the trials they are among.
     pub(super) of: RawMetric,
+    /// The highest share of bad outcomes still tolerated: above 0 % and below 100 %.
     pub(super) limit: Option<Rate>,
+    /// Whether it is compared with production.
     pub(super) compare: Option<bool>,
+    /// Which way is worse.
     pub(super) direction: Option<Direction>,
     /// Trials, not requests; 0 asks for none. Left out, it is the policy's own.
     pub(super) min_samples: Option<u64>,
+    /// How bad a breach is, which says what it sets going unless `on_breach` does.
     pub(super) severity: Option<Grade>,
+    /// What a breach sets going, in place of what the severity says.
     pub(super) on_breach: Option<Action>,
+    /// Computed and shown, but acts on nothing.
     pub(super) muted: Option<bool>,
 }
 
@@ -179,10 +276,15 @@ pub(super) struct RawCheck {
 /// added.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = Metric))]
 pub(super) struct RawMetric {
+    /// ASCII, and no colon at the start.
     pub(super) namespace: String,
+    /// The metric's name.
     pub(super) metric: String,
+    /// `Sum`, `SampleCount`, or `TC(low:high)`, which counts the values above low and up to high.
     pub(super) stat: Option<String>,
+    /// By name, with `{endpoint}` and `{variant}` where their names belong.
     #[serde(default)]
     pub(super) dimensions: BTreeMap<String, QuotedText>,
 }
@@ -207,30 +309,42 @@ impl<'de> Deserialize<'de> for QuotedText {
     }
 }
 
+/// How production takes everything back.
 #[derive(Deserialize, Default)]
 #[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = Rollback))]
 pub(super) struct RawRollback {
+    /// At once is the only way there is.
     pub(super) mode: RollbackMode,
 }
 
+/// How production takes everything back.
 #[derive(Deserialize, Default)]
 #[serde(rename_all = "lowercase")]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub(super) enum RollbackMode {
     #[default]
     Immediate,
 }
 
+/// What is left behind.
 #[derive(Deserialize, Default)]
 #[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = Cleanup))]
 pub(super) struct RawCleanup {
+    /// How long a canary that was rolled back stays, at weight 0, to be looked at.
     pub(super) after: Option<Span>,
+    /// Whether the old variant stays, at weight 0, after a completed deployment.
     #[serde(default)]
     pub(super) keep_old_variant: bool,
 }
 
+/// Who is told.
 #[derive(Deserialize, Default)]
 #[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = Notify))]
 pub(super) struct RawNotify {
+    /// The ARN of an SNS topic that is told beside the stack's own.
     pub(super) topic: Option<String>,
 }
 

@@ -14,14 +14,14 @@ use crate::domain::quantity::Rate;
 use crate::domain::signal::{self, Direction, MetricPair, MetricSource, SignalRule, Source};
 
 /// The most further checks: they share the budget of false alarms, and each costs four queries.
-const MOST_CHECKS: usize = 20;
-const LONGEST_NAME: usize = 40;
+pub(in super::super) const MOST_CHECKS: usize = 20;
+pub(in super::super) const LONGEST_NAME: usize = 40;
 /// What the service model of CloudWatch allows of a namespace, a metric or a dimension's name.
-const LONGEST_IN_CLOUDWATCH: usize = 255;
+pub(in super::super) const LONGEST_IN_CLOUDWATCH: usize = 255;
 /// What it allows of a dimension's value.
-const LONGEST_VALUE: usize = 1024;
+pub(in super::super) const LONGEST_VALUE: usize = 1024;
 /// CloudWatch's 30, less the two that may be added.
-const MOST_DIMENSIONS: usize = 28;
+pub(in super::super) const MOST_DIMENSIONS: usize = 28;
 /// The longest name of an endpoint or a variant.
 const LONGEST_FILLED: usize = 63;
 const ENDPOINT: &str = "{endpoint}";

@@ -7,6 +7,13 @@ mod policy;
 #[cfg(test)]
 mod tests;
 
+#[cfg(feature = "openapi")]
+pub(super) use self::checks::{
+    LONGEST_IN_CLOUDWATCH, LONGEST_NAME as LONGEST_CHECK_NAME,
+    LONGEST_VALUE as LONGEST_DIMENSION_VALUE, MOST_CHECKS, MOST_DIMENSIONS,
+};
+#[cfg(feature = "openapi")]
+pub(super) use self::policy::MOST_SAMPLES;
 use super::raw::{Instances, Raw, RawAutoscaling, RawCanary, RollbackMode};
 use super::{SpecificationError, wrong};
 use crate::domain::deployment::{CanaryCapacity, Cleanup};

@@ -12,7 +12,7 @@ use crate::domain::quantity::{Rate, Span};
 use crate::domain::signal;
 
 /// The most requests or trials that may be asked for before a stage is left.
-pub(super) const MOST_SAMPLES: u64 = 1_000_000_000;
+pub(in super::super) const MOST_SAMPLES: u64 = 1_000_000_000;
 
 impl RawPolicy {
     /// The preset's policy with what the specification says laid over it, guard by guard.

@@ -1,0 +1,365 @@
+//! The routes as OpenAPI: the parameters that `api` reads, the bodies it takes and every answer it gives,
+//! with the limits that it checks them against.
+
+use serde_json::{Map, Value, json};
+use shared::domain::state::Status;
+use shared::wire::openapi::{BEFORE, BEHIND, BODY, Kind, NAME, problems, reference};
+
+use crate::api::{
+    BODY_LIMIT, CHECKS, COMMANDS, DEPLOYMENTS, KEY_LIMIT, MOST_CHECKS, MOST_DEPLOYMENTS,
+};
+
+/// What a request about one deployment may meet.
+const ID: &[Kind] = &[(400, "unreadable-path"), (404, "deployment-not-found")];
+/// What a request with parameters may meet.
+const QUERY: &[Kind] = &[(400, "unreadable-query"), (422, "invalid-parameter")];
+/// What a specification may meet.
+const SPECIFICATION: &[Kind] = &[
+    (422, "alarm-firing"),
+    (422, "alarm-not-found"),
+    (422, "async-endpoint"),
+    (422, "baseline-breaks-policy"),
+    (422, "endpoint-config-not-found"),
+    (422, "endpoint-not-allowed"),
+    (422, "endpoint-not-enabled"),
+    (422, "endpoint-not-found"),
+    (422, "endpoint-not-in-service"),
+    (422, "inference-components"),
+    (422, "invalid-specification"),
+    (422, "model-not-allowed"),
+    (422, "model-not-found"),
+    (422, "safe-gate-uncounted"),
+    (422, "scaling-policy"),
+    (422, "serverless-variant"),
+    (422, "several-variants"),
+    (422, "shadow-variant"),
+    (422, "topic-not-allowed"),
+    (422, "unknown-config-fields"),
+];
+/// What a new deployment may meet beside that.
+const ACCEPT: &[Kind] = &[
+    (409, "endpoint-locked"),
+    (409, "request-in-progress"),
+    (422, "idempotency-key-reused"),
+    (422, "invalid-idempotency-key"),
+];
+/// What a command may meet.
+const COMMAND: &[Kind] = &[
+    (403, "own-approval"),
+    (409, "approval-needed"),
+    (409, "endpoint-drifted"),
+    (409, "illegal-command"),
+    (409, "metrics-blind"),
+    (409, "red-guard"),
+    (422, "invalid-body"),
+    (422, "invalid-reason"),
+];
+const WEIGHT: &[Kind] = &[(409, "same-weight"), (422, "invalid-weight")];
+const TRACE: &[Kind] = &[(422, "trace-too-large")];
+
+/// Every path of this function.
+pub fn paths() -> Map<String, Value> {
+    let mut paths = Map::new();
+    let mut add = |path: &str, method: &str, operation: Value| {
+        paths.insert(path.to_owned(), json!({method: operation}));
+    };
+    add("/health", "get", health());
+    add("/openapi.json", "get", document());
+    add("/deploy", "post", deploy());
+    add("/plan", "post", plan());
+    add("/deployments", "get", list());
+    add("/deployments/{id}", "get", one());
+    add("/deployments/{id}/history", "get", history());
+    add("/deployments/{id}/checks", "get", checks());
+    add("/deployments/{id}/weight", "put", weight());
+    for name in COMMANDS {
+        add(
+            &format!("/deployments/{{id}}/{name}"),
+            "post",
+            command(name),
+        );
+    }
+    paths
+}
+
+/// An operation that answers with this, or with a problem of these kinds.
+fn operation(
+    (id, tag, summary): (&str, &str, &str),
+    description: &str,
+    parts: Value,
+    answers: Value,
+    kinds: &[&[Kind]],
+) -> Value {
+    let mut operation = json!({
+        "operationId": id, "tags": [tag], "summary": summary, "description": description,
+    });
+    let fields = operation.as_object_mut().expect("an object");
+    if let Value::Object(parts) = parts {
+        fields.extend(parts);
+    }
+    let mut all = problems(kinds);
+    if let Value::Object(answers) = answers {
+        all.extend(answers);
+    }
+    fields.insert("responses".to_owned(), Value::Object(all));
+    operation
+}
+
+fn answer(description: &str, component: &str) -> Value {
+    json!({
+        "description": description,
+        "content": {"application/json": {"schema": reference(component)}},
+    })
+}
+
+/// A deployment, and where to go with its id.
+fn linked(description: &str) -> Value {
+    let own = ["getDeployment", "getHistory", "getChecks", "setWeight"];
+    let links = own.into_iter().chain(COMMANDS).map(|operation| {
+        let link = json!({
+            "operationId": operation,
+            "parameters": {"id": "$response.body#/deployment_id"},
+        });
+        (operation.to_owned(), link)
+    });
+    let mut answer = answer(description, "Deployment");
+    answer["links"] = Value::Object(links.collect());
+    answer
+}
+
+fn id() -> Value {
+    json!({
+        "name": "id", "in": "path", "required": true,
+        "description": "The deployment's id.",
+        "schema": {"type": "string", "pattern": "^[0-9A-Fa-f-]{36}$", "format": "uuid"},
+    })
+}
+
+fn parameter(name: &str, description: &str, schema: Value) -> Value {
+    let mut parameter = json!({"name": name, "in": "query", "description": description});
+    parameter["schema"] = schema;
+    parameter
+}
+
+fn page_size(default: usize, most: usize) -> Value {
+    parameter(
+        "limit",
+        "The most rows of the page.",
+        json!({"type": "integer", "minimum": 1, "maximum": most, "default": default}),
+    )
+}
+
+fn cursor(pattern: &str) -> Value {
+    parameter(
+        "cursor",
+        "The one that the page before ended with, as it was given.",
+        json!({"type": "string", "pattern": pattern}),
+    )
+}
+
+fn body(component: &str, is_required: bool) -> Value {
+    json!({
+        "required": is_required,
+        "description": format!("At most {BODY_LIMIT} bytes."),
+        "content": {"application/json": {"schema": reference(component)}},
+    })
+}
+
+fn health() -> Value {
+    let schema = json!({
+        "type": "object",
+        "required": ["status"],
+        "additionalProperties": false,
+        "properties": {"status": {"type": "string", "const": "ok", "description": "Always ok."}},
+    });
+    let up = json!({
+        "description": "The API answers.",
+        "content": {"application/json": {"schema": schema}},
+    });
+    operation(
+        ("health", "service", "Whether the API answers"),
+        "Touches nothing behind the API.",
+        json!({}),
+        json!({"200": up}),
+        &[BEFORE],
+    )
+}
+
+fn document() -> Value {
+    let text = json!({
+        "description": "This document.",
+        "content": {"application/json": {"schema": {"type": "object"}}},
+    });
+    operation(
+        ("openapi", "service", "This document"),
+        "The API as OpenAPI, of the version that answers.",
+        json!({}),
+        json!({"200": text}),
+        &[BEFORE],
+    )
+}
+
+fn deploy() -> Value {
+    let key = json!({
+        "name": "Idempotency-Key", "in": "header",
+        "description": "Names the request: the same key with the same body makes no second deployment for 24 h. A UUID, for example. The keys of different roles are different keys.",
+        "schema": {"type": "string", "minLength": 1, "maxLength": KEY_LIMIT, "pattern": "^[!-~]+$"},
+    });
+    operation(
+        ("deploy", "deployments", "Begin a deployment"),
+        "Checks the specification, writes what is wanted and answers. The deployment begins within a minute; follow it under `links`.",
+        json!({"parameters": [key], "requestBody": body("Specification", true)}),
+        json!({
+            "202": linked("Accepted."),
+            "200": linked("The deployment that the same request made before."),
+        }),
+        &[BEFORE, BODY, SPECIFICATION, ACCEPT, BEHIND],
+    )
+}
+
+fn plan() -> Value {
+    operation(
+        ("plan", "deployments", "What a specification would do"),
+        "The same checks as those of a deployment, and nothing done. An endpoint that has a deployment can be planned for.",
+        json!({"requestBody": body("Specification", true)}),
+        json!({"200": answer("Stages with dates and what they will show.", "Plan")}),
+        &[BEFORE, BODY, SPECIFICATION, BEHIND],
+    )
+}
+
+fn list() -> Value {
+    let statuses: Vec<String> = Status::ALL.iter().map(ToString::to_string).collect();
+    let parameters = json!([
+        parameter(
+            "endpoint",
+            "Of this endpoint.",
+            json!({"type": "string", "pattern": NAME}),
+        ),
+        parameter(
+            "status",
+            "In this status.",
+            json!({"type": "string", "enum": statuses})
+        ),
+        page_size(DEPLOYMENTS, MOST_DEPLOYMENTS),
+        cursor("^[^#]+#[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$"),
+    ]);
+    operation(
+        (
+            "listDeployments",
+            "deployments",
+            "Deployments, newest first",
+        ),
+        "What was measured is left out; it stands in each deployment. A page may hold fewer rows than asked for and still have a cursor.",
+        json!({"parameters": parameters}),
+        json!({"200": answer("One page.", "Deployments")}),
+        &[BEFORE, QUERY, BEHIND],
+    )
+}
+
+fn one() -> Value {
+    operation(
+        ("getDeployment", "deployments", "One deployment"),
+        "As it stands, with what was measured.",
+        json!({"parameters": [id()]}),
+        json!({"200": answer("The deployment.", "Deployment")}),
+        &[BEFORE, ID, BEHIND],
+    )
+}
+
+fn history() -> Value {
+    operation(
+        ("getHistory", "deployments", "What happened and why"),
+        "Every transition and every command, oldest first, on one page.",
+        json!({"parameters": [id()]}),
+        json!({"200": answer("The whole history.", "History")}),
+        &[BEFORE, ID, BEHIND],
+    )
+}
+
+fn checks() -> Value {
+    let format = json!({"type": "string", "enum": ["json", "csv"], "default": "json"});
+    let parameters = json!([
+        id(),
+        page_size(CHECKS, MOST_CHECKS),
+        cursor("^CHECK#"),
+        parameter(
+            "format",
+            "`csv` is the whole trace, as `canary replay` reads it; limit and cursor are left out then.",
+            format,
+        ),
+    ]);
+    let both = json!({
+        "description": "One page of minutes, newest first; or the trace, oldest first.",
+        "content": {
+            "application/json": {"schema": reference("Checks")},
+            "text/csv": {"schema": {
+                "type": "string",
+                "description": "In long form, with the header `minute,signal,variant,n,x`: trials and the bad ones among them.",
+            }},
+        },
+    });
+    operation(
+        ("getChecks", "deployments", "Minute by minute"),
+        "What every judged minute showed.",
+        json!({"parameters": parameters}),
+        json!({"200": both}),
+        &[BEFORE, ID, QUERY, TRACE, BEHIND],
+    )
+}
+
+fn weight() -> Value {
+    operation(
+        ("setWeight", "commands", "Set the canary's share by hand"),
+        "It is recorded, and the plan goes on from there. To take everything back, roll back.",
+        json!({"parameters": [id()], "requestBody": body("WeightChange", true)}),
+        json!({"202": answer("Ordered.", "Deployment")}),
+        &[BEFORE, ID, BODY, COMMAND, WEIGHT, BEHIND],
+    )
+}
+
+fn command(name: &str) -> Value {
+    let (summary, description) = match name {
+        "pause" => (
+            "Stop raises",
+            "Guards go on judging, and roll back if they must.",
+        ),
+        "resume" => ("Let raises go on", "From where the pause met it."),
+        "promote" => (
+            "Skip the rest of the bake or soak",
+            "On to the next stage, never past a red guard.",
+        ),
+        "rollback" => (
+            "Give production everything back",
+            "In whatever phase it is.",
+        ),
+        "cancel" => (
+            "End it",
+            "Production gets everything back; the status becomes CANCELLED.",
+        ),
+        _ => (
+            "Approve the next raise",
+            "Where the stage waits for a person.",
+        ),
+    };
+    let mut parameters = vec![id()];
+    if name == "promote" {
+        parameters.push(parameter(
+            "full",
+            "Whether to go to 100 % at once.",
+            json!({"type": "boolean", "default": false}),
+        ));
+    } else {
+        parameters.push(parameter(
+            "full",
+            "Of promote alone: elsewhere it may only be false.",
+            json!({"type": "boolean", "const": false, "default": false}),
+        ));
+    }
+    operation(
+        (name, "commands", summary),
+        description,
+        json!({"parameters": parameters, "requestBody": body("Command", false)}),
+        json!({"202": answer("Ordered.", "Deployment")}),
+        &[BEFORE, ID, QUERY, BODY, COMMAND, BEHIND],
+    )
+}

@@ -1,0 +1,310 @@
+//! What the fields of a specification may hold, beside their types: the schema of what `check` checks.
+//!
+//! Left to the checks, because JSON Schema can't say it: sums of durations, figures that rise from row to
+//! row, names that differ from one another, and what the preset makes of a field that is left out.
+
+use std::borrow::Cow;
+
+use serde_json::{Value, json};
+use utoipa::openapi::schema::{ObjectBuilder, Schema, Type};
+use utoipa::openapi::{OneOfBuilder, RefOr};
+use utoipa::{PartialSchema, ToSchema};
+
+use super::check::{
+    LONGEST_CHECK_NAME, LONGEST_DIMENSION_VALUE, LONGEST_IN_CLOUDWATCH, MOST_CHECKS,
+    MOST_DIMENSIONS, MOST_SAMPLES,
+};
+use super::raw::{Instances, QuotedText, Raw, WholePercent};
+use crate::domain::deployment::Cleanup;
+use crate::domain::plan::{Plan, Preset};
+use crate::domain::policy::Policy;
+use crate::domain::signal;
+use crate::wire::openapi::{Schemas, add, refine};
+
+/// The pattern of a name in SageMaker, as `domain::specification::is_name` has it.
+pub const NAME: &str = "^[a-zA-Z0-9]([a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?$";
+/// Printable ASCII that is not blank and does not start with a colon.
+const CLOUDWATCH_NAME: &str = "^( +[!-~]|[!-9;-~])[ -~]*$";
+/// No control characters, and one that can be seen.
+const VISIBLE: &str = r"^[^\u0000-\u001f\u007f-\u009f]*[^\s\u0000-\u001f\u007f-\u009f][^\u0000-\u001f\u007f-\u009f]*$";
+const STATISTIC: &str = r"^(Sum|SampleCount|TC\(([0-9]{1,15}(\.[0-9]{1,10})?:([0-9]{1,15}(\.[0-9]{1,10})?)?|:[0-9]{1,15}(\.[0-9]{1,10})?)\))$";
+
+/// The specification and all that it is made of.
+pub(crate) fn add_all(all: &mut Schemas) {
+    add::<Raw>(all);
+    refine_top(all);
+    refine_plan(all);
+    refine_policy(all);
+    refine_checks(all);
+}
+
+fn refine_top(all: &mut Schemas) {
+    refine(all, "Specification.endpoint", json!({"pattern": NAME}));
+    refine(
+        all,
+        "Specification.model",
+        json!({"type": "string", "pattern": NAME}),
+    );
+    refine(
+        all,
+        "Specification",
+        json!({"required": ["endpoint", "model"]}),
+    );
+    for field in ["model_package", "routing"] {
+        refine(
+            all,
+            &format!("Specification.{field}"),
+            json!({"type": "null", "deprecated": true}),
+        );
+    }
+    refine(all, "Canary.instances", json!({"default": "match"}));
+    refine(
+        all,
+        "Canary.instance_type",
+        json!({"pattern": r"^ml\.[a-z0-9.-]{0,37}$", "examples": ["ml.c6i.large"]}),
+    );
+    for field in ["min", "max"] {
+        let instances = json!({"minimum": 1, "maximum": 1000});
+        refine(all, &format!("Autoscaling.{field}"), instances);
+    }
+    refine(
+        all,
+        "Autoscaling.invocations_per_instance",
+        json!({"minimum": 1, "maximum": 10_000_000}),
+    );
+    let after = Cleanup::AFTER.to_string();
+    refine(all, "Cleanup.after", json!({"default": after}));
+    refine(all, "Cleanup.keep_old_variant", json!({"default": false}));
+    refine(
+        all,
+        "Notify.topic",
+        json!({
+            "pattern": "^arn:[^:]*:sns:[^:]*:[^:]*:[^:]*$",
+            "examples": ["arn:aws:sns:eu-central-1:123456789012:releases"],
+        }),
+    );
+}
+
+fn presets_in_words() -> String {
+    let presets = [
+        Preset::Linear,
+        Preset::Playbook,
+        Preset::Quick,
+        Preset::Phased,
+    ];
+    let lines = presets.map(|preset| {
+        let name = serde_json::to_value(preset).expect("a name");
+        let stages = preset.stages().into_iter().map(|stage| {
+            if stage.bake.is_zero() {
+                stage.weight.to_string()
+            } else {
+                format!("{} for {}", stage.weight, stage.bake)
+            }
+        });
+        let stages = stages.collect::<Vec<_>>().join(", ");
+        format!("- `{}`: {stages}", name.as_str().unwrap_or_default())
+    });
+    format!(
+        "Named stages, each with a policy of its own where the specification says nothing:\n\n{}",
+        lines.join("\n")
+    )
+}
+
+/// A field that is not given, or given as nothing.
+fn left_out() -> Value {
+    json!({"type": "null"})
+}
+
+fn refine_plan(all: &mut Schemas) {
+    let (soak, deadline) = (Plan::SOAK.to_string(), Plan::DEADLINE.to_string());
+    refine(all, "PlanSpecification.soak", json!({"default": soak}));
+    refine(
+        all,
+        "PlanSpecification.deadline",
+        json!({"default": deadline}),
+    );
+    refine(
+        all,
+        "PlanSpecification.stages",
+        json!({"minItems": 1, "maxItems": Plan::MOST_STAGES}),
+    );
+    refine(
+        all,
+        "StageSpecification.approval",
+        json!({"default": false}),
+    );
+    refine(all, "Preset", json!({"description": presets_in_words()}));
+    let preset = serde_json::to_value(Preset::Linear).expect("a name");
+    let forms = json!([
+        {
+            "title": "A preset",
+            "description": "The linear one if none is named.",
+            "properties": {"linear": left_out(), "stages": left_out()},
+        },
+        {
+            "title": "A line",
+            "required": ["linear"],
+            "properties": {
+                "linear": {"type": "object"},
+                "stages": left_out(),
+                "preset": {"enum": [preset, null]},
+            },
+        },
+        {
+            "title": "A list",
+            "required": ["stages"],
+            "properties": {
+                "stages": {"type": "array"},
+                "linear": left_out(),
+                "preset": left_out(),
+            },
+        },
+    ]);
+    refine(all, "PlanSpecification", json!({"oneOf": forms}));
+}
+
+fn refine_policy(all: &mut Schemas) {
+    refine(
+        all,
+        "Policy.min_samples",
+        json!({"minimum": 1, "maximum": MOST_SAMPLES, "default": Policy::MIN_SAMPLES}),
+    );
+    let blind_limit = Policy::BLIND_LIMIT.to_string();
+    refine(all, "Policy.blind_limit", json!({"default": blind_limit}));
+    refine(all, "Policy.safe_gate", json!({"default": false}));
+    refine(
+        all,
+        "Policy.alarms",
+        json!({"maxItems": 100, "items": {"type": "string", "minLength": 1, "maxLength": 255}}),
+    );
+    refine(all, "Policy.on_drift", json!({"default": "hold"}));
+    refine(all, "Policy.checks", json!({"maxItems": MOST_CHECKS}));
+    for guard in ["ErrorRateGuard", "LatencyGuard"] {
+        let checks = format!("{guard}.checks");
+        refine(all, &checks, json!({"minimum": 1, "maximum": 1000}));
+        let both = json!({
+            "required": ["checks", "for"],
+            "properties": {"checks": {"type": "integer"}, "for": {"type": "string"}},
+        });
+        refine(all, guard, json!({"not": both}));
+        refine(all, &format!("{guard}.for"), json!({"pattern": "[1-9]"}));
+    }
+    refine(all, "LatencyGuard.ratio", json!({"minimum": 1}));
+    let comparison = Policy::preset(Preset::Linear).comparison;
+    refine(
+        all,
+        "Comparison.alpha",
+        json!({"default": comparison.alpha.to_string()}),
+    );
+    refine(
+        all,
+        "Comparison.tolerate",
+        json!({"minimum": 1, "maximum": 100, "default": comparison.tolerate}),
+    );
+}
+
+fn refine_checks(all: &mut Schemas) {
+    let pattern = format!("^[a-z][a-z0-9_-]{{0,{}}}$", LONGEST_CHECK_NAME - 1);
+    let built_in = [signal::ERRORS, signal::CLIENT_ERRORS, signal::SLOWNESS];
+    refine(
+        all,
+        "CheckSpecification.name",
+        json!({"pattern": pattern, "not": {"enum": built_in}}),
+    );
+    refine(
+        all,
+        "CheckSpecification.min_samples",
+        json!({"minimum": 0, "maximum": MOST_SAMPLES}),
+    );
+    refine(all, "CheckSpecification.compare", json!({"default": true}));
+    refine(
+        all,
+        "CheckSpecification.direction",
+        json!({"default": "higher_is_worse"}),
+    );
+    refine(
+        all,
+        "Metric.namespace",
+        json!({"maxLength": LONGEST_IN_CLOUDWATCH, "pattern": CLOUDWATCH_NAME, "examples": ["Canary/Model"]}),
+    );
+    refine(
+        all,
+        "Metric.metric",
+        json!({"maxLength": LONGEST_IN_CLOUDWATCH, "pattern": VISIBLE, "examples": ["WrongPredictions"]}),
+    );
+    refine(
+        all,
+        "Metric.stat",
+        json!({"pattern": STATISTIC, "default": "Sum", "examples": ["TC(0.5:)"]}),
+    );
+    refine(
+        all,
+        "Metric.dimensions",
+        json!({
+            "maxProperties": MOST_DIMENSIONS,
+            "propertyNames": {"pattern": CLOUDWATCH_NAME, "maxLength": LONGEST_IN_CLOUDWATCH},
+        }),
+    );
+}
+
+impl PartialSchema for WholePercent {
+    fn schema() -> RefOr<Schema> {
+        ObjectBuilder::new()
+            .schema_type(Type::Integer)
+            .description(Some(
+                "A share of the traffic in whole percent, without a sign.",
+            ))
+            .minimum(Some(1))
+            .maximum(Some(100))
+            .into()
+    }
+}
+
+impl ToSchema for WholePercent {
+    fn name() -> Cow<'static, str> {
+        "WholePercent".into()
+    }
+}
+
+impl PartialSchema for Instances {
+    fn schema() -> RefOr<Schema> {
+        let number = ObjectBuilder::new()
+            .schema_type(Type::Integer)
+            .minimum(Some(1))
+            .maximum(Some(1000));
+        let word = ObjectBuilder::new()
+            .schema_type(Type::String)
+            .enum_values(Some(["match"]));
+        OneOfBuilder::new()
+            .description(Some("`match`, or a number of instances."))
+            .item(word)
+            .item(number)
+            .into()
+    }
+}
+
+impl ToSchema for Instances {
+    fn name() -> Cow<'static, str> {
+        "Instances".into()
+    }
+}
+
+impl PartialSchema for QuotedText {
+    fn schema() -> RefOr<Schema> {
+        ObjectBuilder::new()
+            .schema_type(Type::String)
+            .description(Some(
+                "Printable ASCII. In YAML it stands in quotes: bare, `{variant}` is a map.",
+            ))
+            .max_length(Some(LONGEST_DIMENSION_VALUE))
+            .pattern(Some("^ *[!-~][ -~]*$"))
+            .examples([json!("{variant}")])
+            .into()
+    }
+}
+
+impl ToSchema for QuotedText {
+    fn name() -> Cow<'static, str> {
+        "DimensionValue".into()
+    }
+}

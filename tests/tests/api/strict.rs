@@ -1,0 +1,134 @@
+//! What the description refuses is refused: keys that stand twice, parameters that are given twice, lists
+//! in place of objects, names that are none.
+
+use http::{Method, StatusCode};
+use serde_json::Value;
+use tests::{ENDPOINT, World, specification};
+
+use crate::refusals::{assert_problem, effects};
+
+async fn sent(world: &World, method: Method, path: &str, body: &str) -> (StatusCode, Value) {
+    world.request(method, path, &[], body.into()).await
+}
+
+#[tokio::test]
+async fn a_key_that_stands_twice_is_refused_by_its_name() {
+    let world = World::new().await;
+    let id = world.deploy(&specification()).await;
+    let before = effects(&world);
+    for (body, field) in [
+        (
+            r#"{"endpoint": "a", "model": "b", "endpoint": "c"}"#,
+            "endpoint",
+        ),
+        (
+            r#"{"endpoint": "a", "model": "b", "plan": {"soak": "1m", "soak": "2m"}}"#,
+            "plan.soak",
+        ),
+        (
+            r#"{"endpoint": "a", "model": "b", "plan": {"stages": [{"weight": 1, "weight": 100}]}}"#,
+            "plan.stages[0].weight",
+        ),
+    ] {
+        for path in ["/deploy", "/plan"] {
+            let answer = sent(&world, Method::POST, path, body).await;
+            assert_problem(&answer, 400, "duplicate-key", Some(field));
+        }
+    }
+    let path = format!("/deployments/{id}");
+    let twice = r#"{"weight": 20, "weight": 90}"#;
+    let answer = sent(&world, Method::PUT, &format!("{path}/weight"), twice).await;
+    assert_problem(&answer, 400, "duplicate-key", Some("weight"));
+    let twice = r#"{"reason": "one", "reason": "other"}"#;
+    let answer = sent(&world, Method::POST, &format!("{path}/pause"), twice).await;
+    assert_problem(&answer, 400, "duplicate-key", Some("reason"));
+    assert_eq!(effects(&world), before);
+}
+
+/// What a model's user sent is not repeated, not even a key of it.
+#[tokio::test]
+async fn a_key_that_stands_twice_in_features_is_refused_without_its_name() {
+    let world = World::new().await;
+    for body in [
+        format!(r#"{{"endpoint": "{ENDPOINT}", "features": {{"income": 1, "income": 2}}}}"#),
+        format!(r#"{{"endpoint": "{ENDPOINT}", "instances": [[{{"income": 1, "income": 2}}]]}}"#),
+        format!(r#"{{"endpoint": "{ENDPOINT}", "endpoint": "income", "features": [1]}}"#),
+    ] {
+        let answer = sent(&world, Method::POST, "/inference", &body).await;
+        assert_problem(&answer, 400, "duplicate-key", Some("body"));
+        assert!(!answer.1.to_string().contains("income"), "{}", answer.1);
+    }
+}
+
+/// serde reads a structure from a list of its values, and a name from an object.
+#[tokio::test]
+async fn a_list_is_no_object() {
+    let world = World::new().await;
+    let id = world.deploy(&specification()).await;
+    let before = effects(&world);
+    let pause = format!("/deployments/{id}/pause");
+    for body in ["[]", r#"["because"]"#, "7"] {
+        let answer = sent(&world, Method::POST, &pause, body).await;
+        assert_problem(&answer, 422, "invalid-body", None);
+    }
+    let answer = sent(
+        &world,
+        Method::PUT,
+        &format!("/deployments/{id}/weight"),
+        "[50]",
+    )
+    .await;
+    assert_problem(&answer, 422, "invalid-body", None);
+    for (part, field) in [
+        (r#""cleanup": ["1h", true]"#, "cleanup"),
+        (r#""cleanup": []"#, "cleanup"),
+        (r#""plan": {"preset": {"quick": null}}"#, "plan.preset"),
+    ] {
+        let body = format!(r#"{{"endpoint": "{ENDPOINT}", "model": "wine-quality-v2", {part}}}"#);
+        let answer = sent(&world, Method::POST, "/plan", &body).await;
+        assert_problem(&answer, 422, "invalid-specification", Some(field));
+    }
+    let list = format!(r#"["{ENDPOINT}", null, [1.5]]"#);
+    let answer = sent(&world, Method::POST, "/inference", &list).await;
+    assert_problem(&answer, 422, "invalid-inference-request", Some("body"));
+    assert_eq!(effects(&world), before);
+}
+
+#[tokio::test]
+async fn a_parameter_that_is_given_twice_is_refused() {
+    let world = World::new().await;
+    let id = world.deploy(&specification()).await;
+    for (path, field) in [
+        ("/deployments?limit=1&limit=2".to_owned(), "limit"),
+        (
+            format!("/deployments/{id}/checks?format=csv&format=json"),
+            "format",
+        ),
+    ] {
+        let answer = world.get(&path).await;
+        assert_problem(&answer, 422, "invalid-parameter", Some(field));
+    }
+    let path = format!("/deployments/{id}/promote?full=true&full=false");
+    let answer = sent(&world, Method::POST, &path, "").await;
+    assert_problem(&answer, 422, "invalid-parameter", Some("full"));
+}
+
+/// It becomes a key of the table: DynamoDB refuses one of more than 2048 bytes, as a fault of ours.
+#[tokio::test]
+async fn an_endpoint_that_is_no_name_is_not_looked_up() {
+    let world = World::new().await;
+    for name in [
+        "x".repeat(3000),
+        "x".repeat(64),
+        "a_b".to_owned(),
+        String::new(),
+    ] {
+        let answer = world.get(&format!("/deployments?endpoint={name}")).await;
+        assert_problem(&answer, 422, "invalid-parameter", Some("endpoint"));
+    }
+    let (status, answer) = world.get("/deployments?endpoint=nowhere").await;
+    assert_eq!(
+        (status, answer["items"].as_array().map(Vec::len)),
+        (StatusCode::OK, Some(0))
+    );
+}
