@@ -33,6 +33,7 @@ const SPECIFICATION: &[Kind] = &[
     (422, "serverless-variant"),
     (422, "several-variants"),
     (422, "shadow-variant"),
+    (422, "topic-elsewhere"),
     (422, "topic-not-allowed"),
     (422, "unknown-config-fields"),
 ];

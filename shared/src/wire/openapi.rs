@@ -363,6 +363,10 @@ pub const KINDS: &[(&str, &str)] = &[
         "temporarily-unavailable",
         "AWS did not answer as it should; repeat the request",
     ),
+    (
+        "topic-elsewhere",
+        "the topic is in another account or region",
+    ),
     ("topic-not-allowed", "the topic is not on the stack's list"),
     (
         "trace-too-large",
