@@ -115,28 +115,6 @@ fn documents() -> Vec<(&'static str, Value)> {
             json!({"ResourceArn": "arn:aws:sagemaker:eu-central-1:123456789012:endpoint/wine"}),
         ),
         (
-            "ResourceGroupsTaggingAPI_20170126.GetResources",
-            json!({
-                "ResourcesPerPage": 5, "ResourceTypeFilters": ["sagemaker:model"],
-                "TagFilters": [{"Key": "team", "Values": ["wine"]}],
-            }),
-        ),
-        (
-            "SageMaker.ListEndpoints",
-            json!({"MaxResults": 10, "NameContains": "wine", "SortBy": "Name"}),
-        ),
-        (
-            "AnyScaleFrontendService.RegisterScalableTarget",
-            json!({
-                "ServiceNamespace": "sagemaker", "ResourceId": "endpoint/wine/variant/production",
-                "ScalableDimension": "sagemaker:variant:DesiredInstanceCount", "MinCapacity": 1, "MaxCapacity": 4,
-            }),
-        ),
-        (
-            "AWSEvents.PutEvents",
-            json!({"Entries": [{"Source": "canary", "DetailType": "Started", "Detail": "{\"a\": 1}", "Resources": ["wine"]}]}),
-        ),
-        (
             "DynamoDB_20120810.CreateTable",
             json!({
                 "TableName": "canary", "BillingMode": "PAY_PER_REQUEST",
@@ -168,12 +146,40 @@ fn documents() -> Vec<(&'static str, Value)> {
             json!({"TransactItems": [{"Delete": {"TableName": "canary", "Key": key}}]}),
         ),
     ];
+    documents.extend(beside_sagemaker());
     documents.extend(cloudwatch().map(|(operation, input)| match operation {
         "PutMetricData" => ("GraniteServiceVersion20100801.PutMetricData", input),
         "GetMetricData" => ("GraniteServiceVersion20100801.GetMetricData", input),
         _ => ("GraniteServiceVersion20100801.DescribeAlarms", input),
     }));
     documents
+}
+
+fn beside_sagemaker() -> [(&'static str, Value); 4] {
+    [
+        (
+            "ResourceGroupsTaggingAPI_20170126.GetResources",
+            json!({
+                "ResourcesPerPage": 5, "ResourceTypeFilters": ["sagemaker:model"],
+                "TagFilters": [{"Key": "team", "Values": ["wine"]}],
+            }),
+        ),
+        (
+            "SageMaker.ListEndpoints",
+            json!({"MaxResults": 10, "NameContains": "wine", "SortBy": "Name"}),
+        ),
+        (
+            "AnyScaleFrontendService.RegisterScalableTarget",
+            json!({
+                "ServiceNamespace": "sagemaker", "ResourceId": "endpoint/wine/variant/production",
+                "ScalableDimension": "sagemaker:variant:DesiredInstanceCount", "MinCapacity": 1, "MaxCapacity": 4,
+            }),
+        ),
+        (
+            "AWSEvents.PutEvents",
+            json!({"Entries": [{"Source": "canary", "DetailType": "Started", "Detail": "{\"a\": 1}", "Resources": ["wine"]}]}),
+        ),
+    ]
 }
 
 fn cloudwatch() -> [(&'static str, Value); 3] {

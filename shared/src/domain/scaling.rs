@@ -2,6 +2,7 @@
 //! kept in the record and put back, and the one that a specification may ask for.
 
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 
 use super::quantity::Span;
 
@@ -22,10 +23,6 @@ pub struct ScalableTarget {
 
 /// What of a target's scaling is suspended; its policies stay.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[expect(
-    clippy::struct_excessive_bools,
-    reason = "as Application Auto Scaling has them"
-)]
 pub struct Suspension {
     /// Removing instances by policy.
     pub scale_in: bool,
@@ -143,7 +140,7 @@ impl Autoscaling {
         ScalableTarget {
             min: self.min,
             max: self.max,
-            policies: vec![serde_json::to_string(&policy).expect("names and numbers")],
+            policies: vec![json!(policy).to_string()],
             suspended: Suspension::default(),
         }
     }

@@ -24,8 +24,11 @@ pub const OPERATOR: &str = "Release";
 /// The role that asks for predictions.
 pub const INVOKER: &str = "Shop";
 
+/// Variables of the environment, by name.
+type Settings = &'static [(&'static str, &'static str)];
+
 /// The functions: where an event finds them, their binaries, and what sets two of one binary apart.
-const FUNCTIONS: [(&str, &str, &[(&str, &str)]); 6] = [
+const FUNCTIONS: [(&str, &str, Settings); 6] = [
     ("canary-deploy", "deploy", &[("CANARY_MODE", "api")]),
     (
         "canary-provision",

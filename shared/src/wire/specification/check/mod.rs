@@ -164,7 +164,7 @@ impl RawAutoscaling {
             ),
         ];
         match rules.iter().find(|(holds, ..)| !holds) {
-            Some((_, field, what)) => Err(wrong(&format!("canary.autoscaling.{field}"), *what)),
+            Some((_, field, what)) => Err(wrong(format!("canary.autoscaling.{field}"), *what)),
             None => Ok(asked),
         }
     }
