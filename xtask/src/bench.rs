@@ -3,7 +3,8 @@
 //! `bench verdict` runs the simulation study, an example of `shared`: an example is built by the
 //! developer's profile, which optimises what the study spends its time in, so that nothing of the
 //! SDK is compiled anew for it. `bench lambda` builds the functions as they are deployed and measures
-//! them from outside; `--quick` takes the developer's binaries and no Python.
+//! them from outside; `--quick` takes the developer's binaries and no Python. `bench monitor` measures one
+//! of them over thousands of deployments.
 
 use std::path::Path;
 
@@ -22,6 +23,8 @@ pub(crate) enum Bench {
     Lambda,
     /// A smoke test of a few starts.
     QuickLambda,
+    /// A tick over thousands of deployments, with 20 ms for each answer of AWS.
+    Monitor,
 }
 
 impl Bench {
@@ -33,6 +36,7 @@ impl Bench {
             ["verdict", "--quick"] => Some(Self::QuickVerdict),
             ["lambda"] => Some(Self::Lambda),
             ["lambda", "--quick"] => Some(Self::QuickLambda),
+            ["monitor"] => Some(Self::Monitor),
             _ => None,
         }
     }
@@ -44,6 +48,10 @@ impl Bench {
             Self::Lambda => {
                 report.run("functions", || Build::RELEASE.run(root));
                 report.run("bench", || measure(root));
+            }
+            Self::Monitor => {
+                report.run("functions", || Build::RELEASE.run(root));
+                report.run("bench", || load(root));
             }
             Self::QuickLambda => report.run("bench", || cargo::run(root, &MEASURE)),
         }
@@ -66,6 +74,15 @@ const MEASURE: [&str; 6] = [
     "--bin",
     "lambda_bench",
 ];
+
+/// The ticks are printed; they take minutes, because each waits for one to judge.
+fn load(root: &Path) -> Outcome {
+    let monitor = lambda::folder(root).join("monitor/bootstrap");
+    let monitor = monitor.display().to_string();
+    let mut arguments = vec!["run", "--quiet", "--package", "tests", "--bin", "load"];
+    arguments.extend(["--", &monitor, "20", "1", "100", "1000", "10000"]);
+    cargo::run(root, &arguments)
+}
 
 fn measure(root: &Path) -> Outcome {
     let python = match python::programs_of(root, "lambda-bench") {

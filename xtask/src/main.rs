@@ -45,6 +45,7 @@ cargo xtask COMMAND
   probe-aws [--help]  asks a real account what docs/fidelity.md leaves open; says first what it costs
   lambda [--release] [--arm64]  the functions as Lambda takes them, by cargo-lambda
   bench lambda [--quick]  what they cost to start, to keep and to ask: docs/performance.md
+  bench monitor  a tick over 1 to 10,000 deployments, with 20 ms for each answer of AWS
   bench verdict [--quick]  the simulation study: the tables and the picture of docs/verdict.md
   conformance [WORD...]  the adapters on moto and ministack, boto3 and the AWS CLI on the simulator
   chaos [--seed S] [--runs N] [--trace]  rollouts in a storm of faults, each promise held
