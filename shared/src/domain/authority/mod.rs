@@ -33,6 +33,8 @@ use Role::{Approver, Deployer, Invoker};
 pub enum Action {
     /// Whether the API answers.
     Health,
+    /// How the API is described.
+    Describe,
     /// A new deployment.
     Deploy,
     /// What a deployment would do.
@@ -80,7 +82,7 @@ const READERS: &[Role] = &[Deployer, Approver];
 
 impl Action {
     /// Every action, in the order of the documents.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::Deploy,
         Self::Plan,
         Self::List,
@@ -96,12 +98,13 @@ impl Action {
         Self::Rollback,
         Self::Infer,
         Self::Health,
+        Self::Describe,
     ];
 
     /// What it takes: the table.
     pub const fn rule(self) -> Rule {
         let (roles, never_requester, outlives_tags) = match self {
-            Self::Health => (None, false, true),
+            Self::Health | Self::Describe => (None, false, true),
             Self::Deploy
             | Self::Plan
             | Self::Promote
@@ -128,6 +131,7 @@ impl Action {
     pub const fn route(self) -> (&'static str, &'static str) {
         match self {
             Self::Health => ("GET", "/health"),
+            Self::Describe => ("GET", "/openapi.json"),
             Self::Deploy => ("POST", "/deploy"),
             Self::Plan => ("POST", "/plan"),
             Self::List => ("GET", "/deployments"),
@@ -292,7 +296,7 @@ pub fn table() -> String {
             Some(_) => "no",
         };
         let outage = match (action, rule.outlives_tags) {
-            (Action::Health, _) => "goes on",
+            (Action::Health | Action::Describe, _) => "goes on",
             (Action::Infer, _) => "goes on by the grants read last; 503 where none were",
             (_, true) => "goes on by the grants kept in the record",
             (_, false) => "503",

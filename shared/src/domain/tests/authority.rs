@@ -164,7 +164,7 @@ fn each_role_may_do_what_it_is_for() {
             .filter(|who| action.permit(&named(who), &grants(), None).is_ok())
             .collect();
         let expected: &[&str] = match action {
-            Action::Health => &["approver", "deployer", "invoker", "stranger"],
+            Action::Health | Action::Describe => &["approver", "deployer", "invoker", "stranger"],
             Action::Infer => &["invoker"],
             Action::Approve => &["approver"],
             Action::Deploy

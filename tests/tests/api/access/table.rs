@@ -8,7 +8,7 @@ use super::{Guarded, kind, role};
 
 /// Who is admitted where, of all [`people`]; the rest are not. Written out, so that a slip in the table of
 /// the code is not repeated here.
-const ADMITTED: [(Action, &[&str]); 15] = [
+const ADMITTED: [(Action, &[&str]); 16] = [
     (Action::Deploy, &["deployer", "requester", "everyone"]),
     (Action::Plan, &["deployer", "requester", "everyone"]),
     (
@@ -54,6 +54,21 @@ const ADMITTED: [(Action, &[&str]); 15] = [
     ),
     (
         Action::Health,
+        &[
+            "deployer",
+            "approver",
+            "requester",
+            "invoker",
+            "everyone",
+            "stranger",
+            "namesake abroad",
+            "user of the name",
+            "session of the name",
+            "root",
+        ],
+    ),
+    (
+        Action::Describe,
         &[
             "deployer",
             "approver",
