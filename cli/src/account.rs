@@ -141,15 +141,14 @@ impl Account {
             .build();
         let region = region.map(|name| Region::new(name.to_owned()));
         let http = trust.sdk_client();
-        let mut loader = aws_config::defaults(BehaviorVersion::latest()).timeout_config(timeouts);
+        let mut loader = aws_config::defaults(BehaviorVersion::latest())
+            .timeout_config(timeouts)
+            .http_client(http.clone());
         if let Some(name) = profile {
             loader = loader.profile_name(name);
         }
         if let Some(region) = &region {
             loader = loader.region(region.clone());
-        }
-        if let Some(http) = &http {
-            loader = loader.http_client(http.clone());
         }
         let fresh = Fresh {
             profile: profile.map(str::to_owned),
@@ -319,15 +318,14 @@ fn copy_of(error: &CredentialsError) -> CredentialsError {
 struct Fresh {
     profile: Option<String>,
     region: Option<Region>,
-    http: Option<SharedHttpClient>,
+    http: SharedHttpClient,
 }
 
 impl Fresh {
     async fn look(&self) -> Result<Credentials, CredentialsError> {
-        let mut config = ProviderConfig::without_region().with_region(self.region.clone());
-        if let Some(http) = &self.http {
-            config = config.with_http_client(http.clone());
-        }
+        let config = ProviderConfig::without_region()
+            .with_region(self.region.clone())
+            .with_http_client(self.http.clone());
         if let Some(name) = &self.profile {
             let profile = ProfileFileCredentialsProvider::builder()
                 .profile_name(name)

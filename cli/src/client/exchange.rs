@@ -55,8 +55,6 @@ pub(crate) enum TrustError {
 #[derive(Debug, Clone)]
 pub(crate) struct Trust {
     store: TrustStore,
-    /// Not the machine's own authorities, so the SDK must be told too.
-    is_special: bool,
 }
 
 impl Trust {
@@ -69,7 +67,6 @@ impl Trust {
             }
             return Ok(Self {
                 store: TrustStore::default(),
-                is_special: false,
             });
         };
         let unfit = |why: String| TrustError::Bundle {
@@ -80,16 +77,13 @@ impl Trust {
         let pem = readable(&pem).map_err(unfit)?;
         Ok(Self {
             store: TrustStore::empty().with_pem_certificate(pem),
-            is_special: true,
         })
     }
 
-    /// A client for the SDK where its own would believe others; `None` where they would be the same.
-    pub(crate) fn sdk_client(&self) -> Option<SharedHttpClient> {
-        let trust = self.is_special.then(|| self.clone())?;
-        Some(http_client_fn(move |settings, _| {
-            SharedHttpConnector::new(trust.connector(settings))
-        }))
+    /// A client for the SDK that believes the same.
+    pub(crate) fn sdk_client(&self) -> SharedHttpClient {
+        let trust = self.clone();
+        http_client_fn(move |settings, _| SharedHttpConnector::new(trust.connector(settings)))
     }
 
     fn connector(&self, settings: &HttpConnectorSettings) -> Connector {
@@ -136,7 +130,7 @@ fn connector(
 ) -> Connector {
     let context = TlsContext::builder().with_trust_store(store).build();
     ConnectorBuilder::default()
-        .tls_provider(tls::Provider::Rustls(CryptoMode::AwsLc))
+        .tls_provider(tls::Provider::Rustls(CryptoMode::Ring))
         .tls_context(context.expect("a trust store alone can't be wrong"))
         .connector_settings(settings.clone())
         .proxy_config(proxies)

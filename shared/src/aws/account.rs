@@ -62,7 +62,7 @@ fn http_client() -> SharedHttpClient {
         .connect_timeout(CONNECT_TIMEOUT)
         .build();
     let connector = Connector::builder()
-        .tls_provider(Provider::rustls(CryptoMode::AwsLc))
+        .tls_provider(Provider::rustls(CryptoMode::Ring))
         .connector_settings(settings)
         .proxy_config(ProxyConfig::from_env())
         .build();
