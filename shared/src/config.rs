@@ -1,6 +1,7 @@
 //! Settings from the environment, read once when a function starts: a missing one fails the cold
 //! start, not the first invocation.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -165,6 +166,13 @@ pub struct Account {
     pub region: String,
     /// Another address than AWS's own, for every service.
     pub endpoint: Option<String>,
+    /// Another address for one service, by the name that `AWS_ENDPOINT_URL_` begins:
+    /// <https://docs.aws.amazon.com/sdkref/latest/guide/feature-ss-endpoints.html>.
+    pub services: BTreeMap<String, String>,
+    /// Whether to call endpoints whose cryptography is validated under FIPS 140.
+    pub fips: bool,
+    /// Whether to call endpoints that can be reached over IPv6.
+    pub dual_stack: bool,
     /// The file that tells the time of a simulated account; nothing else may set the time.
     pub clock: Option<PathBuf>,
 }
@@ -177,7 +185,8 @@ pub enum AccountError {
     Missing(#[from] MissingSetting),
     /// A clock of one's own would move leases and deadlines of a real account.
     #[error(
-        "CANARY_CLOCK is for a simulated account alone: AWS_ENDPOINT_URL has to be http://127.0.0.1:PORT"
+        "CANARY_CLOCK is for a simulated account alone: AWS_ENDPOINT_URL, and each AWS_ENDPOINT_URL_SERVICE there \
+         is, has to be http://127.0.0.1:PORT"
     )]
     ClockOfARealAccount,
     /// The clock's file has no timestamp.
@@ -186,29 +195,44 @@ pub enum AccountError {
 }
 
 impl Account {
-    /// From `AWS_REGION`, `AWS_ENDPOINT_URL` and `CANARY_CLOCK`.
+    /// From the variables that the SDKs share, and `CANARY_CLOCK`.
     pub fn from_env() -> Result<Self, AccountError> {
-        Self::new(
-            required("AWS_REGION")?,
-            optional("AWS_ENDPOINT_URL"),
-            optional("CANARY_CLOCK").map(PathBuf::from),
-        )
+        let is_on = |name| optional(name).is_some_and(|value| value.eq_ignore_ascii_case("true"));
+        Self {
+            region: required("AWS_REGION")?,
+            endpoint: optional("AWS_ENDPOINT_URL"),
+            services: services(),
+            fips: is_on("AWS_USE_FIPS_ENDPOINT"),
+            dual_stack: is_on("AWS_USE_DUALSTACK_ENDPOINT"),
+            clock: optional("CANARY_CLOCK").map(PathBuf::from),
+        }
+        .checked()
     }
 
-    fn new(
-        region: String,
-        endpoint: Option<String>,
-        clock: Option<PathBuf>,
-    ) -> Result<Self, AccountError> {
-        if clock.is_some() && !endpoint.as_deref().is_some_and(is_on_loopback) {
+    fn checked(self) -> Result<Self, AccountError> {
+        let is_simulated = self.endpoint.as_deref().is_some_and(is_on_loopback)
+            && self
+                .services
+                .values()
+                .all(|address| is_on_loopback(address));
+        if self.clock.is_some() && !is_simulated {
             return Err(AccountError::ClockOfARealAccount);
         }
-        Ok(Self {
-            region,
-            endpoint,
-            clock,
-        })
+        Ok(self)
     }
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the names that begin like this are the environment's to choose"
+)]
+fn services() -> BTreeMap<String, String> {
+    let name_of = |name: &str| Some(name.strip_prefix("AWS_ENDPOINT_URL_")?.to_owned());
+    std::env::vars_os()
+        .filter_map(|(name, address)| Some((name.into_string().ok()?, address.into_string().ok()?)))
+        .filter(|(_, address)| !address.is_empty())
+        .filter_map(|(name, address)| Some((name_of(&name)?, address)))
+        .collect()
 }
 
 /// Only the literal address: a name would be whatever somebody's resolver says.
@@ -308,9 +332,17 @@ mod tests {
     #[test]
     fn a_clock_of_its_own_is_for_a_simulated_account_alone() {
         let clock = Some(PathBuf::from("clock"));
-        let account = |endpoint: Option<&str>| {
-            let endpoint = endpoint.map(str::to_owned);
-            Account::new("eu-central-1".to_owned(), endpoint, clock.clone())
+        let account = |endpoint: Option<&str>, service: Option<&str>| {
+            let services = service.map(|address| ("SAGEMAKER".to_owned(), address.to_owned()));
+            let account = Account {
+                region: "eu-central-1".to_owned(),
+                endpoint: endpoint.map(str::to_owned),
+                services: services.into_iter().collect(),
+                fips: false,
+                dual_stack: false,
+                clock: clock.clone(),
+            };
+            account.checked()
         };
         for endpoint in [
             None,
@@ -322,13 +354,23 @@ mod tests {
             Some("https://sagemaker.eu-central-1.amazonaws.com"),
         ] {
             assert_eq!(
-                account(endpoint),
+                account(endpoint, None),
                 Err(AccountError::ClockOfARealAccount),
                 "{endpoint:?}"
             );
         }
+        assert_eq!(
+            account(
+                Some("http://127.0.0.1:4566"),
+                Some("https://sagemaker.eu-central-1.amazonaws.com")
+            ),
+            Err(AccountError::ClockOfARealAccount)
+        );
         for endpoint in ["http://127.0.0.1:4566", "http://127.0.0.1:4566/"] {
-            assert!(account(Some(endpoint)).is_ok(), "{endpoint}");
+            assert!(
+                account(Some(endpoint), Some(endpoint)).is_ok(),
+                "{endpoint}"
+            );
         }
     }
 }

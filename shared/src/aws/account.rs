@@ -7,6 +7,7 @@
 //! They are parsed at the start and not at the first call, because Lambda gives a whole processor to a
 //! start and a part of one to an event.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -21,6 +22,7 @@ use aws_smithy_runtime_api::client::http::{
     HttpClient, HttpConnectorSettings, SharedHttpClient, SharedHttpConnector,
 };
 use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
+use aws_types::service_config::{LoadServiceConfig, ServiceConfigKey};
 use jiff::Timestamp;
 
 use super::{TimeSource, bounded};
@@ -36,8 +38,24 @@ pub(super) fn sdk_config(account: Account) -> SdkConfig {
         ))
         .http_client(http_client())
         .timeout_config(bounded());
+    sdk.set_use_fips(Some(account.fips));
+    sdk.set_use_dual_stack(Some(account.dual_stack));
     sdk.set_endpoint_url(account.endpoint);
+    sdk.set_service_config(Some(ServiceAddresses(account.services)));
     sdk.build()
+}
+
+/// The addresses of single services. The SDK asks for more than addresses here, and would find it in
+/// profiles; a function has none.
+#[derive(Debug)]
+struct ServiceAddresses(BTreeMap<String, String>);
+
+impl LoadServiceConfig for ServiceAddresses {
+    fn load_config(&self, key: ServiceConfigKey<'_>) -> Option<String> {
+        let service = key.service_id().to_ascii_uppercase().replace(' ', "_");
+        let is_address = key.env() == "AWS_ENDPOINT_URL";
+        is_address.then(|| self.0.get(&service).cloned())?
+    }
 }
 
 /// As the SDK has it; the time of a whole call is limited elsewhere.
@@ -93,4 +111,28 @@ pub(super) fn clock_in(file: &Path) -> Result<TimeSource, AccountError> {
 
 fn read(file: &Path) -> Option<Timestamp> {
     std::fs::read_to_string(file).ok()?.trim().parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_service_may_be_somewhere_else() {
+        let address = "https://vpce-1.example.com".to_owned();
+        let elsewhere =
+            ServiceAddresses([("APPLICATION_AUTO_SCALING".to_owned(), address.clone())].into());
+        let asked = |service, env| {
+            let key = ServiceConfigKey::builder().service_id(service).env(env);
+            let key = key
+                .profile("endpoint_url")
+                .build()
+                .expect("all three are set");
+            elsewhere.load_config(key)
+        };
+        let (scaling, variable) = ("Application Auto Scaling", "AWS_ENDPOINT_URL");
+        assert_eq!(asked(scaling, variable), Some(address));
+        assert_eq!(asked("SageMaker", variable), None);
+        assert_eq!(asked(scaling, "AWS_REGION"), None);
+    }
 }
