@@ -1,5 +1,6 @@
 //! Lints of `infra/template.yaml` that nobody here wrote: the shapes by cfn-lint, SAM's own by the SAM CLI,
-//! good practice by checkov, policies by parliament. None of them reaches AWS.
+//! good practice by checkov, policies by parliament. None of them reaches AWS. `versions` asks SAM's own transform
+//! whether a changed parameter reaches the functions that run.
 //!
 //! What only this project can know about its template (that roles fit calls, that alarms fit figures) is held
 //! by the tests in `tests/tests/template`.
@@ -31,6 +32,14 @@ pub(crate) fn lint(root: &Path, report: &mut Report) {
             "us-east-1",
         ];
         run(root, "sam", "sam", &arguments)
+    });
+    report.run("versions", || {
+        run(
+            root,
+            "sam",
+            "python",
+            &["xtask/python/lint_versions.py", TEMPLATE],
+        )
     });
     report.run("checkov", || {
         let arguments = ["--config-file", "infra/checkov.yaml", "--file", TEMPLATE];
