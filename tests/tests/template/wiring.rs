@@ -291,3 +291,25 @@ fn what_api_gateway_answers_by_itself_is_a_problem_document() {
         }
     }
 }
+
+#[test]
+fn event_bridge_may_use_the_topics_and_their_key_without_saying_for_which_account() {
+    let resources = resources();
+    let documents = [
+        &resources["TopicKey"]["Properties"]["KeyPolicy"],
+        &resources["TopicPolicy"]["Properties"]["PolicyDocument"],
+        &resources["AlarmTopicPolicy"]["Properties"]["PolicyDocument"],
+    ];
+    for document in documents {
+        let statements = document["Statement"].as_array().expect("statements");
+        let of = |service: &str| {
+            statements
+                .iter()
+                .find(|statement| statement["Principal"]["Service"] == service)
+                .unwrap_or_else(|| panic!("no statement for {service} in {document}"))
+        };
+        assert!(of("events.amazonaws.com")["Condition"].is_null());
+        let condition = &of("cloudwatch.amazonaws.com")["Condition"]["StringEquals"];
+        assert_eq!(condition["aws:SourceAccount"]["Ref"], "AWS::AccountId");
+    }
+}
