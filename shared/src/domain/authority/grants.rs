@@ -69,6 +69,10 @@ impl Names {
     pub fn hold(&self, name: &str) -> bool {
         self.0.contains(name)
     }
+
+    fn and(&self, other: &Self) -> Self {
+        Self(self.0.union(&other.0).cloned().collect())
+    }
 }
 
 /// Who has which role on an endpoint.
@@ -97,6 +101,16 @@ impl Grants {
             deployers: names(Role::Deployer),
             approvers: names(Role::Approver),
             invokers: names(Role::Invoker),
+        }
+    }
+
+    /// Whoever has a role by either.
+    #[must_use]
+    pub fn and(&self, other: &Self) -> Self {
+        Self {
+            deployers: self.deployers.and(&other.deployers),
+            approvers: self.approvers.and(&other.approvers),
+            invokers: self.invokers.and(&other.invokers),
         }
     }
 

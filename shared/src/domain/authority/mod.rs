@@ -8,7 +8,8 @@
 //!
 //! What takes risk away (a pause, a rollback) must not depend on whether the tags can be read at
 //! the moment: there, and for reads, the grants that were in force when the deployment was accepted
-//! decide ([`in_force`]).
+//! decide ([`in_force`]). Nor on whether the tags are still what they were: whoever could order a
+//! pause or a rollback at acceptance can, even where an apply has since removed the tag.
 //!
 //! | module | holds |
 //! |---|---|
@@ -127,6 +128,11 @@ impl Action {
         }
     }
 
+    /// Whether it can only take risk away.
+    pub const fn lowers_risk(self) -> bool {
+        matches!(self, Self::Pause | Self::Rollback)
+    }
+
     /// The method and the path; `{id}` stands for one segment.
     pub const fn route(self) -> (&'static str, &'static str) {
         match self {
@@ -214,7 +220,8 @@ pub enum Seen {
 
 /// The grants to decide an action by; `None` where it must wait until the tags can be read.
 /// `kept` is what was in force when the deployment was accepted; records of before that was kept
-/// have none, and the stack's defaults stand for it.
+/// have none, and the stack's defaults stand for it. What lowers risk is open to those of the tags
+/// and to those kept; for everything else tags that can be read override what was kept.
 pub fn in_force(
     action: Action,
     seen: &Seen,
@@ -222,7 +229,13 @@ pub fn in_force(
     defaults: &Grants,
 ) -> Option<Grants> {
     match seen {
-        Seen::Tags(tags) => Some(Grants::of(tags, defaults)),
+        Seen::Tags(tags) => {
+            let now = Grants::of(tags, defaults);
+            Some(match kept.filter(|_| action.lowers_risk()) {
+                Some(kept) => now.and(kept),
+                None => now,
+            })
+        }
         Seen::Unread if !action.rule().outlives_tags => None,
         Seen::Gone | Seen::Unread => Some(kept.unwrap_or(defaults).clone()),
     }

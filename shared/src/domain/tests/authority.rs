@@ -243,11 +243,15 @@ fn without_the_tags_only_what_is_safe_goes_on_and_by_what_was_kept() {
         assert_eq!(unread, safe.then(|| defaults.clone()), "{action}");
         assert_eq!(force(&Seen::Gone, Some(&kept)), Some(kept.clone()));
         assert_eq!(force(&Seen::Gone, None), Some(defaults.clone()));
-        let now = tags(&[("canary:deployers", "now")]);
-        let read = force(&Seen::Tags(now), Some(&kept)).expect("grants");
-        assert!(read.deployers.hold("now") && !read.deployers.hold("deployer"));
-        // Kept grants never add to what the tags say.
-        assert_eq!(read.approvers, defaults.approvers, "{action}");
+        let now = Seen::Tags(tags(&[("canary:deployers", "now")]));
+        let read = force(&now, Some(&kept)).expect("grants");
+        assert!(read.deployers.hold("now"), "{action}");
+        // Kept grants add to what the tags say where that can only take risk away, and nowhere else.
+        let adds = matches!(action, Action::Pause | Action::Rollback);
+        assert_eq!(read.deployers.hold("deployer"), adds, "{action}");
+        assert_eq!(read.approvers.hold("approver"), adds, "{action}");
+        let untagged = Seen::Tags(Tags::new());
+        assert_eq!(force(&untagged, None), Some(defaults.clone()), "{action}");
     }
 }
 

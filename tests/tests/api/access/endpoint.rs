@@ -132,6 +132,36 @@ async fn whether_an_endpoint_exists_is_told_to_deployers_alone() {
 }
 
 #[tokio::test]
+async fn tags_that_go_while_it_runs_take_away_everything_but_what_lowers_risk() {
+    let guarded = Guarded::new().await;
+    let id = guarded.deployed_by("Release").await;
+    let keys = ["canary:deployers", "canary:approvers", "canary:enabled"];
+    guarded.untag(ENDPOINT, &keys);
+    for action in [
+        Action::Get,
+        Action::Promote,
+        Action::SetWeight,
+        Action::Resume,
+        Action::Cancel,
+    ] {
+        let (status, answer) = guarded.by("Release", action, &id).await;
+        assert_eq!(status, StatusCode::FORBIDDEN, "{action}: {answer}");
+    }
+    for action in [Action::Pause, Action::Rollback] {
+        for name in ["Intern", "Shop"] {
+            let (status, answer) = guarded.by(name, action, &id).await;
+            assert_eq!(status, StatusCode::FORBIDDEN, "{action}: {answer}");
+        }
+        let (status, answer) = guarded.by("OnCall", action, &id).await;
+        // A deployment that just begins can't be paused, whoever asks.
+        let admitted = status.is_success() || status == StatusCode::CONFLICT;
+        assert!(admitted, "{action}: {status} {answer}");
+    }
+    guarded.world.stack.simulator.run_functions().await;
+    guarded.world.until_over(&id, Status::RolledBack).await;
+}
+
+#[tokio::test]
 async fn a_change_of_tags_counts_at_once_and_two_people_carry_a_rollout_through() {
     let guarded = Guarded::new().await;
     let staged = specification_with(json!({"plan": {"stages": [

@@ -80,6 +80,14 @@ impl Guarded {
         }
     }
 
+    /// DeleteTags, as an apply does that does not know these.
+    fn untag(&self, endpoint: &str, keys: &[&str]) {
+        let input = json!({"ResourceArn": self.arn(endpoint), "TagKeys": keys});
+        let simulator = self.world.simulator();
+        let deleted = simulator.call(service::SAGEMAKER, "DeleteTags", &input);
+        deleted.expect("an endpoint with tags");
+    }
+
     /// The tags of endpoints can't be read from here on, by either service.
     fn cut_off_tags(&self) {
         // Of those errors that the SDK does not repeat: its waits would be the test's.
