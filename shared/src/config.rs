@@ -132,6 +132,7 @@ fn access(given: impl Fn(&'static str) -> Option<String>) -> Result<Settings, Mi
         models: patterns("CANARY_MODELS", "*"),
         topics: patterns("CANARY_TOPICS", ""),
         endpoints: patterns("CANARY_ENDPOINTS", "*").lowercase(),
+        roles: patterns("CANARY_EXECUTION_ROLES", ""),
         by_tag: true,
         home: Home::of(&topic).ok_or(MissingSetting(TOPIC))?,
         topic,
@@ -284,6 +285,11 @@ mod tests {
         assert_eq!(settings.defaults, Grants::default());
         assert!(settings.models.allow("wine-v2") && settings.endpoints.allow("wine"));
         assert!(!settings.topics.allow("canary"));
+        assert!(
+            !settings
+                .roles
+                .allow("arn:aws:iam::123456789012:role/serving")
+        );
     }
 
     #[test]

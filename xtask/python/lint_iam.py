@@ -23,7 +23,8 @@ EXCEPTIONS = {
     ("MonitorRole", "RESOURCE_STAR", "cloudwatch:DescribeAlarms"),
     # Checked once for each kind of resource, and the two are granted under different conditions.
     ("DeployProvisionRole", "RESOURCE_MISMATCH", "sagemaker:UpdateEndpoint"),
-    # One role of one service; a grant only where SageMaker takes it for a config's key.
+    # One role of one service; a grant only where SageMaker takes it for a config's key; roles that the stack names,
+    # passed to SageMaker alone.
     ("DeployProvisionRole", "PERMISSIONS_MANAGEMENT_ACTIONS", "iam:createservicelinkedrole"),
     ("TrafficShiftRole", "PERMISSIONS_MANAGEMENT_ACTIONS", "iam:createservicelinkedrole"),
     # In a key's own policy `*` is that key, and whoever may not manage it by IAM loses it.
@@ -31,6 +32,8 @@ EXCEPTIONS = {
     ("TopicKey", "PERMISSIONS_MANAGEMENT_ACTIONS", "kms:"),
 }
 
+# What stands for a parameter whose default is nothing, where a statement needs a value.
+EXAMPLES = {"ExecutionRoleArns": "arn:aws:iam::123456789012:role/serving"}
 PSEUDO = {
     "AWS::AccountId": "123456789012",
     "AWS::Partition": "aws",
@@ -79,6 +82,8 @@ class Substitution:
     def name(self, name):
         if name in PSEUDO:
             return PSEUDO[name]
+        if name in EXAMPLES:
+            return EXAMPLES[name]
         if name in self.parameters:
             return str(self.parameters[name]["Default"])
         logical, _, attribute = name.partition(".")
@@ -98,6 +103,12 @@ class Substitution:
             return self.name(value["Fn::GetAtt"])
         if "Fn::Sub" in value:
             return re.sub(r"\$\{([^}]+)\}", lambda it: self.name(it[1]), value["Fn::Sub"])
+        if "Fn::Split" in value:
+            separator, text = value["Fn::Split"]
+            return self.of(text).split(separator)
+        if "Fn::If" in value:
+            # As if the parameter were given: the statement that it adds is linted too.
+            return self.of(value["Fn::If"][1])
         return {key: self.of(item) for key, item in value.items()}
 
 

@@ -24,6 +24,7 @@ const SPECIFICATION: &[Kind] = &[
     (422, "endpoint-not-enabled"),
     (422, "endpoint-not-found"),
     (422, "endpoint-not-in-service"),
+    (422, "execution-role-not-allowed"),
     (422, "inference-components"),
     (422, "invalid-specification"),
     (422, "model-not-allowed"),

@@ -260,6 +260,11 @@ pub async fn propose<P: Ports>(
         ));
     };
     let former_model = can_take_canary(endpoint, &config)?;
+    if let Some(role) = &config.execution_role
+        && let Some(outside) = ports.settings().outside_role(endpoint, role)
+    {
+        return Err(outside.into());
+    }
     let grants = opened(ports, endpoint).await?;
     if !ports.has_model(&specification.model).await? {
         let detail = format!(

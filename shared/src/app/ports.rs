@@ -241,6 +241,9 @@ pub struct ConfigView {
     pub shadow_variants: usize,
     /// Whether it is an asynchronous endpoint.
     pub is_async: bool,
+    /// The ARN of the role that SageMaker takes on for the endpoint, where the config names one: a
+    /// copy passes it on.
+    pub execution_role: Option<String>,
     /// Fields that this version does not know, and a copy would lose.
     pub unknown_fields: Vec<String>,
     /// When it was made: what was measured before was not measured on it.

@@ -54,6 +54,7 @@ impl Endpoints for Aws {
                     .collect(),
                 shadow_variants: output.shadow_production_variants().len(),
                 is_async: output.async_inference_config().is_some(),
+                execution_role: output.execution_role_arn().map(str::to_owned),
                 created_at: output
                     .creation_time()
                     .and_then(|at| Timestamp::from_second(at.secs()).ok())

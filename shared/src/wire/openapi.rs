@@ -285,6 +285,10 @@ pub const KINDS: &[(&str, &str)] = &[
     ("endpoint-not-in-service", "the endpoint is not InService"),
     ("endpoint-refused", "SageMaker refuses to ask the endpoint"),
     (
+        "execution-role-not-allowed",
+        "the endpoint's config names a role that the stack may not pass on",
+    ),
+    (
         "forbidden",
         "IAM, or the endpoint's tags, do not admit the caller",
     ),

@@ -335,6 +335,7 @@ fn config_view(answer: &Value) -> Result<ConfigView, PortError> {
         variants: variants.collect(),
         shadow_variants: list("ShadowProductionVariants").len(),
         is_async: answer["AsyncInferenceConfig"].is_object(),
+        execution_role: text(&answer["ExecutionRoleArn"]),
         // A copy here is of the answer itself: it loses nothing.
         unknown_fields: Vec::new(),
         created_at: time(&answer["CreationTime"])

@@ -117,6 +117,20 @@ fn configs_are_made_and_deleted_only_with_the_tag_of_their_deployment() {
 }
 
 #[test]
+fn only_roles_that_the_stack_names_are_passed_on_and_to_sagemaker_alone() {
+    for id in of_type("AWS::Serverless::Function").keys() {
+        let granted = grants(id).remove("iam:PassRole").unwrap_or_default();
+        assert_eq!(granted.len(), usize::from(id == "DeployProvision"), "{id}");
+        for statement in granted {
+            let split = json!([" ", {"Ref": "ExecutionRoleArns"}]);
+            assert_eq!(statement["Resource"]["Fn::Split"], split);
+            let to = &statement["Condition"]["StringEquals"]["iam:PassedToService"];
+            assert_eq!(to, "sagemaker.amazonaws.com");
+        }
+    }
+}
+
+#[test]
 fn no_role_is_granted_a_wildcard_of_actions_and_only_the_api_reaches_models() {
     for (id, resource) in resources() {
         let text = resource["Properties"]["Policies"].to_string();
@@ -186,6 +200,11 @@ fn grants(function: &str) -> Grants {
     for policy in policies.expect("policies") {
         let statements = policy["PolicyDocument"]["Statement"].as_array();
         for statement in statements.expect("statements") {
+            // What a parameter adds, as if it were given.
+            let statement = statement.get("Fn::If").map_or(statement, |either| {
+                assert_eq!(either[2]["Ref"], "AWS::NoValue", "{statement}");
+                &either[1]
+            });
             assert_eq!(statement["Effect"], "Allow", "{statement}");
             for action in actions(statement) {
                 grants.entry(action).or_default().push(statement.clone());

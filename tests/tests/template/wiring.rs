@@ -31,8 +31,12 @@ fn every_setting_that_is_read_is_set_on_the_functions_that_read_it() {
             let reads = match *name {
                 "CANARY_STACK" | "CANARY_TABLE" | "CANARY_TOPIC_ARN" => true,
                 "CANARY_MODE" => id.starts_with("Deploy"),
-                "CANARY_DEPLOYERS" | "CANARY_APPROVERS" | "CANARY_MODELS" | "CANARY_TOPICS"
-                | "CANARY_ENDPOINTS" => id == "DeployApi",
+                "CANARY_DEPLOYERS"
+                | "CANARY_APPROVERS"
+                | "CANARY_MODELS"
+                | "CANARY_TOPICS"
+                | "CANARY_ENDPOINTS"
+                | "CANARY_EXECUTION_ROLES" => id == "DeployApi",
                 "CANARY_INVOKERS" => id == "Inference",
                 "CANARY_CLOCK" => false,
                 _ => id != "Inference",

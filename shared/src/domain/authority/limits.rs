@@ -1,4 +1,4 @@
-//! What the stack may be asked for at all, whoever asks: endpoints, models, topics.
+//! What the stack may be asked for at all, whoever asks: endpoints, models, topics, roles to pass on.
 //!
 //! The same limits stand in the permissions of the stack's functions. They are told here as well,
 //! when a deployment is asked for: a rollout that AWS stops half way would be a poor way to learn
@@ -124,6 +124,8 @@ pub struct Settings {
     pub topics: Patterns,
     /// Endpoints that may be deployed to (`EndpointNames`), in lower case.
     pub endpoints: Patterns,
+    /// ARNs of roles that a copied config may pass on (`ExecutionRoleArns`).
+    pub roles: Patterns,
     /// Whether an endpoint takes deployments only with its owner's tag. AWS holds a stack to it; a
     /// simulated account has nobody who could.
     pub by_tag: bool,
@@ -153,7 +155,8 @@ impl Settings {
             defaults: Grants::default(),
             models: any.clone(),
             topics: any.clone(),
-            endpoints: any,
+            endpoints: any.clone(),
+            roles: any,
             by_tag: false,
             home: Home::of(topic)?,
             topic: topic.to_owned(),
@@ -211,6 +214,18 @@ impl Settings {
             kind,
             field: "notify.topic",
             detail,
+        })
+    }
+
+    /// Why an endpoint whose config names this role takes no deployments; `None` if it does. Without
+    /// the right to pass the role on, AWS refuses every copy of the config.
+    pub fn outside_role(&self, endpoint: &str, role: &str) -> Option<Outside> {
+        (!self.roles.allow(role)).then(|| Outside {
+            kind: "execution-role-not-allowed",
+            field: "endpoint",
+            detail: format!(
+                "the config of endpoint {endpoint} names the execution role {role}, which this stack may not pass on to a copy; the stack's parameter ExecutionRoleArns says which it may"
+            ),
         })
     }
 

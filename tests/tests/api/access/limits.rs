@@ -1,8 +1,10 @@
-//! What the stack may be asked for at all: endpoints, models, topics.
+//! What the stack may be asked for at all: endpoints, models, topics, roles to pass on.
 
 use http::StatusCode;
+use jiff::SignedDuration;
 use serde_json::{Value, json};
 use shared::domain::authority::Patterns;
+use simulator::service;
 use tests::{ENDPOINT, NEW, specification_with};
 
 use super::super::refusals::{assert_problem, effects};
@@ -119,5 +121,55 @@ async fn what_is_on_them_is_taken() {
             .send(Some(&role("Release")), "POST", "/deploy", &given)
             .await;
         assert_eq!(status, StatusCode::ACCEPTED, "{answer}");
+    }
+}
+
+/// An endpoint whose config names this role, opened by its owner.
+async fn endpoint_with_role(guarded: &Guarded, name: &str, arn: &str) {
+    let simulator = guarded.world.simulator();
+    let config = json!({"EndpointConfigName": name, "ExecutionRoleArn": arn, "ProductionVariants": [{
+        "VariantName": "only", "ModelName": tests::OLD, "InitialInstanceCount": 1,
+        "InstanceType": "ml.c6i.large", "InitialVariantWeight": 1.0,
+    }]});
+    let made = simulator.call(service::SAGEMAKER, "CreateEndpointConfig", &config);
+    made.expect("a config");
+    let endpoint = json!({"EndpointName": name, "EndpointConfigName": name});
+    let made = simulator.call(service::SAGEMAKER, "CreateEndpoint", &endpoint);
+    made.expect("an endpoint");
+    guarded.tag(name, &TAGS);
+    guarded.tag(name, &[("canary:enabled", "true")]);
+    guarded.world.pass(SignedDuration::from_mins(2)).await;
+}
+
+#[tokio::test]
+async fn a_config_with_a_role_is_copied_only_where_the_stack_may_pass_it_on() {
+    let arn = "arn:aws:iam::123456789012:role/serving";
+    for (roles, taken) in [
+        ("", false),
+        ("arn:aws:iam::123456789012:role/serving2", false),
+        (
+            "arn:aws:iam::123456789012:role/other arn:aws:iam::123456789012:role/serving",
+            true,
+        ),
+    ] {
+        let guarded = Guarded::with(|settings| settings.roles = Patterns::parse(roles)).await;
+        endpoint_with_role(&guarded, "with-role", arn).await;
+        let before = effects(&guarded.world);
+        let given = specification_with(json!({"endpoint": "with-role"}));
+        let release = role("Release");
+        let answer = guarded
+            .send(Some(&release), "POST", "/deploy", &given)
+            .await;
+        if taken {
+            assert_eq!(answer.0, StatusCode::ACCEPTED, "{}", answer.1);
+            continue;
+        }
+        assert_problem(&answer, 422, "execution-role-not-allowed", Some("endpoint"));
+        let detail = answer.1["detail"].as_str().expect("a detail");
+        assert!(
+            detail.contains(arn) && detail.contains("ExecutionRoleArns"),
+            "{detail}"
+        );
+        assert_eq!(effects(&guarded.world), before);
     }
 }
