@@ -1,8 +1,7 @@
 //! Every crate in Cargo.lock, for whatever platform, against the licences that deny.toml permits.
 //!
-//! The file is cargo-deny's own, read here for two of its keys, `licenses.allow` and
-//! `licenses.exceptions`, so that the check needs neither a half-hour build of cargo-deny nor its
-//! advisory database. An exception must say why, in a comment above it. One that nothing uses any more
+//! The file is cargo-deny's own, read here for its licences, and by `bans` for banned crates and sources, so that the
+//! check needs neither a half-hour build of cargo-deny nor its advisory database. An exception must say why, in a comment above it. One that nothing uses any more
 //! is reported too: it would permit the next crate of that name unseen.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -11,6 +10,7 @@ use std::path::Path;
 use serde_json::Value;
 use toml_edit::{DocumentMut, Table};
 
+use crate::bans;
 use crate::cargo;
 use crate::spdx::Expression;
 use crate::steps::Outcome;
@@ -54,7 +54,8 @@ pub(crate) fn check(root: &Path) -> Outcome {
 }
 
 fn findings(root: &Path) -> Result<Vec<String>, LicenceError> {
-    let policy = Policy::parse(&std::fs::read_to_string(root.join("deny.toml"))?)?;
+    let text = std::fs::read_to_string(root.join("deny.toml"))?;
+    let policy = Policy::parse(&text)?;
     let output = cargo::command(root)
         .args(["metadata", "--format-version", "1", "--locked"])
         .stderr(std::process::Stdio::inherit())
@@ -63,10 +64,15 @@ fn findings(root: &Path) -> Result<Vec<String>, LicenceError> {
     if !output.status.success() {
         return Err(LicenceError::Metadata(output.status.to_string()));
     }
-    let crates = crates_of(&serde_json::from_slice(&output.stdout)?)?;
-    let findings = policy.judge(&crates);
+    let metadata = serde_json::from_slice(&output.stdout)?;
+    let crates = crates_of(&metadata)?;
+    let mut findings = policy.judge(&crates);
+    findings.extend(bans::judge(&text.parse()?, &metadata, root));
     if findings.is_empty() {
-        println!("{} crates, all under permitted licences", crates.len());
+        println!(
+            "{} crates, all under permitted licences, none banned, none from elsewhere than crates.io",
+            crates.len()
+        );
     }
     Ok(findings)
 }

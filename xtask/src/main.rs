@@ -5,6 +5,7 @@
 //! another language (cfn-lint, the SAM CLI, checkov) installs itself, held to hashes; where a person has no Python that step
 //! is skipped aloud, and under `CI=true` it fails instead, because a check that CI skips is no check.
 
+mod bans;
 mod bench;
 mod cargo;
 mod chaos;
@@ -34,7 +35,7 @@ cargo xtask COMMAND
 
   test      every check below but lint, then the tests
   lint      formatting and clippy, warnings denied
-  licences  every crate's licence against deny.toml
+  licences  every crate, its licence and its source against deny.toml
   template  infra/template.yaml by cfn-lint, the SAM CLI, checkov and parliament
   tools     installs what the lints need, as CI does while it compiles
   openapi [--record]  docs/openapi.json out of the code; with --record its examples anew, too
