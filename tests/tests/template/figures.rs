@@ -53,7 +53,7 @@ const OF_AWS: [(&str, &[&str], &[&str]); 6] = [
     (
         "AWS/SQS",
         &["QueueName"],
-        &["ApproximateNumberOfMessagesVisible"],
+        &["ApproximateNumberOfMessagesVisible", "NumberOfMessagesSent"],
     ),
 ];
 

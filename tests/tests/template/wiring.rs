@@ -143,8 +143,14 @@ fn the_stages_set_parameters_that_exist_to_what_they_may_be() {
     let settings: DocumentMut = file("samconfig.toml").parse().expect("TOML");
     for stage in ["default", "dev", "staging", "prod"] {
         let overrides = &settings[stage]["deploy"]["parameters"]["parameter_overrides"];
-        for given in overrides.as_array().expect("parameters") {
-            let given = given.as_str().expect("a text");
+        let overrides = overrides.as_array().expect("parameters").iter();
+        let overrides: Vec<&str> = overrides.filter_map(|given| given.as_str()).collect();
+        // Set for one deployment at a time: what is not listed would stay.
+        for name in ["FunctionRollout=", "DeletionProtection="] {
+            let is_listed = overrides.iter().any(|given| given.starts_with(name));
+            assert!(is_listed, "{stage}: {name}");
+        }
+        for given in overrides {
             let (name, value) = given.split_once('=').expect("NAME=VALUE");
             let parameter = parameters
                 .get(name)
