@@ -6,6 +6,8 @@
 use std::time::Duration;
 
 use super::ports::{Class, Meter, PortError};
+use crate::domain::deployment::Deployment;
+use crate::domain::evidence::Evidence;
 
 /// A figure about the control plane itself.
 #[derive(Debug, Clone, PartialEq)]
@@ -54,6 +56,28 @@ pub fn forbidden<P: Meter>(ports: &P, caller: &str, route: &str, about: About<'_
     let (deployment_id, endpoint) = (id.unwrap_or("none"), endpoint.unwrap_or("none"));
     tracing::warn!(caller, route, deployment_id, endpoint, "forbidden");
     ports.measure(&Figure::Forbidden);
+}
+
+/// Says what a pass has judged a deployment by: the share, what was counted of either arm since it
+/// began, and what stands red. It is a line of the log and no figure, for the same reason; the
+/// dashboard shows the last of them.
+pub fn judged(deployment: &Deployment, evidence: &Evidence) {
+    let (terms, state) = (&deployment.terms, &deployment.state);
+    let red = evidence.red_guard(&terms.policy);
+    tracing::info!(
+        deployment_id = terms.id,
+        endpoint = terms.endpoint,
+        phase = ?state.phase,
+        weight = %state.weight,
+        judged_through = %evidence.judged_through,
+        stage_samples = evidence.stage_samples,
+        canary_requests = evidence.canary.invocations,
+        canary_5xx = evidence.canary.errors_5xx,
+        production_requests = evidence.production.invocations,
+        production_5xx = evidence.production.errors_5xx,
+        red = red.map_or("nothing", |check| check.sentence.as_str()),
+        "judged"
+    );
 }
 
 /// Reports an error: a line in the log and a figure, both with the deployment's id.

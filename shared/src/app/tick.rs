@@ -257,6 +257,9 @@ async fn pass<P: Ports>(
             entries: &decision.entries,
         };
         version = ports.commit(commit).await?.deployment.state.version;
+        if !decision.minutes.is_empty() {
+            health::judged(&decision.next, &decision.evidence);
+        }
     }
     let mut woken = false;
     if let Some(effect) = effect_after(&decision, &seen.endpoint, now) {

@@ -11,6 +11,7 @@ use shared::app::ports::Class;
 use shared::aws::figures::{NAMESPACE, line};
 
 use super::document::{of_type, resources};
+use super::file;
 
 /// Namespace, name and the names of the dimensions.
 type Metric = (String, String, BTreeSet<String>);
@@ -113,6 +114,31 @@ fn the_alarms_of_the_issue_are_there_and_tell_somebody() {
             "{id} is not on the dashboard"
         );
     }
+}
+
+/// A field that no line of the log has is an empty column.
+#[test]
+fn the_logs_on_the_dashboard_are_asked_for_fields_that_are_logged() {
+    let code = file("shared/src/app/health.rs");
+    let body = dashboard();
+    let widgets = body["widgets"].as_array().expect("widgets").iter();
+    let queries = widgets.filter_map(|widget| widget["properties"]["query"].as_str());
+    let mut asked = 0;
+    for query in queries {
+        for rest in query.split("fields.").skip(1) {
+            let is_part = |c: char| c.is_ascii_alphanumeric() || c == '_';
+            let field = rest.split(|c| !is_part(c)).next().expect("a name");
+            asked += 1;
+            // tracing's own name for what a line says.
+            let is_logged = field == "message" || code.contains(field);
+            assert!(is_logged, "{field}");
+        }
+        for said in query.split("fields.message = '").skip(1) {
+            let said = said.split('\'').next().expect("a message");
+            assert!(code.contains(&format!("\"{said}\"")), "{said}");
+        }
+    }
+    assert!(asked > 12, "{asked}");
 }
 
 #[test]
