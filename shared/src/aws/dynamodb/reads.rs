@@ -1,15 +1,20 @@
 //! Gets and queries, page by page.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use aws_sdk_dynamodb::types::{AttributeValue, KeysAndAttributes};
 
 use super::super::Aws;
 use super::super::error::{nonsense, sort};
 use super::{Item, text};
-use crate::app::ports::{Ambient, PortError};
+use crate::app::ports::{Ambient, Class, PortError};
 use crate::wire::items::deployment_key;
 
+/// The wait before keys that were left out are asked for again; it doubles.
+const FIRST_WAIT: Duration = Duration::from_millis(50);
+/// The longest of these waits.
+const LAST_WAIT: Duration = Duration::from_millis(400);
 /// The most months a list goes back.
 const LIST_MONTHS: i8 = 24;
 
@@ -34,7 +39,9 @@ impl Aws {
             .map_err(|error| sort("GetItem", &error))
     }
 
-    /// Items of one deployment, strongly consistent, in the order asked for.
+    /// Items of one deployment, strongly consistent, in the order asked for. A table that is throttled
+    /// leaves keys out of an answer of 200, which the SDK does not repeat: asked for at once they would
+    /// be left out again.
     pub(super) async fn parts(
         &self,
         id: &str,
@@ -53,6 +60,7 @@ impl Aws {
                 .map_err(|error| nonsense("BatchGetItem", error.to_string()))?,
         );
         let mut found: HashMap<String, Item> = HashMap::new();
+        let mut wait = FIRST_WAIT;
         while let Some(keys) = pending.take() {
             let output = self
                 .dynamodb
@@ -74,6 +82,14 @@ impl Aws {
             pending = output
                 .unprocessed_keys
                 .and_then(|mut unprocessed| unprocessed.remove(&self.config.table));
+            if pending.is_some() {
+                if wait > LAST_WAIT {
+                    let why = "the table left keys out of every answer";
+                    return Err(PortError::new(Class::Retryable, "BatchGetItem", why));
+                }
+                self.pause(wait).await;
+                wait *= 2;
+            }
         }
         Ok(sort_keys.iter().map(|sk| found.remove(*sk)).collect())
     }
@@ -196,5 +212,100 @@ impl Aws {
                 .first_of_month();
         }
         Ok(rows)
+    }
+}
+
+#[cfg(all(test, feature = "sagemaker"))]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use aws_smithy_runtime_api::client::http::{
+        HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpClient,
+        SharedHttpConnector,
+    };
+    use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
+    use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
+    use aws_smithy_types::body::SdkBody;
+    use jiff::Timestamp;
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::config::{Config, FunctionNames};
+    use crate::domain::authority::Settings;
+
+    /// A table that leaves every key out of its first answers, and then has the one that is asked for.
+    #[derive(Debug, Clone)]
+    struct Throttled {
+        answers: Arc<AtomicUsize>,
+        left_out: usize,
+    }
+
+    impl HttpClient for Throttled {
+        fn http_connector(
+            &self,
+            _: &HttpConnectorSettings,
+            _: &RuntimeComponents,
+        ) -> SharedHttpConnector {
+            SharedHttpConnector::new(self.clone())
+        }
+    }
+
+    impl HttpConnector for Throttled {
+        fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
+            let asked = request.body().bytes().expect("a body in memory");
+            let asked: Value = serde_json::from_slice(asked).expect("JSON");
+            let item = &asked["RequestItems"]["canary"]["Keys"][0];
+            let answer = if self.answers.fetch_add(1, Ordering::Relaxed) < self.left_out {
+                json!({"Responses": {}, "UnprocessedKeys": asked["RequestItems"]})
+            } else {
+                json!({"Responses": {"canary": [item]}, "UnprocessedKeys": {}})
+            };
+            let body = SdkBody::from(answer.to_string());
+            let status = 200.try_into().expect("a status");
+            HttpConnectorFuture::ready(Ok(HttpResponse::new(status, body)))
+        }
+    }
+
+    /// What is read, and in how many answers.
+    async fn read(left_out: usize) -> (Result<Vec<Option<Item>>, PortError>, usize) {
+        let answers = Arc::new(AtomicUsize::new(0));
+        let table = Throttled {
+            answers: Arc::clone(&answers),
+            left_out,
+        };
+        let config = Config {
+            stack: "canary".to_owned(),
+            table: "canary".to_owned(),
+            topic: "arn:aws:sns:eu-central-1:123456789012:canary".to_owned(),
+            bus: "default".to_owned(),
+            functions: FunctionNames {
+                provision: String::new(),
+                traffic_shift: String::new(),
+                rollback: String::new(),
+            },
+            access: Settings::open("arn:aws:sns:eu-central-1:123456789012:canary")
+                .expect("the ARN of a topic"),
+            call_timeout: Config::CALL_TIMEOUT,
+            speed: 1.0,
+            waits: false,
+        };
+        let clock = Arc::new(|| Timestamp::UNIX_EPOCH);
+        let aws = Aws::on_loopback(config, SharedHttpClient::new(table), clock);
+        let read = aws.parts("019c", &["META"]).await;
+        (read, answers.load(Ordering::Relaxed))
+    }
+
+    #[tokio::test]
+    async fn keys_that_are_left_out_are_asked_for_again_a_few_times() {
+        for left_out in 0..=4 {
+            let (read, answers) = read(left_out).await;
+            let found = read.expect("an answer in the end");
+            assert!(found[0].is_some());
+            assert_eq!(answers, left_out + 1);
+        }
+        let (read, answers) = read(5).await;
+        assert_eq!(read.expect_err("an end").class, Class::Retryable);
+        assert_eq!(answers, 5, "and not for ever");
     }
 }
