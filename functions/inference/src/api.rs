@@ -1,15 +1,19 @@
 //! `POST /inference`, as one router for Lambda and loopback alike.
+//!
+//! A model is waited for as long as the invocation lasts, less what the answer takes: whoever asks is told
+//! that the model is late, and not that the function died of it.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use axum::body::Bytes;
 use axum::extract::rejection::BytesRejection;
 use axum::extract::{DefaultBodyLimit, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
-use axum::{Json, Router, middleware};
+use axum::{Extension, Json, Router, middleware};
 use http::StatusCode;
+use lambda_http::Context;
 use serde::Serialize;
 use serde_json::Value;
 use shared::app::health::{self, About};
@@ -26,6 +30,11 @@ use crate::route::Routes;
 
 /// Real-time inference takes 6 MB.
 pub(crate) const BODY_LIMIT: usize = 6 * 1024 * 1024;
+/// How long a model is waited for where no invocation ends sooner: SageMaker gives a container 60
+/// seconds, and its own answer must come first.
+const LONGEST_WAIT: Duration = Duration::from_secs(65);
+/// What is kept of an invocation's time for the answer.
+const FOR_THE_ANSWER: Duration = Duration::from_secs(1);
 
 struct Serving {
     aws: Arc<Aws>,
@@ -60,10 +69,12 @@ pub fn router(aws: Aws) -> Router {
 async fn inference(
     State(serving): State<Arc<Serving>>,
     asked: Asked,
+    invoked: Option<Extension<Context>>,
     body: Result<Bytes, BytesRejection>,
 ) -> Response {
     let started = Instant::now();
-    match answer(&serving, &asked, body).await {
+    let wait = || time_for_the_model(invoked.as_deref());
+    match answer(&serving, &asked, wait, body).await {
         Ok(Answered {
             inference_id,
             model,
@@ -83,9 +94,18 @@ async fn inference(
     }
 }
 
+/// What is left now of the invocation that this request came with; without one, the longest wait.
+fn time_for_the_model(invoked: Option<&Context>) -> Duration {
+    invoked.map_or(LONGEST_WAIT, |context| {
+        let left = shared::time_left(context.deadline());
+        LONGEST_WAIT.min(left.saturating_sub(FOR_THE_ANSWER))
+    })
+}
+
 async fn answer(
     serving: &Serving,
     asked: &Asked,
+    wait: impl Fn() -> Duration + Send,
     body: Result<Bytes, BytesRejection>,
 ) -> Result<Answered, Box<Problem>> {
     let bytes = body.map_err(|rejection| {
@@ -116,17 +136,19 @@ async fn answer(
         target_variant: route.pin.clone(),
         inference_id: inference_id.clone(),
     };
-    let answered = match serving.aws.invoke(invocation.clone()).await {
-        // The pinned variant may have gone since: once more, by the weights.
+    let answered = match serving.aws.invoke(invocation.clone(), wait()).await {
+        // The pinned variant may have gone since: once more, by the weights. Only an answer shows that
+        // it was the pin; a request that is refused either way must not let the others' pin go.
         Err(InvokeError::Refused(_)) if invocation.target_variant.is_some() => {
-            serving.routes.unpin(&serving.aws, &endpoint);
-            serving
-                .aws
-                .invoke(Invocation {
-                    target_variant: None,
-                    ..invocation
-                })
-                .await
+            let unpinned = Invocation {
+                target_variant: None,
+                ..invocation
+            };
+            let answered = serving.aws.invoke(unpinned, wait()).await;
+            if answered.is_ok() {
+                serving.routes.unpin(&serving.aws, &endpoint);
+            }
+            answered
         }
         answered => answered,
     };
@@ -202,6 +224,14 @@ fn problem(endpoint: &str, error: &InvokeError) -> Problem {
                 format!("the endpoint can't be asked: {why}"),
             )
             .field("endpoint")
+        }
+        InvokeError::Late(waited) => {
+            tracing::warn!(endpoint, ?waited, "the model gave no answer in time");
+            Problem::new(
+                504,
+                "model-late",
+                "the model gave no answer while the request could wait; a model that needs more than 25 seconds is asked through SageMaker itself",
+            )
         }
         InvokeError::Port(error) => {
             tracing::error!(endpoint, class = ?error.class, operation = error.operation, "the endpoint could not be asked");

@@ -14,6 +14,7 @@ const INFERENCE: &[Kind] = &[
     (422, "invalid-inference-request"),
     (424, "model-error"),
     (503, "temporarily-unavailable"),
+    (504, "model-late"),
 ];
 
 /// Every path of this function.

@@ -1,17 +1,21 @@
 //! What the records say about an endpoint: whether production must be asked for by name, and which
-//! model stands behind which variant. Kept for a few seconds. A store that can't be read
-//! changes nothing: what was known last decides, or the weights where nothing was.
+//! model stands behind which variant. Kept for a few seconds. A store that can't be read, or does not
+//! answer in time, changes nothing: what was known last decides, or the weights where nothing was, and
+//! for those seconds no other request waits for it.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
-use shared::app::ports::{Ambient, ListQuery, PortError, Store};
+use shared::app::ports::{Ambient, Class, ListQuery, PortError, Store};
 use shared::aws::Aws;
 use shared::domain::deployment::Deployment;
 
 /// How long an answer is kept; well below `due::PIN_LIFETIME`, after which a variant may go.
 const LIFETIME: SignedDuration = SignedDuration::from_secs(5);
+/// How long a request waits for the records.
+const READ_LIMIT: Duration = Duration::from_secs(1);
 /// The most endpoints kept in memory.
 const CAPACITY: usize = 1000;
 
@@ -41,13 +45,14 @@ pub(crate) struct Routes(Mutex<HashMap<String, (Timestamp, Route)>>);
 impl Routes {
     /// What the records say, or said a few seconds ago.
     pub(crate) async fn of(&self, aws: &Aws, endpoint: &str) -> Route {
-        let now = aws.now();
         if let Some((at, route)) = self.kept().get(endpoint)
-            && now.duration_since(*at) < LIFETIME
+            && aws.now().duration_since(*at) < LIFETIME
         {
             return route.clone();
         }
-        let route = match read(aws, endpoint).await {
+        let late = || PortError::new(Class::InDoubt, "route", "no answer in time");
+        let read = aws.within(READ_LIMIT, read(aws, endpoint)).await;
+        let route = match read.unwrap_or_else(|| Err(late())) {
             Ok(route) => route,
             Err(error) => {
                 tracing::warn!(endpoint, %error, "the records can't be read: what was known last decides");
@@ -61,7 +66,9 @@ impl Routes {
         if kept.len() >= CAPACITY {
             kept.clear();
         }
-        kept.insert(endpoint.to_owned(), (now, route.clone()));
+        // From the end of the read: a failure that counted from its beginning would be over already
+        // where the store is slow.
+        kept.insert(endpoint.to_owned(), (aws.now(), route.clone()));
         route
     }
 

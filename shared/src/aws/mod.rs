@@ -46,9 +46,6 @@ use crate::domain::quantity::Span;
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(5);
 /// The same call with all its attempts and the waits between them.
 const OPERATION_TIMEOUT: Duration = Duration::from_secs(15);
-/// SageMaker gives a container 60 seconds: its own answer must come first.
-#[cfg(feature = "runtime")]
-const INVOKE_TIMEOUT: Duration = Duration::from_secs(65);
 
 /// Where the time comes from.
 pub type TimeSource = Arc<dyn Fn() -> Timestamp + Send + Sync>;
@@ -180,7 +177,7 @@ fn bounded() -> TimeoutConfig {
         .build()
 }
 
-/// A prediction is not repeated, and may take as long as SageMaker lets a model take.
+/// A prediction is not repeated, and takes as long as whoever asks for it can wait.
 #[cfg(feature = "runtime")]
 fn invoking(sdk: &SdkConfig) -> aws_sdk_sagemakerruntime::Client {
     use aws_sdk_sagemakerruntime::config::Builder;
@@ -189,7 +186,8 @@ fn invoking(sdk: &SdkConfig) -> aws_sdk_sagemakerruntime::Client {
         .retry_config(RetryConfig::disabled())
         .timeout_config(
             TimeoutConfig::builder()
-                .operation_timeout(INVOKE_TIMEOUT)
+                .disable_operation_attempt_timeout()
+                .disable_operation_timeout()
                 .build(),
         )
         .build();

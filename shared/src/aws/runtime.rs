@@ -1,12 +1,14 @@
 //! SageMaker's runtime, for `inference`.
 
+use std::time::Duration;
+
 use aws_sdk_sagemakerruntime::error::SdkError;
 use aws_sdk_sagemakerruntime::operation::invoke_endpoint::InvokeEndpointError;
 use aws_sdk_sagemakerruntime::primitives::Blob;
 
 use super::Aws;
 use super::error::sort;
-use crate::app::ports::{Class, PortError};
+use crate::app::ports::{Ambient, Class, PortError};
 
 /// One request to a model.
 #[derive(Debug, Clone, Default)]
@@ -54,6 +56,9 @@ pub enum InvokeError {
     /// The endpoint or variant can't be asked.
     #[error("the endpoint refused: {0}")]
     Refused(String),
+    /// No answer within this time. The model may still be at it.
+    #[error("no answer within {0:?}")]
+    Late(Duration),
     /// Anything else.
     #[error(transparent)]
     Port(#[from] PortError),
@@ -63,8 +68,13 @@ pub enum InvokeError {
 const MESSAGE_LIMIT: usize = 1024;
 
 impl Aws {
-    /// InvokeEndpoint, once: a prediction is not repeated behind the caller's back.
-    pub async fn invoke(&self, request: Invocation) -> Result<Answer, InvokeError> {
+    /// InvokeEndpoint, once: a prediction is not repeated behind the caller's back. It is broken off
+    /// at the limit.
+    pub async fn invoke(
+        &self,
+        request: Invocation,
+        limit: Duration,
+    ) -> Result<Answer, InvokeError> {
         let call = self
             .runtime
             .invoke_endpoint()
@@ -77,7 +87,10 @@ impl Aws {
         let call = call
             .set_target_variant(request.target_variant)
             .inference_id(request.inference_id);
-        match call.send().await {
+        let Some(sent) = self.within(limit, call.send()).await else {
+            return Err(InvokeError::Late(limit));
+        };
+        match sent {
             Ok(output) => Ok(Answer {
                 variant: output
                     .invoked_production_variant()

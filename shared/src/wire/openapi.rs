@@ -327,6 +327,10 @@ pub const KINDS: &[(&str, &str)] = &[
     ("method-not-allowed", "the route does not take the method"),
     ("metrics-blind", "the canary can't be seen at present"),
     ("model-error", "the model itself answered with an error"),
+    (
+        "model-late",
+        "the model gave no answer while the request could wait",
+    ),
     ("model-not-allowed", "the model is not on the stack's list"),
     ("model-not-found", "there is no such model"),
     ("no-such-route", "there is no such route"),

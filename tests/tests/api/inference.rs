@@ -1,11 +1,16 @@
 //! `POST /inference`: what goes to the model, what comes back, and what is refused.
 
-use http::{Method, StatusCode};
+use axum::body::Body;
+use http::{Method, Request, StatusCode};
+use http_body_util::BodyExt;
+use jiff::SignedDuration;
+use lambda_http::Context;
 use serde_json::{Value, json};
 use shared::domain::state::Phase;
 use simulator::{Backend, Distribution, FaultKind, service};
 use tests::{ENDPOINT, OLD, PRODUCTION, World, specification};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tower::ServiceExt;
 
 async fn infer(world: &World, body: Value) -> (StatusCode, Value) {
     world.post("/inference", &body).await
@@ -193,6 +198,91 @@ async fn records_that_cant_be_read_do_not_stop_inference() {
 }
 
 #[tokio::test]
+async fn records_that_never_answer_cost_one_request_a_second_and_not_every_request() {
+    let world = World::new().await;
+    world.disturb(service::DYNAMODB, "GetItem", 10, FaultKind::Silence);
+    let ask = || infer(&world, json!({"endpoint": ENDPOINT, "features": [1]}));
+    let reads = || world.count_calls("GetItem");
+    // As long as the read takes, the time goes on that its result would be kept for.
+    let (first, ()) = tokio::join!(ask(), world.pass(SignedDuration::from_secs(6)));
+    let read = reads();
+    assert_eq!((first.0, read), (StatusCode::OK, 1));
+    for _ in 0..3 {
+        assert_eq!(ask().await.0, StatusCode::OK);
+    }
+    assert_eq!(reads(), read, "known not to be readable");
+    world.pass(SignedDuration::from_secs(6)).await;
+    assert_eq!(ask().await.0, StatusCode::OK);
+    assert_eq!(reads(), read + 1, "asked again after a while");
+}
+
+#[tokio::test]
+async fn a_request_that_is_refused_lets_nobodys_pin_go() {
+    let world = World::new().await;
+    let id = world.deploy(&specification()).await;
+    world
+        .until(&id, 60, |loaded| {
+            loaded.deployment.state.weight.percent() == 50
+        })
+        .await;
+    let until = world.now() + SignedDuration::from_mins(9);
+    let sagemaker = world.simulator().sagemaker();
+    sagemaker.set_status(ENDPOINT, "Updating", until);
+    world.order(&id, "rollback").await;
+    world.pass(SignedDuration::from_secs(6)).await;
+    let refused = FaultKind::Error {
+        status: 400,
+        code: "ValidationError".to_owned(),
+        message: "1 validation error detected".to_owned(),
+    };
+    // By name, and then by the weights.
+    world.disturb(service::SAGEMAKER_RUNTIME, "InvokeEndpoint", 2, refused);
+    let request = json!({"endpoint": ENDPOINT, "features": [1]});
+    let (status, problem) = infer(&world, request.clone()).await;
+    assert_eq!(
+        (status.as_u16(), problem["type"].as_str()),
+        (422, Some("urn:sagemaker-canary:problem:endpoint-refused"))
+    );
+    for _ in 0..20 {
+        let (_, answer) = infer(&world, request.clone()).await;
+        assert_eq!(answer["variant"], PRODUCTION, "{answer}");
+    }
+}
+
+#[tokio::test]
+async fn a_model_that_is_late_is_told_before_the_invocation_ends() {
+    let world = World::new().await;
+    world.disturb(
+        service::SAGEMAKER_RUNTIME,
+        "InvokeEndpoint",
+        1,
+        FaultKind::Silence,
+    );
+    let mut invoked = Context::default();
+    invoked.deadline = in_milliseconds(1200);
+    let body = json!({"endpoint": ENDPOINT, "features": [1]}).to_string();
+    let request = Request::post("/inference").extension(invoked.clone());
+    let request = request.body(Body::from(body)).expect("a request");
+    let response = world.stack.router().oneshot(request).await;
+    let response = response.expect("the router is infallible");
+    assert_eq!(response.status(), StatusCode::GATEWAY_TIMEOUT);
+    assert!(in_milliseconds(0) < invoked.deadline);
+    let body = response.into_body().collect().await.expect("a body");
+    let problem: Value = serde_json::from_slice(&body.to_bytes()).expect("JSON");
+    assert_eq!(problem["type"], "urn:sagemaker-canary:problem:model-late");
+}
+
+/// So long from now, as Lambda tells a deadline.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a Lambda deadline is wall-clock time"
+)]
+fn in_milliseconds(from_now: i64) -> u64 {
+    let at = jiff::Timestamp::now().as_millisecond() + from_now;
+    u64::try_from(at).expect("after 1970")
+}
+
+#[tokio::test]
 async fn a_prediction_is_not_repeated() {
     let world = World::new().await;
     let down = FaultKind::Error {
@@ -242,10 +332,10 @@ async fn traffic_is_split_by_the_weights_and_a_vanished_pin_is_tried_unpinned() 
     }
     assert!((15..45).contains(&hits), "about half of 60: {hits}");
     world.until_phase(&id, Phase::Finalizing).await;
-    world.pass(jiff::SignedDuration::from_mins(5)).await;
+    world.pass(SignedDuration::from_mins(5)).await;
     // Reverting pins production, which has just gone.
     world.order(&id, "rollback").await;
-    world.pass(jiff::SignedDuration::from_secs(6)).await;
+    world.pass(SignedDuration::from_secs(6)).await;
     let (status, answer) = infer(&world, json!({"endpoint": ENDPOINT, "features": [1]})).await;
     assert_eq!(
         (status, answer["variant"].as_str()),
