@@ -20,7 +20,7 @@ use shared::app::ports::{
 };
 use shared::domain::deployment::State;
 use shared::domain::evidence::Evidence;
-use shared::domain::history::Entry;
+use shared::domain::history::{Entry, Way};
 use shared::domain::judge::MinuteReport;
 use shared::domain::replay::Recorded;
 use shared::domain::state::Status;
@@ -395,11 +395,20 @@ pub async fn the_outbox_is_in_order_until_it_is_sent<S: Store>(store: &S, _: &Cl
             shard_of(&id)
         )
     );
+    let (first, third) = (&rows_found[0], &rows_found[2]);
+    for row in [first, third] {
+        let kept = store.half_sent(row, Way::Topic).await;
+        kept.expect("a row to keep it in");
+    }
     for row in &rows_found[..2] {
         store.sent(row).await.expect("a row to remove");
         store.sent(row).await.expect("removed already is fine");
     }
-    assert_eq!(waiting(store, &id).await, rows_found[2..]);
+    let kept = store.half_sent(first, Way::Bus).await;
+    kept.expect("of a row that is gone nothing is kept");
+    let mut left = rows_found[2..].to_vec();
+    left[0].taken = Some(Way::Topic);
+    assert_eq!(waiting(store, &id).await, left);
     assert_eq!(waiting(store, &second).await.len(), 1);
     let history = store.history(&id).await.expect("a readable history");
     assert_eq!(history.len(), 12, "what was sent stays in the history");
@@ -506,5 +515,6 @@ pub fn announcement() -> OutboxRow {
         model: terms.model.clone(),
         former_model: terms.former_model.clone(),
         entry,
+        taken: None,
     }
 }

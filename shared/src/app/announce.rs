@@ -1,6 +1,8 @@
 //! The outbox: what was committed is told at least once, in order per deployment. The rows are
 //! written in the transaction of the transition they tell of, so nothing that happened goes
-//! untold, and are removed once sent.
+//! untold, and are removed once both ways, the event bus and the topic, have taken them. A row that
+//! one of them took says so: while the other is down, be it for weeks, nobody hears a thing twice
+//! or waits for it.
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -10,6 +12,7 @@ use jiff::Timestamp;
 
 use super::health::{self, Figure};
 use super::ports::{Class, OutboxRow, PortError, Ports};
+use crate::domain::history::Way;
 use crate::domain::quantity::Span;
 
 /// Parts of the outbox and of the active index.
@@ -41,6 +44,8 @@ pub struct Swept {
     pub waiting: usize,
     /// Parts of the outbox that could not be read.
     pub unread: usize,
+    /// Those among them that no later sweep will read by itself.
+    pub unreadable: usize,
 }
 
 /// Sends what lies in every shard, side by side, and says what is left. What is not done within the
@@ -63,6 +68,7 @@ pub async fn sweep_all<P: Ports>(ports: &P, budget: Duration) -> Swept {
             Err(error) => {
                 health::report(ports, None, &error);
                 total.unread += 1;
+                total.unreadable += usize::from(error.class.is_for_good());
             }
         }
     }
@@ -87,32 +93,63 @@ pub async fn sweep_for<P: Ports>(ports: &P, deployment_id: &str, budget: Duratio
 }
 
 /// Sends what lies in one shard: how many were sent, and when those happened that were not. A
-/// failure keeps the rest of that deployment's rows for the next sweep, so their order stands.
+/// failure keeps that deployment's later rows from going the same way, so their order stands; the
+/// other way goes on.
 async fn sweep<P: Ports>(ports: &P, shard: u8) -> Result<(usize, Vec<Timestamp>), PortError> {
     let outbox = ports.outbox(shard).await?;
     for (id, error) in &outbox.unread {
         health::report(ports, Some(id), error);
     }
-    let rows = outbox.rows;
-    let mut stuck: HashSet<&str> = HashSet::new();
+    let mut stuck: HashSet<(&str, Way)> = HashSet::new();
     let mut left = Vec::new();
-    for row in &rows {
-        if stuck.contains(row.deployment_id.as_str()) {
-            left.push(row.entry.at);
-            continue;
-        }
-        let late = || PortError::new(Class::InDoubt, "announce", "not taken in time");
-        let sent = ports.within(EACH, send(ports, row)).await;
-        if let Err(error) = sent.unwrap_or_else(|| Err(late())) {
-            health::report(ports, Some(&row.deployment_id), &error);
-            stuck.insert(&row.deployment_id);
+    for row in &outbox.rows {
+        let id = row.deployment_id.as_str();
+        let is_open = |way: &Way| row.taken != Some(*way) && !stuck.contains(&(id, *way));
+        let open: Vec<Way> = Way::ALL.into_iter().filter(is_open).collect();
+        let failed = send(ports, row, &open).await;
+        let is_sent = failed.is_empty() && open.len() + usize::from(row.taken.is_some()) == 2;
+        if !is_sent {
             left.push(row.entry.at);
         }
+        stuck.extend(failed.into_iter().map(|way| (id, way)));
     }
-    Ok((rows.len() - left.len(), left))
+    Ok((outbox.rows.len() - left.len(), left))
 }
 
-async fn send<P: Ports>(ports: &P, row: &OutboxRow) -> Result<(), PortError> {
-    ports.announce(row).await?;
-    ports.sent(row).await
+/// Sends a row those ways, side by side, since neither waits for the other's repair; and keeps what
+/// came of it, so that nobody is told again and again what only the other could not take. The ways
+/// that later rows must not go.
+async fn send<P: Ports>(ports: &P, row: &OutboxRow, open: &[Way]) -> Vec<Way> {
+    if open.is_empty() {
+        return Vec::new();
+    }
+    let told = join_all(open.iter().map(|way| async move {
+        let told = ports.within(EACH, ports.announce(row, *way)).await;
+        (*way, told.unwrap_or_else(|| Err(late())))
+    }));
+    let (mut taken, mut failed) = (Vec::from_iter(row.taken), Vec::new());
+    for (way, told) in told.await {
+        match told {
+            Ok(()) => taken.push(way),
+            Err(error) => {
+                health::report(ports, Some(&row.deployment_id), &error);
+                failed.push(way);
+            }
+        }
+    }
+    let kept = match taken[..] {
+        [_, _] => ports.within(EACH, ports.sent(row)).await,
+        [one] if row.taken.is_none() => ports.within(EACH, ports.half_sent(row, one)).await,
+        _ => Some(Ok(())),
+    };
+    if let Err(error) = kept.unwrap_or_else(|| Err(late())) {
+        // It will be told once more, and before those after it.
+        health::report(ports, Some(&row.deployment_id), &error);
+        failed = Way::ALL.to_vec();
+    }
+    failed
+}
+
+fn late() -> PortError {
+    PortError::new(Class::InDoubt, "announce", "not taken in time")
 }

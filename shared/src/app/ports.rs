@@ -12,7 +12,7 @@ use crate::domain::authority::{Settings, Tags};
 use crate::domain::deployment::Deployment;
 use crate::domain::due::Actor;
 use crate::domain::evidence::Evidence;
-use crate::domain::history::Entry;
+use crate::domain::history::{Entry, Way};
 use crate::domain::judge::MinuteReport;
 use crate::domain::observation::EndpointView;
 use crate::domain::quantity::Span;
@@ -37,6 +37,13 @@ pub enum Class {
     InDoubt,
     /// Ours: a record that can't be, an answer that makes no sense.
     Bug,
+}
+
+impl Class {
+    /// Whether no repetition mends it: a person has to.
+    pub const fn is_for_good(self) -> bool {
+        matches!(self, Self::Bug | Self::Denied | Self::Invalid)
+    }
 }
 
 /// A call that did not do what it was asked for.
@@ -178,6 +185,8 @@ pub struct OutboxRow {
     pub former_model: String,
     /// What happened.
     pub entry: Entry,
+    /// The way that took it already, while the other has not.
+    pub taken: Option<Way>,
 }
 
 /// What lies in a shard of the outbox.
@@ -230,6 +239,13 @@ pub trait Store: Sync {
     fn outbox(&self, shard: u8) -> impl Future<Output = Result<Outbox, PortError>> + Send;
     /// Removes a sent announcement.
     fn sent(&self, row: &OutboxRow) -> impl Future<Output = Result<(), PortError>> + Send;
+    /// Keeps that one way took an announcement that is not sent yet; of one that was removed
+    /// meanwhile, nothing.
+    fn half_sent(
+        &self,
+        row: &OutboxRow,
+        taken: Way,
+    ) -> impl Future<Output = Result<(), PortError>> + Send;
 }
 
 /// What an endpoint config holds, as far as it decides whether a canary can be added.
@@ -415,8 +431,12 @@ pub trait Metrics: Sync {
 
 /// Where announcements go.
 pub trait Notifier: Sync {
-    /// Sends one announcement to people and machines.
-    fn announce(&self, row: &OutboxRow) -> impl Future<Output = Result<(), PortError>> + Send;
+    /// Sends one announcement to people or to machines.
+    fn announce(
+        &self,
+        row: &OutboxRow,
+        way: Way,
+    ) -> impl Future<Output = Result<(), PortError>> + Send;
 }
 
 /// The other functions.

@@ -57,11 +57,13 @@ where
 }
 
 /// Codes of errors that only a person can mend, by a permission.
-const DENIED: [&str; 6] = [
+const DENIED: [&str; 8] = [
     "AccessDenied",
     "AccessDeniedException",
     "AuthorizationError",
     "KMSAccessDenied",
+    "NotAuthorizedForDetailTypeException",
+    "NotAuthorizedForSourceException",
     "UnauthorizedOperation",
     "UnrecognizedClientException",
 ];

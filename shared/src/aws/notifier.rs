@@ -7,15 +7,16 @@ use aws_sdk_sns::types::MessageAttributeValue;
 use aws_smithy_types::DateTime;
 
 use super::Aws;
-use super::error::{nonsense, sort};
+use super::error::{class_of, nonsense, sort};
 use crate::app::ports::{Class, Notifier, OutboxRow, PortError};
+use crate::domain::history::Way;
 use crate::wire::messages::{self, About};
 
 /// `source` of every event on the bus.
 const SOURCE: &str = "canary";
 
 impl Notifier for Aws {
-    async fn announce(&self, row: &OutboxRow) -> Result<(), PortError> {
+    async fn announce(&self, row: &OutboxRow, way: Way) -> Result<(), PortError> {
         let about = About {
             event_id: &row.event_id,
             deployment_id: &row.deployment_id,
@@ -24,19 +25,16 @@ impl Notifier for Aws {
             former_model: &row.former_model,
             entry: &row.entry,
         };
-        // Two audiences: neither waits for the other's repair.
-        let (event, message) = tokio::join!(
-            self.put_event(about),
-            self.publish(row.topic.as_deref(), about)
-        );
-        match message {
+        if way == Way::Bus {
+            return self.put_event(about).await;
+        }
+        match self.publish(row.topic.as_deref(), about).await {
             Err(error) if row.topic.is_some() && never_mends(&error) => {
                 tracing::error!(deployment_id = %row.deployment_id, %error, "the deployment's own topic can't be used; its announcements go to the stack's");
-                self.publish(None, about).await?;
+                self.publish(None, about).await
             }
-            other => other?,
+            other => other,
         }
-        event
     }
 }
 
@@ -85,18 +83,52 @@ impl Aws {
             .send()
             .await
             .map_err(|error| sort(OPERATION, &error))?;
-        match output
-            .entries()
-            .iter()
-            .find_map(|entry| entry.error_message())
-        {
-            // A 200 may still carry a failed entry.
-            Some(failure) => Err(PortError::new(Class::Retryable, OPERATION, failure)),
-            None => Ok(()),
-        }
+        // A 200 may still carry a failed entry.
+        let failed = output.entries().iter().find_map(|entry| {
+            let code = entry.error_code()?;
+            Some((code, entry.error_message().unwrap_or("no message")))
+        });
+        failed.map_or(Ok(()), |(code, text)| {
+            let what = format!("{code}: {text}");
+            Err(PortError::new(class_of_entry(code), OPERATION, what))
+        })
     }
+}
+
+/// An entry has a code but no status, and `InternalFailure` passes by itself.
+fn class_of_entry(code: &str) -> Class {
+    class_of(
+        code,
+        if code.starts_with("Internal") {
+            500
+        } else {
+            400
+        },
+    )
 }
 
 fn never_mends(error: &PortError) -> bool {
     matches!(error.class, Class::Invalid | Class::Denied)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failed_entry_passes_or_does_not_as_its_code_says() {
+        // The codes of PutEventsResultEntry in the service's model.
+        for (code, class) in [
+            ("InternalFailure", Class::InDoubt),
+            ("ThrottlingException", Class::Retryable),
+            ("AccessDeniedException", Class::Denied),
+            ("NotAuthorizedForSourceException", Class::Denied),
+            ("NotAuthorizedForDetailTypeException", Class::Denied),
+            ("InvalidAccountIdException", Class::Invalid),
+            ("InvalidArgument", Class::Invalid),
+            ("MalformedDetail", Class::Invalid),
+        ] {
+            assert_eq!(class_of_entry(code), class, "{code}");
+        }
+    }
 }

@@ -38,6 +38,21 @@ pub struct Entry {
     pub by: Option<String>,
 }
 
+/// Which of its two ways an announcement goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Way {
+    /// To machines, by the event bus.
+    Bus,
+    /// To people, by the topic.
+    Topic,
+}
+
+impl Way {
+    /// Both.
+    pub const ALL: [Self; 2] = [Self::Bus, Self::Topic];
+}
+
 /// How loudly a thing is said; filter policies pick by it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]

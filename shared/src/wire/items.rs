@@ -21,7 +21,7 @@ use serde::{Deserialize, Serialize};
 use crate::domain::comparison::Counts;
 use crate::domain::deployment::{Deployment, SCHEMA_VERSION, State, Terms};
 use crate::domain::evidence::Evidence;
-use crate::domain::history::Entry;
+use crate::domain::history::{Entry, Way};
 use crate::domain::judge::MinuteReport;
 use crate::domain::quantity::Span;
 use crate::domain::replay::{Pair, Recorded};
@@ -168,6 +168,9 @@ pub struct OutboxItem {
     pub former_model: String,
     /// What happened.
     pub entry: Entry,
+    /// The way that took it already, while the other has not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub taken: Option<Way>,
 }
 
 /// `IDEM#{role}#{key}` / `IDEM`.
@@ -372,6 +375,7 @@ impl OutboxItem {
             model: terms.model.clone(),
             former_model: terms.former_model.clone(),
             entry: entry.clone(),
+            taken: None,
         }
     }
 }

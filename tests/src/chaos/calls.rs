@@ -285,7 +285,7 @@ impl When {
             Self::Act => acts,
             Self::AfterAct => acted && !acts,
             Self::ActOrCommit => acts || commits,
-            Self::Write => commits || call.operation == "sent",
+            Self::Write => commits || matches!(call.operation, "sent" | "half_sent"),
             Self::Ending => is_ending && call.operation == "commit" && call.by == Role::Monitor,
             Self::Cancel(invocation) => call.invocation == invocation,
             Self::Account => {

@@ -14,7 +14,7 @@ use shared::app::ports::{
 use shared::domain::authority::{Settings, Tags};
 use shared::domain::deployment::Deployment;
 use shared::domain::due::Actor;
-use shared::domain::history::Entry;
+use shared::domain::history::{Entry, Way};
 use shared::domain::judge::MinuteReport;
 use shared::domain::observation::EndpointView;
 use shared::domain::quantity::Span;
@@ -140,6 +140,15 @@ impl Store for Direct {
             Ok(())
         };
         self.usual("sent", effect).await
+    }
+
+    async fn half_sent(&self, row: &OutboxRow, taken: Way) -> Result<(), PortError> {
+        let row = row.clone();
+        let effect = move |shared: &Shared| {
+            shared.store.keep_taken(&row, taken);
+            Ok(())
+        };
+        self.usual("half_sent", effect).await
     }
 }
 
@@ -338,18 +347,17 @@ fn firing(shared: &Shared, alarms: &[String]) -> Result<Vec<String>, PortError> 
 }
 
 impl Notifier for Direct {
-    /// Two audiences: neither waits for the other's repair.
-    async fn announce(&self, row: &OutboxRow) -> Result<(), PortError> {
-        let tell = |way: usize| {
-            let row = row.clone();
-            move |shared: &Shared| {
-                shared.state().told[way].push(row);
-                Ok(())
-            }
+    async fn announce(&self, row: &OutboxRow, way: Way) -> Result<(), PortError> {
+        let (place, operation) = match way {
+            Way::Bus => (0, "put_event"),
+            Way::Topic => (1, "publish"),
         };
-        let event = self.usual("put_event", tell(0)).await;
-        self.usual("publish", tell(1)).await?;
-        event
+        let row = row.clone();
+        let effect = move |shared: &Shared| {
+            shared.state().told[place].push(row);
+            Ok(())
+        };
+        self.usual(operation, effect).await
     }
 }
 

@@ -15,7 +15,7 @@ use shared::app::ports::{
 };
 use shared::app::transaction::{Transaction, sound};
 use shared::domain::deployment::{Deployment, SCHEMA_VERSION, Terms};
-use shared::domain::history::Entry;
+use shared::domain::history::{Entry, Way};
 use shared::domain::judge::MinuteReport;
 use shared::domain::replay::Recorded;
 use shared::wire::items::{KEY_LIFETIME, check_key, event_id, expiry};
@@ -313,6 +313,14 @@ impl MemoryStore {
         let key = (row.shard, row.event_id.clone());
         self.tables().outbox.remove(&key);
     }
+
+    /// [`Store::half_sent`].
+    pub fn keep_taken(&self, row: &OutboxRow, taken: Way) {
+        let key = (row.shard, row.event_id.clone());
+        if let Some(row) = self.tables().outbox.get_mut(&key) {
+            row.taken = Some(taken);
+        }
+    }
 }
 
 impl Tables {
@@ -347,6 +355,7 @@ impl Tables {
             model: terms.model.clone(),
             former_model: terms.former_model.clone(),
             entry: entry.clone(),
+            taken: None,
         };
         self.outbox.insert((shard, event_id), row);
         if let Some(record) = self.records.get_mut(&terms.id) {
@@ -415,6 +424,11 @@ impl Store for MemoryStore {
 
     async fn sent(&self, row: &OutboxRow) -> Result<(), PortError> {
         self.remove(row);
+        Ok(())
+    }
+
+    async fn half_sent(&self, row: &OutboxRow, taken: Way) -> Result<(), PortError> {
+        self.keep_taken(row, taken);
         Ok(())
     }
 }

@@ -103,6 +103,7 @@ pub(crate) fn label(
         ("put_event", ..) => "PutEvents",
         ("publish", ..) => "Publish",
         ("sent", ..) => "remove the announcement",
+        ("half_sent", ..) => "keep who took the announcement",
         (other, ..) => other,
     }
 }

@@ -27,7 +27,7 @@ use crate::app::ports::{
 };
 use crate::app::transaction::{Transaction, sound};
 use crate::domain::deployment::{Deployment, SCHEMA_VERSION};
-use crate::domain::history::Entry;
+use crate::domain::history::{Entry, Way};
 use crate::domain::judge::MinuteReport;
 use crate::domain::replay::Recorded;
 use crate::wire::items::{
@@ -288,6 +288,7 @@ impl Store for Aws {
                     model: item.model,
                     former_model: item.former_model,
                     entry: item.entry,
+                    taken: item.taken,
                 }),
                 Err(error) => outbox.unread.push((id, error)),
             }
@@ -305,6 +306,35 @@ impl Store for Aws {
             .await
             .map(drop)
             .map_err(|error| sort("DeleteItem", &error))
+    }
+
+    async fn half_sent(&self, row: &OutboxRow, taken: Way) -> Result<(), PortError> {
+        let item = outbox_item(row, taken);
+        let written = self
+            .dynamodb
+            .transact_write_items()
+            .transact_items(self.put_if(&item, "sk", text(&row.event_id))?)
+            .send()
+            .await;
+        match written.map_err(|error| transaction_error("half_sent", &error)) {
+            Err(error) if error.class != Class::Conflict => Err(error),
+            // Or another sweep has sent it.
+            _ => Ok(()),
+        }
+    }
+}
+
+fn outbox_item(row: &OutboxRow, taken: Way) -> OutboxItem {
+    OutboxItem {
+        pk: outbox_key(row.shard),
+        sk: row.event_id.clone(),
+        topic: row.topic.clone(),
+        deployment_id: row.deployment_id.clone(),
+        endpoint: row.endpoint.clone(),
+        model: row.model.clone(),
+        former_model: row.former_model.clone(),
+        entry: row.entry.clone(),
+        taken: Some(taken),
     }
 }
 

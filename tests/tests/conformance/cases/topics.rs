@@ -6,6 +6,7 @@ use aws_sdk_sns::Client;
 use aws_sdk_sqs::types::QueueAttributeName;
 use serde_json::Value;
 use shared::app::ports::{Notifier as _, OutboxRow};
+use shared::domain::history::Way;
 use shared::wire::messages::{self, About};
 
 use super::Case;
@@ -134,14 +135,20 @@ fn topic(account: &Account) -> &str {
 }
 
 async fn an_announcement_is_taken(account: &Account) {
-    let announced = account.aws.announce(&row(None)).await;
-    announced.expect("a topic and a bus that take it");
+    for way in Way::ALL {
+        let announced = account.aws.announce(&row(None), way).await;
+        announced.expect("a topic and a bus that take it");
+    }
 }
 
 async fn a_queue_gets_the_text_for_programs_with_its_attributes(account: &Account) {
     let queue = Queue::hearing(account, "programs", topic(account), &[]).await;
     let row = row(None);
-    account.aws.announce(&row).await.expect("a topic");
+    account
+        .aws
+        .announce(&row, Way::Topic)
+        .await
+        .expect("a topic");
     let envelope: Value = serde_json::from_str(&queue.body().await).expect("JSON");
     assert_eq!(envelope["Type"], "Notification");
     assert_eq!(envelope["TopicArn"], topic(account));
@@ -170,7 +177,11 @@ async fn a_queue_that_asks_for_the_bare_text_gets_it(account: &Account) {
     let bare = [("RawMessageDelivery", "true")];
     let queue = Queue::hearing(account, "bare", topic(account), &bare).await;
     let row = row(None);
-    account.aws.announce(&row).await.expect("a topic");
+    account
+        .aws
+        .announce(&row, Way::Topic)
+        .await
+        .expect("a topic");
     let told: Value = serde_json::from_str(&queue.body().await).expect("JSON");
     assert_eq!(told, messages::machine(about(&row)));
 }
@@ -187,7 +198,11 @@ async fn a_filter_lets_through_what_it_names(account: &Account) {
     let other = [("FilterPolicy", other.as_str())];
     let wants = Queue::hearing(account, "wants", topic(account), &wanted).await;
     let spared = Queue::hearing(account, "spared", topic(account), &other).await;
-    account.aws.announce(&row).await.expect("a topic");
+    account
+        .aws
+        .announce(&row, Way::Topic)
+        .await
+        .expect("a topic");
     wants.body().await;
     assert_eq!(spared.bodies().await, Vec::<String>::new());
 }
@@ -206,7 +221,7 @@ async fn a_topic_that_is_gone_gives_way_to_the_stacks(account: &Account) {
     let queue = Queue::hearing(account, "stack", topic(account), &[]).await;
     account
         .aws
-        .announce(&row(Some(own)))
+        .announce(&row(Some(own)), Way::Topic)
         .await
         .expect("the stack's topic takes it");
     queue.body().await;
