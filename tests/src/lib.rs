@@ -14,6 +14,7 @@ pub mod chaos;
 pub mod direct;
 pub mod lambda;
 pub mod load;
+pub mod measured;
 pub mod openapi;
 mod over;
 pub mod recorded;

@@ -1,25 +1,29 @@
 //! `cargo xtask bench monitor`: a tick of the real binary over many deployments.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
 use tests::load::{measure, table};
+use tests::measured;
 
-const USAGE: &str = "load BINARY ANSWER_MS DEPLOYMENTS...\n";
+const COMMAND: &str = "cargo xtask bench monitor";
+const USAGE: &str = "load BINARY ANSWER_MS DOCUMENT|- DEPLOYMENTS...\n";
 
 #[tokio::main]
 async fn main() -> ExitCode {
     let mut arguments = std::env::args().skip(1);
     let binary = arguments.next().map(PathBuf::from);
-    let mut numbers = arguments.map(|text| text.parse::<usize>().ok());
-    let answer = numbers.next().flatten();
-    let sizes: Option<Vec<usize>> = numbers.collect();
-    let (Some(binary), Some(answer), Some(sizes)) = (binary, answer, sizes) else {
+    let answer = arguments.next().and_then(|text| text.parse::<u64>().ok());
+    let document = arguments.next();
+    let sizes: Option<Vec<usize>> = arguments.map(|text| text.parse().ok()).collect();
+    let (Some(binary), Some(answer), Some(document), Some(sizes)) =
+        (binary, answer, document, sizes)
+    else {
         eprint!("{USAGE}");
         return ExitCode::from(2);
     };
-    let answer = Duration::from_millis(answer as u64);
+    let answer = Duration::from_millis(answer);
     let (mut first, mut steady) = (Vec::new(), Vec::new());
     for deployments in sizes {
         let [cold, warm] = measure(&binary, deployments, answer).await;
@@ -30,13 +34,18 @@ async fn main() -> ExitCode {
         first.push((deployments, cold));
         steady.push((deployments, warm));
     }
-    println!(
-        "One minute to judge, the process warm:\n\n{}",
-        table(&steady)
+    let origin = measured::origin(COMMAND, "release");
+    let tables = format!(
+        "{origin}; every answer of the account takes {} ms.\n\n\
+         One minute to judge, the process warm:\n\n{}\n\
+         The first tick of a new process, several minutes to judge:\n\n{}",
+        answer.as_millis(),
+        table(&steady),
+        table(&first),
     );
-    println!(
-        "The first tick of a new process, several minutes to judge:\n\n{}",
-        table(&first)
-    );
-    ExitCode::SUCCESS
+    println!("{tables}");
+    match document.as_str() {
+        "-" => ExitCode::SUCCESS,
+        document => measured::put(Path::new(document), COMMAND, &tables),
+    }
 }

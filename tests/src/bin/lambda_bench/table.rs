@@ -5,14 +5,13 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use jiff::Timestamp;
+use ::tests::measured;
 
 use crate::measure::{Cold, Memory, Warm};
 use crate::options::Options;
 use crate::subject::Subject;
 
-const BEGIN: &str = "<!-- cargo xtask bench lambda: begin -->\n";
-const END: &str = "<!-- cargo xtask bench lambda: end -->";
+const COMMAND: &str = "cargo xtask bench lambda";
 
 /// Everything that was measured of one subject.
 pub(crate) struct Row {
@@ -94,30 +93,14 @@ pub(crate) fn tables(rows: &[Row], options: &Options) -> String {
 }
 
 fn origin(options: &Options) -> String {
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "a document says on which day it was measured"
-    )]
-    let day = Timestamp::now().strftime("%Y-%m-%d").to_string();
-    let processors = std::thread::available_parallelism().map_or(0, usize::from);
-    let model = std::fs::read_to_string("/proc/cpuinfo")
-        .ok()
-        .and_then(|text| {
-            let line = text.lines().find(|line| line.starts_with("model name"))?;
-            Some(line.split_once(':')?.1.trim().to_owned())
-        });
-    let model = model.unwrap_or_else(|| "an unknown processor".to_owned());
-    let load = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
-    let load = load.split(' ').next().unwrap_or_default().to_owned();
     let profile = if options.rust.is_some() {
         "release"
     } else {
         "dev"
     };
     format!(
-        "Measured on {day} by `cargo xtask bench lambda`: {profile} profile, {}, {processors} processors \
-         ({model}), load {load}; {} cold starts and {} warm events of each, in turns.\n",
-        std::env::consts::ARCH,
+        "{}; {} cold starts and {} warm events of each, in turns.\n",
+        measured::origin(COMMAND, profile),
         options.runs,
         options.requests,
     )
@@ -188,22 +171,11 @@ fn latencies(rows: &[Row]) -> String {
 
 /// Puts the tables in place of the last ones. Only the release profile's are worth keeping.
 pub(crate) fn put(document: &Path, tables: &str, options: &Options) -> ExitCode {
-    let replaced = std::fs::read_to_string(document).ok().and_then(|text| {
-        let (before, rest) = text.split_once(BEGIN)?;
-        let (_, after) = rest.split_once(END)?;
-        Some(format!("{before}{BEGIN}{tables}{END}{after}"))
-    });
-    let Some(text) = replaced.filter(|_| options.rust.is_some()) else {
-        eprintln!("{} has no place for these tables", document.display());
+    if options.rust.is_none() {
+        eprintln!("the dev profile's tables are not worth keeping");
         return ExitCode::FAILURE;
-    };
-    match std::fs::write(document, text) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("{}: {error}", document.display());
-            ExitCode::FAILURE
-        }
     }
+    measured::put(document, COMMAND, tables)
 }
 
 #[cfg(test)]
