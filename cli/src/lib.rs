@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use axum::Router;
 use monitor::Report;
+use serde_json::Value;
 use shared::app::ports::PortError;
 use shared::aws::{Aws, TimeSource};
 use shared::config::{Config, FunctionNames};
@@ -76,7 +77,12 @@ impl Stack {
 
     /// What the schedule does every minute.
     pub async fn tick(&self) -> Result<Report, PortError> {
-        monitor::handle(&self.aws, TICK_TIME).await
+        self.wake_monitor(&Value::Null).await
+    }
+
+    /// What an event that names an endpoint or an alarm does.
+    pub async fn wake_monitor(&self, event: &Value) -> Result<Report, PortError> {
+        monitor::handle(&self.aws, event, TICK_TIME).await
     }
 
     /// The API and inference, as one router, for requests from this machine. There is no IAM before

@@ -1,13 +1,15 @@
-//! `monitor`: one pass of the control loop over every active deployment, then the announcements
-//! that wait. All policy is in `shared::domain`.
+//! `monitor`: one pass of the control loop over every active deployment, or over those that an event
+//! concerns, then the announcements that wait. All policy is in `shared::domain`.
 
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
-use shared::app::announce::sweep_all;
+use serde_json::Value;
+use shared::app::announce::{Swept, sweep_all};
 use shared::app::ports::{Class, PortError};
-use shared::app::tick::{Ticked, tick};
+use shared::app::tick::{Ticked, tick, tick_alarm, tick_endpoint};
 use shared::aws::Aws;
+use shared::wire::events::Change;
 
 /// What is kept of an invocation's time for the announcements.
 const FOR_ANNOUNCING: Duration = Duration::from_secs(10);
@@ -26,20 +28,35 @@ pub struct Report {
     pub waiting: usize,
 }
 
-/// Judges everything once. What woke it (the schedule, an endpoint's state change, an alarm) makes
-/// no difference: the world is read anew.
-pub async fn handle(aws: &Aws, time_left: Duration) -> Result<Report, PortError> {
+/// Judges everything once, or what the event concerns where it says whom: the world is read anew, whatever
+/// the event says of it.
+///
+/// An error is for the failure queue, where a person looks: only what no later pass mends by itself. The
+/// schedule is the repetition of everything else, and where that lasts, the heartbeat's alarm tells.
+pub async fn handle(aws: &Aws, event: &Value, time_left: Duration) -> Result<Report, PortError> {
     let (started, time_left) = (Instant::now(), time_left.saturating_sub(FOR_THE_ANSWER));
-    let ticked = tick(aws, time_left.saturating_sub(FOR_ANNOUNCING)).await;
+    let budget = time_left.saturating_sub(FOR_ANNOUNCING);
+    let change = Change::of(event);
+    // Boxed: the compiler bounds how deep futures may lie in each other.
+    let ticked = match &change {
+        None => Box::pin(tick(aws, budget)).await,
+        Some(Change::Endpoint(name)) => Box::pin(tick_endpoint(aws, name, budget)).await,
+        Some(Change::Alarm(name)) => Box::pin(tick_alarm(aws, name, budget)).await,
+    };
     // People are told even when the pass failed: what was committed before still waits.
     let left = time_left.saturating_sub(started.elapsed());
-    let swept = sweep_all(aws, FOR_ANNOUNCING.min(left)).await;
+    let swept = if change.is_some() && ticked.committed == 0 {
+        Swept::default()
+    } else {
+        sweep_all(aws, FOR_ANNOUNCING.min(left)).await
+    };
     let report = Report {
         ticked,
         announced: swept.sent,
         waiting: swept.waiting,
     };
     tracing::info!(
+        ?change,
         active = report.ticked.active,
         committed = report.ticked.committed,
         failed = report.ticked.failed.len(),
@@ -48,16 +65,14 @@ pub async fn handle(aws: &Aws, time_left: Duration) -> Result<Report, PortError>
         "tick"
     );
     let fails = |what| Err(PortError::new(Class::Bug, "tick", what));
-    match report.ticked.failed.first() {
-        None if swept.unread == 0 => Ok(report),
-        None => fails(format!(
-            "{} parts of the outbox could not be read",
-            swept.unread
-        )),
-        // All were tried; the alarm on this function's errors has to see those that failed.
-        Some((id, why)) => {
-            let count = report.ticked.failed.len();
-            fails(format!("{count} passes failed, the first over {id}: {why}"))
-        }
+    // All were tried.
+    if let Some(first) = &report.ticked.failed_for_good {
+        let count = report.ticked.failed.len();
+        return fails(format!("of {count} that failed, for good: {first}"));
     }
+    if swept.unreadable > 0 {
+        let parts = swept.unreadable;
+        return fails(format!("{parts} parts of the outbox could not be read"));
+    }
+    Ok(report)
 }

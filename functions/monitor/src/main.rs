@@ -11,7 +11,7 @@ async fn main() -> Result<(), Error> {
     lambda_runtime::run(service_fn(
         |event: LambdaEvent<serde_json::Value>| async move {
             let time_left = shared::time_left(event.context.deadline());
-            Ok::<_, Error>(monitor::handle(aws, time_left).await?)
+            Ok::<_, Error>(monitor::handle(aws, &event.payload, time_left).await?)
         },
     ))
     .await

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use serde::Serialize;
 
 use super::health;
-use super::observe;
+use super::observe::{self, SHORT_LOOK};
 use super::ports::{Class, Commit, Loaded, PortError, Ports, Recipe};
 use crate::domain::deployment::{Deployment, Lease};
 use crate::domain::due::{Actor, Effect, due};
@@ -48,7 +48,7 @@ pub async fn carry_out<P: Ports>(
         Err(error) => error,
     };
     health::report(ports, Some(id), &error);
-    if is_for_good(&error) {
+    if error.class.is_for_good() {
         // It ends in the failure queue, where somebody looks.
         return Err(error);
     }
@@ -67,7 +67,12 @@ async fn attempt<P: Ports>(
     };
     // As of the time before the look: a lease that runs out after it may let its call land after it.
     let looked_at = ports.now();
-    let endpoint = observe::endpoint(ports, &loaded.deployment.terms).await;
+    let terms = &loaded.deployment.terms;
+    let endpoint = match actor {
+        // Taking everything back is due unseen, too: it does not wait for a look that hangs.
+        Actor::Rollback => observe::endpoint_within(ports, terms, SHORT_LOOK).await,
+        Actor::Provision | Actor::TrafficShift => observe::endpoint(ports, terms).await,
+    };
     let Some(effect) = due(&loaded.deployment, &loaded.evidence, &endpoint, looked_at)
         .filter(|effect| effect.actor() == actor)
     else {
@@ -78,7 +83,7 @@ async fn attempt<P: Ports>(
         return take_back(ports, &loaded, left).await;
     }
     let ready = match prepared(ports, loaded.clone(), &effect).await {
-        Err(error) if is_for_good(&error) => {
+        Err(error) if error.class.is_for_good() => {
             // People are told why the raise stands.
             let next = protocol::refused(&loaded.deployment, &error.to_string());
             drop(write(ports, &loaded, &next).await);
@@ -87,11 +92,6 @@ async fn attempt<P: Ports>(
         other => other?,
     };
     leased(ports, &ready, &effect, left()).await
-}
-
-/// Whether no repetition mends it.
-fn is_for_good(error: &PortError) -> bool {
-    matches!(error.class, Class::Bug | Class::Denied | Class::Invalid)
 }
 
 /// Intent and lease first, then the calls, then the answer.
@@ -364,7 +364,7 @@ async fn take_back<P: Ports>(
             Err(error) => error,
         };
         if wait > TAKE_BACK_WAIT * 8
-            || is_for_good(&refusal)
+            || refusal.class.is_for_good()
             || left() < wait + ports.call_timeout()
         {
             // People are told why it waits. Whoever wrote in between has more to say.
@@ -426,7 +426,9 @@ fn or_left<P: Ports>(
     tidied: Result<(), PortError>,
 ) -> Result<(), PortError> {
     match tidied {
-        Err(error) if is_for_good(&error) && deployment.state.outcome == Some(Outcome::Failed) => {
+        Err(error)
+            if error.class.is_for_good() && deployment.state.outcome == Some(Outcome::Failed) =>
+        {
             health::report(ports, Some(&deployment.terms.id), &error);
             Ok(())
         }

@@ -86,11 +86,11 @@ pub fn report<P: Meter>(ports: &P, deployment_id: Option<&str>, error: &PortErro
     let id = deployment_id.unwrap_or("none");
     match class {
         // Ours to mend, or a person's.
-        Class::Bug | Class::Denied | Class::Invalid => {
+        class if class.is_for_good() => {
             tracing::error!(deployment_id = id, ?class, operation, %error, "failed");
         }
         // It is part of the protocol, and comes right by itself.
-        Class::Conflict | Class::Refused | Class::Retryable | Class::InDoubt => {
+        class => {
             tracing::warn!(deployment_id = id, ?class, operation, %error, "failed for now");
         }
     }

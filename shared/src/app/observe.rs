@@ -1,10 +1,14 @@
 //! Reading the world. Every failed reading becomes a value in the observation.
 //!
 //! The metric queries of all deployments are packed into as few GetMetricData calls as the limit
-//! of 500 queries allows. A call that is refused as invalid is halved until the query at fault
+//! of 500 queries allows; those of one deployment may lie in two calls, and where either fails nothing
+//! of that deployment was read. A call that is refused as invalid is halved until the query at fault
 //! stands alone, so one deployment's bad query never blinds the others.
+//!
+//! Endpoints are looked at while the metrics are read: neither waits for the other's outage.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use futures_util::StreamExt;
@@ -23,14 +27,26 @@ use crate::domain::observation::{AlarmReading, EndpointReading, Metrics, Observa
 const QUERIES_A_CALL: usize = 500;
 /// Endpoints looked at side by side: SageMaker's control plane is throttled sooner than the table.
 const LOOKS_AT_ONCE: usize = 16;
-/// GetMetricData calls side by side: CloudWatch allows 50 a second.
-const CALLS_AT_ONCE: usize = 4;
+/// GetMetricData calls side by side: CloudWatch allows 50 a second, and a call of 500 queries takes
+/// some tenths of one.
+const CALLS_AT_ONCE: usize = 16;
 /// How far behind a deployment may be to share a call with others.
 const LAGGING: SignedDuration = SignedDuration::from_hours(2);
 /// How long the metrics, an endpoint or its alarms are waited for.
 const LOOK: Duration = Duration::from_secs(15);
 /// Minutes taken in at once: a transaction holds at most 100 rows.
 const MINUTES_A_PASS: i64 = 40;
+
+/// How long a rollback waits for a look that it can do without.
+pub(super) const SHORT_LOOK: Duration = Duration::from_secs(3);
+
+/// What was seen of several deployments.
+pub struct Seen {
+    /// In their order.
+    pub observations: Vec<Observation>,
+    /// Whether a reading had no answer in time: then somebody may have been missed.
+    pub is_late: bool,
+}
 
 /// What DescribeEndpoint says, as a value in every case.
 pub async fn endpoint<P: Ports>(ports: &P, terms: &Terms) -> EndpointReading {
@@ -46,54 +62,149 @@ pub async fn endpoint<P: Ports>(ports: &P, terms: &Terms) -> EndpointReading {
     }
 }
 
-/// Observations of all these deployments, in their order. What has no answer in time was not seen.
+/// The same within this time. What has no answer by then was not seen.
+pub async fn endpoint_within<P: Ports>(
+    ports: &P,
+    terms: &Terms,
+    limit: Duration,
+) -> EndpointReading {
+    let look = ports.within(limit, endpoint(ports, terms)).await;
+    look.unwrap_or_else(|| EndpointReading::Failed {
+        reason: late(ports, Some(&terms.id), "DescribeEndpoint").to_string(),
+    })
+}
+
+/// Observations of all these deployments. What has no answer in time was not seen.
 pub async fn observe<P: Ports>(
     ports: &P,
     all: &[Loaded],
     now: Timestamp,
     deadline: Instant,
-) -> Vec<Observation> {
-    let metrics = metrics(ports, all, now, deadline).await;
-    // Side by side, so that one slow answer does not use up the others' minute.
-    let looks: Vec<_> = all
-        .iter()
-        .zip(metrics)
-        .map(|(loaded, metrics)| look(ports, loaded, metrics, deadline))
-        .collect();
-    stream::iter(looks).buffered(LOOKS_AT_ONCE).collect().await
-}
-
-async fn look<P: Ports>(
-    ports: &P,
-    loaded: &Loaded,
-    metrics: Metrics,
-    deadline: Instant,
-) -> Observation {
-    let (terms, limit) = (&loaded.deployment.terms, time_for(deadline));
-    let late = |operation| {
-        let error = PortError::new(Class::InDoubt, operation, "no answer in time");
-        health::report(ports, Some(&terms.id), &error);
-        error.to_string()
+) -> Seen {
+    let watch = Watch {
+        ports,
+        deadline,
+        is_late: AtomicBool::new(false),
     };
-    let (endpoint, alarms) = join(
-        ports.within(limit, endpoint(ports, terms)),
-        ports.within(limit, alarms(ports, loaded)),
-    )
-    .await;
-    Observation {
-        endpoint: endpoint.unwrap_or_else(|| EndpointReading::Failed {
-            reason: late("DescribeEndpoint"),
-        }),
-        alarms: alarms.unwrap_or_else(|| AlarmReading::Failed {
-            reason: late("DescribeAlarms"),
-        }),
+    // Side by side, so that one slow answer does not use up the others' minute.
+    let looks: Vec<_> = all.iter().map(|loaded| watch.look(loaded)).collect();
+    let looks = stream::iter(looks).buffered(LOOKS_AT_ONCE).collect();
+    let (looks, metrics): (Vec<_>, _) = join(looks, watch.metrics(all, now)).await;
+    let observations = looks.into_iter().zip(metrics);
+    let observations = observations.map(|((endpoint, alarms), metrics)| Observation {
+        endpoint,
         metrics,
+        alarms,
+    });
+    Seen {
+        observations: observations.collect(),
+        is_late: watch.is_late.into_inner(),
     }
 }
 
-/// What one reading may take now.
-fn time_for(deadline: Instant) -> Duration {
-    LOOK.min(deadline.saturating_duration_since(Instant::now()))
+/// The ports, and until when they are waited for.
+struct Watch<'a, P> {
+    ports: &'a P,
+    deadline: Instant,
+    is_late: AtomicBool,
+}
+
+impl<P: Ports> Watch<'_, P> {
+    /// The reading, unless it takes longer than one reading may, or than is left.
+    async fn in_time<T: Send>(
+        &self,
+        id: Option<&str>,
+        operation: &'static str,
+        reading: impl Future<Output = T> + Send,
+    ) -> Result<T, String> {
+        let left = self.deadline.saturating_duration_since(Instant::now());
+        let read = self.ports.within(LOOK.min(left), reading).await;
+        read.ok_or_else(|| {
+            self.is_late.store(true, Ordering::Relaxed);
+            late(self.ports, id, operation).to_string()
+        })
+    }
+
+    async fn look(&self, loaded: &Loaded) -> (EndpointReading, AlarmReading) {
+        let (ports, terms) = (self.ports, &loaded.deployment.terms);
+        let id = Some(terms.id.as_str());
+        let (endpoint, alarms) = join(
+            self.in_time(id, "DescribeEndpoint", endpoint(ports, terms)),
+            self.in_time(id, "DescribeAlarms", alarms(ports, loaded)),
+        )
+        .await;
+        (
+            endpoint.unwrap_or_else(|reason| EndpointReading::Failed { reason }),
+            alarms.unwrap_or_else(|reason| AlarmReading::Failed { reason }),
+        )
+    }
+
+    async fn metrics(&self, all: &[Loaded], now: Timestamp) -> Vec<Metrics> {
+        let batches = batches(all, now);
+        let reads: Vec<_> = batches.into_iter().map(|batch| self.read(batch)).collect();
+        let mut found: Vec<Answered> = all.iter().map(|_| Answered::default()).collect();
+        let mut reads = stream::iter(reads).buffered(CALLS_AT_ONCE);
+        while let Some(read) = reads.next().await {
+            for (owner, query, answer) in read {
+                found[owner].take_in(query, answer);
+            }
+        }
+        let found = all.iter().zip(found);
+        found
+            .map(|(loaded, answered)| assemble(loaded, answered.whole(), now))
+            .collect()
+    }
+
+    /// The answers of a batch, each with its query and the place of its deployment.
+    async fn read(&self, batch: Batch) -> Vec<(usize, MetricQuery, Answer)> {
+        let (owners, queries): (Vec<usize>, Vec<MetricQuery>) = batch.queries.into_iter().unzip();
+        let reading = read_bisecting(self.ports, &queries, batch.from, batch.through);
+        let read = self.in_time(None, "GetMetricData", reading).await;
+        let read = read.unwrap_or_else(|late| vec![Err(late); queries.len()]);
+        let asked = owners.into_iter().zip(queries);
+        let answered = asked.zip(read);
+        answered
+            .map(|((owner, query), answer)| (owner, query, answer))
+            .collect()
+    }
+}
+
+fn late<M: Meter>(ports: &M, id: Option<&str>, operation: &'static str) -> PortError {
+    let error = PortError::new(Class::InDoubt, operation, "no answer in time");
+    health::report(ports, id, &error);
+    error
+}
+
+/// What CloudWatch said to one query, or why the call that it was in failed.
+type Answer = Result<MetricAnswer, String>;
+
+/// What was answered to one deployment's queries.
+#[derive(Default)]
+struct Answered {
+    answers: Answers,
+    failed: Option<String>,
+}
+
+impl Answered {
+    fn take_in(&mut self, query: MetricQuery, answer: Answer) {
+        let answer = answer.unwrap_or_else(|reason| {
+            self.failed = Some(reason.clone());
+            MetricAnswer::Incomplete(reason)
+        });
+        // A check may ask for what is asked for anyway: one answer serves both.
+        self.answers.insert(query, answer);
+    }
+
+    /// All of it, or nothing where one of the calls failed: production's half alone would pass for a
+    /// canary that can't be seen, and that ends in a rollback.
+    fn whole(mut self) -> Answers {
+        if let Some(reason) = self.failed {
+            for answer in self.answers.values_mut() {
+                *answer = MetricAnswer::Incomplete(reason.clone());
+            }
+        }
+        self.answers
+    }
 }
 
 async fn alarms<P: Ports>(ports: &P, loaded: &Loaded) -> AlarmReading {
@@ -128,74 +239,44 @@ struct Batch {
     queries: Vec<(usize, MetricQuery)>,
 }
 
-/// What is asked for, in as few ranges as that takes: whoever lags far behind has one of its own,
+impl Batch {
+    fn new(from: Timestamp, through: Timestamp) -> Self {
+        Self {
+            from,
+            through,
+            queries: Vec::with_capacity(QUERIES_A_CALL),
+        }
+    }
+}
+
+/// What is asked for, in as few calls as that takes: whoever lags far behind has some of its own,
 /// because a call reads the longest range of its queries for all of them.
 fn batches(all: &[Loaded], now: Timestamp) -> Vec<Batch> {
-    let mut batches: Vec<Batch> = Vec::new();
-    let is_near = |from: Timestamp| now.duration_since(from) <= LAGGING;
+    let (mut full, mut shared) = (Vec::new(), None::<Batch>);
     for (index, loaded) in all.iter().enumerate() {
         let (from, through) = range(loaded, now);
         if !loaded.deployment.is_judged() || from > through {
             continue;
         }
-        let queries = arms(loaded).map(|arm| arm.queries()).concat();
-        let shared = batches.iter_mut().find(|batch| {
-            let has_room = batch.queries.len() + queries.len() <= QUERIES_A_CALL;
-            is_near(batch.from) && is_near(from) && has_room
-        });
-        let queries = queries.into_iter().map(|query| (index, query));
-        match shared {
-            Some(batch) => {
-                batch.from = batch.from.min(from);
-                batch.through = batch.through.max(through);
-                batch.queries.extend(queries);
+        let is_near = now.duration_since(from) <= LAGGING;
+        let mut open = if is_near { shared.take() } else { None };
+        for query in arms(loaded).iter().flat_map(Arm::queries) {
+            let batch = open.get_or_insert_with(|| Batch::new(from, through));
+            batch.from = batch.from.min(from);
+            batch.through = batch.through.max(through);
+            batch.queries.push((index, query));
+            if batch.queries.len() == QUERIES_A_CALL {
+                full.extend(open.take());
             }
-            None => batches.push(Batch {
-                from,
-                through,
-                queries: queries.collect(),
-            }),
+        }
+        if is_near {
+            shared = open;
+        } else {
+            full.extend(open);
         }
     }
-    batches
-}
-
-async fn metrics<P: Ports>(
-    ports: &P,
-    all: &[Loaded],
-    now: Timestamp,
-    deadline: Instant,
-) -> Vec<Metrics> {
-    let reads = batches(all, now).into_iter().map(|batch| async move {
-        let (owners, queries): (Vec<usize>, Vec<MetricQuery>) = batch.queries.into_iter().unzip();
-        let range = (batch.from, batch.through);
-        let limit = time_for(deadline);
-        let read = ports.within(limit, answers(ports, queries.clone(), range));
-        let late = || MetricAnswer::Incomplete("CloudWatch gave no answer in time".to_owned());
-        let found = read.await.unwrap_or_else(|| {
-            let error = PortError::new(Class::InDoubt, "GetMetricData", "no answer in time");
-            health::report(ports, None, &error);
-            Answers::new()
-        });
-        // A check may ask for what is asked for anyway: one answer serves both.
-        let found = queries.into_iter().map(move |query| {
-            let answer = found.get(&query).cloned().unwrap_or_else(late);
-            (query, answer)
-        });
-        owners.into_iter().zip(found).collect::<Vec<_>>()
-    });
-    let reads: Vec<_> = reads.collect();
-    let mut found: Vec<Answers> = vec![Answers::new(); all.len()];
-    let mut read = stream::iter(reads).buffered(CALLS_AT_ONCE);
-    while let Some(batch) = read.next().await {
-        for (owner, (query, answer)) in batch {
-            found[owner].insert(query, answer);
-        }
-    }
-    all.iter()
-        .zip(found)
-        .map(|(loaded, answers)| assemble(loaded, answers, now))
-        .collect()
+    full.extend(shared);
+    full
 }
 
 /// Answers to any queries over one range, the start of its first and of its last minute.
@@ -207,6 +288,8 @@ pub(super) async fn answers<P: ports::Metrics + Meter>(
     let mut answers = Answers::new();
     for batch in queries.chunks(QUERIES_A_CALL) {
         let read = read_bisecting(ports, batch, from, through).await;
+        let read = read.into_iter();
+        let read = read.map(|answer| answer.unwrap_or_else(MetricAnswer::Incomplete));
         answers.extend(batch.iter().cloned().zip(read));
     }
     answers
@@ -217,19 +300,21 @@ fn arms(loaded: &Loaded) -> [Arm<'_>; 2] {
     [&terms.canary, &terms.production].map(|variant| Arm::of(&loaded.deployment, variant))
 }
 
-/// Reads a batch; on a refusal as invalid, its halves. Any other error is every query's answer.
+/// Reads a batch; on a refusal as invalid, its halves. Any other error is of every query in the call.
 async fn read_bisecting<P: ports::Metrics + Meter>(
     ports: &P,
     batch: &[MetricQuery],
     from: Timestamp,
     through: Timestamp,
-) -> Vec<MetricAnswer> {
-    let mut answers = vec![MetricAnswer::Incomplete("not asked".to_owned()); batch.len()];
+) -> Vec<Answer> {
+    let mut answers = vec![Err("not asked".to_owned()); batch.len()];
     let mut pending = vec![(0, batch.len())];
     while let Some((start, end)) = pending.pop() {
         match ports.read(&batch[start..end], from, through).await {
             Ok(read) if read.len() == end - start => {
-                answers.splice(start..end, read).for_each(drop);
+                answers
+                    .splice(start..end, read.into_iter().map(Ok))
+                    .for_each(drop);
             }
             Ok(_) => fail(
                 &mut answers[start..end],
@@ -241,7 +326,7 @@ async fn read_bisecting<P: ports::Metrics + Meter>(
             }
             Err(error) if error.class == Class::Invalid => {
                 health::report(ports, None, &error);
-                answers[start] = MetricAnswer::Refused(error.to_string());
+                answers[start] = Ok(MetricAnswer::Refused(error.to_string()));
             }
             Err(error) => {
                 health::report(ports, None, &error);
@@ -252,10 +337,8 @@ async fn read_bisecting<P: ports::Metrics + Meter>(
     answers
 }
 
-fn fail(answers: &mut [MetricAnswer], error: &PortError) {
-    for answer in answers {
-        *answer = MetricAnswer::Incomplete(error.to_string());
-    }
+fn fail(answers: &mut [Answer], error: &PortError) {
+    answers.fill(Err(error.to_string()));
 }
 
 fn assemble(loaded: &Loaded, answers: Answers, now: Timestamp) -> Metrics {
@@ -361,7 +444,7 @@ mod tests {
             let picky = Picky::default();
             let answers = read_bisecting(&picky, &batch(bad), Timestamp::MIN, Timestamp::MIN).await;
             for (index, answer) in answers.iter().enumerate() {
-                let complete = matches!(answer, MetricAnswer::Complete(_));
+                let complete = matches!(answer, Ok(MetricAnswer::Complete(_)));
                 assert_eq!(complete, !bad.contains(&index), "query {index} of {bad:?}");
             }
             // Two calls a halving, nine halvings of 500, for each bad query.
@@ -392,11 +475,7 @@ mod tests {
             ..Picky::default()
         };
         let answers = read_bisecting(&picky, &batch(&[]), Timestamp::MIN, Timestamp::MIN).await;
-        assert!(
-            answers
-                .iter()
-                .all(|answer| matches!(answer, MetricAnswer::Incomplete(_)))
-        );
+        assert!(answers.iter().all(Result::is_err));
         assert_eq!(picky.calls.load(Ordering::Relaxed), 1);
     }
 }

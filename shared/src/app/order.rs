@@ -1,7 +1,7 @@
 //! An operator's command: read, apply, commit, and wake the function that acts on it.
 
 use super::health;
-use super::observe;
+use super::observe::{self, SHORT_LOOK};
 use super::ports::{Class, Commit, Loaded, PortError, Ports};
 use crate::domain::command::{Command, IllegalCommand, apply};
 use crate::domain::decide::effect_after;
@@ -68,7 +68,10 @@ async fn once<P: Ports>(
         entries: &decision.entries,
     };
     let written = ports.commit(commit).await?;
-    let endpoint = observe::endpoint(ports, &written.deployment.terms).await;
+    // What takes risk away is due unseen, and anything else at the next tick: neither the caller nor a
+    // rollback's first call waits for a look that hangs.
+    let terms = &written.deployment.terms;
+    let endpoint = observe::endpoint_within(ports, terms, SHORT_LOOK).await;
     if let Some(effect) = effect_after(&decision, &endpoint, ports.now())
         && let Err(error) = ports
             .wake(effect.actor(), id, written.deployment.state.version)

@@ -1,12 +1,13 @@
-//! One pass of the control loop over every active deployment.
+//! One pass of the control loop, over every active deployment or over those that an event concerns.
 //!
 //! A deployment whose record, endpoint or metrics break never keeps the others from being judged:
 //! each has its own result, its own time and its own panic. The tick as a whole ends within its
-//! budget; whoever is not reached stands further ahead in the next minute's order.
+//! budget; the next minute's order begins elsewhere.
 
 use std::panic::AssertUnwindSafe;
 use std::time::{Duration, Instant};
 
+use futures_util::future::join;
 use futures_util::{FutureExt, StreamExt, stream};
 use jiff::Timestamp;
 use serde::Serialize;
@@ -30,10 +31,13 @@ const AT_ONCE: usize = 64;
 /// What is kept of a tick's time, whatever the readings take.
 const FOR_PASSES: Duration = Duration::from_secs(15);
 
+/// The operation of an error that only says that the time was over.
+const OUT_OF_TIME: &str = "tick in time";
+
 /// What a tick did.
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct Ticked {
-    /// Deployments that are not over.
+    /// Deployments that are not over; of a pass that an event began, those that it concerns.
     pub active: usize,
     /// Records written.
     pub committed: usize,
@@ -43,7 +47,11 @@ pub struct Ticked {
     pub conflicts: usize,
     /// Deployments whose pass failed, or parts of the index that could not be read, with the reason.
     pub failed: Vec<(String, String)>,
-    /// Whether somebody may have been missed: part of the index unread, or the time at its end.
+    /// The first of them that no later pass mends by itself.
+    #[serde(skip)]
+    pub failed_for_good: Option<String>,
+    /// Whether somebody may have been missed: part of the index unread, a reading without an answer
+    /// in time, or the time at its end.
     pub broken_off: bool,
     /// The oldest last judged minute of those that are judged.
     #[serde(skip)]
@@ -55,54 +63,79 @@ pub struct Ticked {
 
 /// Judges every active deployment once, and says so.
 pub async fn tick<P: Ports>(ports: &P, budget: Duration) -> Ticked {
-    let (started, now) = (Instant::now(), ports.now());
-    let left = || budget.saturating_sub(started.elapsed());
+    let time = Time::of(ports, budget);
     let mut ticked = Ticked::default();
-    let ids = active(ports, now, &mut ticked).await;
+    let ids = active(ports, time.now, &mut ticked).await;
     ticked.active = ids.len();
-    let loads: Vec<_> = ids
-        .into_iter()
-        .map(|id| async {
-            let loaded = bounded(ports, left(), ports.load(&id)).await;
-            (id, loaded)
-        })
-        .collect();
-    let mut records = Vec::with_capacity(ticked.active);
-    let mut loads = stream::iter(loads).buffered(AT_ONCE);
-    while let Some((id, loaded)) = loads.next().await {
-        match loaded {
-            Ok(Some(record)) if !record.deployment.state.status.is_terminal() => {
-                records.push(record);
-            }
-            // The index is eventually consistent: over or gone since.
-            Ok(_) => {}
-            Err(error) => ticked.fail(ports, &id, &error),
-        }
-    }
-    let looked_at = ports.now();
-    // A rollback under way needs no metrics, and waits for nobody's.
-    records.sort_by_key(|record| record.deployment.state.status != Status::RollingBack);
-    let deadline = started + budget.saturating_sub(FOR_PASSES);
-    let seen = observe::observe(ports, &records, now, deadline).await;
-    let passes: Vec<_> = records
-        .iter()
-        .zip(&seen)
-        .map(|(record, seen)| async move {
-            let done = bounded(ports, left(), pass_or_again(ports, record, seen, looked_at)).await;
-            (record, done)
-        })
-        .collect();
-    let mut passes = stream::iter(passes).buffered(AT_ONCE);
-    while let Some((record, done)) = passes.next().await {
-        ticked.take_in(ports, record, done, now);
-    }
-    ticked.broken_off |= left().is_zero();
+    let records = load(ports, ids, &time, &mut ticked).await;
+    judge(ports, records, &time, &mut ticked).await;
+    ticked.broken_off |= time.left().is_zero();
     ticked.measure(ports);
     ticked
 }
 
-/// Every active id, in an order that moves on by one every minute: where time runs out, it does
-/// not run out for the same ones again.
+/// Judges the deployment that an endpoint has, if it has one. The heartbeat and the figures of the
+/// whole are left to [`tick`].
+pub async fn tick_endpoint<P: Ports>(ports: &P, endpoint: &str, budget: Duration) -> Ticked {
+    let time = Time::of(ports, budget);
+    let mut ticked = Ticked::default();
+    let ids = match bounded(ports, time.left(), ports.lock_holder(endpoint)).await {
+        Ok(id) => Vec::from_iter(id),
+        Err(error) => {
+            ticked.fail(ports, endpoint, &error);
+            return ticked;
+        }
+    };
+    ticked.active = ids.len();
+    let records = load(ports, ids, &time, &mut ticked).await;
+    judge(ports, records, &time, &mut ticked).await;
+    ticked
+}
+
+/// Judges those deployments whose policy names this alarm. One that concerns nobody costs no more
+/// than reading the records: in an incident a hundred of them may fire at once.
+pub async fn tick_alarm<P: Ports>(ports: &P, alarm: &str, budget: Duration) -> Ticked {
+    let time = Time::of(ports, budget);
+    let mut ticked = Ticked::default();
+    let ids = active(ports, time.now, &mut ticked).await;
+    let mut records = load(ports, ids, &time, &mut ticked).await;
+    records.retain(|record| {
+        let alarms = &record.deployment.terms.policy.alarms;
+        alarms.iter().any(|named| named == alarm)
+    });
+    ticked.active = records.len();
+    judge(ports, records, &time, &mut ticked).await;
+    ticked
+}
+
+/// When a pass began, and how long it may take.
+struct Time {
+    now: Timestamp,
+    started: Instant,
+    budget: Duration,
+}
+
+impl Time {
+    fn of<A: Ambient>(ports: &A, budget: Duration) -> Self {
+        Self {
+            now: ports.now(),
+            started: Instant::now(),
+            budget,
+        }
+    }
+
+    fn left(&self) -> Duration {
+        self.budget.saturating_sub(self.started.elapsed())
+    }
+
+    /// Until when readings are waited for.
+    fn deadline(&self) -> Instant {
+        self.started + self.budget.saturating_sub(FOR_PASSES)
+    }
+}
+
+/// Every active id, in an order that begins elsewhere every minute: where time runs out, it does not
+/// run out for the same ones again.
 async fn active<P: Ports>(ports: &P, now: Timestamp, ticked: &mut Ticked) -> Vec<String> {
     let late = || PortError::new(Class::InDoubt, "active", "no answer in time");
     let shards: Vec<_> = (0..SHARDS)
@@ -126,10 +159,90 @@ async fn active<P: Ports>(ports: &P, now: Timestamp, ticked: &mut Ticked) -> Vec
         shard += 1;
     }
     ids.sort_unstable();
-    let minute = usize::try_from(now.as_second() / 60).unwrap_or(0);
-    let turn = minute % ids.len().max(1);
+    let turn = first_of(ids.len(), now);
     ids.rotate_left(turn);
     ids
+}
+
+/// Where a minute's order begins: at the multiples of the golden ratio, which leave no part of the
+/// circle out for long. An order that moved on by one a minute would leave the last of a thousand
+/// unreached for hours where time suffices for three hundred. Not by the oldest judged minute: who
+/// is not judged (provisioning, cleaning up) has one that stands still.
+fn first_of(count: usize, now: Timestamp) -> usize {
+    const GOLDEN: u64 = 0x9E37_79B9_7F4A_7C15;
+    let minute = now.as_second().unsigned_abs() / 60;
+    let turn = u128::from(minute.wrapping_mul(GOLDEN)) * count as u128;
+    usize::try_from(turn >> 64).unwrap_or(0)
+}
+
+/// The records that are not over, in this order.
+async fn load<P: Ports>(
+    ports: &P,
+    ids: Vec<String>,
+    time: &Time,
+    ticked: &mut Ticked,
+) -> Vec<Loaded> {
+    let mut records = Vec::with_capacity(ids.len());
+    let loads: Vec<_> = ids
+        .into_iter()
+        .map(|id| async {
+            let loaded = bounded(ports, time.left(), ports.load(&id)).await;
+            (id, loaded)
+        })
+        .collect();
+    let mut loads = stream::iter(loads).buffered(AT_ONCE);
+    while let Some((id, loaded)) = loads.next().await {
+        match loaded {
+            Ok(Some(record)) if !record.deployment.state.status.is_terminal() => {
+                records.push(record);
+            }
+            // The index is eventually consistent: over or gone since.
+            Ok(_) => {}
+            Err(error) => ticked.fail(ports, &id, &error),
+        }
+    }
+    records
+}
+
+/// Observes and passes over these records.
+async fn judge<P: Ports>(ports: &P, records: Vec<Loaded>, time: &Time, ticked: &mut Ticked) {
+    // Who is not judged needs no metrics, and waits for nobody's: a rollback under way above all.
+    let (judged, mut others): (Vec<_>, Vec<_>) = records
+        .into_iter()
+        .partition(|record| record.deployment.is_judged());
+    others.sort_by_key(|record| record.deployment.state.status != Status::RollingBack);
+    // Boxed, because the compiler bounds how deep futures may lie in each other.
+    let (others_done, judged_done) = join(
+        Box::pin(pass_over(ports, &others, time)),
+        Box::pin(pass_over(ports, &judged, time)),
+    )
+    .await;
+    for (records, (done, is_late)) in [(others, others_done), (judged, judged_done)] {
+        ticked.broken_off |= is_late;
+        for (record, done) in records.iter().zip(done) {
+            ticked.take_in(ports, record, done, time.now);
+        }
+    }
+}
+
+/// What became of each record, in their order, and whether a reading had no answer in time.
+async fn pass_over<P: Ports>(
+    ports: &P,
+    records: &[Loaded],
+    time: &Time,
+) -> (Vec<Result<Done, PortError>>, bool) {
+    let looked_at = ports.now();
+    let seen = observe::observe(ports, records, time.now, time.deadline()).await;
+    let passes: Vec<_> = records
+        .iter()
+        .zip(&seen.observations)
+        .map(|(record, seen)| async move {
+            let pass = pass_or_again(ports, record, seen, looked_at);
+            bounded(ports, time.left(), pass).await
+        })
+        .collect();
+    let passes = stream::iter(passes).buffered(AT_ONCE);
+    (passes.collect().await, seen.is_late)
 }
 
 /// The work, within its time and with its panics caught: to the others both are this one's error.
@@ -140,7 +253,7 @@ async fn bounded<A: Ambient, T: Send>(
 ) -> Result<T, PortError> {
     if left.is_zero() {
         let why = "no time was left in this tick";
-        return Err(PortError::new(Class::Retryable, "tick", why));
+        return Err(PortError::new(Class::Retryable, OUT_OF_TIME, why));
     }
     let limit = EACH.min(left);
     let caught = async {
@@ -149,13 +262,17 @@ async fn bounded<A: Ambient, T: Send>(
     };
     ports.within(limit, caught).await.unwrap_or_else(|| {
         let why = format!("not done within {} s", limit.as_secs());
-        Err(PortError::new(Class::InDoubt, "tick", why))
+        Err(PortError::new(Class::InDoubt, OUT_OF_TIME, why))
     })
 }
 
 impl Ticked {
     fn fail<P: Ports>(&mut self, ports: &P, id: &str, error: &PortError) {
         health::report(ports, Some(id), error);
+        self.broken_off |= error.operation == OUT_OF_TIME;
+        if error.class.is_for_good() && self.failed_for_good.is_none() {
+            self.failed_for_good = Some(format!("{id}: {error}"));
+        }
         self.failed.push((id.to_owned(), error.to_string()));
     }
 
@@ -313,6 +430,26 @@ mod tests {
 
     fn class(result: Result<u8, PortError>) -> Class {
         result.expect_err("an error").class
+    }
+
+    #[test]
+    fn where_time_suffices_for_some_all_have_their_turn_soon() {
+        for (count, reached, minutes) in [(1000, 300, 8), (1000, 50, 40), (7, 1, 20), (2, 1, 4)] {
+            for start in [0, 1, 29_500_000] {
+                let mut seen = vec![false; count];
+                for minute in start..start + minutes {
+                    let now = Timestamp::from_second(minute * 60).expect("a minute");
+                    let first = first_of(count, now);
+                    (0..reached).for_each(|place| seen[(first + place) % count] = true);
+                }
+                let missed = seen.iter().filter(|seen| !**seen).count();
+                assert_eq!(
+                    missed, 0,
+                    "{reached} of {count} a minute, {minutes} minutes"
+                );
+            }
+        }
+        assert_eq!(first_of(0, Timestamp::UNIX_EPOCH), 0);
     }
 
     #[tokio::test]

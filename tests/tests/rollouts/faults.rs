@@ -1,10 +1,12 @@
 //! Calls that fail, are lost or come twice. Every rollout converges all the same: what is due is
 //! derived anew from record and world.
 
+use std::time::Duration;
+
 use http::StatusCode;
 use jiff::SignedDuration;
 use serde_json::json;
-use shared::app::ports::Functions;
+use shared::app::ports::{Functions, Loaded};
 use shared::domain::due::Actor;
 use shared::domain::state::{Phase, Status};
 use simulator::{Fault, FaultKind, service};
@@ -277,6 +279,26 @@ async fn a_bus_that_is_gone_costs_people_nothing_and_loses_nothing() {
     );
     world.minutes(60).await;
     world.assert_over(&id).await;
+}
+
+#[tokio::test]
+async fn a_rollback_does_not_wait_for_a_look_that_hangs() {
+    let world = World::new().await;
+    let id = world.deploy(&specification()).await;
+    let raised = |loaded: &Loaded| loaded.deployment.state.weight.percent() == 50;
+    let canary = world.until(&id, 60, raised).await.deployment.terms.canary;
+    world.disturb(
+        service::SAGEMAKER,
+        "DescribeEndpoint",
+        2,
+        FaultKind::Silence,
+    );
+    // The order's look and the function's, 3 s each and not 15.
+    let rolled_back = tokio::time::timeout(Duration::from_secs(10), world.order(&id, "rollback"));
+    rolled_back.await.expect("an answer and a call in time");
+    world.pass(SignedDuration::from_secs(20)).await;
+    assert!(world.share(&canary).await.abs() < 0.01);
+    world.until_over(&id, Status::RolledBack).await;
 }
 
 #[tokio::test]

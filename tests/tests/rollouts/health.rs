@@ -1,12 +1,18 @@
 //! What the control plane says of its own health: the heartbeat, and every error with its deployment.
 
+use std::pin::pin;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
+use jiff::SignedDuration;
 use serde_json::{Value, json};
+use shared::app::announce::SHARDS;
+use shared::app::tick::tick;
 use shared::domain::deployment::SCHEMA_VERSION;
 use shared::domain::state::{Phase, Status};
-use simulator::{FaultKind, service};
-use tests::{World, specification, specification_with};
+use simulator::{Fault, FaultKind, service};
+use tests::lambda::events;
+use tests::{ENDPOINT, World, specification, specification_with};
 
 type Lines = Arc<Mutex<Vec<Value>>>;
 
@@ -58,6 +64,96 @@ async fn a_pass_that_may_have_missed_somebody_has_none() {
     };
     world.disturb(service::DYNAMODB, "Query", 1, denied);
     world.minute().await;
+    assert_eq!(values(&lines, "Heartbeat"), Vec::<Value>::new());
+    world.minute().await;
+    assert_eq!(values(&lines, "Heartbeat").len(), 1);
+}
+
+#[tokio::test]
+async fn only_a_whole_pass_has_a_heartbeat() {
+    let mut world = World::new().await;
+    world.deploy(&specification()).await;
+    let lines = listen(&mut world);
+    for event in [
+        events::alarm_state_change("disk-full", world.now()),
+        events::endpoint_state_change("IN_SERVICE", world.now()),
+    ] {
+        world.stack.wake_monitor(&event).await.expect("a pass");
+    }
+    assert_eq!(values(&lines, "Heartbeat"), Vec::<Value>::new());
+    assert_eq!(values(&lines, "ActiveDeployments"), Vec::<Value>::new());
+}
+
+#[tokio::test]
+async fn only_what_no_later_pass_mends_is_for_the_failure_queue() {
+    let world = World::new().await;
+    world.let_ticks_fail();
+    world.deploy(&specification()).await;
+    for (status, code, is_for_good) in [
+        (400, "ServiceUnavailable", false),
+        (400, "AccessDeniedException", true),
+        (400, "ValidationException", true),
+    ] {
+        let error = FaultKind::Error {
+            status,
+            code: code.to_owned(),
+            message: "no".to_owned(),
+        };
+        // The record; and a part of the outbox, which comes after those of the active index.
+        world.disturb(service::DYNAMODB, "BatchGetItem", 1, error.clone());
+        let ticked = world.stack.tick().await;
+        assert_eq!(ticked.is_err(), is_for_good, "{code}: {ticked:?}");
+        if let Ok(report) = ticked {
+            assert_eq!(report.ticked.failed.len(), 1, "it is told all the same");
+        }
+        world.simulator().inject(Fault {
+            service: service::DYNAMODB.to_owned(),
+            operation: Some("Query".to_owned()),
+            skip: u32::from(SHARDS),
+            times: 1,
+            kind: error,
+        });
+        let ticked = world.stack.tick().await;
+        assert_eq!(ticked.is_err(), is_for_good, "outbox, {code}: {ticked:?}");
+    }
+}
+
+#[tokio::test]
+async fn while_cloudwatch_hangs_endpoints_are_seen_and_a_rollback_goes_on() {
+    let mut world = World::new().await;
+    world.add_endpoint("fraud").await;
+    let rolled_back = world.deploy(&specification()).await;
+    let other = world
+        .deploy(&specification_with(json!({"endpoint": "fraud"})))
+        .await;
+    for id in [&rolled_back, &other] {
+        world.until_phase(id, Phase::Baking).await;
+    }
+    let (sagemaker, until) = (world.simulator().sagemaker(), SignedDuration::from_mins(9));
+    sagemaker.set_status(ENDPOINT, "SystemUpdating", world.now() + until);
+    world.order(&rolled_back, "rollback").await;
+    world.pass(SignedDuration::from_mins(1)).await;
+    let lines = listen(&mut world);
+    world.disturb(service::CLOUDWATCH, "GetMetricData", 1, FaultKind::Silence);
+    let done = |world: &World| {
+        let calls = ["DescribeEndpoint", "Invoke", "GetMetricData"];
+        calls.map(|operation| world.count_calls(operation))
+    };
+    let [looks, wakes, reads] = done(&world);
+    // What a pass keeps for its writes, and so much for its readings.
+    let budget = Duration::from_millis(15_300);
+    let mut ticking = pin!(tick(&world.stack.aws, budget));
+    let meanwhile = async {
+        while done(&world) != [looks + 2, wakes + 1, reads + 1] {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::select! {
+        () = meanwhile => {}
+        ticked = &mut ticking => panic!("they waited for CloudWatch: {ticked:?}"),
+    }
+    let ticked = ticking.await;
+    assert!(ticked.broken_off, "the other may have been missed");
     assert_eq!(values(&lines, "Heartbeat"), Vec::<Value>::new());
     world.minute().await;
     assert_eq!(values(&lines, "Heartbeat").len(), 1);

@@ -15,3 +15,4 @@ mod several;
 mod sight;
 mod verdicts;
 mod versions;
+mod wakes;

@@ -1,8 +1,55 @@
 //! Several deployments in one tick.
 
+use std::time::{Duration, Instant};
+
+use jiff::SignedDuration;
 use serde_json::json;
+use shared::app::observe::observe;
+use shared::domain::observation::{Observation, Series};
 use shared::domain::state::{Phase, Status};
+use simulator::{Fault, FaultKind, service};
 use tests::{ENDPOINT, World, specification, specification_with};
+
+#[tokio::test]
+async fn calls_are_filled_and_where_one_fails_its_deployments_were_not_read() {
+    let world = World::new().await;
+    let id = world.deploy(&specification()).await;
+    let baking = world.until_phase(&id, Phase::Baking).await;
+    world.pass(SignedDuration::from_mins(1)).await;
+    // 28 queries each: 3,500 are seven full calls.
+    let many = vec![baking; 125];
+    let read = async || {
+        let deadline = Instant::now() + Duration::from_secs(20);
+        observe(&world.stack.aws, &many, world.now(), deadline).await
+    };
+    let before = world.count_calls("GetMetricData");
+    let seen = read().await;
+    assert_eq!(world.count_calls("GetMetricData") - before, 7);
+    let is_read = |series: &Series| matches!(series, Series::Read(minutes) if !minutes.is_empty());
+    for Observation { metrics, .. } in &seen.observations {
+        assert!(is_read(&metrics.canary) && is_read(&metrics.production));
+    }
+    world.simulator().inject(Fault {
+        service: service::CLOUDWATCH.to_owned(),
+        operation: Some("GetMetricData".to_owned()),
+        skip: 1,
+        times: 1,
+        kind: FaultKind::Error {
+            status: 400,
+            code: "AccessDenied".to_owned(),
+            message: "no".to_owned(),
+        },
+    });
+    let seen = read().await;
+    for (number, Observation { metrics, .. }) in seen.observations.iter().enumerate() {
+        // The second call holds the queries from the 500th to the 999th.
+        let in_it = number * 28 < 1000 && (number + 1) * 28 > 500;
+        for series in [&metrics.canary, &metrics.production] {
+            assert_eq!(is_read(series), !in_it, "{number}: {series:?}");
+        }
+    }
+    assert!(!seen.is_late);
+}
 
 #[tokio::test]
 async fn two_endpoints_share_a_tick_and_a_metric_call() {
