@@ -25,7 +25,7 @@ async fn calls_are_filled_and_where_one_fails_its_deployments_were_not_read() {
     let before = world.count_calls("GetMetricData");
     let seen = read().await;
     assert_eq!(world.count_calls("GetMetricData") - before, 7);
-    let is_read = |series: &Series| matches!(series, Series::Read(minutes) if !minutes.is_empty());
+    let is_read = |series: &Series| matches!(series, Series::Read(_));
     for Observation { metrics, .. } in &seen.observations {
         assert!(is_read(&metrics.canary) && is_read(&metrics.production));
     }

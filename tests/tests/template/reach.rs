@@ -18,6 +18,7 @@ use shared::domain::scaling::{ScalableTarget, Suspension};
 use shared::domain::state::{Phase, Status};
 use shared::wire::events::Wake;
 use simulator::{FaultKind, Function, Simulator, service};
+use tests::lambda::events;
 use tests::{ENDPOINT, PRODUCTION, World, specification_with};
 use tower::ServiceExt;
 
@@ -149,6 +150,15 @@ impl Watched {
         id
     }
 
+    /// What SageMaker says of the endpoint reaches `monitor`.
+    async fn endpoint_changed(&self) {
+        let from = self.world.simulator().calls().len();
+        let event = events::endpoint_state_change("IN_SERVICE", self.world.now());
+        let woken = self.world.stack.wake_monitor(&event).await;
+        woken.expect("a pass over its deployment");
+        self.seen.note("Monitor", self.world.simulator(), from);
+    }
+
     async fn until(&self, id: &str, reached: impl Fn(Status, Phase) -> bool) {
         for _ in 0..200 {
             let state = self.world.load(id).await.deployment.state;
@@ -221,6 +231,7 @@ async fn completed(seen: &Seen) {
     alarm.set_alarm("wine-down", "OK");
     let id = stack.deploy(json!({"policy": alarms})).await;
     stack.until(&id, |_, phase| phase == Phase::Baking).await;
+    stack.endpoint_changed().await;
     for path in ["", "/history", "/checks", "/checks?format=csv"] {
         stack
             .api(
