@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::comparison::Counts;
@@ -95,7 +95,16 @@ pub struct VariantView {
 /// Weights are single-precision numbers at SageMaker: shares that differ by less are the same.
 pub const TOLERANCE: f64 = 1e-4;
 
+/// How far two readings of one creation may lie apart: a time that is cut or rounded to seconds in one
+/// of them. An endpoint takes minutes to be made, so no two of the same name come that close.
+const CREATION_TOLERANCE: SignedDuration = SignedDuration::from_secs(1);
+
 impl EndpointView {
+    /// Whether it is the endpoint that was made then, and not another one of its name.
+    pub fn was_made_at(&self, then: Timestamp) -> bool {
+        self.created_at.duration_since(then).abs() <= CREATION_TOLERANCE
+    }
+
     /// The variant of this name.
     pub fn variant(&self, name: &str) -> Option<&VariantView> {
         self.variants.iter().find(|variant| variant.name == name)

@@ -18,7 +18,7 @@ pub(super) fn fatal(deployment: &Deployment, endpoint: &EndpointReading) -> Opti
         }
         EndpointReading::Seen(view) => view,
     };
-    if view.created_at != terms.endpoint_created_at {
+    if !view.was_made_at(terms.endpoint_created_at) {
         return Some(format!(
             "endpoint {} was deleted and made again",
             terms.endpoint

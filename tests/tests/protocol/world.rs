@@ -5,7 +5,7 @@
 //! by what the rules make of them. [`World`]'s hash is over [`Key`], in which
 //!
 //! - every time is an age in minutes, cut off above the longest wait that the rules know here (a
-//!   minute for bake, soak, cleanup and an update that settles, two for a lease);
+//!   minute for bake, soak and cleanup, two for an update that settles and for a lease);
 //! - version, event numbers, texts, ids and the watermark appear only as what they decide: whether
 //!   a worker's record is still the stored one, whether a lease is this worker's, whether a minute
 //!   is still to be judged;
@@ -39,6 +39,8 @@ pub(crate) const PRODUCTION: &str = "blue";
 pub(crate) const CANARY: &str = "canary-0a1b2c3d";
 /// Production's instances, and so what the canary needs at 100 %.
 pub(crate) const INSTANCES: u32 = 2;
+/// Minutes after which an update that is not seen has come back, as `decide` has it.
+const SETTLES: i64 = 2;
 /// The guard of the scenario that judges minutes.
 pub(crate) const GUARD: &str = "error_rate.limit";
 
@@ -468,7 +470,8 @@ impl PartialEq for World {
 enum Update {
     None,
     Asked,
-    Accepted,
+    /// So many minutes ago, fewer than an update takes to settle.
+    Accepted(i64),
     Settled,
 }
 
@@ -546,8 +549,10 @@ impl RecordKey {
                 .filter(|update| Some(Config::named(&update.config)) == awaited)
                 .map_or(Update::None, |update| match update.accepted_at {
                     None => Update::Asked,
-                    Some(at) if is_young(at) => Update::Accepted,
-                    Some(_) => Update::Settled,
+                    Some(at) => match minutes_between(at, now) {
+                        ago if ago < SETTLES => Update::Accepted(ago),
+                        _ => Update::Settled,
+                    },
                 }),
             canary_instances: state.canary_instances,
             canary_floor: state.canary_floor,

@@ -14,8 +14,11 @@ use crate::domain::observation::{AlarmReading, EndpointView, Observation};
 use crate::domain::quantity::{Span, Weight};
 use crate::domain::state::{Event, IllegalEvent, Interrupted, Outcome, Phase};
 
-/// How long after SageMaker accepted an update an unchanged config means that it came back.
-const UPDATE_SETTLES: SignedDuration = SignedDuration::from_secs(30);
+/// How long after SageMaker accepted an update an endpoint that rests on the config before it means
+/// that the update came back. Too short is what hurts: an update that shows late would pass for one
+/// that came back, and the deployment would fail with the endpoint about to change. Too long costs a
+/// minute or two, and only where an update came back without ever having been seen under way.
+const UPDATE_SETTLES: SignedDuration = SignedDuration::from_mins(2);
 
 impl Pass {
     pub(super) fn confirm_provisioned(

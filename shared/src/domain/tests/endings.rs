@@ -345,6 +345,16 @@ fn completion_is_confirmed_by_the_endpoint() {
     );
 }
 
+/// One reading has the fraction of a second, another one rounds it: that is the same endpoint.
+#[test]
+fn a_creation_told_to_the_second_is_the_same_creation() {
+    for milliseconds in [-1000, -999, 1, 500, 1000] {
+        let mut view = split(30);
+        view.created_at += jiff::SignedDuration::from_millis(milliseconds);
+        check(&Case::baking(30), &seen(view), &goes_on(Phase::Scaling));
+    }
+}
+
 #[test]
 fn what_ends_a_deployment_from_outside() {
     let foreign = |config: &str| {
@@ -354,7 +364,7 @@ fn what_ends_a_deployment_from_outside() {
     };
     let again = {
         let mut view = split(30);
-        view.created_at += minutes(1);
+        view.created_at += jiff::SignedDuration::from_secs(2);
         EndpointReading::Seen(view)
     };
     let without = |name: &str| {
