@@ -318,20 +318,16 @@ impl Deployment {
             .is_some_and(|lease| lease.until > now)
     }
 
-    /// The canary's instances that its share needs: a fixed number, or its share of production's
-    /// count rounded up, and never none.
-    #[allow(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "at most the production count, which is a u32"
-    )]
+    /// The canary's instances that its share needs: a fixed number, or its share of what production
+    /// should have, rounded up; never none, and never more than its own scaling allows. So nothing
+    /// has to lift a ceiling that a team has set, and none cuts the fleet once the rollout is over.
     pub fn canary_instances_for(&self, weight: Weight) -> u32 {
+        let most = self.canary_target().map_or(u32::MAX, |target| target.max);
         self.terms
             .capacity
             .instances
-            .unwrap_or_else(|| {
-                (f64::from(self.state.production_instances) * weight.fraction()).ceil() as u32
-            })
+            .unwrap_or_else(|| weight.part_of(self.production_needs()))
+            .min(most)
             .max(1)
     }
 

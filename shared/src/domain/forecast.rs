@@ -127,7 +127,7 @@ fn is_acting(rule: &SignalRule) -> bool {
 fn watched(deployment: &Deployment, rule: &SignalRule) -> Option<Watched> {
     let bench = Bench::of(deployment);
     let past = deployment.terms.baseline.signals.get(&rule.name)?;
-    let production = deployment.state.production_instances;
+    let production = deployment.production_needs();
     let canary = deployment.canary_instances_for(deployment.terms.plan.stages.first()?.weight);
     Some(Watched {
         rate: past.counts.rate()?,

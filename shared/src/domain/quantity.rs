@@ -40,6 +40,30 @@ impl Weight {
     pub fn fraction(self) -> f64 {
         f64::from(self.0) / 100.0
     }
+
+    /// What is left to the other variant.
+    #[must_use]
+    pub const fn rest(self) -> Self {
+        Self(100 - self.0)
+    }
+
+    /// This share of so many instances, rounded up: exact, where a fraction would leave dust above
+    /// a whole number and make one instance too many of it.
+    pub fn part_of(self, instances: u32) -> u32 {
+        let part = (u64::from(instances) * u64::from(self.0)).div_ceil(100);
+        u32::try_from(part).unwrap_or(u32::MAX)
+    }
+
+    /// How many instances there are where this share of them is so many, rounded up: exact too.
+    /// Saturates for a share of none.
+    pub fn whole_of(self, instances: u32) -> u32 {
+        let hundredfold = u64::from(instances) * 100;
+        let whole = match u64::from(self.0) {
+            0 => u64::MAX,
+            percent => hundredfold.div_ceil(percent),
+        };
+        u32::try_from(whole).unwrap_or(u32::MAX)
+    }
 }
 
 impl fmt::Display for Weight {

@@ -23,23 +23,19 @@ const LONG_PHASE: Span = Span::from_mins(30);
 
 impl Pass {
     /// What the total traffic needs: the most instances production was seen with. Those that its
-    /// scaling adds above the floor are for its own share, so the total needs more.
-    #[allow(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "an instance count over a share of 1 % at the least"
-    )]
+    /// scaling adds above the floor are for its own share, so the total needs more; one that a
+    /// person adds to a fleet that does not scale is one more and says nothing about the traffic.
     pub(super) fn count_production(&mut self, view: &EndpointView) {
         let (terms, state) = (&self.next.terms, &self.next.state);
         let Some(production) = view.variant(&terms.production) else {
             return;
         };
         let seen = production.current_instances;
-        let held_at = state.floor.as_ref().map_or(0, |floor| floor.held_at);
-        let rest = 1.0 - state.weight.fraction();
+        let floor = state.floor.as_ref().filter(|floor| floor.found.is_some());
+        let held_at = floor.map_or(0, |floor| floor.held_at);
         let grew = held_at > 0 && seen > held_at && state.weight < Weight::FULL;
         let needs = if grew {
-            (f64::from(seen) / rest).ceil() as u32
+            state.weight.rest().whole_of(seen)
         } else {
             seen
         };

@@ -76,7 +76,7 @@ impl<'a> Bench<'a> {
         let (terms, state) = (&deployment.terms, &deployment.state);
         let instances = Instances {
             canary: deployment.canary_instances_for(state.weight),
-            production: state.production_instances,
+            production: deployment.production_needs(),
         };
         let longest = terms
             .plan

@@ -23,6 +23,7 @@ use crate::domain::observation::{
 use crate::domain::plan::{Plan, Preset};
 use crate::domain::policy::Policy;
 use crate::domain::quantity::{Latency, Span, Weight};
+use crate::domain::scaling::Autoscaling;
 use crate::domain::state::{Interrupted, Outcome, Phase, Status};
 
 pub(super) const ORIGINAL: &str = "wine-original";
@@ -130,6 +131,14 @@ impl Case {
             evidence,
             now,
         }
+    }
+
+    /// Production was found to scale by itself, from 1 to 10 instances.
+    pub(super) fn scales(self) -> Self {
+        self.with(|case| {
+            let floor = case.deployment.state.floor.as_mut();
+            floor.expect("it is held").found = Some(Autoscaling::default().target());
+        })
     }
 
     pub(super) fn pending() -> Self {

@@ -153,7 +153,7 @@ fn scaling_waits_for_floor_and_instances() {
     let mut grown = split(40);
     grown.variants[0].current_instances = 6;
     check(
-        &Case::scaling(40, 50),
+        &Case::scaling(40, 50).scales(),
         &seen(grown),
         &waits.clone().due(Effect::HoldFloor { instances: 10 }),
     );
