@@ -5,6 +5,7 @@
 //! tracking do, and scaling in also for its cooldown. A variant without any traffic shrinks to its floor: on AWS
 //! that depends on the metric (one that stops being sent never scales in), so this is the harsher reading, the
 //! one a control plane must survive. A floor above or a ceiling below the count acts at the next minute.
+//! Scheduled actions are kept, told and deleted with their target, but never carried out.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -44,6 +45,9 @@ struct Target {
     members: Map<String, Value>,
     created: Timestamp,
     policies: BTreeMap<String, Policy>,
+    /// Scheduled actions, as DescribeScheduledActions gives them back.
+    schedules: BTreeMap<String, Value>,
+    tags: Map<String, Value>,
     busy_minutes: u32,
     idle_minutes: u32,
     last_action: Option<Timestamp>,
@@ -135,6 +139,12 @@ impl AutoScaling {
         input: &Value,
         exists: impl Fn(&str, &str) -> bool,
     ) -> Result<Value, AwsError> {
+        // These two know a target by its ARN alone.
+        match operation {
+            "ListTagsForResource" => return self.list_tags(input),
+            "TagResource" => return self.tag(input),
+            _ => {}
+        }
         if input["ServiceNamespace"] != "sagemaker" {
             return Err(AwsError::validation(
                 "only the service namespace sagemaker is simulated",
@@ -147,8 +157,7 @@ impl AutoScaling {
             return Ok(self.describe_policies(input));
         }
         if operation == "DescribeScheduledActions" {
-            // Schedules can't be put here, so there is never one.
-            return Ok(json!({"ScheduledActions": []}));
+            return Ok(self.describe_schedules(input));
         }
         let id = input["ResourceId"].as_str().unwrap_or_default();
         let (endpoint, variant) = parse_resource_id(id).ok_or_else(|| {
@@ -176,6 +185,8 @@ impl AutoScaling {
             }
             "PutScalingPolicy" => self.put_policy(now, id, input),
             "DeleteScalingPolicy" => self.delete_policy(id, input),
+            "PutScheduledAction" => self.put_schedule(now, id, input),
+            "DeleteScheduledAction" => self.delete_schedule(id, input),
             _ => Err(AwsError::unknown_operation(operation)),
         }
     }
@@ -204,6 +215,8 @@ impl AutoScaling {
             members: Map::new(),
             created: now,
             policies: BTreeMap::new(),
+            schedules: BTreeMap::new(),
+            tags: input["Tags"].as_object().cloned().unwrap_or_default(),
             busy_minutes: 0,
             idle_minutes: 0,
             last_action: None,
@@ -294,12 +307,84 @@ impl AutoScaling {
                 )
             })
     }
+
+    fn list_tags(&self, input: &Value) -> Result<Value, AwsError> {
+        let mut targets = self.targets();
+        let target = by_arn(&mut targets, input)?;
+        Ok(json!({"Tags": target.tags}))
+    }
+
+    fn tag(&self, input: &Value) -> Result<Value, AwsError> {
+        let mut targets = self.targets();
+        let target = by_arn(&mut targets, input)?;
+        let given = input["Tags"].as_object().cloned().unwrap_or_default();
+        target.tags.extend(given);
+        Ok(json!({}))
+    }
+
+    fn put_schedule(&self, now: Timestamp, id: &str, input: &Value) -> Result<Value, AwsError> {
+        let name = input["ScheduledActionName"].as_str().unwrap_or_default();
+        if name.is_empty() {
+            return Err(AwsError::validation("ScheduledActionName is required"));
+        }
+        let mut targets = self.targets();
+        let target = targets.get_mut(id).ok_or_else(|| object_not_found(id))?;
+        let mut action = input.clone();
+        action["ScheduledActionARN"] = schedule_arn(id, name).into();
+        action["CreationTime"] = epoch_seconds(now);
+        target.schedules.insert(name.to_owned(), action);
+        Ok(json!({}))
+    }
+
+    fn describe_schedules(&self, input: &Value) -> Value {
+        let resource = input["ResourceId"].as_str();
+        let targets = self.targets();
+        let described = targets
+            .iter()
+            .filter(|(id, _)| resource.is_none_or(|wanted| wanted == id.as_str()))
+            .flat_map(|(_, target)| target.schedules.values().cloned());
+        json!({"ScheduledActions": described.collect::<Vec<_>>()})
+    }
+
+    fn delete_schedule(&self, id: &str, input: &Value) -> Result<Value, AwsError> {
+        let name = input["ScheduledActionName"].as_str().unwrap_or_default();
+        self.targets()
+            .get_mut(id)
+            .and_then(|target| target.schedules.remove(name))
+            .map(|_| json!({}))
+            .ok_or_else(|| {
+                AwsError::new(
+                    400,
+                    "ObjectNotFoundException",
+                    format!("No scheduled action found: {name} of resource ID: {id}"),
+                )
+            })
+    }
+}
+
+fn by_arn<'a>(
+    targets: &'a mut BTreeMap<String, Target>,
+    input: &Value,
+) -> Result<&'a mut Target, AwsError> {
+    let arn = input["ResourceARN"].as_str().unwrap_or_default();
+    let found = targets.iter_mut().find(|(id, _)| target_arn(id) == arn);
+    found.map(|(_, target)| target).ok_or_else(|| {
+        let message = format!("The specified resource doesn't exist: {arn}");
+        AwsError::new(400, "ResourceNotFoundException", message)
+    })
 }
 
 fn target_arn(id: &str) -> String {
     crate::wire::arn(
         "application-autoscaling",
         &format!("scalable-target/{}", id.replace('/', "-")),
+    )
+}
+
+fn schedule_arn(id: &str, name: &str) -> String {
+    crate::wire::arn(
+        "autoscaling",
+        &format!("scheduledAction:resource/sagemaker/{id}:scheduledActionName/{name}"),
     )
 }
 

@@ -11,12 +11,12 @@ use serde::Serialize;
 use super::health;
 use super::observe::{self, SHORT_LOOK};
 use super::ports::{Class, Commit, Loaded, PortError, Ports, Recipe};
+use super::scaling;
 use crate::domain::deployment::{Deployment, Lease};
 use crate::domain::due::{Actor, Effect, due};
-use crate::domain::observation::{EndpointReading, EndpointView};
+use crate::domain::observation::EndpointReading;
 use crate::domain::protocol::{self, Answer};
 use crate::domain::quantity::Weight;
-use crate::domain::scaling::ScalableTarget;
 use crate::domain::state::Outcome;
 
 /// The wait after a rollback's first try that was refused; it doubles four times.
@@ -120,7 +120,7 @@ async fn leased<P: Ports>(
 
 /// Before every call that could do harm by landing late: a slow one before it may have used the
 /// lease up, and what is called then could land after its end.
-fn still_fits<P: Ports>(ports: &P, lease: &Lease) -> Result<(), PortError> {
+pub(super) fn still_fits<P: Ports>(ports: &P, lease: &Lease) -> Result<(), PortError> {
     if protocol::may_call(ports.now(), lease, ports.landing()) {
         return Ok(());
     }
@@ -153,11 +153,11 @@ async fn call<P: Ports>(
             still_fits(ports, lease)?;
             ports.update(&terms.endpoint, config).await
         }
-        Effect::HoldFloor { instances } => hold_floor(ports, deployment, *instances).await,
-        Effect::AutoScale { instances } => auto_scale(ports, deployment, *instances).await,
+        Effect::HoldFloor { instances } => scaling::hold_floor(ports, deployment, *instances).await,
+        Effect::AutoScale { instances } => scaling::follow(ports, deployment, *instances).await,
         Effect::Grow { instances } => {
             // The floor first: from a count below it scaling would only start over.
-            auto_scale(ports, deployment, *instances).await?;
+            scaling::follow(ports, deployment, *instances).await?;
             still_fits(ports, lease)?;
             ports
                 .set_instances(&terms.endpoint, &terms.canary, *instances)
@@ -184,20 +184,16 @@ async fn set_share<P: Ports>(
         .await
 }
 
-/// The record with what has to be known before anything is changed: production's target as it was
-/// found.
+/// The record with what has to be known before anything is changed: production's target as it is.
 async fn prepared<P: Ports>(
     ports: &P,
     loaded: Loaded,
     effect: &Effect,
 ) -> Result<Loaded, PortError> {
-    if !matches!(effect, Effect::HoldFloor { .. }) || loaded.deployment.state.floor.is_some() {
-        return Ok(loaded);
+    match scaling::looked_up(ports, &loaded.deployment, effect).await? {
+        Some(next) => write(ports, &loaded, &next).await,
+        None => Ok(loaded),
     }
-    let terms = &loaded.deployment.terms;
-    let found = ports.target(&terms.endpoint, &terms.production).await?;
-    let next = protocol::floor_found(&loaded.deployment, found);
-    write(ports, &loaded, &next).await
 }
 
 /// What must be there, or gone, before a config can be deployed.
@@ -211,7 +207,7 @@ async fn prepare_config<P: Ports>(
         ports.make_config(&recipe).await?;
     }
     // An update that removes a registered variant fails. Its target is in the record.
-    if let Some(leaving) = scaled_and_leaving(deployment, config) {
+    if let Some(leaving) = scaling::leaving(deployment, config) {
         still_fits(ports, lease)?;
         let endpoint = &deployment.terms.endpoint;
         ports.deregister(endpoint, leaving).await?;
@@ -221,7 +217,7 @@ async fn prepare_config<P: Ports>(
 
 /// How a config of ours is made; `None` for the one that the endpoint was found on.
 fn recipe_of(deployment: &Deployment, config: &str) -> Option<Recipe> {
-    let (terms, state) = (&deployment.terms, &deployment.state);
+    let terms = &deployment.terms;
     let only = |source: &str, variant: &str, instances| Recipe::Only {
         source: source.to_owned(),
         name: config.to_owned(),
@@ -242,67 +238,13 @@ fn recipe_of(deployment: &Deployment, config: &str) -> Option<Recipe> {
         });
     }
     if *config == terms.former_config() {
-        let instances = state.production_instances;
+        let instances = deployment.production_needs();
         return Some(only(&terms.original_config, &terms.production, instances));
     }
     (*config == terms.final_config).then(|| {
         let instances = deployment.canary_instances_for(Weight::FULL);
         only(&terms.canary_config, &terms.canary, instances)
     })
-}
-
-/// The variant that this config does not have and that may be registered to scale.
-fn scaled_and_leaving<'a>(deployment: &'a Deployment, config: &str) -> Option<&'a str> {
-    let (terms, floor) = (&deployment.terms, deployment.state.floor.as_ref());
-    if *config == terms.final_config {
-        let scales = floor.is_some_and(|floor| floor.found.is_some());
-        return scales.then_some(&terms.production);
-    }
-    let leaves = terms.is_home(config) && deployment.canary_target().is_some();
-    leaves.then_some(&terms.canary)
-}
-
-/// The floor at what the total traffic needs, as far as the target's own ceiling allows.
-async fn hold_floor<P: Ports>(
-    ports: &P,
-    deployment: &Deployment,
-    instances: u32,
-) -> Result<(), PortError> {
-    let (terms, floor) = (&deployment.terms, &deployment.state.floor);
-    let Some(target) = floor.as_ref().and_then(|floor| floor.found.as_ref()) else {
-        return Ok(());
-    };
-    let min = target.min.max(instances).min(target.max);
-    if floor.as_ref().is_some_and(|floor| floor.released) {
-        let raised = ScalableTarget {
-            min,
-            ..target.clone()
-        };
-        return ports
-            .register(&terms.endpoint, &terms.production, &raised)
-            .await;
-    }
-    ports
-        .set_floor(&terms.endpoint, &terms.production, min)
-        .await
-}
-
-/// The canary's target as production's is, from this floor; nothing where neither scales.
-async fn auto_scale<P: Ports>(
-    ports: &P,
-    deployment: &Deployment,
-    instances: u32,
-) -> Result<(), PortError> {
-    let terms = &deployment.terms;
-    match deployment.canary_target() {
-        Some(target) => {
-            let target = target.with_floor(instances);
-            ports
-                .register(&terms.endpoint, &terms.canary, &target)
-                .await
-        }
-        None => Ok(()),
-    }
 }
 
 /// Gives the lease back, so the next step need not wait it out. Other writers are re-read.
@@ -397,9 +339,9 @@ async fn tidy<P: Ports>(
     // What was made again under the same name has a scaling of its own.
     if let Some(view) = view
         .as_ref()
-        .filter(|it| it.created_at == terms.endpoint_created_at)
+        .filter(|it| it.was_made_at(terms.endpoint_created_at))
     {
-        let restored = restore_scaling(ports, deployment, view, lease).await;
+        let restored = scaling::put_back(ports, deployment, view, lease).await;
         or_left(ports, deployment, restored)?;
     }
     let ours = [
@@ -434,38 +376,4 @@ fn or_left<P: Ports>(
         }
         other => other,
     }
-}
-
-/// The whole target and not its floor alone, because a finalizing update had removed it: to
-/// production, and to the canary where that has traffic. A canary that is left without any goes on
-/// without scaling, so that whoever removes it next is not refused. On an endpoint that somebody else
-/// has taken over there may be neither.
-async fn restore_scaling<P: Ports>(
-    ports: &P,
-    deployment: &Deployment,
-    view: &EndpointView,
-    lease: &Lease,
-) -> Result<(), PortError> {
-    let (terms, state) = (&deployment.terms, &deployment.state);
-    let found = state.floor.as_ref().and_then(|floor| floor.found.as_ref());
-    if let Some(target) = found.filter(|_| view.variant(&terms.production).is_some()) {
-        still_fits(ports, lease)?;
-        ports
-            .register(&terms.endpoint, &terms.production, target)
-            .await?;
-    }
-    let Some(target) = deployment.canary_target() else {
-        return Ok(());
-    };
-    let has_traffic = view.share(&terms.canary).is_some_and(|share| share > 0.0);
-    if has_traffic {
-        still_fits(ports, lease)?;
-        ports
-            .register(&terms.endpoint, &terms.canary, &target)
-            .await?;
-    } else if state.canary_floor > 0 {
-        still_fits(ports, lease)?;
-        ports.deregister(&terms.endpoint, &terms.canary).await?;
-    }
-    Ok(())
 }

@@ -9,6 +9,7 @@
 //! | `metrics` | which queries are asked about a variant, and how answers become minutes |
 //! | [`past`] | production's last day, read when a deployment is accepted |
 //! | [`carry_out`](mod@carry_out) | one committed effect: `deploy` as provision, `traffic-shift`, `rollback` |
+//! | `scaling` | what such an effect does to Application Auto Scaling, and what of it is put back |
 //! | [`accept`](mod@accept) | a new deployment: everything is checked before anything is written |
 //! | [`order`](mod@order) | an operator's command |
 //! | [`authority`] | whether a request is admitted |
@@ -26,5 +27,6 @@ pub mod observe;
 pub mod order;
 pub mod past;
 pub mod ports;
+mod scaling;
 pub mod tick;
 pub mod transaction;

@@ -17,7 +17,7 @@ use crate::domain::judge::MinuteReport;
 use crate::domain::observation::EndpointView;
 use crate::domain::quantity::Span;
 use crate::domain::replay::Recorded;
-use crate::domain::scaling::ScalableTarget;
+use crate::domain::scaling::{Bounds, ScalableTarget};
 
 /// What a caller can do about an error (row S10).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -264,6 +264,8 @@ pub struct ConfigView {
     pub unknown_fields: Vec<String>,
     /// When it was made: what was measured before was not measured on it.
     pub created_at: Timestamp,
+    /// The keys of the tags that a copy takes over, beside the one that says who made it.
+    pub copied_tags: Vec<String>,
 }
 
 /// A production variant of an endpoint config.
@@ -279,6 +281,8 @@ pub struct ConfigVariant {
     pub instance_type: Option<String>,
     /// Instances at the start.
     pub initial_instances: u32,
+    /// Whether its instances come from a capacity reservation.
+    pub is_reserved: bool,
 }
 
 /// A new endpoint config, as a change to one that exists.
@@ -365,6 +369,13 @@ pub trait Scaling: Sync {
         endpoint: &str,
         variant: &str,
     ) -> impl Future<Output = Result<Option<ScalableTarget>, PortError>> + Send;
+    /// The target's bounds, whatever else it has; `None` if the variant does not scale by itself.
+    /// Unlike [`Scaling::target`] it refuses nothing that could not be put back.
+    fn bounds(
+        &self,
+        endpoint: &str,
+        variant: &str,
+    ) -> impl Future<Output = Result<Option<Bounds>, PortError>> + Send;
     /// Changes the floor alone.
     fn set_floor(
         &self,

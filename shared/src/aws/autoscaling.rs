@@ -1,8 +1,11 @@
 //! Application Auto Scaling of a variant's instances.
 
+use std::collections::BTreeMap;
+
 use aws_sdk_applicationautoscaling::operation::put_scaling_policy::PutScalingPolicyError;
+use aws_sdk_applicationautoscaling::operation::tag_resource::TagResourceError;
 use aws_sdk_applicationautoscaling::types::{
-    CustomizedMetricSpecification, MetricDimension, MetricStatistic, MetricType, PolicyType,
+    self, CustomizedMetricSpecification, MetricDimension, MetricStatistic, MetricType, PolicyType,
     PredefinedMetricSpecification, ScalableDimension, ScalingPolicy, ServiceNamespace,
     SuspendedState, TargetTrackingScalingPolicyConfiguration,
 };
@@ -10,7 +13,9 @@ use aws_sdk_applicationautoscaling::types::{
 use super::Aws;
 use super::error::{nonsense, sort};
 use crate::app::ports::{Class, PortError, Scaling};
-use crate::domain::scaling::{CustomizedMetric, ScalableTarget, Suspension, TrackingPolicy};
+use crate::domain::scaling::{
+    Bounds, CustomizedMetric, ScalableTarget, Suspension, TrackingPolicy,
+};
 
 const DIMENSION: ScalableDimension = ScalableDimension::SageMakerVariantDesiredInstanceCount;
 
@@ -21,22 +26,11 @@ impl Scaling for Aws {
         variant: &str,
     ) -> Result<Option<ScalableTarget>, PortError> {
         let id = resource(endpoint, variant);
-        let call = self
-            .control
-            .autoscaling
-            .describe_scalable_targets()
-            .service_namespace(ServiceNamespace::Sagemaker);
-        let output = call
-            .resource_ids(&id)
-            .scalable_dimension(DIMENSION)
-            .send()
-            .await
-            .map_err(|error| sort("DescribeScalableTargets", &error))?;
-        let Some(target) = output.scalable_targets().first() else {
+        let Some(target) = self.described(&id).await? else {
             return Ok(None);
         };
         if self.has_schedule(&id).await? {
-            return Err(scheduled());
+            return Err(scheduled(variant));
         }
         let policies = self.policies(&id, variant).await?;
         let suspended = target
@@ -49,13 +43,23 @@ impl Scaling for Aws {
                     scheduled: is(state.scheduled_scaling_suspended),
                 }
             });
-        let whole = |number: i32| u32::try_from(number).unwrap_or(0);
+        let tags = match target.scalable_target_arn() {
+            Some(arn) => self.tags_of_target(arn).await?,
+            None => BTreeMap::new(),
+        };
+        let Bounds { min, max } = bounds(&target);
         Ok(Some(ScalableTarget {
-            min: whole(target.min_capacity),
-            max: whole(target.max_capacity),
+            min,
+            max,
             policies,
             suspended,
+            tags,
         }))
+    }
+
+    async fn bounds(&self, endpoint: &str, variant: &str) -> Result<Option<Bounds>, PortError> {
+        let target = self.described(&resource(endpoint, variant)).await?;
+        Ok(target.as_ref().map(bounds))
     }
 
     async fn set_floor(&self, endpoint: &str, variant: &str, min: u32) -> Result<(), PortError> {
@@ -92,7 +96,8 @@ impl Scaling for Aws {
             .min_capacity(signed(target.min))
             .max_capacity(signed(target.max))
             .set_suspended_state(suspended_state(target.suspended));
-        call.send()
+        let registered = call
+            .send()
             .await
             .map_err(|error| sort("RegisterScalableTarget", &error))?;
         for text in &target.policies {
@@ -124,7 +129,13 @@ impl Scaling for Aws {
                 PortError { class, ..error }
             })?;
         }
-        Ok(())
+        // Last: without its tags it scales all the same.
+        if target.tags.is_empty() {
+            return Ok(());
+        }
+        let arn = registered.scalable_target_arn();
+        let arn = arn.ok_or_else(|| nonsense("RegisterScalableTarget", "no ARN"))?;
+        self.tag_target(arn, &target.tags).await
     }
 
     async fn deregister(&self, endpoint: &str, variant: &str) -> Result<(), PortError> {
@@ -143,6 +154,59 @@ impl Scaling for Aws {
 }
 
 impl Aws {
+    async fn described(&self, id: &str) -> Result<Option<types::ScalableTarget>, PortError> {
+        let call = self
+            .control
+            .autoscaling
+            .describe_scalable_targets()
+            .service_namespace(ServiceNamespace::Sagemaker);
+        let output = call
+            .resource_ids(id)
+            .scalable_dimension(DIMENSION)
+            .send()
+            .await
+            .map_err(|error| sort("DescribeScalableTargets", &error))?;
+        Ok(output
+            .scalable_targets
+            .and_then(|targets| targets.into_iter().next()))
+    }
+
+    /// What AWS reserves for itself can't be given to another target.
+    async fn tags_of_target(&self, arn: &str) -> Result<BTreeMap<String, String>, PortError> {
+        let call = self.control.autoscaling.list_tags_for_resource();
+        let output = call
+            .resource_arn(arn)
+            .send()
+            .await
+            .map_err(|error| sort("ListTagsForResource", &error))?;
+        let tags = output.tags.unwrap_or_default().into_iter();
+        Ok(tags
+            .filter(|(key, _)| !key.to_ascii_lowercase().starts_with("aws:"))
+            .collect())
+    }
+
+    async fn tag_target(
+        &self,
+        arn: &str,
+        tags: &BTreeMap<String, String>,
+    ) -> Result<(), PortError> {
+        let call = self.control.autoscaling_once.tag_resource();
+        let tags = tags.clone().into_iter().collect();
+        let call = call.resource_arn(arn).set_tags(Some(tags));
+        call.send().await.map(drop).map_err(|error| {
+            let refusal = error.as_service_error();
+            let is_unknown = refusal.is_some_and(TagResourceError::is_resource_not_found_exception);
+            let error = sort("TagResource", &error);
+            // As with its policies: it may not be known everywhere at once.
+            let class = if is_unknown {
+                Class::Retryable
+            } else {
+                error.class
+            };
+            PortError { class, ..error }
+        })
+    }
+
     async fn has_schedule(&self, id: &str) -> Result<bool, PortError> {
         let call = self
             .control
@@ -178,8 +242,10 @@ impl Aws {
 
 /// A schedule changes the bounds as the day goes: those that were found when the rollout began may be
 /// the night's when they are put back at noon.
-fn scheduled() -> PortError {
-    let text = "it has scheduled scaling actions, and the bounds that were found may not be the hour's when the rollout ends; remove them for the time of the rollout";
+fn scheduled(variant: &str) -> PortError {
+    let text = format!(
+        "variant {variant} has scheduled scaling actions, and the bounds that are found may not be the hour's when the rollout ends; remove them for the time of the rollout"
+    );
     PortError::new(Class::Invalid, "DescribeScheduledActions", text)
 }
 
@@ -192,6 +258,14 @@ fn suspended_state(suspended: Suspension) -> Option<SuspendedState> {
             .scheduled_scaling_suspended(suspended.scheduled)
             .build()
     })
+}
+
+fn bounds(target: &types::ScalableTarget) -> Bounds {
+    let whole = |number: i32| u32::try_from(number).unwrap_or(0);
+    Bounds {
+        min: whole(target.min_capacity),
+        max: whole(target.max_capacity),
+    }
 }
 
 fn resource(endpoint: &str, variant: &str) -> String {
@@ -231,13 +305,20 @@ fn kept(policy: &ScalingPolicy, variant: &str) -> Result<TrackingPolicy, PortErr
     })
 }
 
-/// A metric of CloudWatch, with the variant's name wherever it stands for the variant that scales.
+/// A metric of CloudWatch, with the variant's name left open where a dimension says that it is one:
+/// `VariantName`, or whatever a team calls it as long as the word is in it. By its value alone nothing
+/// can be told: a variant may be called as its endpoint is, or `production` as a stage is.
 fn of_variant(metric: &CustomizedMetricSpecification, variant: &str) -> CustomizedMetric {
     let text = |given: Option<&str>| given.unwrap_or_default().to_owned();
+    let names_variant = |dimension: &MetricDimension| {
+        let name = dimension.name().to_lowercase();
+        name.contains("variant") && dimension.value() == variant
+    };
     let dimension = |dimension: &MetricDimension| {
-        let value = match dimension.value() {
-            value if value == variant => CustomizedMetric::VARIANT,
-            value => value,
+        let value = if names_variant(dimension) {
+            CustomizedMetric::VARIANT
+        } else {
+            dimension.value()
         };
         (dimension.name().to_owned(), value.to_owned())
     };
@@ -295,4 +376,37 @@ fn customized_metric(
         builder = builder.dimensions(dimension);
     }
     Ok(builder.build())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A variant may have its endpoint's name.
+    #[test]
+    fn only_a_dimension_of_variants_names_the_variant() {
+        let given = [
+            ("EndpointName", "wine", "wine"),
+            ("VariantName", "wine", CustomizedMetric::VARIANT),
+            ("model_variant", "wine", CustomizedMetric::VARIANT),
+            ("VariantName", "other", "other"),
+            ("Service", "wine", "wine"),
+        ];
+        for (name, value, wanted) in given {
+            let metric = CustomizedMetric {
+                namespace: "Team".to_owned(),
+                metric: "Queue".to_owned(),
+                dimensions: vec![(name.to_owned(), value.to_owned())],
+                statistic: "Average".to_owned(),
+                unit: None,
+            };
+            let sent = customized_metric(&metric, "wine").unwrap();
+            let kept = of_variant(&sent, "wine");
+            assert_eq!(kept.dimensions[0].1, wanted, "{name}={value}");
+            let heir = customized_metric(&kept, "canary").unwrap();
+            let is_variant = wanted == CustomizedMetric::VARIANT;
+            let named = if is_variant { "canary" } else { value };
+            assert_eq!(heir.dimensions()[0].value(), named, "{name}={value}");
+        }
+    }
 }

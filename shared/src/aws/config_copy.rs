@@ -120,11 +120,13 @@ fn metrics(found: Option<MetricsConfig>) -> MetricsConfig {
         .build()
 }
 
-/// The original's tags, but for those that AWS reserves for itself.
+/// Whether a copy takes a tag over: AWS reserves some for itself, and one says who made the config.
+pub(super) fn is_copied(key: &str) -> bool {
+    !key.to_ascii_lowercase().starts_with("aws:") && key != DEPLOYMENT_TAG
+}
+
 fn own_tags(tags: Vec<(String, String)>, deployment_id: &str) -> Vec<Tag> {
-    let kept = tags
-        .into_iter()
-        .filter(|(key, _)| !key.to_ascii_lowercase().starts_with("aws:") && key != DEPLOYMENT_TAG);
+    let kept = tags.into_iter().filter(|(key, _)| is_copied(key));
     let marked = kept.chain([(DEPLOYMENT_TAG.to_owned(), deployment_id.to_owned())]);
     marked
         .map(|(key, value)| Tag::builder().key(key).value(value).build())

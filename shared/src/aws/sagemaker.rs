@@ -44,31 +44,34 @@ impl Endpoints for Aws {
         let came = AsItCame::default();
         let call = self.control.sagemaker.describe_endpoint_config();
         let call = call.endpoint_config_name(name).customize();
-        match call.interceptor(came.clone()).send().await {
-            Ok(output) => Ok(Some(ConfigView {
-                unknown_fields: came.unknown_fields(),
-                variants: output
-                    .production_variants()
-                    .iter()
-                    .map(config_variant)
-                    .collect(),
-                shadow_variants: output.shadow_production_variants().len(),
-                is_async: output.async_inference_config().is_some(),
-                execution_role: output.execution_role_arn().map(str::to_owned),
-                created_at: output
-                    .creation_time()
-                    .and_then(|at| Timestamp::from_second(at.secs()).ok())
-                    .ok_or_else(|| nonsense("DescribeEndpointConfig", "no creation time"))?,
-            })),
+        let output = match call.interceptor(came.clone()).send().await {
+            Ok(output) => output,
             Err(error) => {
                 let error = sort("DescribeEndpointConfig", &error);
-                if error.class == Class::Invalid && !self.lists_config(name).await? {
+                return if error.class == Class::Invalid && !self.lists_config(name).await? {
                     Ok(None)
                 } else {
                     Err(error)
-                }
+                };
             }
-        }
+        };
+        let lacking = |what: &str| nonsense("DescribeEndpointConfig", what);
+        let arn = output.endpoint_config_arn();
+        let tags = self.tags_of(arn.ok_or_else(|| lacking("no ARN"))?).await?;
+        let keys = tags.into_iter().map(|(key, _)| key);
+        let variants = output.production_variants().iter().map(config_variant);
+        Ok(Some(ConfigView {
+            unknown_fields: came.unknown_fields(),
+            variants: variants.collect(),
+            shadow_variants: output.shadow_production_variants().len(),
+            is_async: output.async_inference_config().is_some(),
+            execution_role: output.execution_role_arn().map(str::to_owned),
+            created_at: output
+                .creation_time()
+                .and_then(|at| Timestamp::from_second(at.secs()).ok())
+                .ok_or_else(|| lacking("no creation time"))?,
+            copied_tags: keys.filter(|key| config_copy::is_copied(key)).collect(),
+        }))
     }
 
     async fn has_model(&self, name: &str) -> Result<bool, PortError> {
@@ -294,6 +297,7 @@ fn config_variant(variant: &ProductionVariant) -> ConfigVariant {
         is_serverless: variant.serverless_config().is_some(),
         instance_type: variant.instance_type().map(|kind| kind.as_str().to_owned()),
         initial_instances: count(variant.initial_instance_count()),
+        is_reserved: variant.capacity_reservation_config().is_some(),
     }
 }
 

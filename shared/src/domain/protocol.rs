@@ -94,14 +94,29 @@ pub fn refused(before: &Deployment, why: &str) -> Deployment {
     next
 }
 
-/// The record with production's target as it was found, before its floor is raised.
-pub fn floor_found(before: &Deployment, found: Option<ScalableTarget>) -> Deployment {
+/// The record with production's target as it is seen: for the first time, before its floor is raised,
+/// or once more, before it is removed. What its owner has changed in between is kept, but for the
+/// floor that this deployment holds. A target that is gone by then was removed by an earlier try, or
+/// by somebody else while the canary already scales as it did: it stays as it was.
+pub fn target_seen(before: &Deployment, now: Option<ScalableTarget>) -> Deployment {
     let mut next = before.clone();
-    next.state.floor = Some(Floor {
-        held_at: 0,
-        released: false,
-        found,
-    });
+    let asked = next.state.production_instances;
+    let Some(floor) = &mut next.state.floor else {
+        next.state.floor = Some(Floor {
+            held_at: 0,
+            released: false,
+            found: now,
+        });
+        return next;
+    };
+    floor.found = match (floor.found.take(), now) {
+        (found, None) => found,
+        (None, now) => now,
+        (Some(found), Some(now)) => Some(ScalableTarget {
+            min: found.own_floor(now.bounds(), asked),
+            ..now
+        }),
+    };
     next
 }
 

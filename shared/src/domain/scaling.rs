@@ -1,6 +1,8 @@
 //! Scaling of a variant by itself: the target that Application Auto Scaling holds it to, as it is
 //! kept in the record and put back, and the one that a specification may ask for.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
@@ -19,6 +21,18 @@ pub struct ScalableTarget {
     /// What of its scaling is suspended.
     #[serde(default, skip_serializing_if = "Suspension::is_none")]
     pub suspended: Suspension,
+    /// Its tags, but for those that AWS reserves for itself.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub tags: BTreeMap<String, String>,
+}
+
+/// The bounds of a target as they are now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Bounds {
+    /// The floor.
+    pub min: u32,
+    /// The ceiling.
+    pub max: u32,
 }
 
 /// What of a target's scaling is suspended; its policies stay.
@@ -40,13 +54,35 @@ impl Suspension {
 }
 
 impl ScalableTarget {
-    /// The same target with this floor, and with room for it.
+    /// The same target with this floor, as far as its ceiling allows.
     #[must_use]
     pub fn with_floor(&self, instances: u32) -> Self {
         Self {
-            min: instances,
-            max: self.max.max(instances),
+            min: instances.min(self.max),
             ..self.clone()
+        }
+    }
+
+    /// The floor at which a rollout holds it for so many instances: as far as its ceiling allows, and
+    /// never below its own.
+    pub fn held_for(&self, instances: u32) -> u32 {
+        self.min.max(instances).min(self.max)
+    }
+
+    /// The floor that it has without the rollout, which asked for so many instances at the most: the
+    /// one that was found. A floor above all that was asked for is somebody else's, and stays; and
+    /// none is above the ceiling of today.
+    pub fn own_floor(&self, now: Bounds, instances: u32) -> u32 {
+        let is_anothers = now.min > self.held_for(instances);
+        let own = if is_anothers { now.min } else { self.min };
+        own.min(now.max)
+    }
+
+    /// The bounds.
+    pub const fn bounds(&self) -> Bounds {
+        Bounds {
+            min: self.min,
+            max: self.max,
         }
     }
 }
@@ -142,6 +178,7 @@ impl Autoscaling {
             max: self.max,
             policies: vec![json!(policy).to_string()],
             suspended: Suspension::default(),
+            tags: BTreeMap::new(),
         }
     }
 }

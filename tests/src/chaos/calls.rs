@@ -23,6 +23,8 @@ const ACTS: [&str; 7] = [
     "put_policy",
     "deregister",
 ];
+/// Calls that only look at the account, or leave no trace at the endpoint.
+const ACCOUNT: [&str; 4] = ["endpoint", "make_config", "target", "bounds"];
 
 /// Which calls a fault fits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -288,9 +290,7 @@ impl When {
             Self::Write => commits || matches!(call.operation, "sent" | "half_sent"),
             Self::Ending => is_ending && call.operation == "commit" && call.by == Role::Monitor,
             Self::Cancel(invocation) => call.invocation == invocation,
-            Self::Account => {
-                acts || matches!(call.operation, "endpoint" | "make_config" | "target")
-            }
+            Self::Account => acts || ACCOUNT.contains(&call.operation),
             Self::Metrics => call.operation == "read",
             Self::Tell => matches!(call.operation, "publish" | "put_event"),
         }

@@ -19,7 +19,7 @@ use shared::domain::judge::MinuteReport;
 use shared::domain::observation::EndpointView;
 use shared::domain::quantity::Span;
 use shared::domain::replay::Recorded;
-use shared::domain::scaling::ScalableTarget;
+use shared::domain::scaling::{Bounds, ScalableTarget};
 use simulator::Simulator;
 use simulator::cloudwatch::MetricRequest;
 
@@ -238,6 +238,15 @@ impl Scaling for Direct {
         let of = (endpoint.to_owned(), variant.to_owned());
         let effect = move |shared: &Shared| sagemaker::target(&shared.simulator, (&of.0, &of.1));
         self.usual("target", effect).await
+    }
+
+    async fn bounds(&self, endpoint: &str, variant: &str) -> Result<Option<Bounds>, PortError> {
+        let of = (endpoint.to_owned(), variant.to_owned());
+        let effect = move |shared: &Shared| {
+            let target = sagemaker::target(&shared.simulator, (&of.0, &of.1))?;
+            Ok(target.map(|target| target.bounds()))
+        };
+        self.usual("bounds", effect).await
     }
 
     async fn set_floor(&self, endpoint: &str, variant: &str, min: u32) -> Result<(), PortError> {

@@ -2,6 +2,8 @@
 //! as JSON, answers as our own types. What `shared::aws` does with the SDK's shapes is done here
 //! with the same members of the same documents.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use shared::app::ports::{Class, ConfigVariant, ConfigView, PortError, Recipe};
@@ -106,8 +108,15 @@ pub(super) fn endpoint_config(
     simulator: &Simulator,
     name: &str,
 ) -> Result<Option<ConfigView>, PortError> {
-    let found = described(simulator, &CONFIG, name)?;
-    found.as_ref().map(config_view).transpose()
+    let Some(found) = described(simulator, &CONFIG, name)? else {
+        return Ok(None);
+    };
+    let arn = json!({"ResourceArn": found["EndpointConfigArn"]});
+    let listed = ask(simulator, "ListTags", &arn)?;
+    let tags = listed["Tags"].as_array().into_iter().flatten();
+    let keys = tags.filter_map(|tag| tag["Key"].as_str());
+    let copied = keys.filter(|key| is_copied(key)).map(str::to_owned);
+    config_view(&found, copied.collect()).map(Some)
 }
 
 pub(super) fn has_model(simulator: &Simulator, name: &str) -> Result<bool, PortError> {
@@ -233,10 +242,11 @@ fn copied(mut config: Value, tags: &Value, recipe: &Recipe) -> Result<Value, Por
             members.remove(own);
         }
     }
-    let kept = tags["Tags"].as_array().into_iter().flatten().filter(|tag| {
-        let key = tag["Key"].as_str().unwrap_or_default();
-        !key.to_ascii_lowercase().starts_with("aws:") && key != DEPLOYMENT_TAG
-    });
+    let kept = tags["Tags"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter(|tag| is_copied(tag["Key"].as_str().unwrap_or_default()));
     let marked = json!({"Key": DEPLOYMENT_TAG, "Value": deployment_id});
     let tags: Vec<Value> = kept.cloned().chain([marked]).collect();
     config[CONFIG.member] = json!(name);
@@ -319,7 +329,7 @@ fn view(answer: &Value) -> Result<EndpointView, PortError> {
     })
 }
 
-fn config_view(answer: &Value) -> Result<ConfigView, PortError> {
+fn config_view(answer: &Value, copied_tags: Vec<String>) -> Result<ConfigView, PortError> {
     let list = |member: &str| answer[member].as_array().map_or(&[][..], Vec::as_slice);
     let text = |value: &Value| value.as_str().map(str::to_owned);
     let variants = list("ProductionVariants")
@@ -330,6 +340,7 @@ fn config_view(answer: &Value) -> Result<ConfigView, PortError> {
             is_serverless: variant["ServerlessConfig"].is_object(),
             instance_type: text(&variant["InstanceType"]),
             initial_instances: count(&variant["InitialInstanceCount"]),
+            is_reserved: variant["CapacityReservationConfig"].is_object(),
         });
     Ok(ConfigView {
         variants: variants.collect(),
@@ -341,6 +352,7 @@ fn config_view(answer: &Value) -> Result<ConfigView, PortError> {
         created_at: time(&answer["CreationTime"])
             .and_then(|at| Timestamp::from_second(at.as_second()).ok())
             .ok_or_else(|| lacking(CONFIG.describe, "CreationTime"))?,
+        copied_tags,
     })
 }
 
@@ -360,6 +372,11 @@ fn count(value: &Value) -> u32 {
         .as_u64()
         .and_then(|count| u32::try_from(count).ok())
         .unwrap_or(0)
+}
+
+/// Whether a copy takes a tag over: AWS reserves some for itself, and one says who made the config.
+fn is_copied(key: &str) -> bool {
+    !key.to_ascii_lowercase().starts_with("aws:") && key != DEPLOYMENT_TAG
 }
 
 /// Seconds since 1970, with milliseconds.
@@ -421,6 +438,7 @@ pub(super) fn target(
         max: count(&target["MaxCapacity"]),
         policies: kept.collect(),
         suspended: Suspension::default(),
+        tags: BTreeMap::new(),
     }))
 }
 

@@ -1,6 +1,8 @@
 //! A short rollout to run by the thousand: an endpoint that scales, a little traffic, a plan of
 //! minutes.
 
+use std::collections::BTreeMap;
+
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 use shared::app::ports::{Loaded, OutboxRow, Scaling};
@@ -109,6 +111,7 @@ impl Scenario {
                 max: 8,
                 policies: vec![sagemaker::tracking_policy("requests-per-instance", 600.0)],
                 suspended: Suspension::default(),
+                tags: BTreeMap::new(),
             };
             let ports = world.ports();
             ready(ports.register(ENDPOINT, PRODUCTION, &target)).expect("a variant to scale");

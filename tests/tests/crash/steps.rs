@@ -49,7 +49,7 @@ pub(crate) fn has_effect(operation: &str) -> bool {
 }
 
 /// The methods of the ports that only look.
-const READS: [&str; 16] = [
+const READS: [&str; 17] = [
     "load",
     "active",
     "lock_holder",
@@ -64,6 +64,7 @@ const READS: [&str; 16] = [
     "has_model",
     "tags",
     "target",
+    "bounds",
     "read",
     "firing",
 ];

@@ -2,6 +2,7 @@
 //! nothing about a rollout is decided here. A [`Variant`] other than [`Variant::AsBuilt`] breaks the
 //! protocol around those rules in one place.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
 use jiff::{SignedDuration, Timestamp};
@@ -342,8 +343,9 @@ impl Rollout {
                     max: 4,
                     policies: Vec::new(),
                     suspended: Suspension::default(),
+                    tags: BTreeMap::new(),
                 };
-                let next = protocol::floor_found(&before.deployment, Some(found));
+                let next = protocol::target_seen(&before.deployment, Some(found));
                 if let Ok(before) = self.write(world, &before, &next) {
                     world.workers.push(Worker::Due { before, effect });
                 }

@@ -1,8 +1,11 @@
 //! Autoscaling beside a rollout: production keeps what the whole traffic needs, and whatever
 //! scaled before scales afterwards.
 
-use serde_json::json;
-use shared::app::ports::{Class, Scaling};
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+use shared::app::ports::{Class, Loaded, Scaling};
+use shared::domain::history::Name;
 use shared::domain::scaling::{ScalableTarget, Suspension};
 use shared::domain::state::{Phase, Status};
 use simulator::{Fault, FaultKind, service};
@@ -19,6 +22,7 @@ async fn scaling(requests_per_instance: f64) -> World {
         max: 10,
         policies: vec![policy.to_string()],
         suspended: Suspension::default(),
+        tags: BTreeMap::new(),
     };
     world
         .stack
@@ -27,6 +31,61 @@ async fn scaling(requests_per_instance: f64) -> World {
         .await
         .expect("a variant to scale");
     world
+}
+
+/// What somebody else asks of production's scaling.
+fn by_hand(world: &World, operation: &str, more: Value) {
+    let mut input = json!({
+        "ServiceNamespace": "sagemaker",
+        "ResourceId": format!("endpoint/{ENDPOINT}/variant/{PRODUCTION}"),
+        "ScalableDimension": "sagemaker:variant:DesiredInstanceCount",
+    });
+    if let (Some(members), Value::Object(more)) = (input.as_object_mut(), more) {
+        members.extend(more);
+    }
+    let answer = world
+        .simulator()
+        .call(service::AUTOSCALING, operation, &input);
+    answer.expect("production's target is there");
+}
+
+/// A higher ceiling, and a policy beside the first.
+fn change_by_hand(world: &World) {
+    by_hand(world, "RegisterScalableTarget", json!({"MaxCapacity": 30}));
+    let second = json!({
+        "PolicyName": "cpu",
+        "PolicyType": "TargetTrackingScaling",
+        "TargetTrackingScalingPolicyConfiguration": {
+            "TargetValue": 70.0,
+            "CustomizedMetricSpecification": {
+                "Namespace": "/aws/sagemaker/Endpoints", "MetricName": "CPUUtilization",
+                "Dimensions": [
+                    {"Name": "EndpointName", "Value": ENDPOINT},
+                    {"Name": "VariantName", "Value": PRODUCTION},
+                ],
+                "Statistic": "Average",
+            },
+        },
+    });
+    by_hand(world, "PutScalingPolicy", second);
+}
+
+fn schedule(world: &World, operation: &str) {
+    let action = json!({
+        "ScheduledActionName": "nightly", "Schedule": "cron(0 22 * * ? *)",
+        "ScalableTargetAction": {"MinCapacity": 1, "MaxCapacity": 2},
+    });
+    by_hand(world, operation, action);
+}
+
+fn is_scheduled(world: &World) -> bool {
+    let input = json!({"ServiceNamespace": "sagemaker"});
+    let told = world
+        .simulator()
+        .call(service::AUTOSCALING, "DescribeScheduledActions", &input);
+    !told.expect("schedules")["ScheduledActions"]
+        .as_array()
+        .is_none_or(Vec::is_empty)
 }
 
 fn bounds(world: &World, variant: &str) -> Option<(i64, i64)> {
@@ -144,8 +203,8 @@ async fn a_canary_scales_as_the_specification_says() {
     );
 }
 
-/// A metric of the team's own names its variant; the canary's names the canary. What is suspended
-/// stays suspended.
+/// A metric of the team's own names its variant; the canary's names the canary. A stage that is called
+/// as the variant is stays one. What is suspended stays suspended.
 #[tokio::test]
 async fn a_metric_of_its_own_follows_the_variant() {
     let world = World::new().await;
@@ -153,7 +212,9 @@ async fn a_metric_of_its_own_follows_the_variant() {
         "name": "cpu", "target_value": 60.0,
         "customized": {
             "namespace": "/aws/sagemaker/Endpoints", "metric": "CPUUtilization",
-            "dimensions": [["EndpointName", ENDPOINT], ["VariantName", "{variant}"]],
+            "dimensions": [
+                ["EndpointName", ENDPOINT], ["VariantName", "{variant}"], ["Stage", PRODUCTION],
+            ],
             "statistic": "Average", "unit": "Percent",
         },
     });
@@ -166,6 +227,7 @@ async fn a_metric_of_its_own_follows_the_variant() {
         max: 6,
         policies: vec![policy.to_string()],
         suspended,
+        tags: BTreeMap::new(),
     };
     let aws = &world.stack.aws;
     let registered = aws.register(ENDPOINT, PRODUCTION, &target).await;
@@ -299,6 +361,29 @@ async fn a_rollback_after_the_old_variant_has_gone_puts_the_scaling_back() {
     );
 }
 
+/// Tags say whose a target is and who pays for it; they go with it.
+#[tokio::test]
+async fn a_targets_tags_go_on_to_the_new_variant() {
+    let world = World::new().await;
+    let target = ScalableTarget {
+        min: 1,
+        max: 10,
+        policies: Vec::new(),
+        suspended: Suspension::default(),
+        tags: BTreeMap::from([("team".to_owned(), "wine".to_owned())]),
+    };
+    let aws = &world.stack.aws;
+    let registered = aws.register(ENDPOINT, PRODUCTION, &target).await;
+    registered.expect("a variant to scale");
+    let found = aws.target(ENDPOINT, PRODUCTION).await.expect("it is read");
+    assert_eq!(found.as_ref(), Some(&target));
+    let id = world.deploy(&specification()).await;
+    let canary = world.until_over(&id, Status::Completed).await;
+    let canary = canary.deployment.terms.canary;
+    let heir = aws.target(ENDPOINT, &canary).await.expect("it is read");
+    assert_eq!(heir.map(|heir| heir.tags), Some(target.tags));
+}
+
 /// Application Auto Scaling is eventually consistent. Taken for good, the refusal would leave the
 /// variant without its policy after a deployment that failed.
 #[tokio::test]
@@ -329,4 +414,161 @@ async fn a_target_that_is_not_known_yet_takes_its_policy_later() {
         .autoscaling()
         .policies(ENDPOINT, PRODUCTION);
     assert_eq!(policies, [POLICY]);
+}
+
+/// A rollout lasts for days. What its owner changed at production's scaling meanwhile goes on to the
+/// new model; the floor alone is the one that was found.
+#[tokio::test]
+async fn scaling_that_was_changed_during_a_rollout_goes_on_to_the_new_model() {
+    for cleanup in [json!({"after": "5m"}), json!({"keep_old_variant": true})] {
+        let world = scaling(600.0).await;
+        let asked = specification_with(json!({"cleanup": cleanup}));
+        let id = world.deploy(&asked).await;
+        let soaking = world.until_phase(&id, Phase::Soaking).await;
+        let canary = soaking.deployment.terms.canary;
+        change_by_hand(&world);
+        world.until_over(&id, Status::Completed).await;
+        assert_eq!(bounds(&world, &canary), Some((1, 30)), "{cleanup}");
+        let policies = world.simulator().autoscaling().policies(ENDPOINT, &canary);
+        assert_eq!(policies, ["cpu", POLICY], "{cleanup}");
+        let old = bounds(&world, PRODUCTION);
+        assert!(matches!(old, None | Some((1, 30))), "{cleanup}: {old:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_rollback_puts_back_the_floor_and_nothing_that_others_changed() {
+    let world = scaling(600.0).await;
+    let id = world.deploy(&specification()).await;
+    world.until_phase(&id, Phase::Baking).await;
+    assert_eq!(bounds(&world, PRODUCTION), Some((2, 10)));
+    change_by_hand(&world);
+    schedule(&world, "PutScheduledAction");
+    world.order(&id, "rollback").await;
+    world.until_over(&id, Status::RolledBack).await;
+    assert_eq!(bounds(&world, PRODUCTION), Some((1, 30)));
+    let autoscaling = world.simulator().autoscaling();
+    assert_eq!(autoscaling.policies(ENDPOINT, PRODUCTION), ["cpu", POLICY]);
+    assert!(
+        is_scheduled(&world),
+        "a rollback waits for nobody's schedule"
+    );
+}
+
+/// Neither is brought back against its owner's word, nor does a rollback wait for what is refused:
+/// a target that was removed, a ceiling below the floor that was found, a floor above the rollout's.
+#[tokio::test]
+async fn a_rollback_leaves_production_the_bounds_that_others_gave_it() {
+    let changes = [
+        ("DeregisterScalableTarget", json!({}), None),
+        (
+            "RegisterScalableTarget",
+            json!({"MinCapacity": 1, "MaxCapacity": 1}),
+            Some((1, 1)),
+        ),
+        (
+            "RegisterScalableTarget",
+            json!({"MinCapacity": 6}),
+            Some((6, 10)),
+        ),
+    ];
+    for (operation, change, left) in changes {
+        let world = scaling(600.0).await;
+        by_hand(&world, "RegisterScalableTarget", json!({"MinCapacity": 2}));
+        let id = world.deploy(&specification()).await;
+        world.until_phase(&id, Phase::Baking).await;
+        by_hand(&world, operation, change.clone());
+        world.order(&id, "rollback").await;
+        world.until_over(&id, Status::RolledBack).await;
+        assert_eq!(bounds(&world, PRODUCTION), left, "{operation} {change}");
+    }
+}
+
+/// The update that removes the old variant would delete the schedule, and nothing here could put it
+/// back: it waits, with all traffic on the new model, until its owner has decided.
+#[tokio::test]
+async fn a_schedule_that_appears_during_a_rollout_holds_the_last_update() {
+    let world = scaling(600.0).await;
+    let id = world.deploy(&specification()).await;
+    let soaking = world.until_phase(&id, Phase::Soaking).await;
+    let canary = soaking.deployment.terms.canary;
+    schedule(&world, "PutScheduledAction");
+    world.until_phase(&id, Phase::Finalizing).await;
+    world.minutes(35).await;
+    let held = world.load(&id).await.deployment;
+    assert_eq!(held.state.phase, Phase::Finalizing);
+    assert!(is_scheduled(&world));
+    assert!(world.endpoint().await.variant(PRODUCTION).is_some());
+    let told = world.entry(&id, Name::Stalled).await;
+    assert!(told.reason.contains("scheduled"), "{}", told.reason);
+    schedule(&world, "DeleteScheduledAction");
+    let over = |loaded: &Loaded| loaded.deployment.state.status == Status::Completed;
+    world.until(&id, 60, over).await;
+    assert_eq!(bounds(&world, &canary), Some((1, 10)));
+}
+
+/// Whoever decides against the new model while its last update waits is not kept waiting.
+#[tokio::test]
+async fn a_schedule_that_appears_during_a_rollout_holds_no_rollback() {
+    let world = scaling(600.0).await;
+    let id = world.deploy(&specification()).await;
+    world.until_phase(&id, Phase::Soaking).await;
+    schedule(&world, "PutScheduledAction");
+    world.until_phase(&id, Phase::Finalizing).await;
+    world.minutes(5).await;
+    world.order(&id, "rollback").await;
+    let over = |loaded: &Loaded| loaded.deployment.state.status == Status::RolledBack;
+    world.until(&id, 60, over).await;
+    assert_eq!(bounds(&world, PRODUCTION), Some((1, 10)));
+    assert!(is_scheduled(&world));
+}
+
+/// Whether the registration went through is in no record; a variant that is registered can't be
+/// removed by whoever repairs the endpoint.
+#[tokio::test]
+async fn a_target_whose_registration_was_in_doubt_is_removed_after_a_failure() {
+    let world = scaling(600.0).await;
+    let id = world.deploy(&specification()).await;
+    let scaling = world
+        .until(&id, 60, |loaded| {
+            loaded.deployment.state.floor.is_some() && !loaded.deployment.is_leased(world.now())
+        })
+        .await;
+    let canary = scaling.deployment.terms.canary;
+    world.disturb(
+        service::AUTOSCALING,
+        "PutScalingPolicy",
+        1,
+        FaultKind::LoseAnswer,
+    );
+    world.minute().await;
+    let doubt = world.load(&id).await.deployment.state;
+    assert_eq!((doubt.weight.percent(), doubt.canary_floor), (0, 0));
+    assert!(bounds(&world, &canary).is_some(), "it was registered");
+    world
+        .simulator()
+        .sagemaker()
+        .set_status(ENDPOINT, "Failed", jiff::Timestamp::MAX);
+    world.until_over(&id, Status::Failed).await;
+    assert_eq!(bounds(&world, &canary), None);
+}
+
+/// Ten instances are what the team allows, and the canary gets no more: nothing is lifted during the
+/// rollout, and nothing is cut when it is over.
+#[tokio::test]
+async fn the_canary_keeps_to_the_ceiling_of_productions_scaling() {
+    let world = scaling(110.0).await;
+    world.pass(jiff::SignedDuration::from_mins(30)).await;
+    let has = world.endpoint().await.variants[0].current_instances;
+    assert_eq!(has, 10, "1000 requests, 110 for each instance");
+    let id = world.deploy(&specification()).await;
+    world.until_phase(&id, Phase::Baking).await;
+    // One point up in traffic is no share of what is not there.
+    let soaking = world.until_phase(&id, Phase::Soaking).await;
+    let canary = soaking.deployment.terms.canary;
+    assert_eq!(bounds(&world, &canary), Some((10, 10)));
+    world.until_over(&id, Status::Completed).await;
+    let view = world.endpoint().await;
+    let has = view.variant(&canary).map(|it| it.current_instances);
+    assert_eq!((has, bounds(&world, &canary)), (Some(10), Some((1, 10))));
 }

@@ -180,6 +180,7 @@ impl Watched {
             max: 10,
             policies: vec![policy.to_string()],
             suspended: Suspension::default(),
+            tags: BTreeMap::from([("team".to_owned(), "wine".to_owned())]),
         };
         let aws = &self.world.stack.aws;
         let registered = aws.register(ENDPOINT, PRODUCTION, &target).await;

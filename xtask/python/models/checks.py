@@ -75,9 +75,11 @@ CALLS = {
         "DescribeScalableTargets",
         "DescribeScalingPolicies",
         "DescribeScheduledActions",
+        "ListTagsForResource",
         "RegisterScalableTarget",
         "DeregisterScalableTarget",
         "PutScalingPolicy",
+        "TagResource",
     ],
     "dynamodb": ["TransactWriteItems", "BatchGetItem", "GetItem", "Query", "DeleteItem"],
     "sns": ["Publish"],
@@ -517,7 +519,7 @@ def error_classes() -> Iterator[str]:
         return "InDoubt" if status >= 500 else "Invalid"
 
     passing = re.compile(
-        "Throttl|TooMany|RequestLimit|ThroughputExceeded|ConcurrentUpdate|InProgress|TransactionConflict"
+        "Throttl|TooMany(?!Tags)|RequestLimit|ThroughputExceeded|ConcurrentUpdate|InProgress|TransactionConflict"
     )
     for service, operations in CALLS.items():
         for name in operations:

@@ -1,12 +1,14 @@
 //! What is due, for each state of the record and each status of the endpoint.
 
+use std::collections::BTreeMap;
+
 use super::builders::*;
 use crate::domain::deployment::Lease;
 use crate::domain::due::{Actor, Effect, due};
 use crate::domain::observation::{EndpointReading, EndpointStatus, EndpointView};
 use crate::domain::protocol::{self, Answer};
 use crate::domain::quantity::Weight;
-use crate::domain::scaling::Autoscaling;
+use crate::domain::scaling::{Autoscaling, ScalableTarget, Suspension};
 use crate::domain::state::{Outcome, Phase, Status};
 
 const STATUSES: [EndpointStatus; 10] = [
@@ -338,4 +340,52 @@ fn the_canarys_instances_follow_its_share() {
     }
     deployment.terms.capacity.instances = Some(7);
     assert_eq!(deployment.canary_instances_for(weight(1)), 7);
+}
+
+/// What its owner changed stays changed; the floor that the rollout holds is not the owner's.
+#[test]
+fn a_target_seen_once_more_keeps_what_was_changed_but_for_the_floor() {
+    let target = |min, max| ScalableTarget {
+        min,
+        max,
+        policies: vec![format!("as of the ceiling {max}")],
+        suspended: Suspension::default(),
+        tags: BTreeMap::new(),
+    };
+    let seen_after = |found: Option<ScalableTarget>, now: Option<ScalableTarget>| {
+        let mut deployment = Case::baking(50).deployment;
+        let floor = deployment.state.floor.as_mut().unwrap();
+        floor.found = found;
+        let next = protocol::target_seen(&deployment, now).state.floor.unwrap();
+        assert_eq!((next.held_at, next.released), (INSTANCES, false));
+        next.found
+    };
+    let found = || Some(target(1, 10));
+    let held = INSTANCES;
+    let rows = [
+        // As it was left: nothing is new.
+        (found(), Some(target(held, 10)), found()),
+        (found(), Some(target(held, 30)), Some(target(1, 30))),
+        // A floor above all that was asked for, and one that somebody put down.
+        (
+            found(),
+            Some(target(held + 1, 30)),
+            Some(target(held + 1, 30)),
+        ),
+        (found(), Some(target(0, 10)), found()),
+        // A ceiling below the floor that was found.
+        (Some(target(3, 10)), Some(target(2, 2)), Some(target(2, 2))),
+        // Removed by an earlier try.
+        (found(), None, found()),
+        // Made during the rollout, or never.
+        (None, Some(target(2, 5)), Some(target(2, 5))),
+        (None, None, None),
+    ];
+    for (found, now, kept) in rows {
+        assert_eq!(
+            seen_after(found.clone(), now.clone()),
+            kept,
+            "{found:?}, {now:?}"
+        );
+    }
 }

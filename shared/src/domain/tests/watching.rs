@@ -1,5 +1,7 @@
 //! What is watched beside the weights: instances, an endpoint that is changing, phases that don't end.
 
+use std::collections::BTreeMap;
+
 use super::builders::*;
 use crate::domain::deployment::{Busy, Floor, Short};
 use crate::domain::due::Effect;
@@ -7,8 +9,8 @@ use crate::domain::history::{Name, Severity};
 use crate::domain::observation::EndpointStatus::{RollingBack, SystemUpdating, Updating};
 use crate::domain::observation::EndpointView;
 use crate::domain::policy::OnDrift;
-use crate::domain::quantity::Span;
-use crate::domain::scaling::{Autoscaling, ScalableTarget, Suspension};
+use crate::domain::quantity::{Span, Weight};
+use crate::domain::scaling::{ScalableTarget, Suspension};
 use crate::domain::state::{Outcome, Phase, Status};
 
 /// The endpoint with so many instances in production.
@@ -114,6 +116,8 @@ fn a_rollback_does_not_wait_for_capacity_but_says_so_at_once() {
     assert_eq!(decision.entries[0].severity, Severity::Critical);
 }
 
+/// What the total traffic would take beyond the ceiling of production's scaling is asked of nobody:
+/// neither of production nor of the canary, which scales under the same ceiling.
 #[test]
 fn what_scaling_does_not_allow_is_not_missing() {
     let capped = Case::baking(30).with(|case| {
@@ -127,15 +131,20 @@ fn what_scaling_does_not_allow_is_not_missing() {
                 max: INSTANCES,
                 policies: Vec::new(),
                 suspended: Suspension::default(),
+                tags: BTreeMap::new(),
             }),
         });
     });
     let decision = check(
         &capped,
-        &seen(split(30).canary_instances(12, 12)),
-        &goes_on(Phase::Scaling),
+        &seen(split(30)),
+        &goes_on(Phase::Scaling)
+            .target(40)
+            .due(Effect::AutoScale { instances: 2 }),
     );
     assert_eq!(decision.next.state.short, None);
+    let whole = capped.deployment.canary_instances_for(Weight::FULL);
+    assert_eq!(whole, INSTANCES);
 }
 
 #[test]
@@ -143,7 +152,7 @@ fn the_floor_follows_what_the_total_traffic_needs() {
     // Scaling gave production 7 instances for 70 % of the traffic.
     let grown = || seen(with_production(split(30), 7));
     let wants = Effect::HoldFloor { instances: 10 };
-    for case in [Case::baking(30), Case::awaiting(30)] {
+    for case in [Case::baking(30), Case::awaiting(30)].map(Case::scales) {
         let decision =
             crate::domain::decide::decide(&case.deployment, &case.evidence, &grown(), case.now)
                 .unwrap();
@@ -169,30 +178,63 @@ fn the_floor_follows_what_the_total_traffic_needs() {
     assert_eq!(decision.next.state.production_instances, 10);
 }
 
+fn needs(case: &Case, view: EndpointView) -> u32 {
+    let decided =
+        crate::domain::decide::decide(&case.deployment, &case.evidence, &seen(view), case.now);
+    decided.unwrap().next.state.production_instances
+}
+
+/// An instance more in a fleet that does not scale is a person's doing and says nothing about the
+/// traffic: it is what production has, and no share of what it should have.
+#[test]
+fn an_instance_that_somebody_gave_production_is_no_growth_of_the_traffic() {
+    let given = INSTANCES + 1;
+    for percent in [10, 50, 90] {
+        let fixed = Case::baking(percent);
+        let view = || with_production(split(percent), given);
+        assert_eq!(needs(&fixed, view()), given, "at {percent} %");
+        let decision = check(&fixed, &seen(view()), &goes_on(Phase::Scaling));
+        assert_eq!(decision.next.state.short, None, "at {percent} %");
+    }
+}
+
+/// Ten times five is fifty, and no share in binary fractions makes it fifty-one.
+#[test]
+fn what_a_share_of_production_makes_of_the_total_is_exact() {
+    for (percent, has, total) in [
+        (90, 5, 50),
+        (50, 5, 10),
+        (30, 7, 10),
+        (70, 6, 20),
+        (1, 99, 100),
+    ] {
+        let case = Case::baking(percent).scales();
+        let view = with_production(split(percent), has);
+        assert_eq!(needs(&case, view), total, "{has} at {percent} %");
+    }
+    let mut deployment = Case::baking(30).deployment;
+    deployment.state.production_instances = 100;
+    for percent in 1..=100 {
+        let instances = deployment.canary_instances_for(weight(percent));
+        assert_eq!(instances, u32::from(percent));
+    }
+}
+
 /// What the canary was given for a share it no longer has is no growth of the traffic.
 #[test]
 fn the_floor_follows_a_canary_that_scaling_has_grown_past_it() {
-    let scales = |case: Case| {
-        case.with(|case| {
-            let floor = case.deployment.state.floor.as_mut();
-            floor.expect("it is held").found = Some(Autoscaling::default().target());
-        })
-    };
     let other_type = |case: &mut Case| {
         case.deployment.terms.capacity.instance_type = Some("ml.c6i.large".to_owned());
     };
     let rows = [
-        (scales(Case::baking(50)), INSTANCES, INSTANCES),
-        (scales(Case::baking(50)), 6, 6),
-        (scales(Case::baking(50)).with(other_type), 6, INSTANCES),
+        (Case::baking(50).scales(), INSTANCES, INSTANCES),
+        (Case::baking(50).scales(), 6, 6),
+        (Case::baking(50).scales().with(other_type), 6, INSTANCES),
         (Case::baking(50), 6, INSTANCES),
     ];
-    for (case, has, needs) in rows {
-        let seen = seen(split(50).canary_instances(has, has));
-        let decision =
-            crate::domain::decide::decide(&case.deployment, &case.evidence, &seen, case.now)
-                .unwrap();
-        assert_eq!(decision.next.state.production_instances, needs, "{has}");
+    for (case, has, total) in rows {
+        let view = split(50).canary_instances(has, has);
+        assert_eq!(needs(&case, view), total, "{has}");
     }
 }
 

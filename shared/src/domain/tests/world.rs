@@ -461,7 +461,7 @@ impl Toy {
     fn act(&mut self, effect: &Effect, call: Call) {
         let holder = "toy";
         if matches!(effect, Effect::HoldFloor { .. }) && self.deployment.state.floor.is_none() {
-            self.deployment = protocol::floor_found(&self.deployment, None);
+            self.deployment = protocol::target_seen(&self.deployment, None);
         }
         if effect.is_leased() {
             let lease = Lease {

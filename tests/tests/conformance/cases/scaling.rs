@@ -1,5 +1,7 @@
 //! Application Auto Scaling: targets, floors and policies that come back as they were.
 
+use std::collections::BTreeMap;
+
 use shared::app::ports::{Class, Scaling as _};
 use shared::domain::scaling::{CustomizedMetric, ScalableTarget, Suspension, TrackingPolicy};
 
@@ -61,6 +63,7 @@ fn target(policy: &TrackingPolicy) -> ScalableTarget {
         max: 10,
         policies: vec![serde_json::to_string(policy).expect("a policy as JSON")],
         suspended: Suspension::default(),
+        tags: BTreeMap::new(),
     }
 }
 
