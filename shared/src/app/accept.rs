@@ -3,6 +3,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 
+use super::fitness;
 use super::health;
 use super::past::{self, Past};
 use super::ports::{
@@ -15,9 +16,10 @@ use crate::domain::due::Actor;
 use crate::domain::evidence::Evidence;
 use crate::domain::history::{Entry, Name, Severity};
 use crate::domain::judge::floor_minute;
-use crate::domain::observation::{EndpointStatus, EndpointView};
+use crate::domain::observation::{EndpointStatus, EndpointView, VariantView};
 use crate::domain::policy::{Guard, Policy, Test};
 use crate::domain::replay::Recorded;
+use crate::domain::scaling::ScalableTarget;
 use crate::domain::specification::Specification;
 
 /// Why a deployment was not accepted.
@@ -265,6 +267,7 @@ pub async fn propose<P: Ports>(
     {
         return Err(outside.into());
     }
+    fitness::can_be_copied(endpoint, &config)?;
     let grants = opened(ports, endpoint).await?;
     if !ports.has_model(&specification.model).await? {
         let detail = format!(
@@ -274,7 +277,9 @@ pub async fn propose<P: Ports>(
         return Err(unfit("model-not-found", "model", detail));
     }
     let production = config.variants[0].name.as_str();
-    check_scaling(ports, endpoint, production).await?;
+    let scaling = check_scaling(ports, endpoint, production).await?;
+    let instances = live_instances(&view, production);
+    fitness::has_room(&specification.capacity, instances, scaling.as_ref())?;
     check_alarms(ports, &specification.policy.alarms).await?;
     let since = config.created_at.max(view.created_at);
     let past = past::read(ports, endpoint, production, &specification.policy, since).await?;
@@ -345,13 +350,23 @@ fn check_baseline(mut policy: Policy, past: &Past) -> Result<Policy, Refusal> {
 }
 
 /// The scaling that is found must be one that can be put back in the end.
-async fn check_scaling<P: Ports>(ports: &P, endpoint: &str, variant: &str) -> Result<(), Refusal> {
+async fn check_scaling<P: Ports>(
+    ports: &P,
+    endpoint: &str,
+    variant: &str,
+) -> Result<Option<ScalableTarget>, Refusal> {
     match ports.target(endpoint, variant).await {
         Err(error) if error.class == Class::Invalid => {
             Err(unfit("scaling-policy", "endpoint", error.message))
         }
-        other => Ok(other.map(drop)?),
+        other => Ok(other?),
     }
+}
+
+/// What production has, or is about to have.
+fn live_instances(view: &EndpointView, production: &str) -> u32 {
+    let has = |variant: &VariantView| variant.current_instances.max(variant.desired_instances);
+    view.variant(production).map_or(1, has).max(1)
 }
 
 /// An alarm that is not there would hold every raise; one that fires already would roll back.
@@ -453,12 +468,7 @@ impl Drawn {
         let names = Deployment::names(&specification.endpoint, &self.id);
         // Whole seconds: the record and every message say the same time.
         let now = self.now - SignedDuration::from_nanos(i64::from(self.now.subsec_nanosecond()));
-        let instances = view
-            .variant(production)
-            .map_or(1, |variant| {
-                variant.current_instances.max(variant.desired_instances)
-            })
-            .max(1);
+        let instances = live_instances(view, production);
         let terms = Terms {
             id: self.id,
             endpoint: specification.endpoint.clone(),
@@ -490,7 +500,7 @@ impl From<Outside> for Refusal {
     }
 }
 
-fn unfit(kind: &'static str, field: &'static str, detail: String) -> Refusal {
+pub(super) fn unfit(kind: &'static str, field: &'static str, detail: String) -> Refusal {
     Refusal::Unfit {
         kind,
         field,

@@ -11,6 +11,7 @@
 //! | [`carry_out`](mod@carry_out) | one committed effect: `deploy` as provision, `traffic-shift`, `rollback` |
 //! | `scaling` | what such an effect does to Application Auto Scaling, and what of it is put back |
 //! | [`accept`](mod@accept) | a new deployment: everything is checked before anything is written |
+//! | `fitness` | what would go wrong only later, refused before |
 //! | [`order`](mod@order) | an operator's command |
 //! | [`authority`] | whether a request is admitted |
 //! | [`transaction`] | what a commit writes, and under which conditions |
@@ -21,6 +22,7 @@ pub mod accept;
 pub mod announce;
 pub mod authority;
 pub mod carry_out;
+mod fitness;
 pub mod health;
 mod metrics;
 pub mod observe;

@@ -262,6 +262,10 @@ pub const KINDS: &[(&str, &str)] = &[
         "body-too-large",
         "the body has more bytes than the route takes",
     ),
+    (
+        "capacity-reservation",
+        "the endpoint's instances come from a capacity reservation",
+    ),
     ("deployment-not-found", "there is no deployment of this id"),
     ("duplicate-key", "an object of the body has a key twice"),
     (
@@ -358,6 +362,10 @@ pub const KINDS: &[(&str, &str)] = &[
     ),
     ("same-weight", "the canary has this share already"),
     (
+        "scaling-ceiling",
+        "the canary's scaling does not allow it the instances that it needs",
+    ),
+    (
         "scaling-policy",
         "the endpoint's scaling could not be put back",
     ),
@@ -370,6 +378,10 @@ pub const KINDS: &[(&str, &str)] = &[
     (
         "temporarily-unavailable",
         "AWS did not answer as it should; repeat the request",
+    ),
+    (
+        "too-many-tags",
+        "the endpoint's config has no room for the tag of its copy",
     ),
     (
         "topic-elsewhere",

@@ -1,6 +1,7 @@
 //! The API and inference as callers meet them, on the router that Lambda and the local mode share.
 
 mod access;
+mod fitness;
 mod fuzz;
 mod inference;
 mod keys;

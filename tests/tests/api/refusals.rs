@@ -64,7 +64,13 @@ pub(super) fn assert_problem(
 }
 
 /// POST /deploy and POST /plan refuse the same way, and nothing happens.
-async fn refused(world: &World, body: &[u8], status: u16, kind: &str, field: Option<&str>) {
+pub(super) async fn refused(
+    world: &World,
+    body: &[u8],
+    status: u16,
+    kind: &str,
+    field: Option<&str>,
+) {
     let before = effects(world);
     for path in ["/deploy", "/plan"] {
         let answer = world

@@ -169,11 +169,11 @@ fn explainer() -> ExplainerConfig {
 
 /// Makes a config with every field there is (a shadow variant and asynchronous inference can't
 /// take a canary and have tests of their own), and moves the endpoint onto it.
-async fn full_config(world: &World, sagemaker: &Client, name: &str) {
+async fn full_config(world: &World, sagemaker: &Client, name: &str, variant: ProductionVariant) {
     sagemaker
         .create_endpoint_config()
         .endpoint_config_name(name)
-        .production_variants(full_variant())
+        .production_variants(variant)
         .data_capture_config(capture())
         .kms_key_id("volume-key")
         .explainer_config(explainer())
@@ -257,7 +257,10 @@ async fn described(
 async fn the_canarys_config_is_productions_and_a_variant_beside_it() {
     let world = World::new().await;
     let sagemaker = Client::new(&sdk_config(world.stack.simulator.http_client()));
-    full_config(&world, &sagemaker, "full").await;
+    // A reservation takes no canary; the rest does.
+    let mut variant = full_variant();
+    variant.capacity_reservation_config = None;
+    full_config(&world, &sagemaker, "full", variant).await;
     let (original, _) = described(&world, &sagemaker, "full").await;
     for member in [
         "DataCaptureConfig",
@@ -274,8 +277,8 @@ async fn the_canarys_config_is_productions_and_a_variant_beside_it() {
         original["ProductionVariants"][0]
             .as_object()
             .map(serde_json::Map::len),
-        Some(VARIANT_FIELDS.len() - 1),
-        "all but serverless"
+        Some(VARIANT_FIELDS.len() - 2),
+        "all but serverless and the reservation"
     );
     let arn = "arn:aws:sagemaker:eu-central-1:123456789012:endpoint-config/full";
     world
@@ -292,10 +295,6 @@ async fn the_canarys_config_is_productions_and_a_variant_beside_it() {
     canary["ModelName"] = NEW.into();
     canary["InitialVariantWeight"] = json!(0.0);
     canary["InitialInstanceCount"] = json!(1);
-    canary
-        .as_object_mut()
-        .expect("an object")
-        .remove("CapacityReservationConfig");
     expected["ProductionVariants"]
         .as_array_mut()
         .expect("variants")
@@ -340,7 +339,7 @@ async fn detailed_observability_is_said_out_loud() {
 async fn a_canary_of_another_type_has_no_pools_of_productions() {
     let world = World::new().await;
     let sagemaker = Client::new(&sdk_config(world.stack.simulator.http_client()));
-    full_config(&world, &sagemaker, "full").await;
+    full_config(&world, &sagemaker, "full", full_variant()).await;
     let recipe = Recipe::WithCanary {
         source: "full".to_owned(),
         name: "copy".to_owned(),

@@ -1,0 +1,73 @@
+//! What would go wrong only at the end of a rollout, or half way through, and can be told in the
+//! beginning: a config of which no true copy can be made, and a canary that may not become as large as
+//! production is.
+
+use super::accept::{Refusal, unfit};
+use super::ports::ConfigView;
+use crate::domain::deployment::CanaryCapacity;
+use crate::domain::scaling::ScalableTarget;
+
+/// The most tags that an endpoint config takes (botocore's `TagList`).
+const MOST_TAGS: usize = 50;
+
+/// Whether a config with a canary, and at the end one with the new model alone, can be made of it.
+///
+/// A reservation is one variant's: two can't draw on the same instances, so the canary is made without
+/// one. To give it to the new model in the end would be to change a variant that serves everything, by
+/// an update that needs the reserved instances while the old variant still has them.
+pub(super) fn can_be_copied(endpoint: &str, config: &ConfigView) -> Result<(), Refusal> {
+    if config.variants.iter().any(|variant| variant.is_reserved) {
+        let detail = format!(
+            "the config of endpoint {endpoint} has CapacityReservationConfig, and reserved instances serve one variant: the new model would be left without them; update the endpoint to a config without CapacityReservationConfig first, and to one with it after the rollout"
+        );
+        return Err(unfit("capacity-reservation", "endpoint", detail));
+    }
+    let tags = &config.copied_tags;
+    if tags.len() >= MOST_TAGS {
+        let detail = format!(
+            "the config of endpoint {endpoint} has {} tags, and its copy needs room for one more, of {MOST_TAGS} at the most; delete one of them from the config with sagemaker delete-tags first: {}",
+            tags.len(),
+            tags.join(", ")
+        );
+        return Err(unfit("too-many-tags", "endpoint", detail));
+    }
+    Ok(())
+}
+
+/// Whether the canary's own scaling allows it the instances that it needs at 100 %: those that
+/// production has, as far as production's scaling allows those, or the number that was asked for.
+pub(super) fn has_room(
+    capacity: &CanaryCapacity,
+    production: u32,
+    found: Option<&ScalableTarget>,
+) -> Result<(), Refusal> {
+    let production = found.map_or(production, |target| production.min(target.max));
+    let needs = capacity.instances.unwrap_or(production);
+    let (field, most) = match (&capacity.autoscaling, found) {
+        (Some(asked), _) => ("canary.autoscaling.max", asked.max),
+        (None, Some(found)) => ("canary.instances", found.max),
+        (None, None) => return Ok(()),
+    };
+    if needs <= most {
+        return Ok(());
+    }
+    let instances = |count: u32| match count {
+        1 => "1 instance".to_owned(),
+        _ => format!("{count} instances"),
+    };
+    let detail = match (capacity.instances, &capacity.autoscaling) {
+        (Some(_), None) => format!(
+            "the canary is to have {}, and production's scaling, which it takes over, allows {most}; ask for at most {most}, or raise the ceiling of production's scaling first",
+            instances(needs)
+        ),
+        (Some(_), Some(_)) => format!(
+            "the canary is to have {}, and its own scaling would cut it to {most}; set max to {needs} or more",
+            instances(needs)
+        ),
+        (None, _) => format!(
+            "production has {}, the canary needs as many at 100 %, and its own scaling would cut it to {most}; set max to {needs} or more",
+            instances(needs)
+        ),
+    };
+    Err(unfit("scaling-ceiling", field, detail))
+}
