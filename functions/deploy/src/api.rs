@@ -81,7 +81,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Id {
 pub fn router(aws: Aws) -> Router {
     let aws = Arc::new(aws);
     let mut router = Router::new()
-        .route("/health", get(async || Json(json!({"status": "ok"}))))
+        .route("/health", get(health))
         .route("/openapi.json", get(openapi))
         .route("/deploy", post(deploy))
         .route("/plan", post(plan))
@@ -114,6 +114,10 @@ pub fn router(aws: Aws) -> Router {
         })
         .layer(DefaultBodyLimit::max(BODY_LIMIT))
         .with_state(aws)
+}
+
+async fn health() -> Json<Value> {
+    Json(json!({"status": "ok", "version": env!("CARGO_PKG_VERSION")}))
 }
 
 async fn openapi() -> impl IntoResponse {

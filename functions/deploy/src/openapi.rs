@@ -173,9 +173,12 @@ fn body(component: &str, is_required: bool) -> Value {
 fn health() -> Value {
     let schema = json!({
         "type": "object",
-        "required": ["status"],
+        "required": ["status", "version"],
         "additionalProperties": false,
-        "properties": {"status": {"type": "string", "const": "ok", "description": "Always ok."}},
+        "properties": {
+            "status": {"type": "string", "const": "ok", "description": "Always ok."},
+            "version": {"type": "string", "description": "The release that answers."},
+        },
     });
     let up = json!({
         "description": "The API answers.",

@@ -197,7 +197,10 @@ async fn routes_and_methods_that_are_none() {
     }
     assert_eq!(
         world.get("/health").await,
-        (StatusCode::OK, json!({"status": "ok"}))
+        (
+            StatusCode::OK,
+            json!({"status": "ok", "version": env!("CARGO_PKG_VERSION")})
+        )
     );
 }
 
