@@ -11,6 +11,7 @@
 )]
 
 pub mod chaos;
+pub mod configs;
 pub mod direct;
 pub mod lambda;
 pub mod load;

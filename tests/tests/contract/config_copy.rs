@@ -6,21 +6,13 @@ use std::collections::BTreeSet;
 use aws_sdk_sagemaker::Client;
 use aws_sdk_sagemaker::operation::create_endpoint_config::CreateEndpointConfigInput;
 use aws_sdk_sagemaker::operation::describe_endpoint_config::DescribeEndpointConfigOutput;
-use aws_sdk_sagemaker::types::{
-    AcceleratorPartitionLayout, CapacityReservationPreference, CaptureContentTypeHeader,
-    CaptureMode, CaptureOption, ClarifyExplainerConfig, ClarifyShapBaselineConfig,
-    ClarifyShapConfig, DataCaptureConfig, ExplainerConfig, InstancePool,
-    ManagedInstanceScalingStatus, MetricsConfig, ProductionVariant,
-    ProductionVariantAcceleratorType, ProductionVariantCapacityReservationConfig,
-    ProductionVariantCoreDumpConfig, ProductionVariantInferenceAmiVersion,
-    ProductionVariantInstanceType, ProductionVariantManagedInstanceScaling,
-    ProductionVariantRoutingConfig, RoutingStrategy, Tag, VpcConfig,
-};
+use aws_sdk_sagemaker::types::{AcceleratorPartitionLayout, ProductionVariant, Tag};
 use serde_json::{Value, json};
 use shared::app::ports::{Endpoints, Recipe};
 use shared::aws::config_copy::{COPIED, DEPLOYMENT_TAG, VARIANT_FIELDS};
 use shared::aws::loopback::sdk_config;
 use shared::domain::state::Status;
+use tests::configs::{config_fields, variant_fields};
 use tests::{ENDPOINT, NEW, OLD, PRODUCTION, World, specification};
 
 /// The names of a type's own fields, from its `Debug` output.
@@ -85,114 +77,26 @@ fn every_field_of_a_variant_is_known() {
 
 /// A variant with every field that goes together with weighted traffic.
 fn full_variant() -> ProductionVariant {
-    let scaling = ProductionVariantManagedInstanceScaling::builder()
-        .status(ManagedInstanceScalingStatus::Enabled)
-        .min_instance_count(1)
-        .max_instance_count(4);
-    let reservation = ProductionVariantCapacityReservationConfig::builder()
-        .capacity_reservation_preference(CapacityReservationPreference::CapacityReservationsOnly)
-        .ml_reservation_arn("arn:aws:sagemaker:eu-central-1:123456789012:training-plan/wine");
-    ProductionVariant::builder()
+    let named = ProductionVariant::builder()
         .variant_name(PRODUCTION)
         .model_name(OLD)
-        .initial_instance_count(3)
-        .instance_type(ProductionVariantInstanceType::from("ml.c6i.large"))
-        .instance_pools(
-            InstancePool::builder()
-                .instance_type(ProductionVariantInstanceType::from("ml.c6i.xlarge"))
-                .priority(1)
-                .build(),
-        )
-        .variant_instance_provision_timeout_in_seconds(600)
-        .initial_variant_weight(2.5)
-        .accelerator_type(ProductionVariantAcceleratorType::from("ml.eia2.medium"))
-        .core_dump_config(
-            ProductionVariantCoreDumpConfig::builder()
-                .destination_s3_uri("s3://bucket/dumps")
-                .kms_key_id("dump-key")
-                .build(),
-        )
-        .volume_size_in_gb(64)
-        .model_data_download_timeout_in_seconds(900)
-        .container_startup_health_check_timeout_in_seconds(450)
-        .enable_ssm_access(true)
-        .managed_instance_scaling(scaling.build())
-        .routing_config(
-            ProductionVariantRoutingConfig::builder()
-                .routing_strategy(RoutingStrategy::LeastOutstandingRequests)
-                .build(),
-        )
-        .inference_ami_version(ProductionVariantInferenceAmiVersion::from(
-            "al2-ami-sagemaker-inference-gpu-2",
-        ))
-        .capacity_reservation_config(reservation.build())
-        .accelerator_partition_layouts(AcceleratorPartitionLayout::builder().build())
-        .build()
-}
-
-fn capture() -> DataCaptureConfig {
-    let json = CaptureContentTypeHeader::builder()
-        .json_content_types("application/json")
-        .build();
-    DataCaptureConfig::builder()
-        .enable_capture(true)
-        .initial_sampling_percentage(25)
-        .destination_s3_uri("s3://bucket/capture")
-        .kms_key_id("capture-key")
-        .capture_options(
-            CaptureOption::builder()
-                .capture_mode(CaptureMode::InputAndOutput)
-                .build(),
-        )
-        .capture_content_type_header(json)
-        .build()
-}
-
-fn explainer() -> ExplainerConfig {
-    let baseline = ClarifyShapBaselineConfig::builder()
-        .mime_type("text/csv")
-        .shap_baseline("1,2")
-        .build();
-    let shap = ClarifyShapConfig::builder()
-        .shap_baseline_config(baseline)
-        .number_of_samples(10)
-        .build();
-    ExplainerConfig::builder()
-        .clarify_explainer_config(
-            ClarifyExplainerConfig::builder()
-                .enable_explanations("`true`")
-                .shap_config(shap)
-                .build(),
-        )
-        .build()
+        .accelerator_partition_layouts(AcceleratorPartitionLayout::builder().build());
+    let fields = variant_fields().into_iter();
+    fields.fold(named, |variant, (_, set)| set(variant)).build()
 }
 
 /// Makes a config with every field there is (a shadow variant and asynchronous inference can't
 /// take a canary and have tests of their own), and moves the endpoint onto it.
 async fn full_config(world: &World, sagemaker: &Client, name: &str, variant: ProductionVariant) {
-    sagemaker
+    let request = sagemaker
         .create_endpoint_config()
         .endpoint_config_name(name)
-        .production_variants(variant)
-        .data_capture_config(capture())
-        .kms_key_id("volume-key")
-        .explainer_config(explainer())
-        .execution_role_arn("arn:aws:iam::123456789012:role/serving")
-        .vpc_config(
-            VpcConfig::builder()
-                .security_group_ids("sg-1")
-                .security_group_ids("sg-2")
-                .subnets("subnet-1")
-                .build(),
-        )
-        .enable_network_isolation(true)
-        .metrics_config(
-            MetricsConfig::builder()
-                .enable_enhanced_metrics(true)
-                .enable_detailed_observability(true)
-                .metric_publish_frequency_in_seconds(60)
-                .build(),
-        )
+        .production_variants(variant);
+    let fields = config_fields()
+        .into_iter()
+        .filter(|(field, _)| *field != "async_inference_config");
+    fields
+        .fold(request, |request, (_, set)| set(request))
         .tags(Tag::builder().key("team").value("wine").build())
         .tags(
             Tag::builder()

@@ -1,9 +1,11 @@
-//! API Gateway's routes against the routers behind them: a route to nowhere would answer 404 after all.
+//! API Gateway's routes against the routers behind them and against the API's description: a route to
+//! nowhere would answer 404 after all, and one that API Gateway does not have would never be reached.
 
 use std::collections::BTreeSet;
 
 use http::{Method, StatusCode};
 use tests::World;
+use tests::openapi::COMMITTED;
 
 use super::document::of_type;
 
@@ -44,4 +46,17 @@ async fn every_route_leads_to_a_handler() {
         assert!(!kind.ends_with(":no-such-route"), "{id}: {method} {path}");
     }
     assert!(asked >= 15);
+}
+
+#[test]
+fn the_routes_are_those_that_are_described() {
+    let paths = COMMITTED["paths"].as_object().expect("paths").iter();
+    let described: BTreeSet<(String, String)> = paths
+        .flat_map(|(path, item)| {
+            let methods = item.as_object().expect("an item").keys();
+            methods.map(|method| (method.to_uppercase(), path.clone()))
+        })
+        .collect();
+    let routed = routed().into_iter().map(|(method, path, _)| (method, path));
+    assert_eq!(routed.collect::<BTreeSet<_>>(), described);
 }

@@ -6,6 +6,20 @@ use shared::domain::authority::{Action, table};
 use super::super::refusals::effects;
 use super::{Guarded, kind, role};
 
+/// All of [`people`] that have a name here.
+const ANYBODY: &[&str] = &[
+    "deployer",
+    "approver",
+    "requester",
+    "invoker",
+    "everyone",
+    "stranger",
+    "namesake abroad",
+    "user of the name",
+    "session of the name",
+    "root",
+];
+
 /// Who is admitted where, of all [`people`]; the rest are not. Written out, so that a slip in the table of
 /// the code is not repeated here.
 const ADMITTED: [(Action, &[&str]); 16] = [
@@ -37,51 +51,9 @@ const ADMITTED: [(Action, &[&str]); 16] = [
     ),
     (Action::Cancel, &["deployer", "requester", "everyone"]),
     (Action::Infer, &["invoker", "everyone"]),
-    (
-        Action::List,
-        &[
-            "deployer",
-            "approver",
-            "requester",
-            "invoker",
-            "everyone",
-            "stranger",
-            "namesake abroad",
-            "user of the name",
-            "session of the name",
-            "root",
-        ],
-    ),
-    (
-        Action::Health,
-        &[
-            "deployer",
-            "approver",
-            "requester",
-            "invoker",
-            "everyone",
-            "stranger",
-            "namesake abroad",
-            "user of the name",
-            "session of the name",
-            "root",
-        ],
-    ),
-    (
-        Action::Describe,
-        &[
-            "deployer",
-            "approver",
-            "requester",
-            "invoker",
-            "everyone",
-            "stranger",
-            "namesake abroad",
-            "user of the name",
-            "session of the name",
-            "root",
-        ],
-    ),
+    (Action::List, ANYBODY),
+    (Action::Health, ANYBODY),
+    (Action::Describe, ANYBODY),
 ];
 
 /// Everybody. `requester` is deployer and approver, and has asked for the deployment; those "of the

@@ -9,28 +9,16 @@ use aws_sdk_sagemaker::Client;
 use aws_sdk_sagemaker::operation::create_endpoint_config::builders::CreateEndpointConfigFluentBuilder;
 use aws_sdk_sagemaker::operation::describe_endpoint_config::DescribeEndpointConfigOutput;
 use aws_sdk_sagemaker::types::builders::ProductionVariantBuilder;
-use aws_sdk_sagemaker::types::{
-    AsyncInferenceConfig, AsyncInferenceOutputConfig, CapacityReservationPreference,
-    CaptureContentTypeHeader, CaptureMode, CaptureOption, ClarifyExplainerConfig,
-    ClarifyShapBaselineConfig, ClarifyShapConfig, DataCaptureConfig, ExplainerConfig, InstancePool,
-    ManagedInstanceScalingStatus, MetricsConfig, ProductionVariant,
-    ProductionVariantCapacityReservationConfig, ProductionVariantCoreDumpConfig,
-    ProductionVariantInferenceAmiVersion, ProductionVariantInstanceType,
-    ProductionVariantManagedInstanceScaling, ProductionVariantRoutingConfig, RoutingStrategy, Tag,
-    VpcConfig,
-};
+use aws_sdk_sagemaker::types::{ProductionVariant, ProductionVariantInstanceType, Tag};
 use shared::app::ports::{Endpoints as _, Recipe};
 use shared::aws::config_copy::{COPIED, DEPLOYMENT_TAG, VARIANT_FIELDS};
+use tests::configs::{SetVariant, config_fields, variant_fields};
 
 use super::Case;
 use crate::account::Account;
 
 const PRODUCTION: &str = "production";
-const ROLE: &str = "arn:aws:iam::123456789012:role/serving";
-
-type Set = fn(CreateEndpointConfigFluentBuilder, &Account) -> CreateEndpointConfigFluentBuilder;
-type Show = fn(&DescribeEndpointConfigOutput) -> String;
-type SetVariant = fn(ProductionVariantBuilder) -> ProductionVariantBuilder;
+const SHADOWS: &str = "shadow_production_variants";
 
 pub(crate) fn cases() -> Vec<Case> {
     let mut cases = super::cases!("none": every_field_of_a_config_has_its_case);
@@ -38,12 +26,22 @@ pub(crate) fn cases() -> Vec<Case> {
         the_copy_has_the_teams_tags_and_our_own,
         the_former_config_is_one_variant_with_all_the_weight,
     ));
-    for (field, set, show) in config_fields() {
+    for (field, set) in config_fields() {
         let name = format!("a copied config keeps {field}");
         cases.push(Case::new("sagemaker", &name, move |account| {
-            Box::pin(async move { keeps(&account, set, show).await })
+            Box::pin(async move { keeps(&account, field, set).await })
         }));
     }
+    let name = format!("a copied config keeps {SHADOWS}");
+    cases.push(Case::new("sagemaker", &name, |account| {
+        Box::pin(async move {
+            let shadow = plain(&account).variant_name("shadow").build();
+            let set = |config: CreateEndpointConfigFluentBuilder| {
+                config.shadow_production_variants(shadow)
+            };
+            keeps(&account, SHADOWS, set).await;
+        })
+    }));
     for (field, set) in variant_fields() {
         let name = format!("a copied variant keeps {field}");
         cases.push(Case::new("sagemaker", &name, move |account| {
@@ -53,201 +51,20 @@ pub(crate) fn cases() -> Vec<Case> {
     cases
 }
 
-/// The fields of `COPIED` but for the variants, which have cases of their own.
-fn config_fields() -> [(&'static str, Set, Show); 9] {
-    [
-        (
-            "data_capture_config",
-            |config, _| config.data_capture_config(capture()),
-            |found| format!("{:?}", found.data_capture_config()),
-        ),
-        (
-            "kms_key_id",
-            |config, _| config.kms_key_id("volume-key"),
-            |found| format!("{:?}", found.kms_key_id()),
-        ),
-        (
-            "async_inference_config",
-            |config, _| config.async_inference_config(asynchronous()),
-            |found| format!("{:?}", found.async_inference_config()),
-        ),
-        (
-            "explainer_config",
-            |config, _| config.explainer_config(explainer()),
-            |found| format!("{:?}", found.explainer_config()),
-        ),
-        (
-            "shadow_production_variants",
-            |config, account| {
-                config.shadow_production_variants(plain(account).variant_name("shadow").build())
-            },
-            |found| format!("{:?}", found.shadow_production_variants()),
-        ),
-        (
-            "execution_role_arn",
-            |config, _| config.execution_role_arn(ROLE),
-            |found| format!("{:?}", found.execution_role_arn()),
-        ),
-        (
-            "vpc_config",
-            |config, _| config.vpc_config(network()),
-            |found| format!("{:?}", found.vpc_config()),
-        ),
-        (
-            "enable_network_isolation",
-            |config, _| config.enable_network_isolation(true),
-            |found| format!("{:?}", found.enable_network_isolation()),
-        ),
-        (
-            "metrics_config",
-            |config, _| config.metrics_config(figures()),
-            |found| format!("{:?}", found.metrics_config()),
-        ),
-    ]
-}
-
-/// The fields of a variant that go with weighted traffic: all but its names and a serverless config.
-fn variant_fields() -> Vec<(&'static str, SetVariant)> {
-    vec![
-        ("initial_instance_count", |variant| {
-            variant.initial_instance_count(7)
-        }),
-        ("initial_variant_weight", |variant| {
-            variant.initial_variant_weight(2.5)
-        }),
-        ("instance_type", |variant| {
-            variant.instance_type(ProductionVariantInstanceType::from("ml.c5.xlarge"))
-        }),
-        ("instance_pools", |variant| {
-            variant.instance_pools(
-                InstancePool::builder()
-                    .instance_type(ProductionVariantInstanceType::from("ml.m5.xlarge"))
-                    .priority(1)
-                    .build(),
-            )
-        }),
-        ("variant_instance_provision_timeout_in_seconds", |variant| {
-            variant.variant_instance_provision_timeout_in_seconds(600)
-        }),
-        ("accelerator_type", |variant| {
-            variant.accelerator_type("ml.eia2.medium".into())
-        }),
-        ("core_dump_config", |variant| {
-            variant.core_dump_config(
-                ProductionVariantCoreDumpConfig::builder()
-                    .destination_s3_uri("s3://bucket/dumps")
-                    .kms_key_id("dump-key")
-                    .build(),
-            )
-        }),
-        ("volume_size_in_gb", |variant| variant.volume_size_in_gb(64)),
-        ("model_data_download_timeout_in_seconds", |variant| {
-            variant.model_data_download_timeout_in_seconds(900)
-        }),
-        (
-            "container_startup_health_check_timeout_in_seconds",
-            |variant| variant.container_startup_health_check_timeout_in_seconds(450),
-        ),
-        ("enable_ssm_access", |variant| {
-            variant.enable_ssm_access(true)
-        }),
-        ("managed_instance_scaling", |variant| {
-            variant.managed_instance_scaling(
-                ProductionVariantManagedInstanceScaling::builder()
-                    .status(ManagedInstanceScalingStatus::Enabled)
-                    .min_instance_count(1)
-                    .max_instance_count(4)
-                    .build(),
-            )
-        }),
-        ("routing_config", |variant| {
-            variant.routing_config(
-                ProductionVariantRoutingConfig::builder()
-                    .routing_strategy(RoutingStrategy::LeastOutstandingRequests)
-                    .build(),
-            )
-        }),
-        ("inference_ami_version", |variant| {
-            variant.inference_ami_version(ProductionVariantInferenceAmiVersion::from(
-                "al2-ami-sagemaker-inference-gpu-2",
-            ))
-        }),
-        ("capacity_reservation_config", |variant| {
-            variant.capacity_reservation_config(
-                ProductionVariantCapacityReservationConfig::builder()
-                    .capacity_reservation_preference(
-                        CapacityReservationPreference::CapacityReservationsOnly,
-                    )
-                    .ml_reservation_arn(
-                        "arn:aws:sagemaker:eu-central-1:123456789012:training-plan/wine",
-                    )
-                    .build(),
-            )
-        }),
-    ]
-}
-
-fn capture() -> DataCaptureConfig {
-    DataCaptureConfig::builder()
-        .enable_capture(true)
-        .initial_sampling_percentage(25)
-        .destination_s3_uri("s3://bucket/capture")
-        .kms_key_id("capture-key")
-        .capture_options(
-            CaptureOption::builder()
-                .capture_mode(CaptureMode::InputAndOutput)
-                .build(),
-        )
-        .capture_content_type_header(
-            CaptureContentTypeHeader::builder()
-                .json_content_types("application/json")
-                .build(),
-        )
-        .build()
-}
-
-fn asynchronous() -> AsyncInferenceConfig {
-    let output = AsyncInferenceOutputConfig::builder()
-        .s3_output_path("s3://bucket/answers")
-        .build();
-    AsyncInferenceConfig::builder()
-        .output_config(output)
-        .build()
-}
-
-fn explainer() -> ExplainerConfig {
-    let baseline = ClarifyShapBaselineConfig::builder()
-        .mime_type("text/csv")
-        .shap_baseline("1,2")
-        .build();
-    let shap = ClarifyShapConfig::builder()
-        .shap_baseline_config(baseline)
-        .number_of_samples(10)
-        .build();
-    ExplainerConfig::builder()
-        .clarify_explainer_config(
-            ClarifyExplainerConfig::builder()
-                .enable_explanations("`true`")
-                .shap_config(shap)
-                .build(),
-        )
-        .build()
-}
-
-fn network() -> VpcConfig {
-    VpcConfig::builder()
-        .security_group_ids("sg-1")
-        .security_group_ids("sg-2")
-        .subnets("subnet-1")
-        .build()
-}
-
-fn figures() -> MetricsConfig {
-    MetricsConfig::builder()
-        .enable_enhanced_metrics(true)
-        .enable_detailed_observability(true)
-        .metric_publish_frequency_in_seconds(60)
-        .build()
+/// A field of `COPIED` as the SDK shows it.
+fn shown(field: &str, found: &DescribeEndpointConfigOutput) -> String {
+    match field {
+        "data_capture_config" => format!("{:?}", found.data_capture_config()),
+        "kms_key_id" => format!("{:?}", found.kms_key_id()),
+        "async_inference_config" => format!("{:?}", found.async_inference_config()),
+        "explainer_config" => format!("{:?}", found.explainer_config()),
+        SHADOWS => format!("{:?}", found.shadow_production_variants()),
+        "execution_role_arn" => format!("{:?}", found.execution_role_arn()),
+        "vpc_config" => format!("{:?}", found.vpc_config()),
+        "enable_network_isolation" => format!("{:?}", found.enable_network_isolation()),
+        "metrics_config" => format!("{:?}", found.metrics_config()),
+        other => panic!("{other} is shown nowhere"),
+    }
 }
 
 /// A variant with what every one needs.
@@ -299,11 +116,16 @@ async fn described(account: &Account, name: &str) -> DescribeEndpointConfigOutpu
 }
 
 /// `Only` copies the config with production alone, so a shadow variant may stay beside it.
-async fn keeps(account: &Account, set: Set, show: Show) {
+async fn keeps(
+    account: &Account,
+    field: &str,
+    set: impl FnOnce(CreateEndpointConfigFluentBuilder) -> CreateEndpointConfigFluentBuilder,
+) {
     let production = plain(account).build();
-    base(account, |config| {
-        set(config.production_variants(production), account)
-    })
+    base(
+        account,
+        |config| set(config.production_variants(production)),
+    )
     .await;
     let only = Recipe::Only {
         source: account.name("base"),
@@ -316,10 +138,10 @@ async fn keeps(account: &Account, set: Set, show: Show) {
     // What was asked for is what the SDK would send, shown the same way.
     let blank = DescribeEndpointConfigOutput::builder().build();
     let (original, copy) = (
-        show(&described(account, "base").await),
-        show(&described(account, "copy").await),
+        shown(field, &described(account, "base").await),
+        shown(field, &described(account, "copy").await),
     );
-    assert_ne!(original, show(&blank), "dropped when it was made");
+    assert_ne!(original, shown(field, &blank), "dropped when it was made");
     assert_eq!(copy, original);
 }
 
@@ -350,7 +172,7 @@ async fn variant_keeps(account: Arc<Account>, set: SetVariant) {
 /// A newer SDK's field fails here until it has a case.
 async fn every_field_of_a_config_has_its_case(_: &Account) {
     let mut held: Vec<&str> = config_fields().iter().map(|field| field.0).collect();
-    held.push("production_variants");
+    held.extend(["production_variants", SHADOWS]);
     held.sort_unstable();
     let mut copied = COPIED.to_vec();
     copied.sort_unstable();
