@@ -1,5 +1,5 @@
-//! The caller's own AWS account: credentials as every AWS tool finds them, who they belong to, and what
-//! a CloudFormation stack says about its API.
+//! The caller's own AWS account: credentials as every AWS tool finds them, who they belong to, what a
+//! CloudFormation stack says about its API, and what an endpoint and the stack's functions are set to.
 //!
 //! Credentials come from the SDK's default chain (environment, profiles with roles, SSO and processes,
 //! web identity, containers, instances), or from one profile alone where `--profile` names it: keys in
@@ -20,9 +20,12 @@ use aws_credential_types::provider::error::CredentialsError;
 use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider, future};
 use aws_sdk_cloudformation::error::ProvideErrorMetadata;
 use aws_sdk_cloudformation::operation::describe_stacks::DescribeStacksError;
+use aws_sdk_lambda::operation::get_function_configuration::GetFunctionConfigurationOutput;
+use aws_sdk_lambda::types::{TracingMode, VpcConfigResponse};
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_smithy_runtime_api::client::result::SdkError;
+use shared::domain::authority::{Caller, Home, Tags};
 
 use crate::client::exchange::Trust;
 use crate::client::signer::Unsigned;
@@ -103,28 +106,44 @@ impl AccountError {
 
 /// Who the credentials belong to.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Caller {
+pub(crate) struct Identity {
     /// The account's number.
     pub(crate) account: String,
     /// The ARN of the user or the role's session.
     pub(crate) arn: String,
 }
 
-impl Caller {
-    /// The name that an endpoint's tags give it: the role's, not the session's, `user/NAME`, or
-    /// `account/root`.
-    pub(crate) fn name(&self) -> Option<String> {
-        let resource = self.arn.splitn(6, ':').nth(5)?;
-        let mut parts = resource.split('/');
-        let name = match parts.next()? {
-            "assumed-role" => parts.next()?.to_owned(),
-            "user" => format!("user/{}", parts.next_back()?),
-            "root" => "account/root".to_owned(),
-            _ => return None,
-        };
-        Some(name)
+impl Identity {
+    /// Who this is to an API of that account; `None` for whom no API takes.
+    pub(crate) fn seen_from(&self, account: &str) -> Option<Caller> {
+        Caller::of(&self.arn, account)
     }
 }
+
+/// A stack, as CloudFormation describes it.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Stack {
+    /// Its name, even where it was asked for by its ARN.
+    pub(crate) name: String,
+    /// Where it is, if its ARN can be read.
+    pub(crate) home: Option<Home>,
+    /// What its parameters are set to.
+    pub(crate) parameters: BTreeMap<String, String>,
+    /// The address of its API.
+    pub(crate) api: String,
+}
+
+/// An endpoint's tags, and which endpoint that is.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Tagged {
+    /// The endpoint's ARN.
+    pub(crate) arn: String,
+    /// All of them.
+    pub(crate) tags: Tags,
+}
+
+/// What a version of a function is frozen with, by name: its variables, and what else a template sets.
+pub(crate) type FunctionSettings = BTreeMap<String, String>;
 
 /// An account in a region.
 #[derive(Debug)]
@@ -173,27 +192,33 @@ impl Account {
             .expect("it was given when the configuration was made")
     }
 
-    /// The address of the API that this stack made.
-    pub(crate) async fn api_of(&self, stack: &str) -> Result<String, AccountError> {
+    /// A stack that has an API.
+    pub(crate) async fn stack(&self, stack: &str) -> Result<Stack, AccountError> {
         let region = self.region()?;
         let client = aws_sdk_cloudformation::Client::new(&self.sdk);
         let answer = client.describe_stacks().stack_name(stack).send().await;
         let answer = answer.map_err(|error| not_described(stack, region, &error))?;
-        let output = answer
-            .stacks()
-            .iter()
-            .flat_map(aws_sdk_cloudformation::types::Stack::outputs)
-            .find(|output| output.output_key() == Some(OUTPUT));
-        output
-            .and_then(|output| output.output_value())
-            .map(str::to_owned)
-            .ok_or_else(|| AccountError::NoApi {
-                stack: stack.to_owned(),
-            })
+        let no_api = || AccountError::NoApi {
+            stack: stack.to_owned(),
+        };
+        let found = answer.stacks().first().ok_or_else(no_api)?;
+        let mut outputs = found.outputs().iter();
+        let output = outputs.find(|output| output.output_key() == Some(OUTPUT));
+        let api = output.and_then(|output| output.output_value());
+        let parameters = found.parameters().iter().filter_map(|parameter| {
+            let value = parameter.parameter_value()?.to_owned();
+            Some((parameter.parameter_key()?.to_owned(), value))
+        });
+        Ok(Stack {
+            name: found.stack_name().unwrap_or(stack).to_owned(),
+            home: found.stack_id().and_then(Home::of),
+            parameters: parameters.collect(),
+            api: api.ok_or_else(no_api)?.to_owned(),
+        })
     }
 
     /// Who the credentials belong to. Everybody may ask that.
-    pub(crate) async fn caller(&self) -> Result<Caller, AccountError> {
+    pub(crate) async fn identity(&self) -> Result<Identity, AccountError> {
         let client = aws_sdk_sts::Client::new(&self.sdk);
         let answer = client.get_caller_identity().send().await;
         let answer = answer.map_err(|error| match error.code() {
@@ -206,17 +231,14 @@ impl Account {
             }
             _ => untold("sts:GetCallerIdentity", &error),
         })?;
-        Ok(Caller {
+        Ok(Identity {
             account: answer.account().unwrap_or_default().to_owned(),
             arn: answer.arn().unwrap_or_default().to_owned(),
         })
     }
 
     /// The tags of an endpoint, with the caller's own rights.
-    pub(crate) async fn tags_of(
-        &self,
-        endpoint: &str,
-    ) -> Result<BTreeMap<String, String>, AccountError> {
+    pub(crate) async fn tags_of(&self, endpoint: &str) -> Result<Tagged, AccountError> {
         let client = aws_sdk_sagemaker::Client::new(&self.sdk);
         let answer = client
             .describe_endpoint()
@@ -224,9 +246,13 @@ impl Account {
             .send()
             .await;
         let answer = answer.map_err(|error| untold("sagemaker:DescribeEndpoint", &error))?;
-        let arn = answer.endpoint_arn().unwrap_or_default();
-        let mut tags = BTreeMap::new();
-        let mut pages = client.list_tags().resource_arn(arn).into_paginator().send();
+        let arn = answer.endpoint_arn().unwrap_or_default().to_owned();
+        let mut tags = Tags::new();
+        let mut pages = client
+            .list_tags()
+            .resource_arn(&arn)
+            .into_paginator()
+            .send();
         while let Some(page) = pages.next().await {
             let page = page.map_err(|error| untold("sagemaker:ListTags", &error))?;
             for tag in page.tags() {
@@ -234,18 +260,84 @@ impl Account {
                 tags.insert(tag.key().unwrap_or_default().to_owned(), value);
             }
         }
-        Ok(tags)
+        Ok(Tagged { arn, tags })
+    }
+
+    /// What a function is set to in this version, or in the one that this alias points to.
+    pub(crate) async fn function(
+        &self,
+        name: &str,
+        qualifier: &str,
+    ) -> Result<FunctionSettings, AccountError> {
+        const CALL: &str = "lambda:GetFunctionConfiguration";
+        let client = aws_sdk_lambda::Client::new(&self.sdk);
+        let answer = client
+            .get_function_configuration()
+            .function_name(name)
+            .qualifier(qualifier)
+            .send()
+            .await;
+        let answer = answer.map_err(|error| untold(CALL, &error))?;
+        if let Some(error) = answer.environment().and_then(|all| all.error()) {
+            let code = error.error_code().unwrap_or("for no reason that is told");
+            return Err(AccountError::Failed {
+                call: CALL,
+                said: format!("the variables of {name} can't be read: {code}"),
+            });
+        }
+        Ok(settings_of(&answer))
     }
 }
 
-/// A call that failed, of which nothing more is known than its name.
+/// Variables by their own names, which have no small letters here, and the rest in small ones.
+fn settings_of(answer: &GetFunctionConfigurationOutput) -> FunctionSettings {
+    let number = |number: Option<i32>| number.unwrap_or_default().to_string();
+    let joined = |ids: &[String]| {
+        let mut ids = ids.to_vec();
+        ids.sort_unstable();
+        ids.join(" ")
+    };
+    let network = answer.vpc_config();
+    let tracing = answer.tracing_config().and_then(|tracing| tracing.mode());
+    let subnets = network.map_or(&[][..], VpcConfigResponse::subnet_ids);
+    let groups = network.map_or(&[][..], VpcConfigResponse::security_group_ids);
+    let own = [
+        ("code", answer.code_sha256().unwrap_or_default().to_owned()),
+        ("timeout", number(answer.timeout())),
+        ("memory", number(answer.memory_size())),
+        (
+            "tracing",
+            tracing.map_or("", TracingMode::as_str).to_owned(),
+        ),
+        ("subnets", joined(subnets)),
+        ("security groups", joined(groups)),
+    ];
+    let variables = answer.environment().and_then(|all| all.variables());
+    let mut settings: FunctionSettings = own
+        .into_iter()
+        .map(|(name, value)| (name.to_owned(), value))
+        .collect();
+    for (name, value) in variables.into_iter().flatten() {
+        settings.insert(name.clone(), value.clone());
+    }
+    settings
+}
+
+/// A call that failed in no way of its own.
 fn untold<E>(call: &'static str, error: &SdkError<E, HttpResponse>) -> AccountError
 where
     E: std::error::Error + ProvideErrorMetadata + 'static,
 {
-    without_credentials(error).unwrap_or_else(|| AccountError::Failed {
-        call,
-        said: said(error.code(), error.message(), error),
+    without_credentials(error).unwrap_or_else(|| match error.code() {
+        Some("AccessDenied" | "AccessDeniedException") => AccountError::Denied {
+            action: call,
+            otherwise: "",
+            said: error.message().unwrap_or_default().to_owned(),
+        },
+        code => AccountError::Failed {
+            call,
+            said: said(code, error.message(), error),
+        },
     })
 }
 

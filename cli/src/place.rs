@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use crate::account::{Account, AccountError};
+use crate::account::{Account, AccountError, Stack};
 use crate::client::Client;
 use crate::client::address::{Address, DEFAULT_API, Kind};
 use crate::client::exchange::{Trust, TrustError};
@@ -91,6 +91,8 @@ pub(crate) struct Place {
     pub(crate) origin: String,
     /// Who asks, where requests are signed.
     pub(crate) account: Option<Account>,
+    /// The stack it is of, where one was named.
+    pub(crate) stack: Option<Stack>,
     /// The way to it.
     pub(crate) client: Client,
 }
@@ -123,6 +125,7 @@ impl PlaceArgs {
                         address,
                         origin: origin.to_owned(),
                         account: None,
+                        stack: None,
                     });
                 }
                 let trust = self.trust()?;
@@ -137,9 +140,13 @@ impl PlaceArgs {
                 let trust = self.trust()?;
                 let (profile, region) = (self.profile.as_deref(), self.region.as_deref());
                 let account = Account::find(profile, region, &trust).await;
-                let api = account.api_of(stack).await?;
+                let found = account.stack(stack).await?;
                 let origin = format!("stack {stack} ({origin})");
-                deployed(parsed(&api)?, origin, account, &trust)
+                let place = deployed(parsed(&found.api)?, origin, account, &trust)?;
+                Ok(Place {
+                    stack: Some(found),
+                    ..place
+                })
             }
         }
     }
@@ -193,6 +200,7 @@ fn deployed(
         address,
         origin,
         account: Some(account),
+        stack: None,
     })
 }
 

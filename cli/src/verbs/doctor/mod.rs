@@ -2,16 +2,22 @@
 //!
 //! The checks go from the address outwards to the endpoint, and those that depend on one that failed
 //! are left out: their errors would only repeat it. Whether an endpoint can take a canary the API says
-//! itself, by a plan that does nothing; the tags are read with the caller's own rights, which may not
-//! reach that far. Nothing is changed by any of it.
+//! itself, by a plan that does nothing; tags and functions are read with the caller's own rights, which
+//! may not reach that far. Nothing is changed by any of it.
+//!
+//! | module | looks at |
+//! |---|---|
+//! | `rights` | the endpoint's tags, judged by the API's own rules |
+//! | `settings` | whether the functions run with what they are set to |
 
-use std::collections::BTreeMap;
+mod rights;
+mod settings;
 
 use serde::Deserialize;
 use serde_json::json;
 use shared::wire::problem::Problem;
 
-use crate::account::{Account, Caller};
+use crate::account::{Account, Identity, Stack};
 use crate::client::exchange::Answer;
 use crate::client::refusal::{SKEW_LIMIT, skew_of, skew_words};
 use crate::client::signer::{Signer, Unsigned};
@@ -24,17 +30,9 @@ use crate::place::{Place, PlaceArgs, PlaceError};
 use super::arguments::DoctorArgs;
 use super::{Failure, chain};
 
-/// Asked for where no model is named. It is not there, and that it is not is the last thing that the
-/// API says about an endpoint that can take a canary.
+/// Asked for where no model is named. It is not there; once the API has got as far as to say so, it has
+/// found nothing against the endpoint itself.
 const NO_MODEL: &str = "canary-doctor-asks";
-/// The tag that lets the control plane change an endpoint.
-const OPT_IN: &str = "canary:enabled";
-/// The tags that name roles, and what those may do.
-const ROLES: [(&str, &str); 3] = [
-    ("canary:deployers", "deploy"),
-    ("canary:approvers", "approve"),
-    ("canary:invokers", "invoke"),
-];
 
 /// Prints the findings as they come.
 pub(super) async fn doctor(
@@ -54,17 +52,21 @@ pub(super) async fn doctor(
         }
     };
     findings.say(&address(&place))?;
-    let caller = match (&place.account, place.client.signer()) {
-        (Some(account), Some(signer)) => credentials(account, signer, &mut findings).await?,
+    let stack = place.stack.as_ref();
+    let identity = match (&place.account, place.client.signer()) {
+        (Some(account), Some(signer)) => credentials(account, stack, signer, &mut findings).await?,
         _ => None,
     };
     if findings.is_well && reachable(&place.client, &mut findings).await? {
         findings.say(&listing(&place.client).await)?;
+        if let Some(account) = &place.account {
+            findings.say(&settings::check(account, stack).await)?;
+        }
         if let Some(endpoint) = &args.endpoint {
             let model = args.model.as_deref();
             findings.say(&canary_fits(&place.client, endpoint, model).await)?;
             if let Some(account) = &place.account {
-                findings.say(&tags(account, endpoint, caller.as_ref()).await)?;
+                findings.say(&rights::check(account, stack, endpoint, identity.as_ref()).await)?;
             }
         }
     }
@@ -114,9 +116,10 @@ fn address(place: &Place) -> Finding {
 /// Whether there are credentials, and whose they are.
 async fn credentials(
     account: &Account,
+    stack: Option<&Stack>,
     signer: &Signer,
     findings: &mut Findings<'_, '_>,
-) -> Result<Option<Caller>, Failure> {
+) -> Result<Option<Identity>, Failure> {
     let held = match signer.credentials().await {
         Ok(held) => held,
         Err(error) => {
@@ -133,12 +136,14 @@ async fn credentials(
         .expiry()
         .and_then(|end| jiff::Timestamp::try_from(end).ok());
     let until = end.map_or_else(String::new, |end| format!(", good until {end:.0}"));
-    let (standing, detail, caller) = match account.caller().await {
-        Ok(caller) => (
-            Standing::Ok,
-            format!("{} of account {}{until}", caller.arn, caller.account),
-            Some(caller),
-        ),
+    let (standing, detail, identity) = match account.identity().await {
+        Ok(identity) => {
+            let (standing, mut words) = named(&identity, stack);
+            if standing == Standing::Ok {
+                words.push_str(&until);
+            }
+            (standing, words, Some(identity))
+        }
         Err(error) if error.is_about_credentials() => (Standing::NotOk, chain(&error), None),
         Err(error) => (
             Standing::Unknown,
@@ -150,7 +155,29 @@ async fn credentials(
         ),
     };
     findings.say(&Finding::new("credentials", standing, &detail))?;
-    Ok(caller)
+    Ok(identity)
+}
+
+/// Whose they are, and by which name the API knows that one. A stack that was named says of which
+/// account its API is; an address does not.
+fn named(identity: &Identity, stack: Option<&Stack>) -> (Standing, String) {
+    let Identity { account, arn } = identity;
+    let home = stack.and_then(|stack| stack.home.as_ref());
+    let api = home.map_or(account.as_str(), |home| home.account.as_str());
+    match identity.seen_from(api) {
+        None => {
+            let detail = format!(
+                "{arn} has no name that could be granted anything, so the API takes nothing from it: use the credentials of a role or a user"
+            );
+            (Standing::NotOk, detail)
+        }
+        Some(caller) if home.is_some() => {
+            let name = caller.name();
+            let detail = format!("{arn} of account {account}, who is {name} to the API");
+            (Standing::Ok, detail)
+        }
+        Some(_) => (Standing::Ok, format!("{arn} of account {account}")),
+    }
 }
 
 /// One request tells of the network, TLS, the signature, the clock and the version.
@@ -207,11 +234,15 @@ fn version(answer: &Answer) -> Finding {
     match told {
         Some(told) if told == own => Finding::new("version", Standing::Ok, &format!("{own}, both")),
         Some(told) => {
-            let detail = format!("the API is {told} and this is {own}: use the same one");
+            let detail = format!(
+                "the API is {told} and this is {own}, and either may not know what the other says: build `canary` from the sources of {told}, or upgrade the stack to {own}"
+            );
             Finding::new("version", Standing::Unknown, &detail)
         }
         None => {
-            let detail = format!("this is {own}; the API does not tell its own");
+            let detail = format!(
+                "this is {own}; the API is of a version that does not tell: upgrade the stack to {own}"
+            );
             Finding::new("version", Standing::Unknown, &detail)
         }
     }
@@ -229,8 +260,10 @@ async fn listing(client: &Client) -> Finding {
     }
 }
 
-/// Asks for a plan. Its refusals are checked in a fixed order: the caller, the endpoint and what cannot
-/// take a canary, then the model, then scaling and the policy's limits.
+/// Asks for a plan. Its refusals come in a fixed order: the caller, the endpoints and models that the
+/// stack may be asked for at all, the endpoint and what cannot take a canary, the model, and last scaling
+/// and the policy's limits. So a stack that narrows its models may say no more of the endpoint than that
+/// it may be asked for.
 async fn canary_fits(client: &Client, endpoint: &str, model: Option<&str>) -> Finding {
     let specification = json!({"endpoint": endpoint, "model": model.unwrap_or(NO_MODEL)});
     let finding = |standing, detail: &str| Finding::new("endpoint", standing, detail);
@@ -252,6 +285,16 @@ async fn canary_fits(client: &Client, endpoint: &str, model: Option<&str>) -> Fi
                 ),
             )
         }
+        Err(ClientError::Problem(problem))
+            if is(&problem, "model-not-allowed") && model.is_none() =>
+        {
+            finding(
+                Standing::Unknown,
+                &format!(
+                    "the caller may deploy to {endpoint}, of models that the stack's ModelNames allows: name one with --model to have the endpoint looked at"
+                ),
+            )
+        }
         Err(ClientError::Problem(problem)) if problem.status < 500 => {
             finding(Standing::NotOk, &problem.detail)
         }
@@ -263,105 +306,56 @@ fn is(problem: &Problem, kind: &str) -> bool {
     problem.kind.rsplit(':').next() == Some(kind)
 }
 
-/// What the endpoint's tags say, as far as the caller may read them.
-async fn tags(account: &Account, endpoint: &str, caller: Option<&Caller>) -> Finding {
-    match account.tags_of(endpoint).await {
-        Ok(tags) => {
-            let (standing, detail) =
-                judged(endpoint, &tags, caller.and_then(Caller::name).as_deref());
-            Finding::new("tags", standing, &detail)
-        }
-        Err(error) => Finding::new(
-            "tags",
-            Standing::Unknown,
-            &format!(
-                "they could not be read; the API goes by its own reading: {}",
-                chain(&error)
-            ),
-        ),
-    }
-}
-
-fn judged(
-    endpoint: &str,
-    tags: &BTreeMap<String, String>,
-    name: Option<&str>,
-) -> (Standing, String) {
-    if tags.get(OPT_IN).is_none_or(|value| value != "true") {
-        let detail = format!(
-            "{endpoint} is not open to this: aws sagemaker add-tags --resource-arn ARN-OF-THE-ENDPOINT --tags Key={OPT_IN},Value=true"
-        );
-        return (Standing::NotOk, detail);
-    }
-    let Some(name) = name else {
-        return (Standing::Ok, format!("{OPT_IN} is set"));
-    };
-    let rights = ROLES.map(|(tag, may)| match tags.get(tag) {
-        None => format!("{may}: as the stack's default says"),
-        Some(names) if names.split_whitespace().any(|given| given == name) => format!("{may}: yes"),
-        Some(_) => format!("{may}: no, {tag} does not name it"),
-    });
-    let detail = format!("{OPT_IN} is set; what {name} may do: {}", rights.join("; "));
-    (Standing::Ok, detail)
-}
-
 #[cfg(test)]
 mod tests {
+    use shared::domain::authority::Home;
+
     use super::*;
 
     #[test]
-    fn tags_are_held_against_the_callers_name() {
-        let tags = |pairs: &[(&str, &str)]| {
-            let own = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
-            pairs.iter().map(own).collect::<BTreeMap<_, _>>()
-        };
-        for closed in [
-            &[][..],
-            &[(OPT_IN, "false")],
-            &[("canary:deployers", "Release")],
-        ] {
-            let (standing, detail) = judged("wine", &tags(closed), Some("Release"));
-            assert_eq!(standing, Standing::NotOk);
-            assert!(detail.contains("add-tags"), "{detail}");
-        }
-        let open = tags(&[
-            (OPT_IN, "true"),
-            ("canary:deployers", "Other Release"),
-            ("canary:approvers", "Other"),
-        ]);
-        let (standing, detail) = judged("wine", &open, Some("Release"));
-        assert_eq!(standing, Standing::Ok);
-        for part in [
-            "deploy: yes",
-            "approve: no",
-            "invoke: as the stack's default",
-        ] {
-            assert!(detail.contains(part), "{detail}");
-        }
-        assert!(judged("wine", &open, None).1.ends_with("is set"));
-    }
-
-    #[test]
     fn a_caller_is_named_as_the_api_names_it() {
-        let name = |arn: &str| {
-            let caller = Caller {
+        let home = |account: &str| Stack {
+            home: Home::of(&format!(
+                "arn:aws:cloudformation:eu-central-1:{account}:stack/canary/1"
+            )),
+            ..Stack::default()
+        };
+        let own = home("123456789012");
+        let said = |arn: &str, stack: Option<&Stack>| {
+            let identity = Identity {
                 account: "123456789012".to_owned(),
                 arn: arn.to_owned(),
             };
-            caller.name()
+            named(&identity, stack)
         };
-        assert_eq!(
-            name("arn:aws:sts::123456789012:assumed-role/Release/i-0abc").as_deref(),
-            Some("Release")
+        let role = "arn:aws:sts::123456789012:assumed-role/Release/i-0abc";
+        for (arn, name) in [
+            (role, "who is Release to"),
+            (
+                "arn:aws:iam::123456789012:user/team/anna",
+                "who is user/anna to",
+            ),
+            ("arn:aws:iam::123456789012:root", "who is account/root to"),
+        ] {
+            let (standing, detail) = said(arn, Some(&own));
+            assert_eq!(standing, Standing::Ok);
+            assert!(detail.contains(name), "{detail}");
+        }
+        let (_, abroad) = said(role, Some(&home("444455556666")));
+        assert!(
+            abroad.contains("who is 123456789012/Release to"),
+            "{abroad}"
         );
-        assert_eq!(
-            name("arn:aws:iam::123456789012:user/team/anna").as_deref(),
-            Some("user/anna")
+        // An address does not tell whose API it is.
+        let (standing, unnamed) = said(role, None);
+        assert!(
+            standing == Standing::Ok && !unnamed.contains("who is"),
+            "{unnamed}"
         );
-        assert_eq!(
-            name("arn:aws:iam::123456789012:root").as_deref(),
-            Some("account/root")
-        );
-        assert_eq!(name("arn:aws:sts::123456789012:federated-user/x"), None);
+        for stack in [None, Some(&own)] {
+            let (standing, federated) = said("arn:aws:sts::123456789012:federated-user/x", stack);
+            assert_eq!(standing, Standing::NotOk);
+            assert!(federated.contains("a role or a user"), "{federated}");
+        }
     }
 }
