@@ -48,6 +48,7 @@ impl Bench {
             Self::QuickVerdict => report.run("bench", || verdict(root, &["--quick"])),
             Self::Lambda => {
                 report.run("functions", || Build::RELEASE.run(root));
+                report.run("direct", || Build::RELEASE.of(root, "invoke-endpoint"));
                 report.run("bench", || measure(root));
             }
             Self::Monitor => {

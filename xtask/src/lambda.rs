@@ -53,6 +53,15 @@ impl Build {
         Some(build)
     }
 
+    /// Builds another package in the same way.
+    pub(crate) fn of(self, root: &Path, name: &str) -> Outcome {
+        let built = match python::programs_of(root, "cargo-lambda") {
+            Ok(programs) => self.build(root, &programs, name),
+            Err(outcome) => return outcome,
+        };
+        built.map_or_else(Outcome::failed, |()| Outcome::Passed)
+    }
+
     /// Builds all five and says how large they are.
     pub(crate) fn run(self, root: &Path) -> Outcome {
         let programs = match python::programs_of(root, "cargo-lambda") {

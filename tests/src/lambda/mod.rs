@@ -45,6 +45,11 @@ impl Account {
             _server: server,
         }
     }
+
+    /// Where it is.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
 }
 
 /// What the template and Lambda itself put into the environment of every function.

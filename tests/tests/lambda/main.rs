@@ -5,6 +5,7 @@
 //! settings and the wire fit together, that a process may end at any moment, and that what they print
 //! can be read by CloudWatch and holds nothing that a caller sent.
 
+mod bench;
 mod printed;
 mod rollouts;
 mod shapes;

@@ -4,9 +4,14 @@
 //! Everything is measured from outside, so that no language is asked to time itself: from the start of
 //! the process to its first request for an event, and to its first answer. Subjects take turns, run by
 //! run and request by request: whatever else the machine does, it does to all of them.
+//!
+//! What `inference` adds to the InvokeEndpoint that it makes is measured apart, against an InvokeEndpoint
+//! from a process that does nothing else ([`overhead`]).
 
+mod direct;
 mod measure;
 mod options;
+mod overhead;
 mod subject;
 mod table;
 
@@ -50,7 +55,8 @@ async fn main() -> ExitCode {
     {
         row.add_warm(warm);
     }
-    let tables = table::tables(&rows, &options);
+    let added = overhead::measure(&options, &world, &environment).await;
+    let tables = table::tables(&rows, &added, &options);
     println!("{tables}");
     match &options.write {
         Some(document) => table::put(document, &tables, &options),

@@ -37,15 +37,18 @@ pub(crate) struct Warm {
     pub(crate) memory: Memory,
 }
 
-struct Running {
+/// A function that has started.
+pub(crate) struct Running {
     api: RuntimeApi,
     child: Child,
     started: Instant,
 }
 
-type Environment = [(String, String)];
+/// The variables of every function.
+pub(crate) type Environment = [(String, String)];
 
-async fn start(subject: &Subject, environment: &Environment) -> Running {
+/// Starts it.
+pub(crate) async fn start(subject: &Subject, environment: &Environment) -> Running {
     let api = RuntimeApi::start().await.expect("a free port");
     let mut command = Command::new(&subject.program);
     command
@@ -86,7 +89,8 @@ impl Running {
         }
     }
 
-    async fn stop(mut self) {
+    /// Ends it.
+    pub(crate) async fn stop(mut self) {
         self.child.kill().await.expect("a child of ours");
     }
 }
@@ -95,7 +99,8 @@ impl Running {
 fn check(subject: &Subject, outcome: Option<Outcome>) {
     let fits = match outcome.expect("the Runtime API runs") {
         Outcome::Answered(answer) => {
-            answer["statusCode"] == 200 || subject.event["detail-type"] == "Scheduled Event"
+            answer["statusCode"] == subject.status
+                || subject.event["detail-type"] == "Scheduled Event"
         }
         Outcome::Failed { .. } => subject.event["deployment_id"].is_string(),
     };
@@ -172,7 +177,8 @@ pub(crate) async fn warm(
     measured
 }
 
-async fn one(running: &mut Running, subject: &Subject, number: usize) -> Duration {
+/// From an event to its answer.
+pub(crate) async fn one(running: &mut Running, subject: &Subject, number: usize) -> Duration {
     let Running { api, child, .. } = running;
     let (id, event) = (format!("event-{number}"), subject.event.to_string());
     let started = Instant::now();

@@ -22,6 +22,8 @@ pub(crate) struct Subject {
     pub(crate) variables: Vec<(&'static str, String)>,
     /// What it is given.
     pub(crate) event: Value,
+    /// What a request is answered with.
+    pub(crate) status: u16,
 }
 
 impl Subject {
@@ -40,23 +42,20 @@ impl Subject {
 pub(crate) fn subjects(options: &Options, world: &World) -> Vec<Subject> {
     let now = world.now();
     let health = events::request(OPERATOR, "GET", "/health", None, now);
-    let wanted = json!({"endpoint": ENDPOINT, "features": [7.4, 0.7, 0.0, 1.9, 9.4]}).to_string();
-    let prediction = events::request(INVOKER, "POST", "/inference", Some(&wanted), now);
+    let prediction = asked_for("POST", world);
     // Nobody's deployment: the record is asked for, and nothing is due.
     let wake = json!({"deployment_id": "019c0000-0000-7000-8000-00000000dead", "version": 1});
     let ours = |name, rival, binary: &str, mode: Option<&str>, event: &Value| Subject {
         name,
         rival,
-        program: match &options.rust {
-            Some(folder) => folder.join(binary).join("bootstrap"),
-            None => built(binary),
-        },
+        program: program(options, binary),
         arguments: Vec::new(),
         variables: mode
             .map(|mode| ("CANARY_MODE", mode.to_owned()))
             .into_iter()
             .collect(),
         event: event.clone(),
+        status: 200,
     };
     let mut subjects = vec![
         ours(
@@ -97,9 +96,45 @@ pub(crate) fn subjects(options: &Options, world: &World) -> Vec<Subject> {
                 ("PYTHONDONTWRITEBYTECODE", "1".to_owned()),
             ],
             event: event.clone(),
+            status: 200,
         };
         subjects.push(rival("Python GET /health", "health.handler", &health));
         subjects.push(rival("Python inference", "inference.handler", &prediction));
     }
     subjects
+}
+
+/// The features of every prediction.
+pub(crate) const FEATURES: [f64; 5] = [7.4, 0.7, 0.0, 1.9, 9.4];
+
+/// A request for a prediction; by another method than POST it is answered at once.
+fn asked_for(method: &str, world: &World) -> Value {
+    let wanted = json!({"endpoint": ENDPOINT, "features": FEATURES}).to_string();
+    events::request(INVOKER, method, "/inference", Some(&wanted), world.now())
+}
+
+/// A binary as it is deployed, or the developer's.
+pub(crate) fn program(options: &Options, binary: &str) -> PathBuf {
+    match &options.rust {
+        Some(folder) => folder.join(binary).join("bootstrap"),
+        None => built(binary),
+    }
+}
+
+/// `inference`, given this request.
+pub(crate) fn inference(
+    options: &Options,
+    world: &World,
+    name: &'static str,
+    (method, status): (&str, u16),
+) -> Subject {
+    Subject {
+        name,
+        rival: None,
+        program: program(options, "inference"),
+        arguments: Vec::new(),
+        variables: Vec::new(),
+        event: asked_for(method, world),
+        status,
+    }
 }

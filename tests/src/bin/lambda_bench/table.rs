@@ -9,6 +9,7 @@ use ::tests::measured;
 
 use crate::measure::{Cold, Memory, Warm};
 use crate::options::Options;
+use crate::overhead::Round;
 use crate::subject::Subject;
 
 const COMMAND: &str = "cargo xtask bench lambda";
@@ -64,13 +65,13 @@ impl Row {
     }
 }
 
-/// The latency that this part of all stays within.
+/// The figure that this part of all stays within.
 #[allow(
     clippy::cast_possible_truncation,
     clippy::cast_sign_loss,
     reason = "a position in a list, between its first and its last"
 )]
-fn quantile(ascending: &[Duration], part: f64) -> Duration {
+fn quantile<T: Copy>(ascending: &[T], part: f64) -> T {
     let rank = (ascending.len() as f64 * part).ceil() as usize;
     ascending[rank.clamp(1, ascending.len()) - 1]
 }
@@ -84,11 +85,12 @@ fn megabytes_of(kib: u64) -> f64 {
 }
 
 /// All tables, with how they came about.
-pub(crate) fn tables(rows: &[Row], options: &Options) -> String {
+pub(crate) fn tables(rows: &[Row], rounds: &[Round], options: &Options) -> String {
     let mut text = origin(options);
     text.push_str(&starts(rows));
     text.push_str(&sizes(rows));
     text.push_str(&latencies(rows));
+    text.push_str(&added(rounds));
     text
 }
 
@@ -165,6 +167,48 @@ fn latencies(rows: &[Row]) -> String {
         let (half, most) = (row.quantile(0.5), row.quantile(0.99));
         writeln!(text, "| {} | {half:.2} | {most:.2} |", row.name)
             .expect("a string takes everything");
+    }
+    text
+}
+
+/// A figure of a round, in milliseconds.
+type Figure = fn(&Round) -> f64;
+
+/// What was measured, and the differences round by round.
+const FIGURES: [(&str, Figure); 7] = [
+    ("InvokeEndpoint by the SDK", |round| {
+        milliseconds(round.direct)
+    }),
+    ("a prediction by `inference`", |round| {
+        milliseconds(round.prediction)
+    }),
+    ("an event that `inference` refuses at once", |round| {
+        milliseconds(round.refusal)
+    }),
+    ("a prediction with the records read anew", |round| {
+        milliseconds(round.anew)
+    }),
+    ("**added to InvokeEndpoint**", |round| {
+        milliseconds(round.prediction) - milliseconds(round.direct)
+    }),
+    ("of that, by the handler", |round| {
+        milliseconds(round.prediction) - milliseconds(round.direct) - milliseconds(round.refusal)
+    }),
+    ("added with the records read anew", |round| {
+        milliseconds(round.anew) - milliseconds(round.direct)
+    }),
+];
+
+/// What stands beside InvokeEndpoint in a request to `inference`.
+fn added(rounds: &[Round]) -> String {
+    let mut text =
+        "\n| InvokeEndpoint and `inference`, in turns | p50, ms | p99, ms |\n|---|---|---|\n"
+            .to_owned();
+    for (name, figure) in FIGURES {
+        let mut all: Vec<f64> = rounds.iter().map(figure).collect();
+        all.sort_unstable_by(f64::total_cmp);
+        let (half, most) = (quantile(&all, 0.5), quantile(&all, 0.99));
+        writeln!(text, "| {name} | {half:.2} | {most:.2} |").expect("a string takes everything");
     }
     text
 }
