@@ -436,6 +436,7 @@ async fn the_socket_serves_health_and_services_and_stops() {
             "key", "secret", None, None, "test",
         ))
         .endpoint_url(format!("http://{address}"))
+        .http_client(aws_smithy_http_client::Builder::new().build_http())
         .build();
     let client = aws_sdk_sns::Client::from_conf(configuration);
     simulator.inject(Fault {
