@@ -37,7 +37,7 @@ cargo xtask COMMAND
   lint      formatting and clippy, warnings denied
   licences  every crate, its licence and its source against deny.toml
   template  infra/template.yaml by cfn-lint, the SAM CLI, checkov and parliament
-  tools     installs what the lints need, as CI does while it compiles
+  tools     installs what the tests need, as CI does while it compiles
   openapi [--record]  docs/openapi.json out of the code; with --record its examples anew, too
   openapi-lint  docs/openapi.json by openapi-spec-validator
   schemathesis  the API against its description
@@ -74,7 +74,7 @@ fn main() -> ExitCode {
         Some("lint") => lint(&root, &mut report),
         Some("licences") => report.run("licences", || licences::check(&root)),
         Some("template") => template::lint(&root, &mut report),
-        Some("tools") => report.run("tools", || python::install(&root, &template::TOOLS)),
+        Some("tools") => report.run("tools", || python::install(&root)),
         Some("openapi") => report.run("openapi", || openapi::write(&root, &rest)),
         Some("openapi-lint") => report.run("openapi", || openapi::lint(&root)),
         Some("schemathesis") => report.run("schemathesis", || schemathesis::run(&root)),

@@ -32,10 +32,24 @@ enum PythonError {
     Install(String),
 }
 
-/// Makes the environments of these tools, so that later steps find them.
-pub(crate) fn install(root: &Path, tools: &[&str]) -> Outcome {
+/// What the tests need: all but the builder of the functions and what they are measured beside.
+const TESTED: [&str; 10] = [
+    "cfn-lint",
+    "sam",
+    "checkov",
+    "parliament",
+    "openapi",
+    "probe",
+    "moto",
+    "ministack",
+    "boto3",
+    "schemathesis",
+];
+
+/// Makes the environments of the tools that the tests need, so that they find them.
+pub(crate) fn install(root: &Path) -> Outcome {
     let mut findings = Vec::new();
-    for tool in tools {
+    for tool in TESTED {
         match programs_of(root, tool) {
             Ok(_) => {}
             Err(Outcome::Failed(why)) => findings.extend(why),

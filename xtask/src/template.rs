@@ -14,9 +14,6 @@ use crate::steps::{Outcome, Report};
 
 const TEMPLATE: &str = "infra/template.yaml";
 
-/// The tools that the lints need, as the lists in `xtask/python` are called.
-pub(crate) const TOOLS: [&str; 4] = ["cfn-lint", "sam", "checkov", "parliament"];
-
 pub(crate) fn lint(root: &Path, report: &mut Report) {
     // Its exit code is not 0 for a warning either.
     report.run("cfn-lint", || {

@@ -31,6 +31,9 @@ pub(crate) fn of(backend: &str, service: &str, case: &str) -> Option<&'static Ga
     })
 }
 
+/// What it says of the operation that it does not have.
+const TAGS_OF_TARGETS: &str = r#"operation: "ListTagsForResource""#;
+
 const KNOWN: &[Gap] = &[
     Gap {
         backend: "simulator",
@@ -137,8 +140,44 @@ const KNOWN: &[Gap] = &[
     Gap {
         backend: "moto",
         covers: Cases("a target is deregistered with its policies"),
-        shows: r#""keep-up""#,
-        reason: "policies outlive their target",
+        shows: TAGS_OF_TARGETS,
+        reason: "targets have no tags, and policies outlive their target",
+    },
+    Gap {
+        backend: "moto",
+        covers: Cases("a target comes back as it was registered"),
+        shows: TAGS_OF_TARGETS,
+        reason: "targets have no tags",
+    },
+    Gap {
+        backend: "moto",
+        covers: Cases("a policy on a metric of cloudwatch comes back"),
+        shows: TAGS_OF_TARGETS,
+        reason: "targets have no tags",
+    },
+    Gap {
+        backend: "moto",
+        covers: Cases("a suspended target comes back suspended"),
+        shows: TAGS_OF_TARGETS,
+        reason: "targets have no tags",
+    },
+    Gap {
+        backend: "moto",
+        covers: Cases("a floor moves and leaves the rest"),
+        shows: TAGS_OF_TARGETS,
+        reason: "targets have no tags",
+    },
+    Gap {
+        backend: "moto",
+        covers: Cases("a floor moves and leaves what is suspended"),
+        shows: TAGS_OF_TARGETS,
+        reason: "targets have no tags",
+    },
+    Gap {
+        backend: "moto",
+        covers: Cases("a policy put twice is one policy"),
+        shows: TAGS_OF_TARGETS,
+        reason: "targets have no tags",
     },
     Gap {
         backend: "moto",

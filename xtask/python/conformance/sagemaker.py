@@ -261,6 +261,15 @@ def scaling(account):
     account.same("a policy", found["TargetTrackingScalingPolicyConfiguration"], tracking)
     actions = client.describe_scheduled_actions(**target)["ScheduledActions"]
     account.same("scheduled actions", actions, [])
+    night = {"ScheduledActionName": "night", "Schedule": "cron(0 22 * * ? *)"}
+    client.put_scheduled_action(**night, **target, ScalableTargetAction={"MinCapacity": 1, "MaxCapacity": 2})
+    [found] = client.describe_scheduled_actions(**target)["ScheduledActions"]
+    account.same("a scheduled action", found["Schedule"], night["Schedule"])
+    client.delete_scheduled_action(ScheduledActionName="night", **target)
+    account.same("none left", client.describe_scheduled_actions(**target)["ScheduledActions"], [])
+    arn = made["ScalableTargetARN"]
+    client.tag_resource(ResourceARN=arn, Tags={"team": "wine"})
+    account.same("tags of a target", client.list_tags_for_resource(ResourceARN=arn)["Tags"], {"team": "wine"})
     client.delete_scaling_policy(PolicyName="keep-up", **target)
     gone = "ObjectNotFoundException"
     account.refused("a policy that is gone", gone, 400, client.delete_scaling_policy, PolicyName="keep-up", **target)
