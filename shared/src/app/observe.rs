@@ -25,8 +25,9 @@ use crate::domain::observation::{AlarmReading, EndpointReading, Metrics, Observa
 
 /// GetMetricData's own limit.
 const QUERIES_A_CALL: usize = 500;
-/// Endpoints looked at side by side: SageMaker's control plane is throttled sooner than the table.
-const LOOKS_AT_ONCE: usize = 16;
+/// Endpoints looked at side by side: SageMaker's control plane is throttled sooner than the table, and
+/// ten thousand looks of a tenth of a second have to end within a pass.
+const LOOKS_AT_ONCE: usize = 32;
 /// GetMetricData calls side by side: CloudWatch allows 50 a second, and a call of 500 queries takes
 /// some tenths of one.
 const CALLS_AT_ONCE: usize = 16;

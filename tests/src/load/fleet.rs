@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
+use shared::app::announce::sweep_all;
 use shared::app::ports::{Creation, Loaded, Store};
 use shared::domain::deployment::Deployment;
 use shared::domain::judge::last_judgeable;
@@ -57,7 +58,15 @@ pub async fn set(deployments: usize) -> World {
         });
         created.await.expect("an endpoint without a deployment");
     }
+    tell(&world).await;
     world
+}
+
+/// That they were accepted is told before anything is measured: no minute has thousands of that.
+async fn tell(world: &World) {
+    const ENOUGH: Duration = Duration::from_secs(600);
+    let swept = sweep_all(&world.stack.aws, ENOUGH).await;
+    assert_eq!((swept.waiting, swept.unread), (0, 0), "{swept:?}");
 }
 
 /// Waits for the wall clock's next minute, so that a tick has one more to judge.
