@@ -17,7 +17,7 @@ use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_sdk_dynamodb::config::SharedCredentialsProvider;
 use aws_smithy_http_client::Connector;
 use aws_smithy_http_client::proxy::ProxyConfig;
-use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
+use aws_smithy_http_client::tls::{Provider, TlsContext, rustls_provider::CryptoMode};
 use aws_smithy_runtime_api::client::http::{
     HttpClient, HttpConnectorSettings, SharedHttpClient, SharedHttpConnector,
 };
@@ -25,7 +25,7 @@ use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use aws_types::service_config::{LoadServiceConfig, ServiceConfigKey};
 use jiff::Timestamp;
 
-use super::{TimeSource, bounded};
+use super::{TimeSource, bounded, trust};
 use crate::config::{Account, AccountError};
 
 /// The SDK's settings for this account.
@@ -79,8 +79,12 @@ fn http_client() -> SharedHttpClient {
     let settings = HttpConnectorSettings::builder()
         .connect_timeout(CONNECT_TIMEOUT)
         .build();
+    let trusted = TlsContext::builder()
+        .with_trust_store(trust::store())
+        .build();
     let connector = Connector::builder()
         .tls_provider(Provider::rustls(CryptoMode::Ring))
+        .tls_context(trusted.unwrap_or_default())
         .connector_settings(settings)
         .proxy_config(ProxyConfig::from_env())
         .build();

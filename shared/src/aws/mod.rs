@@ -25,6 +25,7 @@ mod sagemaker;
 mod tagging;
 #[cfg(feature = "sagemaker")]
 mod tags;
+mod trust;
 
 pub use error::class_of;
 #[cfg(feature = "runtime")]
