@@ -149,8 +149,10 @@ def agreed(prefix: str) -> bool:
 def run(account: Account, probes: list[Probe], options: argparse.Namespace, about: dict) -> int:
     session = Session(account, options)
     findings: dict[str, Finding | str] = {}
-    # Whoever stops the program stops it like Ctrl-C does: what was made is deleted.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    # Whoever stops the program stops it like Ctrl-C does: what was made is deleted. A shell starts what it
+    # leaves in the background with SIGINT ignored, and Python would leave it so.
+    for stop in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(stop, signal.default_int_handler)
     account.clock.deadline = account.clock.now() + options.max_minutes * 60
     stopped = False
     try:
