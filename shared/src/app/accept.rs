@@ -218,6 +218,8 @@ fn first_entry(deployment: &mut Deployment) -> Entry {
         phase: state.phase,
         weight: state.target,
         by: Some(terms.created_by.clone()),
+        signal: None,
+        signal_severity: None,
     }
 }
 
@@ -485,6 +487,7 @@ impl Drawn {
             baseline: self.baseline,
             capacity: specification.capacity.clone(),
             cleanup: specification.cleanup,
+            rollback: specification.rollback.clone(),
             topic: specification.topic.clone(),
             created_at: now,
             created_by: caller.to_owned(),

@@ -9,6 +9,7 @@ use super::baseline::Baseline;
 use super::plan::Plan;
 use super::policy::Policy;
 use super::quantity::{Span, Weight};
+use super::retreat::{Descent, Rollback};
 use super::scaling::{Autoscaling, ScalableTarget};
 use super::state::{Interrupted, Outcome, Phase, Status};
 
@@ -49,6 +50,9 @@ pub struct Terms {
     pub capacity: CanaryCapacity,
     /// What is left behind, and when it goes.
     pub cleanup: Cleanup,
+    /// How it goes back.
+    #[serde(default)]
+    pub rollback: Rollback,
     /// The topic people are told on, when it is not the stack's own.
     pub topic: Option<String>,
     /// When it was accepted.
@@ -171,6 +175,9 @@ pub struct State {
     /// How often the share was taken back a stage.
     #[serde(default)]
     pub step_backs: u32,
+    /// The way down by steps, while it is on one.
+    #[serde(default)]
+    pub descent: Option<Descent>,
     /// The last history entry's number.
     pub last_seq: u64,
 }
@@ -300,6 +307,7 @@ impl Deployment {
             busy: None,
             stall_told: false,
             step_backs: 0,
+            descent: None,
             last_seq: 0,
         };
         Self { terms, state }

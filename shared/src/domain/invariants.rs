@@ -34,7 +34,7 @@ pub fn violations(deployment: &Deployment) -> Vec<String> {
         .collect()
 }
 
-fn phases(state: &State) -> [Rule; 3] {
+fn phases(state: &State) -> [Rule; 4] {
     let interrupted = state.interrupted.is_some();
     [
         (
@@ -48,6 +48,13 @@ fn phases(state: &State) -> [Rule; 3] {
         (
             !interrupted || matches!(state.phase, Phase::Paused | Phase::Retreating),
             "only a pause, or the way down from one, returns to something",
+        ),
+        (
+            state.descent.is_none()
+                || (state.phase == Phase::Retreating
+                    && state.target > Weight::ZERO
+                    && state.target <= state.weight),
+            "a way down by steps leads down, and ends with the phase",
         ),
     ]
 }

@@ -7,6 +7,7 @@
 //! | [`table`] | `state::next` against the table in ARCHITECTURE.md |
 //! | [`decide`] | the way up: provisioning to 100 % |
 //! | [`endings`] | rollback, cleanup, failure, leases, the deadline |
+//! | [`descent`] | the way down by steps |
 //! | [`sight`] | blind, quiet, inapplicable, drift |
 //! | [`effects`] | what is due, for each state and endpoint status |
 //! | [`guards`] | windows and checks |
@@ -23,6 +24,7 @@ mod authority;
 mod builders;
 mod commands;
 mod decide;
+mod descent;
 mod effects;
 mod endings;
 mod fuzz;

@@ -10,6 +10,7 @@ mod healthy;
 mod operators;
 mod properties;
 mod reference;
+mod retreat;
 mod scaling;
 mod several;
 mod sight;

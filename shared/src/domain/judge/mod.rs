@@ -177,7 +177,7 @@ fn is_settled(state: &State) -> bool {
     let rests = match state.phase {
         Phase::Baking | Phase::Holding | Phase::AwaitingApproval | Phase::Soaking => true,
         Phase::Paused => state.interrupted != Some(Interrupted::Raise),
-        _ => false,
+        _ => state.rests_on_the_way_down(),
     };
     rests && state.drift.is_none()
 }

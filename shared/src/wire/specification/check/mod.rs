@@ -4,6 +4,7 @@
 mod checks;
 mod plan;
 mod policy;
+mod rollback;
 #[cfg(test)]
 mod tests;
 
@@ -14,7 +15,9 @@ pub(super) use self::checks::{
 };
 #[cfg(feature = "openapi")]
 pub(super) use self::policy::MOST_SAMPLES;
-use super::raw::{Instances, Raw, RawAutoscaling, RawCanary, RollbackMode};
+#[cfg(feature = "openapi")]
+pub(super) use self::rollback::{EVERY, MOST_STEPS};
+use super::raw::{Instances, Raw, RawAutoscaling, RawCanary};
 use super::{SpecificationError, wrong};
 use crate::domain::deployment::{CanaryCapacity, Cleanup};
 use crate::domain::quantity::Span;
@@ -43,8 +46,6 @@ impl Raw {
                 "sticky routing is not supported yet; leave the field out",
             ));
         }
-        // The only mode there is: a second one would have to be told apart here.
-        let RollbackMode::Immediate = self.rollback.unwrap_or_default().mode;
         let policy_accepts = self.policy.accept_baseline;
         let topic = self.notify.topic;
         if let Some(topic) = &topic
@@ -77,6 +78,7 @@ impl Raw {
                 after: self.cleanup.after.unwrap_or(Cleanup::AFTER),
                 keep_old_variant: self.cleanup.keep_old_variant,
             },
+            rollback: self.rollback.unwrap_or_default().check()?,
             topic,
         })
     }
