@@ -37,6 +37,15 @@ pub(crate) fn in_full(look: Look, view: &DeploymentView) -> String {
     if let Some(descent) = &view.descent {
         rows.push(("going down", going_down(descent)));
     }
+    if let Some(until) = view.watched_until {
+        rows.push((
+            "watched",
+            format!(
+                "until {} UTC; canary undo brings the old model back",
+                time(until)
+            ),
+        ));
+    }
     if let Some(end) = view.expected_end {
         rows.push(("ends", format!("{} UTC, if nothing holds it up", time(end))));
     }

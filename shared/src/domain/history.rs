@@ -170,6 +170,8 @@ names! {
     CapacityShort = "capacity.short",
     /// Production has its instances again.
     CapacityBack = "capacity.back",
+    /// A completed deployment is no longer watched.
+    WatchEnded = "watch.ended",
     /// A phase does not come to its end.
     Stalled = "deployment.stalled",
 }

@@ -90,7 +90,7 @@ fn shares(state: &State) -> [Rule; 5] {
     ]
 }
 
-fn ends(state: &State) -> [Rule; 5] {
+fn ends(state: &State) -> [Rule; 6] {
     let ending = matches!(
         state.phase,
         Phase::CleaningUp | Phase::Ended | Phase::Reverting
@@ -119,6 +119,10 @@ fn ends(state: &State) -> [Rule; 5] {
         (
             !state.status.is_terminal() || (state.lease.is_none() && state.cleaned),
             "a terminal state holds no lease and has cleaned up",
+        ),
+        (
+            state.watch.is_none() || state.status == Status::Completed,
+            "only what is completed is watched after its end",
         ),
         (
             state.outcome == matching,

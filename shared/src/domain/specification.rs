@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::deployment::{CanaryCapacity, Cleanup};
 use super::plan::Plan;
 use super::policy::Policy;
+use super::quantity::Span;
 use super::retreat::Rollback;
 
 /// A specification that makes sense in itself.
@@ -25,6 +26,8 @@ pub struct Specification {
     pub cleanup: Cleanup,
     /// How it goes back.
     pub rollback: Rollback,
+    /// How long the new model is watched after a completion.
+    pub watch: Span,
     /// A topic of its own.
     pub topic: Option<String>,
 }

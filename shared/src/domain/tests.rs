@@ -15,11 +15,13 @@
 //! | [`second_look`] | what a fresh reader of the verdict found |
 //! | [`watching`] | instances, an endpoint that is changing, phases that do not end |
 //! | [`authority`] | who may do what |
+//! | [`after`] | the watch after a completion |
 //! | [`commands`] | every order in every phase |
 //! | [`quantities`] | numbers with units, plans, windows, names |
 //! | [`fuzz`] | the same numbers, windows and names, from any text |
 //! | [`properties`] | random sequences on a toy endpoint ([`world`]) |
 
+mod after;
 mod authority;
 mod builders;
 mod commands;

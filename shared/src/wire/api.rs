@@ -72,6 +72,12 @@ pub struct DeploymentView {
     /// What was measured; absent where it was not read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub measured: Option<Measured>,
+    /// Until when the completed deployment is watched; absent once that is over.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub watched_until: Option<Timestamp>,
+    /// The completed deployment that this one undoes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub undoes: Option<String>,
     /// Where to go from here.
     pub links: Links,
 }
@@ -198,6 +204,8 @@ impl DeploymentView {
             deadline: terms.plan.deadline,
             deadline_used: state.clock.used_at(now),
             measured: evidence.map(|evidence| Measured::new(deployment, evidence)),
+            watched_until: state.watch.as_ref().map(|watch| watch.until),
+            undoes: terms.undoes.clone(),
             links: Links {
                 history: format!("{own}/history"),
                 checks: format!("{own}/checks"),

@@ -3,7 +3,7 @@
 
 use serde_json::{Value, json};
 
-use crate::domain::history::{Entry, Severity};
+use crate::domain::history::{Entry, Name, Severity};
 use crate::domain::state::{Phase, Status};
 
 /// Everything a message is made from.
@@ -195,6 +195,11 @@ fn next_steps(about: About) -> Vec<(&'static str, String)> {
         && about.entry.phase != Phase::CleaningUp
     {
         steps.push(("Take everything back", format!("canary rollback {id}")));
+    }
+    if about.entry.status == Status::Completed
+        && matches!(about.entry.event, Name::Breached | Name::Blind)
+    {
+        steps.push(("Bring the old model back", format!("canary undo {id}")));
     }
     steps
 }

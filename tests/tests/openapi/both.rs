@@ -100,6 +100,7 @@ fn corpus() -> Vec<Value> {
             "alarms": ["wine-down"], "on_drift": "restore", "checks": checks,
         },
         "rollback": {"mode": "gradual", "weights": [25, 10], "every": "1h", "step_backs": 2},
+        "watch": {"for": "7d"},
         "cleanup": {"after": "1h", "keep_old_variant": true},
         "notify": {"topic": "arn:aws:sns:eu-central-1:123456789012:releases"},
         "accept_baseline": true,

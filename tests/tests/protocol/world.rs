@@ -348,10 +348,12 @@ pub(crate) fn terms(judges_minutes: bool, goes_down: bool) -> Terms {
             }),
             ..Rollback::default()
         },
+        watch: Span::ZERO,
         topic: None,
         created_at: accepted_at(),
         created_by: "deployer".to_owned(),
         grants: None,
+        undoes: None,
     }
 }
 

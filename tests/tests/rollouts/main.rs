@@ -1,6 +1,7 @@
 //! Whole rollouts over the simulator: real SDK, real adapters, a clock that only the test moves.
 //! Each ends in `World::until_over`, which holds what is true of every rollout that is over.
 
+mod after;
 mod commands;
 mod comparison;
 mod endings;
@@ -14,6 +15,7 @@ mod retreat;
 mod scaling;
 mod several;
 mod sight;
+mod undo;
 mod verdicts;
 mod versions;
 mod wakes;

@@ -42,7 +42,7 @@ fn gradual() -> Value {
     json!({"mode": "gradual", "weights": [25, 10], "every": "10m"})
 }
 
-async fn turns(world: &World, model: Distribution) {
+fn turns(world: &World, model: Distribution) {
     world
         .simulator()
         .set_backend(NEW, Backend::Distribution(model));
@@ -57,7 +57,7 @@ async fn bad_at_half(severity: &str, rollback: &Value) -> (World, String) {
         state.phase == Phase::Baking && state.weight.percent() == 50
     };
     world.until(&id, 60, at_half).await;
-    turns(&world, errors(0.3)).await;
+    turns(&world, errors(0.3));
     (world, id)
 }
 
@@ -134,7 +134,7 @@ async fn a_canary_that_recovers_on_the_way_down_goes_up_only_when_told_to() {
             .contains("resume"),
         "{refusal}"
     );
-    turns(&world, HEALTHY).await;
+    turns(&world, HEALTHY);
     world.until(&id, 30, rests_at(10)).await;
     world.minutes(5).await;
     let used = world.load(&id).await.deployment.state.clock;
@@ -179,7 +179,7 @@ async fn an_alarm_on_the_way_down_takes_everything_back_at_once() {
             loaded.deployment.state.weight.percent() == 50
         })
         .await;
-    turns(&world, errors(0.3)).await;
+    turns(&world, errors(0.3));
     world.until(&id, 30, rests_at(25)).await;
     world.simulator().cloudwatch().set_alarm("pager", "ALARM");
     world.minute().await;
@@ -196,13 +196,13 @@ async fn the_specification_says_how_often_a_stage_is_tried_again() {
             world
                 .until(&id, 30, |loaded| loaded.deployment.state.step_backs == 1)
                 .await;
-            turns(&world, HEALTHY).await;
+            turns(&world, HEALTHY);
             let again = |loaded: &Loaded| {
                 let state = &loaded.deployment.state;
                 state.phase == Phase::Baking && state.weight.percent() == 50
             };
             world.until(&id, 60, again).await;
-            turns(&world, errors(0.3)).await;
+            turns(&world, errors(0.3));
         }
         world.until_over(&id, Status::RolledBack).await;
         let entry = world.entry(&id, Name::RollingBack).await;

@@ -5,6 +5,7 @@
 //! that is already ending, then reasons to roll back, and only then progress. Progress asks for
 //! everything at once: a finished bake, enough requests, no red guard, nothing blind, no drift.
 
+pub mod after;
 mod breach;
 mod descent;
 mod ending;

@@ -86,10 +86,12 @@ pub(super) fn terms() -> Terms {
             keep_old_variant: false,
         },
         rollback: Rollback::default(),
+        watch: Span::ZERO,
         topic: None,
         created_at: accepted_at(),
         created_by: "deployer".to_owned(),
         grants: None,
+        undoes: None,
     }
 }
 

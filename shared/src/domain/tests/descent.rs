@@ -196,11 +196,7 @@ fn on_the_way_down_the_worse_goes_at_once_and_the_like_changes_nothing() {
             &rolls_back(),
         );
         let firing = AlarmReading::Firing(vec!["pager".to_owned()]);
-        check(
-            &case.clone().with(|_| ()),
-            &seen(split(at)).alarms(firing),
-            &rolls_back(),
-        );
+        check(&case, &seen(split(at)).alarms(firing), &rolls_back());
     }
 }
 

@@ -76,6 +76,7 @@ fn refine_top(all: &mut Schemas) {
     );
     let after = Cleanup::AFTER.to_string();
     refine(all, "Cleanup.after", json!({"default": after}));
+    refine(all, "Watch.for", json!({"examples": ["7d"]}));
     refine(all, "Cleanup.keep_old_variant", json!({"default": false}));
     refine(
         all,

@@ -38,6 +38,8 @@ pub(super) struct Raw {
     /// What is left behind, and when it goes.
     #[serde(default)]
     pub(super) cleanup: RawCleanup,
+    /// How the new model is watched once the deployment is completed; not at all if left out.
+    pub(super) watch: Option<RawWatch>,
     /// Who is told beside the stack's own topic.
     #[serde(default)]
     pub(super) notify: RawNotify,
@@ -350,6 +352,17 @@ pub(super) struct RawCleanup {
     /// Whether the old variant stays, at weight 0, after a completed deployment.
     #[serde(default)]
     pub(super) keep_old_variant: bool,
+}
+
+/// The watch after a completion: people are told what speaks against the new model, and nothing is taken
+/// back by itself.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = Watch))]
+pub(super) struct RawWatch {
+    /// For how long; `0s` for not at all, 30 days at the most.
+    #[serde(rename = "for")]
+    pub(super) lasting: Span,
 }
 
 /// Who is told.

@@ -17,7 +17,7 @@ pub(super) use self::checks::{
 pub(super) use self::policy::MOST_SAMPLES;
 #[cfg(feature = "openapi")]
 pub(super) use self::rollback::{EVERY, MOST_STEPS};
-use super::raw::{Instances, Raw, RawAutoscaling, RawCanary};
+use super::raw::{Instances, Raw, RawAutoscaling, RawCanary, RawWatch};
 use super::{SpecificationError, wrong};
 use crate::domain::deployment::{CanaryCapacity, Cleanup};
 use crate::domain::quantity::Span;
@@ -79,6 +79,7 @@ impl Raw {
                 keep_old_variant: self.cleanup.keep_old_variant,
             },
             rollback: self.rollback.unwrap_or_default().check()?,
+            watch: self.watch.map_or(Ok(Span::ZERO), RawWatch::check)?,
             topic,
         })
     }
@@ -92,6 +93,21 @@ fn check_name(field: &str, name: &str) -> Result<(), SpecificationError> {
         field,
         "a name in SageMaker has 1 to 63 letters, digits and hyphens, with a letter or digit at both ends",
     ))
+}
+
+impl RawWatch {
+    /// The longest watch.
+    const LONGEST: Span = Span::from_hours(30 * 24);
+
+    fn check(self) -> Result<Span, SpecificationError> {
+        if self.lasting <= Self::LONGEST {
+            return Ok(self.lasting);
+        }
+        Err(wrong(
+            "watch.for",
+            "the watch after a completion lasts 30d at the most, like \"7d\"",
+        ))
+    }
 }
 
 impl RawCanary {
