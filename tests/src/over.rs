@@ -274,6 +274,8 @@ fn told(terms: &Terms, entry: &Entry) -> Told {
         "value": entry.value,
         "limit": entry.limit,
         "by": entry.by,
+        "signal": entry.signal,
+        "signal_severity": entry.signal_severity,
         "at": entry.at,
     });
     Told { event_id, message }

@@ -3,7 +3,7 @@
 
 use shared::domain::evidence::Totals;
 use shared::domain::state::Phase;
-use shared::wire::api::{DeploymentView, Measured, StageView};
+use shared::wire::api::{DeploymentView, DescentView, Measured, StageView};
 use std::fmt::Write as _;
 
 use super::table::{Cell, cell, number, table, toned};
@@ -34,6 +34,18 @@ pub(crate) fn in_full(look: Look, view: &DeploymentView) -> String {
         ),
         ("updated", format!("{} UTC", time(view.updated_at))),
     ];
+    if let Some(descent) = &view.descent {
+        rows.push(("going down", going_down(descent)));
+    }
+    if let Some(until) = view.watched_until {
+        rows.push((
+            "watched",
+            format!(
+                "until {} UTC; canary undo brings the old model back",
+                time(until)
+            ),
+        ));
+    }
     if let Some(end) = view.expected_end {
         rows.push(("ends", format!("{} UTC, if nothing holds it up", time(end))));
     }
@@ -111,6 +123,18 @@ pub(super) fn standing(look: Look, view: &DeploymentView) -> String {
         format!("{}/{}", view.status, view.phase)
     };
     Tone::of(view.status, view.phase).paint(look, &text)
+}
+
+/// What comes next on a way down by steps, and when.
+pub(super) fn going_down(descent: &DescentView) -> String {
+    let next = match descent.next_weight.percent() {
+        0 => "all of it goes back".to_owned(),
+        percent => format!("{percent} % is next"),
+    };
+    match descent.next_at {
+        Some(at) => format!("{next} at {} UTC", time(at)),
+        None => format!("{next}, under way"),
+    }
 }
 
 /// The stages with their dates; the present one, counted from 1, is marked.

@@ -41,6 +41,7 @@ pub(crate) fn plan(look: Look, plan: &PlanView) -> String {
                 plan.requests_per_minute
             ),
         ),
+        ("goes back", plan.rollback.clone()),
     ];
     let mut text = facts(look, &rows);
     text.push('\n');

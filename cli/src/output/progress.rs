@@ -11,7 +11,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use shared::domain::quantity::Span;
 use shared::wire::api::DeploymentView;
 
-use super::deployment::standing;
+use super::deployment::{going_down, standing};
 use super::text::{length, traffic};
 use super::{Look, Tone};
 
@@ -62,6 +62,9 @@ pub(super) fn status(look: Look, view: &DeploymentView) -> String {
         format!("stage {}/{}", view.stage, view.stage_count),
         standing(look, view),
     ];
+    if let Some(descent) = &view.descent {
+        parts.push(going_down(descent));
+    }
     if let Some(left) = time_left(view) {
         parts.push(format!("about {} left", length(left)));
     }

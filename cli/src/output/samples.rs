@@ -186,6 +186,7 @@ pub(crate) fn plan_json() -> Value {
         "extra_instances": 2,
         "guards": ["5XX errors above 1% in 2 checks in a row", "p99 latency above 100ms in 3 checks in a row"],
         "signals": ["5XX errors: more than 1.25 times production's odds"],
+        "rollback": "at once; after 3 step backs at the most",
         "warnings": ["the stage at 10 % sees about 1000 canary requests"],
     })
 }

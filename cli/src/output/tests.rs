@@ -43,6 +43,26 @@ fn get() {
 }
 
 #[test]
+fn a_way_down_by_steps_says_what_is_next_and_when() {
+    let mut view = samples::baking_json();
+    let since = "2026-11-21T10:16:00Z";
+    view["phase"] = json!("Retreating");
+    view["descent"] = json!({"since": since, "cause": "5XX errors", "next_weight": 10});
+    let read = |view: &Value| serde_json::from_value(view.clone()).unwrap();
+    let text = deployment::in_full(PIPE, &read(&view));
+    assert!(
+        text.contains("going down  10 % is next, under way\n"),
+        "{text}"
+    );
+    view["descent"]["next_weight"] = json!(0);
+    view["descent"]["next_at"] = json!("2026-11-21T11:16:00Z");
+    let words = "all of it goes back at 2026-11-21 11:16:00 UTC";
+    let text = deployment::in_full(PIPE, &read(&view));
+    assert!(text.contains(&format!("going down  {words}\n")), "{text}");
+    assert!(progress::status(PIPE, &read(&view)).contains(words));
+}
+
+#[test]
 fn deploy() {
     assert_snapshot!("deploy", deployment::accepted(PIPE, &samples::baking()));
 }

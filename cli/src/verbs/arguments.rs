@@ -66,6 +66,8 @@ pub(crate) enum Verb {
     Approve(OrderArgs),
     /// Set the canary's share by hand; the plan goes on from there.
     Weight(WeightArgs),
+    /// Bring the model back that a completed deployment replaced: a new deployment.
+    Undo(UndoArgs),
     /// Check the setup: address, credentials, the API and, if named, an endpoint.
     Doctor(DoctorArgs),
     /// Judge a recorded rollout under a policy, or under two side by side; no API is needed.
@@ -146,6 +148,19 @@ pub(crate) struct OrderArgs {
     /// Why: kept in the history and told to everybody.
     #[arg(long, value_name = "TEXT")]
     pub(crate) reason: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct UndoArgs {
+    /// The completed deployment's id, or the beginning of it.
+    #[arg(value_parser = id)]
+    pub(crate) id: String,
+    /// Why: kept in the history and told to everybody.
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) reason: Option<String>,
+    /// Follow the new deployment, as `watch` does.
+    #[arg(long)]
+    pub(crate) wait: bool,
 }
 
 #[derive(Debug, Args)]

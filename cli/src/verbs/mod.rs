@@ -23,7 +23,7 @@ use crate::output::complaint::Complaint;
 use crate::output::{Output, deployment};
 use crate::place::{PlaceArgs, PlaceError};
 
-use arguments::{OrderArgs, PromoteArgs, Target, Verb, WeightArgs};
+use arguments::{OrderArgs, PromoteArgs, Target, UndoArgs, Verb, WeightArgs};
 use follow::{Pace, follow};
 use replay::Unplayed;
 use specification::Unread;
@@ -157,6 +157,7 @@ pub(crate) async fn run(
             let id = which::take(client, args.target.id, output).await?;
             return follow(client, &id, Pace::of(client, args.timeout), output).await;
         }
+        Verb::Undo(args) => return undo(client, args, output).await,
         Verb::Plan(args) => specification::plan(client, &args, output).await?,
         Verb::List(args) => reads::list(client, args, output).await?,
         Verb::Get(target) => reads::get(client, target, output).await?,
@@ -205,6 +206,18 @@ async fn order(
     let verb = name.split('?').next().unwrap_or(name);
     output.answer(&view, |look| deployment::ordered(look, verb, &view))?;
     Ok(())
+}
+
+/// A second one while the first is under way is refused, with the first one's id: so a lost answer needs
+/// no more than another try.
+async fn undo(client: &Client, args: UndoArgs, output: &mut Output<'_>) -> Result<Exit, Failure> {
+    let id = which::take(client, Some(args.id), output).await?;
+    let view = client.order(&id, "undo", args.reason).await?;
+    output.answer(&view, |look| deployment::accepted(look, &view))?;
+    if !args.wait {
+        return Ok(Exit::Done);
+    }
+    follow(client, &view.deployment_id, Pace::of(client, None), output).await
 }
 
 async fn weight(client: &Client, args: WeightArgs, output: &mut Output<'_>) -> Result<(), Failure> {

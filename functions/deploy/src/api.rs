@@ -20,6 +20,7 @@ use shared::app::authority::Reader;
 use shared::app::health;
 use shared::app::order::order;
 use shared::app::ports::{Ambient, ListQuery, Loaded, Page, PortError, Store};
+use shared::app::undo::undo as take_back;
 use shared::aws::Aws;
 use shared::domain::command::Command;
 use shared::domain::judge::MinuteReport;
@@ -89,7 +90,8 @@ pub fn router(aws: Aws) -> Router {
         .route("/deployments/{id}", get(one))
         .route("/deployments/{id}/history", get(history))
         .route("/deployments/{id}/checks", get(checks))
-        .route("/deployments/{id}/weight", put(weight));
+        .route("/deployments/{id}/weight", put(weight))
+        .route("/deployments/{id}/undo", post(undo));
     for name in COMMANDS {
         router = router.route(
             &format!("/deployments/{{id}}/{name}"),
@@ -383,6 +385,21 @@ async fn weight(
     follow(&aws, &asked, &id, Command::SetWeight(weight), body.reason).await
 }
 
+async fn undo(
+    State(aws): Shared,
+    asked: Asked,
+    Id(id): Id,
+    body: Body,
+) -> Result<Response, Answer> {
+    let body: CommandBody = optional(body)?;
+    check_reason(body.reason.as_deref())?;
+    let completed = load(&aws, &asked, &id).await?;
+    let caller = asked.caller.name();
+    let accepted = take_back(&*aws, &completed, caller, body.reason.as_deref()).await?;
+    announce(&aws, &accepted.loaded).await;
+    Ok((StatusCode::ACCEPTED, Json(view(&aws, &accepted.loaded))).into_response())
+}
+
 async fn follow(
     aws: &Aws,
     asked: &Asked,
@@ -390,20 +407,26 @@ async fn follow(
     command: Command,
     reason: Option<String>,
 ) -> Result<Response, Answer> {
-    if reason.as_ref().is_some_and(|reason| {
-        reason.chars().count() > LONGEST_REASON || reason.chars().any(char::is_control)
-    }) {
-        let detail = format!(
-            "reason is a text of at most {LONGEST_REASON} characters, without line breaks or control characters"
-        );
-        return Err(Problem::new(422, "invalid-reason", detail)
-            .field("reason")
-            .into());
-    }
+    check_reason(reason.as_deref())?;
     load(aws, asked, id).await?;
     let loaded = order(aws, id, command, asked.caller.name(), reason.as_deref()).await?;
     announce(aws, &loaded).await;
     Ok((StatusCode::ACCEPTED, Json(view(aws, &loaded))).into_response())
+}
+
+fn check_reason(reason: Option<&str>) -> Result<(), Answer> {
+    let unfit = |reason: &str| {
+        reason.chars().count() > LONGEST_REASON || reason.chars().any(char::is_control)
+    };
+    if !reason.is_some_and(unfit) {
+        return Ok(());
+    }
+    let detail = format!(
+        "reason is a text of at most {LONGEST_REASON} characters, without line breaks or control characters"
+    );
+    Err(Problem::new(422, "invalid-reason", detail)
+        .field("reason")
+        .into())
 }
 
 /// The record, for a caller who may do to it what was asked for.

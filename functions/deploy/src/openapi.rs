@@ -59,6 +59,13 @@ const COMMAND: &[Kind] = &[
     (422, "invalid-body"),
     (422, "invalid-reason"),
 ];
+/// What bringing the former model back may meet beside what a new deployment may.
+const UNDO: &[Kind] = &[
+    (409, "endpoint-locked"),
+    (409, "no-way-back"),
+    (422, "invalid-body"),
+    (422, "invalid-reason"),
+];
 const WEIGHT: &[Kind] = &[(409, "same-weight"), (422, "invalid-weight")];
 const TRACE: &[Kind] = &[(422, "trace-too-large")];
 
@@ -77,6 +84,7 @@ pub fn paths() -> Map<String, Value> {
     add("/deployments/{id}/history", "get", history());
     add("/deployments/{id}/checks", "get", checks());
     add("/deployments/{id}/weight", "put", weight());
+    add("/deployments/{id}/undo", "post", undo());
     for name in COMMANDS {
         add(
             &format!("/deployments/{{id}}/{name}"),
@@ -119,7 +127,13 @@ fn answer(description: &str, component: &str) -> Value {
 
 /// A deployment, and where to go with its id.
 fn linked(description: &str) -> Value {
-    let own = ["getDeployment", "getHistory", "getChecks", "setWeight"];
+    let own = [
+        "getDeployment",
+        "getHistory",
+        "getChecks",
+        "setWeight",
+        "undo",
+    ];
     let links = own.into_iter().chain(COMMANDS).map(|operation| {
         let link = json!({
             "operationId": operation,
@@ -322,6 +336,18 @@ fn weight() -> Value {
         json!({"parameters": [id()], "requestBody": body("WeightChange", true)}),
         json!({"202": answer("Ordered.", "Deployment")}),
         &[BEFORE, ID, BODY, COMMAND, WEIGHT, BEHIND],
+    )
+}
+
+fn undo() -> Value {
+    operation(
+        ("undo", "deployments", "Bring the former model back"),
+        "A new deployment, of the model that a completed one replaced, on what it ran on: 100 % in one \
+         stage, with the replaced model kept at weight 0 for a soak of 30 minutes. It is accepted as long as \
+         the endpoint is as the completed deployment left it and the config before it is still there.",
+        json!({"parameters": [id()], "requestBody": body("Command", false)}),
+        json!({"202": linked("Accepted: the new deployment.")}),
+        &[BEFORE, ID, BODY, SPECIFICATION, UNDO, BEHIND],
     )
 }
 

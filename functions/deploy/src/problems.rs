@@ -61,6 +61,7 @@ impl From<Refusal> for Answer {
                 .field("endpoint")
                 .deployment(by)
                 .into(),
+            Refusal::NoWayBack { detail } => Problem::new(409, "no-way-back", detail).into(),
             Refusal::KeyReused => Problem::new(422, "idempotency-key-reused", text)
                 .field("Idempotency-Key")
                 .into(),

@@ -45,6 +45,12 @@ pub enum Refusal {
         /// The deployment that holds the lock.
         by: String,
     },
+    /// There is nothing to go back to, or nowhere to go back from.
+    #[error("{detail}")]
+    NoWayBack {
+        /// What is missing and the way out.
+        detail: String,
+    },
     /// The key was used for another request.
     #[error("this Idempotency-Key was used for another request in the last 24 h; use a new one")]
     KeyReused,
@@ -122,19 +128,32 @@ async fn accept_new<P: Ports>(
         digest: key.digest.clone(),
         deployment_id: deployment.terms.id.clone(),
     });
-    let loaded = create(ports, deployment, &past, given, claim.as_ref()).await?;
-    let terms = &loaded.deployment.terms;
-    if let Err(error) = ports
-        .wake(Actor::Provision, &terms.id, loaded.deployment.state.version)
-        .await
-    {
+    let loaded = create(ports, deployment, &past, given, None, claim.as_ref()).await?;
+    Ok(woken(ports, loaded).await)
+}
+
+/// Writes a deployment that was proposed here, not by a specification of the caller's.
+pub(super) async fn accept_proposed<P: Ports>(
+    ports: &P,
+    proposed: Deployment,
+    past: &[Recorded],
+    given: &serde_json::Value,
+    why: Option<&str>,
+) -> Result<Accepted, Refusal> {
+    let loaded = create(ports, proposed, past, given, why, None).await?;
+    Ok(woken(ports, loaded).await)
+}
+
+async fn woken<P: Ports>(ports: &P, loaded: Loaded) -> Accepted {
+    let (id, version) = (&loaded.deployment.terms.id, loaded.deployment.state.version);
+    if let Err(error) = ports.wake(Actor::Provision, id, version).await {
         // The next tick wakes it again.
-        health::report(ports, Some(&terms.id), &error);
+        health::report(ports, Some(id), &error);
     }
-    Ok(Accepted {
+    Accepted {
         loaded,
         repeated: false,
-    })
+    }
 }
 
 /// The answer that the key had in the last 24 h, if it was used.
@@ -168,9 +187,10 @@ async fn create<P: Ports>(
     mut deployment: Deployment,
     past: &[Recorded],
     given: &serde_json::Value,
+    why: Option<&str>,
     claim: Option<&IdempotencyClaim>,
 ) -> Result<Loaded, Refusal> {
-    let entry = first_entry(&mut deployment);
+    let entry = first_entry(&mut deployment, why);
     let evidence = Evidence::starting_after(floor_minute(deployment.terms.created_at));
     let loaded = Loaded {
         deployment,
@@ -194,10 +214,13 @@ async fn create<P: Ports>(
     }
 }
 
-fn first_entry(deployment: &mut Deployment) -> Entry {
+fn first_entry(deployment: &mut Deployment, why: Option<&str>) -> Entry {
     let (terms, state) = (&deployment.terms, &mut deployment.state);
+    let undoes = terms.undoes.as_ref();
+    let undoes = undoes.map_or_else(String::new, |id| format!(", to undo deployment {id}"));
+    let why = why.map_or_else(String::new, |why| format!(": {why}"));
     let reason = format!(
-        "{} is to replace {} on {}",
+        "{} is to replace {} on {}{undoes}{why}",
         terms.model, terms.former_model, terms.endpoint
     );
     state.reason.clone_from(&reason);
@@ -218,6 +241,8 @@ fn first_entry(deployment: &mut Deployment) -> Entry {
         phase: state.phase,
         weight: state.target,
         by: Some(terms.created_by.clone()),
+        signal: None,
+        signal_severity: None,
     }
 }
 
@@ -485,10 +510,13 @@ impl Drawn {
             baseline: self.baseline,
             capacity: specification.capacity.clone(),
             cleanup: specification.cleanup,
+            rollback: specification.rollback.clone(),
+            watch: specification.watch,
             topic: specification.topic.clone(),
             created_at: now,
             created_by: caller.to_owned(),
             grants: Some(self.grants),
+            undoes: None,
         };
         Deployment::accepted(terms, instances)
     }

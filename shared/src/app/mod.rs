@@ -32,3 +32,4 @@ pub mod ports;
 mod scaling;
 pub mod tick;
 pub mod transaction;
+pub mod undo;

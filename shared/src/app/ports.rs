@@ -205,9 +205,9 @@ pub trait Store: Sync {
     /// Writes a new deployment under the endpoint's lock.
     fn create(&self, creation: Creation<'_>) -> impl Future<Output = Result<(), Refused>> + Send;
     /// Writes the next record; `Class::Conflict` if somebody else wrote since. A terminal record
-    /// frees the lock and leaves the active index in the same transaction.
+    /// frees the lock in the same transaction, and leaves the active index once it is not watched either.
     fn commit(&self, commit: Commit<'_>) -> impl Future<Output = Result<Loaded, PortError>> + Send;
-    /// The ids of the deployments of a shard that are not over (eventually consistent).
+    /// The ids of the deployments of a shard that are not over, or still watched (eventually consistent).
     fn active(&self, shard: u8) -> impl Future<Output = Result<Vec<String>, PortError>> + Send;
     /// The deployment that holds the endpoint's lock.
     fn lock_holder(

@@ -16,7 +16,8 @@ use super::announce::SHARDS;
 use super::health::{self, Figure};
 use super::observe;
 use super::ports::{Ambient, Class, Commit, Loaded, PortError, Ports};
-use crate::domain::decide::{effect_after, settle};
+use crate::domain::decide::after::{self, look_after};
+use crate::domain::decide::{Decision, effect_after, settle};
 use crate::domain::deployment::Deployment;
 use crate::domain::observation::Observation;
 use crate::domain::quantity::Span;
@@ -193,6 +194,13 @@ async fn load<P: Ports>(
     let mut loads = stream::iter(loads).buffered(AT_ONCE);
     while let Some((id, loaded)) = loads.next().await {
         match loaded {
+            Ok(Some(record)) if record.deployment.state.watch.is_some() => {
+                // It is over, and its minutes may gather.
+                ticked.active = ticked.active.saturating_sub(1);
+                if after::is_due(&record.deployment, &record.evidence, time.now) {
+                    records.push(record);
+                }
+            }
             Ok(Some(record)) if !record.deployment.state.status.is_terminal() => {
                 records.push(record);
             }
@@ -298,7 +306,7 @@ impl Ticked {
                 (before.deployment.clone(), before.evidence.judged_through)
             }
         };
-        if deployment.is_judged() {
+        if deployment.is_judged() && deployment.state.watch.is_none() {
             let age = Span::between(judged_through, now);
             self.oldest_unjudged = self.oldest_unjudged.max(age);
         }
@@ -361,8 +369,7 @@ async fn pass<P: Ports>(
     seen: &Observation,
     now: Timestamp,
 ) -> Result<Done, PortError> {
-    let decision = settle(&before.deployment, &before.evidence, seen, now)
-        .map_err(|error| PortError::new(Class::Bug, "decide", error.to_string()))?;
+    let decision = decided(ports, before, seen, now).await?;
     let committed = decision.next != before.deployment || decision.evidence != before.evidence;
     let mut version = before.deployment.state.version;
     if committed {
@@ -393,6 +400,27 @@ async fn pass<P: Ports>(
         next: decision.next,
         judged_through: decision.evidence.judged_through,
     })
+}
+
+async fn decided<P: Ports>(
+    ports: &P,
+    before: &Loaded,
+    seen: &Observation,
+    now: Timestamp,
+) -> Result<Decision, PortError> {
+    let (deployment, evidence) = (&before.deployment, &before.evidence);
+    if deployment.state.watch.is_some() {
+        let successor = ports.lock_holder(&deployment.terms.endpoint).await?;
+        return Ok(look_after(
+            deployment,
+            evidence,
+            seen,
+            successor.as_deref(),
+            now,
+        ));
+    }
+    settle(deployment, evidence, seen, now)
+        .map_err(|error| PortError::new(Class::Bug, "decide", error.to_string()))
 }
 
 #[cfg(test)]

@@ -167,6 +167,9 @@ impl Order {
 
     fn resume(&self, pass: &mut Pass) -> Result<(), IllegalCommand> {
         let state = &pass.next.state;
+        if state.descent.is_some() {
+            return self.stop_descent(pass);
+        }
         let interrupted = match (state.phase, state.interrupted) {
             (Phase::Paused, Some(interrupted)) => interrupted,
             (_, Some(_)) => {
@@ -186,6 +189,34 @@ impl Order {
             "the plan goes on",
         );
         Ok(pass.go(Event::Resume(interrupted), what)?)
+    }
+
+    /// On the way down the share stays where it is and is baked anew, if nothing seen at this share
+    /// speaks against that.
+    fn stop_descent(&self, pass: &mut Pass) -> Result<(), IllegalCommand> {
+        let state = &pass.next.state;
+        // What is still under way would move the share after it is said to be kept.
+        if !state.rests_on_the_way_down() || pass.next.is_leased(pass.now) {
+            let way_out = "resume it once the lower share is confirmed";
+            return Err(self.refused(pass, way_out));
+        }
+        may_raise(pass)?;
+        let weight = state.weight;
+        let reason = format!(
+            "stopped on its way down by an operator{}: {weight} is baked anew",
+            self.why
+        );
+        let what = said(
+            Name::Resumed,
+            Severity::Info,
+            reason,
+            weight.to_string(),
+            "the plan goes on",
+        );
+        pass.go(Event::Resume(Interrupted::Bake), what)?;
+        pass.next.state.stage_since = pass.now;
+        pass.evidence.begin_stage();
+        Ok(())
     }
 
     fn promote(&self, pass: &mut Pass, full: bool) -> Result<(), IllegalCommand> {
@@ -219,7 +250,10 @@ impl Order {
             }
             Phase::Paused => Err(self.refused(pass, "resume it first")),
             Phase::AwaitingApproval => Err(IllegalCommand::NeedsApproval(pass.next.state.weight)),
-            _ => Err(self.refused(pass, "wait until the present step is confirmed")),
+            _ => Err(self.refused(
+                pass,
+                upward(pass, "wait until the present step is confirmed"),
+            )),
         }
     }
 
@@ -292,9 +326,8 @@ impl Order {
                 Phase::AwaitingApproval => return Err(IllegalCommand::NeedsApproval(now_at)),
                 Phase::Paused => return Err(self.refused(pass, "resume it first")),
                 _ => {
-                    return Err(
-                        self.refused(pass, "the share can be raised while a stage bakes or holds")
-                    );
+                    let way_out = "the share can be raised while a stage bakes or holds";
+                    return Err(self.refused(pass, upward(pass, way_out)));
                 }
             }
             may_raise(pass)?;
@@ -312,10 +345,8 @@ impl Order {
                 Phase::Finalizing | Phase::CleaningUp | Phase::Retreating
             )
         {
-            return Err(self.refused(
-                pass,
-                "the share can't be set now; rollback takes everything back",
-            ));
+            let way_out = "the share can't be set now; rollback takes everything back";
+            return Err(self.refused(pass, upward(pass, way_out)));
         }
         // A paused rollout stays paused at its lower share.
         let was_paused = phase == Phase::Paused;
@@ -333,6 +364,15 @@ impl Order {
         )?;
         pass.next.state.interrupted = was_paused.then_some(Interrupted::Bake);
         Ok(())
+    }
+}
+
+/// What to do first on a way down by steps, where an order asks for another share.
+fn upward<'a>(pass: &Pass, otherwise: &'a str) -> &'a str {
+    if pass.next.state.descent.is_some() {
+        "it is on its way down: resume keeps the share it has, rollback takes everything back at once"
+    } else {
+        otherwise
     }
 }
 

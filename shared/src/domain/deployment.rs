@@ -9,6 +9,7 @@ use super::baseline::Baseline;
 use super::plan::Plan;
 use super::policy::Policy;
 use super::quantity::{Span, Weight};
+use super::retreat::{Descent, Rollback};
 use super::scaling::{Autoscaling, ScalableTarget};
 use super::state::{Interrupted, Outcome, Phase, Status};
 
@@ -49,6 +50,12 @@ pub struct Terms {
     pub capacity: CanaryCapacity,
     /// What is left behind, and when it goes.
     pub cleanup: Cleanup,
+    /// How it goes back.
+    #[serde(default)]
+    pub rollback: Rollback,
+    /// How long the new model is watched once the deployment is completed; zero: not at all.
+    #[serde(default)]
+    pub watch: Span,
     /// The topic people are told on, when it is not the stack's own.
     pub topic: Option<String>,
     /// When it was accepted.
@@ -59,6 +66,9 @@ pub struct Terms {
     /// read. Absent from records that were written before it was kept.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub grants: Option<Grants>,
+    /// The completed deployment that this one brings the former model back from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub undoes: Option<String>,
 }
 
 /// The canary's instances.
@@ -171,6 +181,12 @@ pub struct State {
     /// How often the share was taken back a stage.
     #[serde(default)]
     pub step_backs: u32,
+    /// The way down by steps, while it is on one.
+    #[serde(default)]
+    pub descent: Option<Descent>,
+    /// The watch after the completion, while there is one.
+    #[serde(default)]
+    pub watch: Option<Watch>,
     /// The last history entry's number.
     pub last_seq: u64,
 }
@@ -206,6 +222,15 @@ impl Clock {
             _ => {}
         }
     }
+}
+
+/// A completed deployment that is still looked after; it holds no lock.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Watch {
+    /// The completion.
+    pub since: Timestamp,
+    /// When it ends by itself.
+    pub until: Timestamp,
 }
 
 /// Nobody else may raise or update, and no terminal state is written, before it ends.
@@ -267,6 +292,13 @@ pub struct Floor {
     pub found: Option<ScalableTarget>,
 }
 
+impl State {
+    /// Whether the control loop has to look at it: it is not over, or it is still watched.
+    pub fn is_active(&self) -> bool {
+        !self.status.is_terminal() || self.watch.is_some()
+    }
+}
+
 impl Deployment {
     /// A deployment just accepted.
     pub fn accepted(terms: Terms, production_instances: u32) -> Self {
@@ -300,14 +332,18 @@ impl Deployment {
             busy: None,
             stall_told: false,
             step_backs: 0,
+            descent: None,
+            watch: None,
             last_seq: 0,
         };
         Self { terms, state }
     }
 
-    /// Whether its minutes are judged.
+    /// Whether its minutes are judged: on the way up, and once completed for as long as it is watched.
     pub fn is_judged(&self) -> bool {
-        self.state.status == Status::InProgress && self.state.phase != Phase::CleaningUp
+        let goes_on =
+            self.state.status == Status::InProgress && self.state.phase != Phase::CleaningUp;
+        goes_on || self.state.watch.is_some()
     }
 
     /// Whether a call may still be under way that this deployment started.

@@ -124,7 +124,7 @@ pub fn due(
         // The way down is a way up from where somebody else has put less.
         (_, Phase::Retreating)
             if view.share(&terms.canary) < Some(state.target.fraction() - TOLERANCE)
-                && bars_raises(deployment, evidence, now) =>
+                && (state.descent.is_some() || bars_raises(deployment, evidence, now)) =>
         {
             None
         }
@@ -172,7 +172,8 @@ fn keep_floor(deployment: &Deployment, view: &EndpointView) -> Option<Effect> {
         Phase::Reverting | Phase::CleaningUp => {
             state.status == Status::RollingBack && floor.released && !state.cleaned
         }
-        Phase::Retreating | Phase::Finalizing => false,
+        Phase::Finalizing => false,
+        Phase::Retreating if !state.rests_on_the_way_down() => false,
         // Missing instances for long: somebody else may have put the floor down again.
         _ => !floor_is_held(deployment) || state.short.is_some_and(|short| short.told),
     };

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::comparison::{AbsoluteGuard, SafeGate, Signal, Split};
 use super::observation::ArmMinute;
-use super::policy::{Action, Policy};
+use super::policy::{Action, Consequence, Policy};
 use super::quantity::Span;
 
 /// The measured side of a deployment.
@@ -262,13 +262,25 @@ impl Evidence {
     /// What a step back has acted on begins anew: a wager that was won can't be won again. All that
     /// steps back, not the one that was named: they saw the same minutes.
     pub fn forget_step_backs(&mut self, policy: &Policy) {
+        self.forget(policy, |consequence| {
+            consequence.action() == Some(Action::StepBack)
+        });
+    }
+
+    /// The same of a step on the way down, which acts on whatever is not critical: so that what is
+    /// seen at each share stands for that share.
+    pub fn forget_retreats(&mut self, policy: &Policy) {
+        self.forget(policy, Consequence::retreats);
+    }
+
+    fn forget(&mut self, policy: &Policy, is_meant: impl Fn(Consequence) -> bool) {
         for rule in &policy.guards {
-            if rule.consequence.action() == Some(Action::StepBack) {
+            if is_meant(rule.consequence) {
                 self.guards.remove(&rule.name);
             }
         }
         for rule in &policy.signals {
-            if rule.consequence.action() == Some(Action::StepBack)
+            if is_meant(rule.consequence)
                 && let Some(state) = self.signals.get_mut(&rule.name)
             {
                 (state.comparison, state.absolute) = (Signal::default(), AbsoluteGuard::default());

@@ -6,6 +6,7 @@ use std::fmt;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::policy::Grade;
 use super::quantity::Weight;
 use super::state::{Phase, Status};
 
@@ -36,6 +37,13 @@ pub struct Entry {
     /// The person or pipeline that ordered it; absent when the control loop did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub by: Option<String>,
+    /// The guard or signal that it is about; absent where it is about none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signal: Option<String>,
+    /// How bad the policy calls a breach of that signal. Beside [`Entry::severity`], which says how
+    /// loudly the entry is said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signal_severity: Option<Grade>,
 }
 
 /// Which of its two ways an announcement goes.
@@ -162,6 +170,8 @@ names! {
     CapacityShort = "capacity.short",
     /// Production has its instances again.
     CapacityBack = "capacity.back",
+    /// A completed deployment is no longer watched.
+    WatchEnded = "watch.ended",
     /// A phase does not come to its end.
     Stalled = "deployment.stalled",
 }

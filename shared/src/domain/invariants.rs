@@ -34,7 +34,7 @@ pub fn violations(deployment: &Deployment) -> Vec<String> {
         .collect()
 }
 
-fn phases(state: &State) -> [Rule; 3] {
+fn phases(state: &State) -> [Rule; 4] {
     let interrupted = state.interrupted.is_some();
     [
         (
@@ -48,6 +48,13 @@ fn phases(state: &State) -> [Rule; 3] {
         (
             !interrupted || matches!(state.phase, Phase::Paused | Phase::Retreating),
             "only a pause, or the way down from one, returns to something",
+        ),
+        (
+            state.descent.is_none()
+                || (state.phase == Phase::Retreating
+                    && state.target > Weight::ZERO
+                    && state.target <= state.weight),
+            "a way down by steps leads down, and ends with the phase",
         ),
     ]
 }
@@ -83,7 +90,7 @@ fn shares(state: &State) -> [Rule; 5] {
     ]
 }
 
-fn ends(state: &State) -> [Rule; 5] {
+fn ends(state: &State) -> [Rule; 6] {
     let ending = matches!(
         state.phase,
         Phase::CleaningUp | Phase::Ended | Phase::Reverting
@@ -112,6 +119,10 @@ fn ends(state: &State) -> [Rule; 5] {
         (
             !state.status.is_terminal() || (state.lease.is_none() && state.cleaned),
             "a terminal state holds no lease and has cleaned up",
+        ),
+        (
+            state.watch.is_none() || state.status == Status::Completed,
+            "only what is completed is watched after its end",
         ),
         (
             state.outcome == matching,

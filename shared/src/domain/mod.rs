@@ -21,6 +21,7 @@
 //! | [`due`] | which call to AWS is due, from the record and the world alone |
 //! | [`protocol`] | the record around a call: intent and lease before it, the answer after it |
 //! | [`replay`] | a recorded rollout, judged again |
+//! | [`retreat`] | the way back: at once, or down by steps |
 //! | [`command`] | what an operator may order, and when |
 //! | [`authority`] | who may do what |
 //! | [`invariants`] | what no record may ever look like |
@@ -46,6 +47,7 @@ pub mod power;
 pub mod protocol;
 pub mod quantity;
 pub mod replay;
+pub mod retreat;
 pub mod scaling;
 pub mod signal;
 pub mod specification;

@@ -130,6 +130,17 @@ impl Grade {
     }
 }
 
+impl fmt::Display for Grade {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Low => "low",
+            Self::Medium => "medium",
+            Self::High => "high",
+            Self::Critical => "critical",
+        })
+    }
+}
+
 impl fmt::Display for Action {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(match self {
@@ -174,6 +185,16 @@ impl Consequence {
         (!self.muted).then_some(self.on_breach)
     }
 
+    /// Whether a breach lowers the share where the way back goes by steps: whatever acts on the
+    /// share and is not critical.
+    pub fn retreats(self) -> bool {
+        match self.action() {
+            Some(Action::StepBack) => true,
+            Some(Action::Rollback) => self.severity < Grade::Critical,
+            Some(Action::Hold | Action::Notify) | None => false,
+        }
+    }
+
     /// Whether a breach stands in the way of more traffic.
     pub fn holds(self) -> bool {
         self.action() >= Some(Action::Hold)
@@ -212,6 +233,14 @@ impl Guard {
             test,
             sustain,
             consequence: Consequence::default(),
+        }
+    }
+
+    /// One that takes everything back at once, whatever the way back is.
+    fn critical(self) -> Self {
+        Self {
+            consequence: Consequence::of(Grade::Critical),
+            ..self
         }
     }
 }
@@ -330,13 +359,15 @@ impl Policy {
                     "error_rate.emergency",
                     5.0,
                     Sustain::For(Span::from_mins(5)),
-                ),
+                )
+                .critical(),
                 latency_above(
                     "latency_p95.emergency",
                     Percentile::P95,
                     5000.0,
                     Sustain::For(Span::from_mins(5)),
-                ),
+                )
+                .critical(),
             ],
             Preset::Quick => vec![
                 errors_above("error_rate.limit", 5.0, Sustain::Checks(2)),

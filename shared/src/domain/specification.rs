@@ -6,6 +6,8 @@ use serde::{Deserialize, Serialize};
 use super::deployment::{CanaryCapacity, Cleanup};
 use super::plan::Plan;
 use super::policy::Policy;
+use super::quantity::Span;
+use super::retreat::Rollback;
 
 /// A specification that makes sense in itself.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -22,6 +24,10 @@ pub struct Specification {
     pub policy: Policy,
     /// What is left behind, and when it goes.
     pub cleanup: Cleanup,
+    /// How it goes back.
+    pub rollback: Rollback,
+    /// How long the new model is watched after a completion.
+    pub watch: Span,
     /// A topic of its own.
     pub topic: Option<String>,
 }

@@ -168,7 +168,7 @@ pub enum Event {
     Retreat,
     /// An operator's pause.
     Pause,
-    /// An operator's resume.
+    /// An operator's resume, of a pause or from a way down by steps.
     Resume(Interrupted),
     /// The soak is over and the old variant goes.
     SoakOver,
@@ -255,7 +255,9 @@ pub fn next(status: Status, phase: Phase, event: Event) -> Result<(Status, Phase
             E::Pause,
         ) => stays(P::Paused),
         (S::InProgress, P::Paused, E::Resume(Interrupted::Raise)) => stays(P::Scaling),
-        (S::InProgress, P::Paused, E::Resume(Interrupted::Bake)) => stays(P::Baking),
+        (S::InProgress, P::Paused | P::Retreating, E::Resume(Interrupted::Bake)) => {
+            stays(P::Baking)
+        }
         (S::InProgress, P::Paused, E::Resume(Interrupted::Approval)) => stays(P::AwaitingApproval),
         (S::InProgress, P::Paused, E::Resume(Interrupted::Soak)) => stays(P::Soaking),
         (

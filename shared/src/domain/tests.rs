@@ -7,6 +7,7 @@
 //! | [`table`] | `state::next` against the table in ARCHITECTURE.md |
 //! | [`decide`] | the way up: provisioning to 100 % |
 //! | [`endings`] | rollback, cleanup, failure, leases, the deadline |
+//! | [`descent`] | the way down by steps |
 //! | [`sight`] | blind, quiet, inapplicable, drift |
 //! | [`effects`] | what is due, for each state and endpoint status |
 //! | [`guards`] | windows and checks |
@@ -14,15 +15,18 @@
 //! | [`second_look`] | what a fresh reader of the verdict found |
 //! | [`watching`] | instances, an endpoint that is changing, phases that do not end |
 //! | [`authority`] | who may do what |
+//! | [`after`] | the watch after a completion |
 //! | [`commands`] | every order in every phase |
 //! | [`quantities`] | numbers with units, plans, windows, names |
 //! | [`fuzz`] | the same numbers, windows and names, from any text |
 //! | [`properties`] | random sequences on a toy endpoint ([`world`]) |
 
+mod after;
 mod authority;
 mod builders;
 mod commands;
 mod decide;
+mod descent;
 mod effects;
 mod endings;
 mod fuzz;

@@ -104,15 +104,16 @@ pub(super) fn drift(deployment: &Deployment, view: &EndpointView) -> Option<Stri
 
 /// Whether the record is in a phase in which nothing should move the weights.
 pub(super) fn is_settled(deployment: &Deployment) -> bool {
-    matches!(
-        deployment.state.phase,
-        Phase::Scaling
-            | Phase::Baking
-            | Phase::Holding
-            | Phase::AwaitingApproval
-            | Phase::Soaking
-            | Phase::Paused
-    )
+    deployment.state.rests_on_the_way_down()
+        || matches!(
+            deployment.state.phase,
+            Phase::Scaling
+                | Phase::Baking
+                | Phase::Holding
+                | Phase::AwaitingApproval
+                | Phase::Soaking
+                | Phase::Paused
+        )
 }
 
 /// Whether the share is one that this deployment committed. A raise that a pause interrupted may

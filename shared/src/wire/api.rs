@@ -58,6 +58,9 @@ pub struct DeploymentView {
     /// When 100 % and the end of the soak come, if nothing holds it up. Absent once it is ending.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expected_end: Option<Timestamp>,
+    /// The way down by steps, while it is on one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub descent: Option<DescentView>,
     /// The stages with their dates.
     pub stages: Vec<StageView>,
     /// The soak at 100 %.
@@ -69,8 +72,48 @@ pub struct DeploymentView {
     /// What was measured; absent where it was not read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub measured: Option<Measured>,
+    /// Until when the completed deployment is watched; absent once that is over.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub watched_until: Option<Timestamp>,
+    /// The completed deployment that this one undoes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub undoes: Option<String>,
     /// Where to go from here.
     pub links: Links,
+}
+
+/// A way down by steps.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = Descent))]
+pub struct DescentView {
+    /// When it began.
+    pub since: Timestamp,
+    /// What set it going.
+    pub cause: String,
+    /// The share that follows the present one, in percent; 0 where production takes everything back.
+    pub next_weight: Weight,
+    /// When that step is due; absent while the one before it is not confirmed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_at: Option<Timestamp>,
+}
+
+impl DescentView {
+    fn of(deployment: &Deployment) -> Option<Self> {
+        let (rollback, state) = (&deployment.terms.rollback, &deployment.state);
+        let descent = state.descent.as_ref()?;
+        let rests = state.rests_on_the_way_down();
+        let next = if rests {
+            rollback.step_below(state).unwrap_or(Weight::ZERO)
+        } else {
+            state.target
+        };
+        Some(Self {
+            since: descent.since,
+            cause: descent.cause.clone(),
+            next_weight: next,
+            next_at: rests.then(|| state.stage_since + rollback.every().duration()),
+        })
+    }
 }
 
 /// A stage with its date.
@@ -155,11 +198,14 @@ impl DeploymentView {
             updated_at: state.updated_at,
             as_of: now,
             expected_end: expected_end(deployment, now),
+            descent: DescentView::of(deployment),
             stages: stages(deployment),
             soak: terms.plan.soak,
             deadline: terms.plan.deadline,
             deadline_used: state.clock.used_at(now),
             measured: evidence.map(|evidence| Measured::new(deployment, evidence)),
+            watched_until: state.watch.as_ref().map(|watch| watch.until),
+            undoes: terms.undoes.clone(),
             links: Links {
                 history: format!("{own}/history"),
                 checks: format!("{own}/checks"),
@@ -204,7 +250,10 @@ fn stages(deployment: &Deployment) -> Vec<StageView> {
 /// What is left of the bakes and the soak, from now.
 fn expected_end(deployment: &Deployment, now: Timestamp) -> Option<Timestamp> {
     let (plan, state) = (&deployment.terms.plan, &deployment.state);
-    if !matches!(state.status, Status::Pending | Status::InProgress) || state.outcome.is_some() {
+    if !matches!(state.status, Status::Pending | Status::InProgress)
+        || state.outcome.is_some()
+        || state.descent.is_some()
+    {
         return None;
     }
     let in_stage = if state.weight > Weight::ZERO {
@@ -279,6 +328,9 @@ pub struct PlanView {
     pub guards: Vec<String>,
     /// What is compared with production, in words.
     pub signals: Vec<String>,
+    /// How it would go back, in words.
+    #[serde(default)]
+    pub rollback: String,
     /// What to beware of.
     pub warnings: Vec<String>,
 }
@@ -319,6 +371,7 @@ impl PlanView {
             extra_instances: deployment.canary_instances_for(Weight::FULL),
             guards: guards.collect(),
             signals: compared(&terms.policy),
+            rollback: terms.rollback.to_string(),
             warnings: forecast.warnings,
         }
     }

@@ -265,7 +265,7 @@ impl MetaItem {
     pub fn new(deployment: &Deployment, version: u64, shard: u8) -> Self {
         let (terms, mut state) = (&deployment.terms, deployment.state.clone());
         (state.version, state.schema_version) = (version, SCHEMA_VERSION);
-        let is_active = !state.status.is_terminal();
+        let is_active = state.is_active();
         Self {
             pk: deployment_key(&terms.id),
             sk: "META".to_owned(),

@@ -3,7 +3,7 @@
 
 use serde_json::{Value, json};
 
-use crate::domain::history::{Entry, Severity};
+use crate::domain::history::{Entry, Name, Severity};
 use crate::domain::state::{Phase, Status};
 
 /// Everything a message is made from.
@@ -65,14 +65,26 @@ pub fn by_protocol(about: About) -> Value {
 }
 
 /// Name and text of the attributes that filter policies pick by.
-pub fn attributes(about: About) -> [(&'static str, String); 5] {
-    [
+///
+/// What is about a breach also says which signal broke, and how bad the policy calls that.
+pub fn attributes(about: About) -> Vec<(&'static str, String)> {
+    let entry = about.entry;
+    let severity = entry.signal_severity.map(|grade| grade.to_string());
+    let signal = [
+        ("signal", entry.signal.clone()),
+        ("signal_severity", severity),
+    ];
+    let signal = signal
+        .into_iter()
+        .filter_map(|(name, text)| Some((name, text?)));
+    let always = [
         ("event", about.entry.event.to_string()),
         ("severity", about.entry.severity.to_string()),
         ("endpoint", about.endpoint.to_owned()),
         ("deployment_id", about.deployment_id.to_owned()),
         ("event_id", about.event_id.to_owned()),
-    ]
+    ];
+    always.into_iter().chain(signal).collect()
 }
 
 /// The announcement for programs: what SQS, Lambda and EventBridge get.
@@ -93,6 +105,8 @@ pub fn machine(about: About) -> Value {
         "value": entry.value,
         "limit": entry.limit,
         "by": entry.by,
+        "signal": entry.signal,
+        "signal_severity": entry.signal_severity,
         "at": entry.at,
     })
 }
@@ -181,6 +195,11 @@ fn next_steps(about: About) -> Vec<(&'static str, String)> {
         && about.entry.phase != Phase::CleaningUp
     {
         steps.push(("Take everything back", format!("canary rollback {id}")));
+    }
+    if about.entry.status == Status::Completed
+        && matches!(about.entry.event, Name::Breached | Name::Blind)
+    {
+        steps.push(("Bring the old model back", format!("canary undo {id}")));
     }
     steps
 }

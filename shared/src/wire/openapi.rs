@@ -339,6 +339,10 @@ pub const KINDS: &[(&str, &str)] = &[
     ("model-not-found", "there is no such model"),
     ("no-such-route", "there is no such route"),
     (
+        "no-way-back",
+        "the deployment can't be undone: it is not completed, or what it replaced or left is gone",
+    ),
+    (
         "not-from-loopback",
         "`canary local` takes requests from its own machine alone",
     ),

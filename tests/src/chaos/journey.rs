@@ -317,5 +317,9 @@ fn specification(endpoint: &str, model: &str, chance: &mut Chance) -> Value {
     if chance.per_mille(200) {
         given["policy"]["error_rate"] = json!({"limit": "5%", "severity": "medium"});
     }
+    if chance.per_mille(250) {
+        given["rollback"] =
+            json!({"mode": "gradual", "weights": [40, 10], "every": "2m", "step_backs": 1});
+    }
     given
 }

@@ -193,6 +193,8 @@ impl MemoryStore {
         }
         if transaction.ends {
             tables.locks.remove(&terms.endpoint);
+        }
+        if transaction.leaves {
             let at = self.clock.now();
             tables.moves.push((at, terms.id.clone(), false));
         }

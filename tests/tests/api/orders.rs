@@ -33,7 +33,7 @@ async fn commands_to_nobody_and_with_nonsense() {
             );
         }
         for command in [
-            "pause", "resume", "promote", "rollback", "cancel", "approve",
+            "pause", "resume", "promote", "rollback", "cancel", "approve", "undo",
         ] {
             assert_problem(
                 &world

@@ -3,6 +3,7 @@
 
 use serde_json::{Value, json};
 use shared::domain::history::{Entry, Name, Severity};
+use shared::domain::policy::Grade;
 use shared::domain::quantity::Weight;
 use shared::domain::state::{Phase, Status};
 use shared::wire::items::event_id;
@@ -30,18 +31,25 @@ fn entry(
         weight: Weight::new(if status == Status::InProgress { 10 } else { 0 })
             .expect("at most 100"),
         by: None,
+        signal: None,
+        signal_severity: None,
     }
 }
 
 fn breach() -> Entry {
     let reason = "5XX errors of the canary: 20.10% over 204 requests in 2 min, past the limit of 1%, check 2 of 2";
-    entry(
+    let entry = entry(
         Name::RollingBack,
         Severity::Critical,
         reason,
         ("20.10%", "1%"),
         (Status::RollingBack, Phase::Reverting),
-    )
+    );
+    Entry {
+        signal: Some("error_rate.limit".to_owned()),
+        signal_severity: Some(Grade::High),
+        ..entry
+    }
 }
 
 fn paused() -> Entry {

@@ -1,5 +1,4 @@
-//! The scenarios, one function each. "Gradual rollback" is missing because the product does not
-//! have it: a rollback takes everything back at once.
+//! The scenarios, one function each.
 //!
 //! Where a fault may legitimately lead to another end than the clean run's, the row says why.
 
@@ -14,7 +13,7 @@ use crate::rollout::{Act, Moment, Other, Rollout, Scenario, What};
 use crate::steps;
 
 /// Every scenario.
-pub(crate) const ALL: [fn() -> Scenario; 28] = [
+pub(crate) const ALL: [fn() -> Scenario; 29] = [
     complete,
     complete_and_keep_the_old_variant,
     roll_back_from_provisioning,
@@ -34,6 +33,7 @@ pub(crate) const ALL: [fn() -> Scenario; 28] = [
     pause_in_the_middle_of_a_raise,
     weight_by_hand,
     step_back,
+    down_by_steps,
     approve,
     update_fails_at_provisioning,
     update_fails_at_finalizing,
@@ -280,6 +280,16 @@ fn step_back() -> Scenario {
         ),
     ];
     scenario("step_back", policy, script)
+}
+
+/// Bad at 50 %, and taken back by way of 25 and 10 %.
+fn down_by_steps() -> Scenario {
+    let rollback = json!({"rollback": {"mode": "gradual", "weights": [25, 10], "every": "1m"}});
+    let script = vec![at_rest(
+        |rollout| rollout.is_at(Phase::Baking, 50),
+        What::Challenger(BAD),
+    )];
+    scenario("down_by_steps", rollback, script)
 }
 
 fn approve() -> Scenario {

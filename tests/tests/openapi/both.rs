@@ -99,7 +99,8 @@ fn corpus() -> Vec<Value> {
             "min_samples": 500, "safe_gate": false, "blind_limit": "15m",
             "alarms": ["wine-down"], "on_drift": "restore", "checks": checks,
         },
-        "rollback": {"mode": "immediate"},
+        "rollback": {"mode": "gradual", "weights": [25, 10], "every": "1h", "step_backs": 2},
+        "watch": {"for": "7d"},
         "cleanup": {"after": "1h", "keep_old_variant": true},
         "notify": {"topic": "arn:aws:sns:eu-central-1:123456789012:releases"},
         "accept_baseline": true,
@@ -118,6 +119,8 @@ fn corpus() -> Vec<Value> {
             json!({"preset": "linear", "linear": {"initial": 1, "step": 99, "every": "1s"}, "stages": null}),
         ),
         json!({"endpoint": "w", "model": "m"}),
+        specification_with(json!({"rollback": {"mode": "immediate", "weights": null}})),
+        specification_with(json!({"rollback": {"step_backs": 0}})),
     ];
     all.extend(yaml.map(|text| from_yaml(text).expect("YAML")));
     all

@@ -25,7 +25,7 @@ const MINUTES: usize = 60;
 /// Where a rollout is begun: just accepted, and where there is a bound on what happens from there
 /// on, at every rest of one in which nothing goes wrong as well.
 pub(crate) fn beginnings(rollout: &Rollout) -> Vec<World> {
-    let mut world = World::new(rollout.judges_minutes);
+    let mut world = World::new(rollout.judges_minutes, rollout.goes_down);
     let mut beginnings = vec![world.clone()];
     while rollout.left != Left::default() && !world.status().is_terminal() {
         world = minute(rollout, &world);

@@ -149,6 +149,25 @@ fn minutes_that_are_judged_once_are_never_raised_past() {
 }
 
 #[test]
+fn a_way_down_by_steps_keeps_every_promise() {
+    let rollout = Rollout {
+        judges_minutes: true,
+        goes_down: true,
+        left: Left {
+            invocations: Some(3),
+            crashes: Some(0),
+        },
+        orders: vec![Command::Resume],
+        ..Rollout::as_built()
+    };
+    holds(
+        "down by steps, 3 invocations from each rest",
+        rollout,
+        &[promise::GOES_DOWN],
+    );
+}
+
+#[test]
 fn what_is_made_before_the_lease_outlives_the_deployment() {
     let rollout = Rollout {
         variant: Variant::PrepareFirst,

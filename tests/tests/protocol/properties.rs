@@ -50,6 +50,8 @@ pub(crate) const REACHED: [&str; 6] = [
     "a raise lands while it rolls back",
     "a rollback brings the old variant back",
 ];
+/// Only where the rules ask for it.
+pub(crate) const GOES_DOWN: &str = "a breach lowers the share by a step";
 /// Only by an order of its own.
 pub(crate) const CANCELLED: &str = "CANCELLED is reached";
 
@@ -127,6 +129,9 @@ impl Model for Rollout {
             }),
             Property::sometimes(REACHED[5], |_, world: &World| {
                 world.status() == Status::RollingBack && world.endpoint.config == Config::Last
+            }),
+            Property::sometimes(GOES_DOWN, |_, world: &World| {
+                world.stored.deployment.state.descent.is_some()
             }),
         ]
     }

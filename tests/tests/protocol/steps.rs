@@ -41,6 +41,8 @@ pub(crate) struct Rollout {
     pub(crate) variant: Variant,
     /// Whether the canary's minutes are judged, by a guard that asks for two bad ones.
     pub(crate) judges_minutes: bool,
+    /// Whether a breach goes down by a step before everything is taken back.
+    pub(crate) goes_down: bool,
     /// Workers at once.
     pub(crate) workers: usize,
     /// What may happen from each beginning on, where that is bounded. Then a rollout begins at
@@ -92,6 +94,7 @@ impl Rollout {
         Self {
             variant: Variant::AsBuilt,
             judges_minutes: false,
+            goes_down: false,
             workers: 2,
             left: Left {
                 invocations: Some(4),
@@ -594,6 +597,9 @@ impl Rollout {
 fn forget_what_is_only_told(next: &mut Deployment) {
     let state = &mut next.state;
     (state.busy, state.refusal) = (None, None);
+    if let Some(descent) = &mut state.descent {
+        descent.cause.clear();
+    }
     if let Some(update) = &mut state.update {
         (update.attempts, update.last_error) = (1, None);
     }

@@ -29,6 +29,7 @@ use shared::domain::observation::{EndpointReading, EndpointStatus, EndpointView,
 use shared::domain::plan::{Plan, Preset, Stage};
 use shared::domain::policy::{Consequence, Guard, Policy, Sustain, Test};
 use shared::domain::quantity::{Rate, Span, Weight};
+use shared::domain::retreat::{Rollback, Steps};
 use shared::domain::state::{Interrupted, Outcome, Phase, Status};
 
 use super::workers::{Worker, WorkerKey};
@@ -291,7 +292,7 @@ fn endpoint_made_at() -> Timestamp {
 }
 
 /// The terms of the model's rollout: 50 %, 100 %, and a minute for everything that waits.
-pub(crate) fn terms(judges_minutes: bool) -> Terms {
+pub(crate) fn terms(judges_minutes: bool, goes_down: bool) -> Terms {
     let minute = Span::from_mins(1);
     let stage = |percent, bake| Stage {
         weight: Weight::new(percent).expect("a percentage"),
@@ -340,10 +341,19 @@ pub(crate) fn terms(judges_minutes: bool) -> Terms {
             after: Span::ZERO,
             keep_old_variant: false,
         },
+        rollback: Rollback {
+            steps: goes_down.then(|| Steps {
+                weights: vec![Weight::new(25).expect("a percentage")],
+                every: minute,
+            }),
+            ..Rollback::default()
+        },
+        watch: Span::ZERO,
         topic: None,
         created_at: accepted_at(),
         created_by: "deployer".to_owned(),
         grants: None,
+        undoes: None,
     }
 }
 
@@ -352,8 +362,8 @@ impl World {
     pub(crate) const MADE: [Config; 3] = [Config::Both, Config::Last, Config::Former];
 
     /// A deployment just accepted.
-    pub(crate) fn new(judges_minutes: bool) -> Self {
-        let terms = terms(judges_minutes);
+    pub(crate) fn new(judges_minutes: bool, goes_down: bool) -> Self {
+        let terms = terms(judges_minutes, goes_down);
         let evidence = Evidence::starting_after(last_judgeable(terms.created_at));
         let deployment = Deployment::accepted(terms, INSTANCES);
         Self {
@@ -498,6 +508,7 @@ pub(crate) struct RecordKey {
     floor: Option<(u32, bool)>,
     is_cleaned: bool,
     has_drifted: bool,
+    goes_down: bool,
     is_behind: bool,
     guard: Option<(u8, u32)>,
 }
@@ -559,6 +570,7 @@ impl RecordKey {
             floor: state.floor.as_ref().map(|it| (it.held_at, it.released)),
             is_cleaned: state.cleaned,
             has_drifted: state.drift.is_some(),
+            goes_down: state.descent.is_some(),
             is_behind: !back && loaded.evidence.judged_through < last_judgeable(now),
             guard: guard.map(|guard| {
                 let finding = match guard.last.as_ref().map(|check| check.finding) {

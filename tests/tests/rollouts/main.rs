@@ -1,6 +1,7 @@
 //! Whole rollouts over the simulator: real SDK, real adapters, a clock that only the test moves.
 //! Each ends in `World::until_over`, which holds what is true of every rollout that is over.
 
+mod after;
 mod commands;
 mod comparison;
 mod endings;
@@ -10,9 +11,11 @@ mod healthy;
 mod operators;
 mod properties;
 mod reference;
+mod retreat;
 mod scaling;
 mod several;
 mod sight;
+mod undo;
 mod verdicts;
 mod versions;
 mod wakes;

@@ -120,9 +120,13 @@ async fn happen(world: &World, id: &str, step: &Step) {
     world.stack.simulator.run_functions().await;
 }
 
-async fn run(steps: &[Step]) {
+async fn run(steps: &[Step], goes_down: bool) {
     let world = World::new().await;
-    let id = world.deploy(&specification()).await;
+    let mut given = specification();
+    if goes_down {
+        given["rollback"] = json!({"mode": "gradual", "weights": [25, 5], "every": "3m"});
+    }
+    let id = world.deploy(&given).await;
     for step in steps {
         happen(&world, &id, step).await;
         let loaded = world.load(&id).await;
@@ -157,8 +161,8 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 6, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn whatever_happens_a_rollout_comes_to_a_sound_end(steps in prop::collection::vec(step(), 1..25)) {
+    fn whatever_happens_a_rollout_comes_to_a_sound_end(steps in prop::collection::vec(step(), 1..25), goes_down in any::<bool>()) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-        runtime.block_on(run(&steps));
+        runtime.block_on(run(&steps, goes_down));
     }
 }

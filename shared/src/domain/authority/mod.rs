@@ -62,6 +62,8 @@ pub enum Action {
     Cancel,
     /// A person lets the rollout leave its stage.
     Approve,
+    /// The former model comes back after a completion.
+    Undo,
     /// A prediction.
     Infer,
 }
@@ -83,9 +85,10 @@ const READERS: &[Role] = &[Deployer, Approver];
 
 impl Action {
     /// Every action, in the order of the documents.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::Deploy,
         Self::Plan,
+        Self::Undo,
         Self::List,
         Self::Get,
         Self::History,
@@ -108,6 +111,7 @@ impl Action {
             Self::Health | Self::Describe => (None, false, true),
             Self::Deploy
             | Self::Plan
+            | Self::Undo
             | Self::Promote
             | Self::SetWeight
             | Self::Resume
@@ -151,6 +155,7 @@ impl Action {
             Self::Rollback => ("POST", "/deployments/{id}/rollback"),
             Self::Cancel => ("POST", "/deployments/{id}/cancel"),
             Self::Approve => ("POST", "/deployments/{id}/approve"),
+            Self::Undo => ("POST", "/deployments/{id}/undo"),
             Self::Infer => ("POST", "/inference"),
         }
     }

@@ -9,8 +9,6 @@ use crate::domain::judge::{Breach, Verdict};
 use crate::domain::policy::Grade;
 use crate::domain::state::{Event, IllegalEvent, Interrupted, Outcome, Phase};
 
-/// How often a rollout goes back a stage before it goes back all the way.
-const STEP_BACKS: u32 = 3;
 /// The name under which a fault of routing is remembered.
 const ROUTING: &str = "routing";
 
@@ -20,6 +18,7 @@ impl Pass {
     pub(super) fn step_back(&mut self, breach: &Breach) -> Result<(), IllegalEvent> {
         let state = &self.next.state;
         let lower = self.next.terms.plan.stage_below(state.weight);
+        let most = self.next.terms.rollback.step_backs;
         let no_step = match lower {
             _ if state.phase == Phase::Finalizing => {
                 Some("the old variant is being removed".to_owned())
@@ -29,11 +28,14 @@ impl Pass {
             Some(_) if state.drift.is_some() => {
                 Some("somebody else changed the weights".to_owned())
             }
-            Some(_) if state.step_backs >= STEP_BACKS => {
-                Some(format!("it went back {STEP_BACKS} times already"))
-            }
+            Some(_) if state.step_backs >= most => Some(spent(most)),
             Some(_) => None,
         };
+        if let Some(why) = &no_step
+            && self.goes_down_by_steps(breach)
+        {
+            return self.begin_descent(breach, &format!("; {why}"));
+        }
         if let Some(why) = no_step {
             return self.roll_back(
                 Outcome::RolledBack,
@@ -93,18 +95,32 @@ impl Pass {
     }
 }
 
-fn about(breach: &Breach, name: Name, severity: Severity, end: &str) -> Said {
-    said(
+pub(super) fn about(breach: &Breach, name: Name, severity: Severity, end: &str) -> Said {
+    let reason = format!("{}{end}", breach.reason);
+    let what = said(
         name,
         severity,
-        format!("{}{end}", breach.reason),
+        reason,
         breach.value.clone(),
         breach.limit.clone(),
-    )
+    );
+    Said {
+        signal: Some((breach.name.clone(), breach.severity)),
+        ..what
+    }
+}
+
+/// Why there is no further step back.
+fn spent(most: u32) -> String {
+    match most {
+        0 => "the specification allows no step back".to_owned(),
+        1 => "it went back once already".to_owned(),
+        most => format!("it went back {most} times already"),
+    }
 }
 
 /// How loudly a breach of this grade is said.
-const fn loudness(grade: Grade) -> Severity {
+pub(super) const fn loudness(grade: Grade) -> Severity {
     match grade {
         Grade::Low => Severity::Info,
         Grade::Medium => Severity::Warning,

@@ -2,6 +2,7 @@
 //! terminal status is written from a reading of the endpoint that confirms it.
 
 use super::{Pass, ROLLBACK_BUDGET, Said, said};
+use crate::domain::deployment::Watch;
 use crate::domain::history::{Name, Severity};
 use crate::domain::observation::EndpointView;
 use crate::domain::quantity::{Span, Weight};
@@ -192,6 +193,13 @@ impl Pass {
         self.go(
             Event::CleanedUp(outcome),
             said(name, severity, reason, value, "nothing left behind"),
-        )
+        )?;
+        let watch = self.next.terms.watch;
+        self.next.state.watch =
+            (outcome == Outcome::Completed && !watch.is_zero()).then(|| Watch {
+                since: self.now,
+                until: self.now + watch.duration(),
+            });
+        Ok(())
     }
 }

@@ -5,7 +5,9 @@
 //! that is already ending, then reasons to roll back, and only then progress. Progress asks for
 //! everything at once: a finished bake, enough requests, no red guard, nothing blind, no drift.
 
+pub mod after;
 mod breach;
+mod descent;
 mod ending;
 mod progress;
 mod watch;
@@ -18,7 +20,7 @@ use super::evidence::Evidence;
 use super::history::{Entry, Name, Severity};
 use super::judge::{self, MinuteReport, Verdict};
 use super::observation::{AlarmReading, EndpointReading, EndpointView, Observation};
-use super::policy::Action;
+use super::policy::{Action, Grade};
 use super::quantity::{Span, Weight};
 use super::state::{self, Event, IllegalEvent, Outcome, Phase, Status};
 use super::truth;
@@ -81,6 +83,8 @@ pub(super) struct Said {
     pub(super) reason: String,
     pub(super) value: String,
     pub(super) limit: String,
+    /// The breach that it is about: what is broken, and how bad that is.
+    pub(super) signal: Option<(String, Grade)>,
 }
 
 pub(super) fn said(
@@ -96,6 +100,7 @@ pub(super) fn said(
         reason: reason.into(),
         value: value.into(),
         limit: limit.into(),
+        signal: None,
     }
 }
 
@@ -155,6 +160,11 @@ impl Pass {
         if let Some(what) = self.reason_to_roll_back(&seen.alarms, verdict) {
             return self.roll_back(Outcome::RolledBack, what);
         }
+        if let Some(breach) = verdict.asks_for(Action::Rollback)
+            && self.next.state.descent.is_none()
+        {
+            return self.begin_descent(breach, "");
+        }
         if let Some(breach) = verdict.asks_for(Action::StepBack)
             && self.next.state.phase != Phase::Retreating
         {
@@ -175,6 +185,9 @@ impl Pass {
         (state.status, state.phase) = (status, phase);
         if phase != Phase::Paused {
             state.interrupted = None;
+        }
+        if phase != Phase::Retreating {
+            state.descent = None;
         }
         state.reason.clone_from(&what.reason);
         self.tell(what);
@@ -197,6 +210,8 @@ impl Pass {
             phase: state.phase,
             weight: state.target,
             by: self.by.clone(),
+            signal_severity: what.signal.as_ref().map(|(_, severity)| *severity),
+            signal: what.signal.map(|(name, _)| name),
         });
     }
 
@@ -221,9 +236,12 @@ impl Pass {
                 "no alarm of the policy in ALARM".to_owned(),
             );
         }
-        if let Some(breach) = verdict.asks_for(Action::Rollback) {
-            let breach = breach.clone();
-            return critical(breach.reason, breach.value, breach.limit);
+        if let Some(breach) = verdict
+            .asks_for(Action::Rollback)
+            .filter(|breach| !self.goes_down_by_steps(breach))
+        {
+            let what = breach::about(breach, Name::RollingBack, Severity::Critical, "");
+            return Some(what);
         }
         let (used, deadline) = (state.clock.used_at(self.now), self.next.terms.plan.deadline);
         if state.weight < Weight::FULL && used >= deadline {
@@ -285,7 +303,8 @@ impl Pass {
         }
     }
 
-    /// The deadline's clock runs from IN_PROGRESS to 100 %, and stops where nothing may move.
+    /// The deadline's clock runs from IN_PROGRESS to 100 %, and stops where nothing may move. On a way
+    /// down by steps it stands still: it bounds the way up, and must not cut the other one short.
     fn run_clock(&mut self) {
         let plan_allows = self.next.terms.plan.allows_raise_at(self.now);
         let state = &mut self.next.state;
@@ -294,6 +313,7 @@ impl Pass {
             && state.weight < Weight::FULL
             && !waits_for_people
             && plan_allows
+            && state.descent.is_none()
             && state.phase != Phase::CleaningUp;
         state.clock.run(runs, self.now);
     }

@@ -112,6 +112,8 @@ impl Pass {
         self.watch_drift(view)?;
         match self.next.state.phase {
             Phase::Scaling => self.confirm_capacity(view, seen, verdict),
+            Phase::Retreating if self.next.state.rests_on_the_way_down() => self.step_down(),
+            Phase::Retreating if self.next.state.descent.is_some() => self.confirm_step(view),
             Phase::Shifting | Phase::Retreating => self.confirm_weights(view),
             Phase::Baking | Phase::Holding => self.advance(seen, verdict),
             Phase::Soaking => self.soak(seen, verdict),
@@ -120,8 +122,12 @@ impl Pass {
         }
     }
 
-    /// With the endpoint unread there is no progress, but a bake that is over is said to be held.
+    /// With the endpoint unread there is no progress, but a bake that is over is said to be held, and
+    /// the next step down is taken.
     fn advance_blindly(&mut self) -> Result<(), IllegalEvent> {
+        if self.next.state.rests_on_the_way_down() {
+            return self.step_down();
+        }
         if self.next.state.phase == Phase::Baking && self.is_baked() {
             return self.hold("DescribeEndpoint could not be read".to_owned());
         }

@@ -196,6 +196,7 @@ impl Pass {
             (Phase::CleaningUp, Some(Outcome::RolledBack | Outcome::Cancelled)) => {
                 due::removal_from(&self.next)
             }
+            (Phase::Retreating, _) if state.rests_on_the_way_down() => return,
             (Phase::CleaningUp | Phase::Finalizing | Phase::Retreating, _) => state.phase_since,
             // These also wait for metrics, for people and for opening hours.
             (Phase::Scaling | Phase::Shifting, _) if state.refusal.is_some() => state.phase_since,

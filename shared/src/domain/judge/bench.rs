@@ -22,6 +22,7 @@ pub struct Bench<'a> {
     baseline: &'a Baseline,
     longest_minutes: u64,
     instances: Instances,
+    goes_down: bool,
 }
 
 /// How many instances each arm runs on: single instances' bursts average out over many.
@@ -68,6 +69,7 @@ impl<'a> Bench<'a> {
             baseline,
             longest_minutes,
             instances,
+            goes_down: false,
         }
     }
 
@@ -84,7 +86,10 @@ impl<'a> Bench<'a> {
             .secs()
             .saturating_add(terms.plan.soak.secs());
         let longest_minutes = (longest / 60).max(1);
-        Self::new(&terms.policy, &terms.baseline, longest_minutes, instances)
+        Self {
+            goes_down: state.descent.is_some(),
+            ..Self::new(&terms.policy, &terms.baseline, longest_minutes, instances)
+        }
     }
 
     /// The policy.
@@ -139,7 +144,7 @@ impl<'a> Bench<'a> {
         let Some(canary) = minute.canary else { return };
         self.take_in_guards(evidence, canary, minute);
         for rule in &self.policy.signals {
-            if is_of_another_stage(minute, rule.consequence) {
+            if self.is_of_another_stage(minute, rule.consequence) {
                 continue;
             }
             let counts = |arm: &ArmMinute| self.counts(rule, arm);
@@ -190,6 +195,13 @@ impl<'a> Bench<'a> {
         past.frozen(self.policy.comparison.tolerate, &state.comparison)
     }
 
+    /// Whether a minute may have been served at a share that was stepped back from: it must not step
+    /// back again, nor speak against the lower share on a way down by steps.
+    fn is_of_another_stage(&self, minute: Minute<'_>, consequence: Consequence) -> bool {
+        let steps_back = consequence.action() == Some(Action::StepBack);
+        !minute.in_stage && (steps_back || (self.goes_down && consequence.retreats()))
+    }
+
     fn take_in_guards(&self, evidence: &mut Evidence, canary: &ArmMinute, minute: Minute<'_>) {
         for rule in &self.policy.guards {
             if minute.is_alone() && rule.test.compares() {
@@ -197,7 +209,7 @@ impl<'a> Bench<'a> {
                 evidence.guards.remove(&rule.name);
                 continue;
             }
-            if is_of_another_stage(minute, rule.consequence) {
+            if self.is_of_another_stage(minute, rule.consequence) {
                 continue;
             }
             let state = evidence.guards.entry(rule.name.clone()).or_default();
@@ -211,12 +223,6 @@ impl<'a> Bench<'a> {
             }
         }
     }
-}
-
-/// Whether a minute may have been served at a share that was stepped back from: it must not step
-/// back again.
-fn is_of_another_stage(minute: Minute<'_>, consequence: Consequence) -> bool {
-    !minute.in_stage && consequence.action() == Some(Action::StepBack)
 }
 
 fn take_in_split(evidence: &mut Evidence, minute: Minute<'_>) {

@@ -6,12 +6,34 @@ use super::bench::Bench;
 use crate::domain::comparison;
 use crate::domain::evidence::Evidence;
 use crate::domain::guard;
-use crate::domain::policy::Action;
+use crate::domain::policy::{Action, Consequence, Grade};
 use crate::domain::signal::SignalRule;
 
 /// Minutes without anything that speaks against the canary, after which evidence short of a
 /// rollback no longer holds it: without bad outcomes in either arm it would stand for ever.
 const FORGIVEN_AFTER: u64 = 60;
+
+/// What breaches are told apart by, the strongest first. What is critical stands by itself: it alone
+/// takes everything back at once where the others go by steps.
+const RANKS: [(Action, bool); 5] = [
+    (Action::Rollback, true),
+    (Action::Rollback, false),
+    (Action::StepBack, false),
+    (Action::Hold, false),
+    (Action::Notify, false),
+];
+
+fn rank(action: Action, severity: Grade) -> (Action, bool) {
+    let is_critical = action == Action::Rollback && severity == Grade::Critical;
+    (action, is_critical)
+}
+
+/// Absent while it is muted.
+fn rank_of(rule: &SignalRule) -> Option<(Action, bool)> {
+    let Consequence { severity, .. } = rule.consequence;
+    let action = rule.consequence.action()?;
+    Some(rank(action, severity))
+}
 
 /// Whether something spoke against the canary within the last hour.
 fn is_fed(rule: &SignalRule, evidence: &Evidence) -> bool {
@@ -56,27 +78,22 @@ impl Bench<'_> {
         let is_won =
             |ln_total| comparison::calls_for_rollback(ln_total, self.policy.comparison.alpha);
         let mut stronger_won = false;
-        for action in [
-            Action::Rollback,
-            Action::StepBack,
-            Action::Hold,
-            Action::Notify,
-        ] {
+        for rank in RANKS {
+            let (action, _) = rank;
             let counts = |rule: &SignalRule| {
                 // What nothing feeds any more is no reason to go on holding or telling.
-                rule.consequence.action() >= Some(action)
+                rank_of(rule) >= Some(rank)
                     && (action >= Action::StepBack || is_fed(rule, evidence))
             };
             // Beside a stronger breach only what these signals show by themselves is news.
-            let adds = |rule: &SignalRule| {
-                counts(rule) && (!stronger_won || rule.consequence.action() == Some(action))
-            };
+            let adds =
+                |rule: &SignalRule| counts(rule) && (!stronger_won || rank_of(rule) == Some(rank));
             if is_won(self.ln_total_of(evidence, adds)) {
                 breaches.extend(self.comparison_breach(evidence, action, adds));
             }
             stronger_won |= is_won(self.ln_total_of(evidence, counts));
         }
-        breaches.sort_by_key(|breach| std::cmp::Reverse(breach.action));
+        breaches.sort_by_key(|breach| std::cmp::Reverse(rank(breach.action, breach.severity)));
         breaches
     }
 

@@ -177,7 +177,8 @@ fn is_settled(state: &State) -> bool {
     let rests = match state.phase {
         Phase::Baking | Phase::Holding | Phase::AwaitingApproval | Phase::Soaking => true,
         Phase::Paused => state.interrupted != Some(Interrupted::Raise),
-        _ => false,
+        // After a completion nothing moves them any more.
+        _ => state.rests_on_the_way_down() || state.watch.is_some(),
     };
     rests && state.drift.is_none()
 }

@@ -169,6 +169,7 @@ fn each_role_may_do_what_it_is_for() {
             Action::Approve => &["approver"],
             Action::Deploy
             | Action::Plan
+            | Action::Undo
             | Action::Promote
             | Action::SetWeight
             | Action::Resume

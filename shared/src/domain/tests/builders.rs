@@ -23,6 +23,7 @@ use crate::domain::observation::{
 use crate::domain::plan::{Plan, Preset};
 use crate::domain::policy::Policy;
 use crate::domain::quantity::{Latency, Span, Weight};
+use crate::domain::retreat::{Descent, Rollback, Steps};
 use crate::domain::scaling::Autoscaling;
 use crate::domain::state::{Interrupted, Outcome, Phase, Status};
 
@@ -84,10 +85,21 @@ pub(super) fn terms() -> Terms {
             after: Span::from_hours(1),
             keep_old_variant: false,
         },
+        rollback: Rollback::default(),
+        watch: Span::ZERO,
         topic: None,
         created_at: accepted_at(),
         created_by: "deployer".to_owned(),
         grants: None,
+        undoes: None,
+    }
+}
+
+/// 25 and 10 %, half an hour each.
+pub(super) fn steps() -> Steps {
+    Steps {
+        weights: vec![weight(25), weight(10)],
+        every: Span::from_mins(30),
     }
 }
 
@@ -169,6 +181,19 @@ impl Case {
     pub(super) fn retreating(at: u8, target: u8) -> Self {
         Self::new(Status::InProgress, Phase::Retreating, at, target)
     }
+    /// On the way down by [`steps`], half an hour after it began; where both are the same, the step is
+    /// confirmed.
+    pub(super) fn descending(at: u8, target: u8) -> Self {
+        Self::retreating(at, target).with(|case| {
+            case.deployment.terms.rollback.steps = Some(steps());
+            let state = &mut case.deployment.state;
+            state.clock.run(false, case.now);
+            state.descent = Some(Descent {
+                since: case.now - minutes(30),
+                cause: "too many errors".to_owned(),
+            });
+        })
+    }
     pub(super) fn soaking() -> Self {
         Self::new(Status::InProgress, Phase::Soaking, 100, 100)
     }
@@ -218,6 +243,7 @@ impl Case {
             Self::awaiting(30),
             Self::paused(Interrupted::Bake, 30, 30),
             Self::retreating(30, 20),
+            Self::descending(25, 25),
             Self::soaking(),
             Self::finalizing(),
             Self::cleaning(Outcome::Completed),

@@ -49,6 +49,7 @@ IN_PROGRESS/Holding          | Paused | -      | Scaling    | Scaling    | -    
 IN_PROGRESS/AwaitingApproval | Paused | -      | -          | -          | Scaling | -       | Retreating | Reverting | Reverting
 IN_PROGRESS/Paused           | -      | Baking | -          | -          | -       | -       | Retreating | Reverting | Reverting
 IN_PROGRESS/Retreating       | -      | -      | -          | -          | -       | -       | -          | Reverting | Reverting
+IN_PROGRESS/Retreating       | -      | Baking | -          | -          | -       | -       | -          | Reverting | Reverting
 IN_PROGRESS/Soaking          | Paused | -      | Finalizing | Finalizing | -       | Retreating | Retreating | Reverting | Reverting
 IN_PROGRESS/Finalizing       | -      | -      | -          | -          | -       | -       | -          | Reverting | Reverting
 IN_PROGRESS/CleaningUp       | -      | -      | -          | -          | -       | -       | -          | -         | -

@@ -52,7 +52,9 @@ fn goes_on_somewhere(case: &Case) -> Expect {
 
 #[test]
 fn a_tripped_guard_rolls_back_from_every_phase_in_progress() {
-    for case in in_progress() {
+    // On the way down by steps a guard that is not critical changes nothing.
+    let at_once = |case: &Case| case.deployment.state.descent.is_none();
+    for case in in_progress().into_iter().filter(at_once) {
         let tripped = case.clone().red("error_rate.limit", 2);
         check(
             &tripped,

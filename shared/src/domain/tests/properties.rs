@@ -12,6 +12,7 @@ use crate::domain::judge::MinuteReport;
 use crate::domain::observation::EndpointStatus;
 use crate::domain::policy::OnDrift;
 use crate::domain::quantity::{Latency, Rate, Span, Weight};
+use crate::domain::retreat::{Rollback, Steps};
 use crate::domain::state::{Phase, Status};
 
 #[derive(Debug, Clone)]
@@ -85,6 +86,21 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
+/// At once, or down by steps of some minutes.
+fn way_back() -> impl Strategy<Value = Rollback> {
+    let weights = prop_oneof![
+        Just(vec![weight(25), weight(10)]),
+        Just(vec![weight(60), weight(5)]),
+        Just(vec![weight(1)]),
+    ];
+    let steps = (weights, 1u64..4).prop_map(|(weights, every)| Steps {
+        weights,
+        every: Span::from_mins(every),
+    });
+    (prop::option::of(steps), 0u32..4)
+        .prop_map(|(steps, step_backs)| Rollback { steps, step_backs })
+}
+
 /// Terms that differ in everything the rules look at.
 fn any_terms() -> impl Strategy<Value = Terms> {
     let drift = prop_oneof![
@@ -99,22 +115,26 @@ fn any_terms() -> impl Strategy<Value = Terms> {
         any::<bool>(),
         0u64..90,
         prop::option::of(1u32..4),
+        way_back(),
     )
-        .prop_map(|(on_drift, keep, approval, windows, after, instances)| {
-            let mut terms = terms();
-            terms.policy.on_drift = on_drift;
-            terms.cleanup.keep_old_variant = keep;
-            terms.cleanup.after = Span::from_mins(after);
-            terms.capacity.instances = instances;
-            terms.plan.stages[2].approval = approval;
-            if windows {
-                terms.plan.change_windows = vec![
-                    "Mon-Sun 08:00-11:00 UTC".parse().unwrap(),
-                    "Mon-Sun 13:00-20:00 UTC".parse().unwrap(),
-                ];
-            }
-            terms
-        })
+        .prop_map(
+            |(on_drift, keep, approval, windows, after, instances, rollback)| {
+                let mut terms = terms();
+                terms.rollback = rollback;
+                terms.policy.on_drift = on_drift;
+                terms.cleanup.keep_old_variant = keep;
+                terms.cleanup.after = Span::from_mins(after);
+                terms.capacity.instances = instances;
+                terms.plan.stages[2].approval = approval;
+                if windows {
+                    terms.plan.change_windows = vec![
+                        "Mon-Sun 08:00-11:00 UTC".parse().unwrap(),
+                        "Mon-Sun 13:00-20:00 UTC".parse().unwrap(),
+                    ];
+                }
+                terms
+            },
+        )
 }
 
 fn take(toy: &mut Toy, step: &Step) {

@@ -21,6 +21,7 @@ use crate::domain::judge::bench::Bench;
 use crate::domain::judge::last_judgeable;
 use crate::domain::observation::{
     AlarmReading, EndpointReading, EndpointStatus, EndpointView, Metrics, Observation, Series,
+    TOLERANCE,
 };
 use crate::domain::protocol::{self, Answer};
 use crate::domain::quantity::Weight;
@@ -364,6 +365,9 @@ impl Toy {
             );
             assert!(!by_itself || after.drift.is_none(), "raised past a drift");
         }
+        if before.descent.is_some() && by_itself {
+            assert!(after.target <= before.target, "raised on the way down");
+        }
         if before.status == Status::RollingBack {
             let back = matches!(
                 after.status,
@@ -452,6 +456,12 @@ impl Toy {
                 *weight > state.weight && self.evidence.blind.is_none(),
                 "a raise while blind"
             );
+        }
+        if let Effect::Shift { weight } = effect
+            && state.descent.is_some()
+        {
+            let share = self.share().unwrap_or(0.0);
+            assert!(weight.fraction() <= share + TOLERANCE, "up on the way down");
         }
         if effect.is_leased() {
             assert!(!self.deployment.is_leased(self.now), "two leases at once");

@@ -11,6 +11,7 @@ use simulator::malformed::{self, Choices};
 
 use super::{SpecificationError, from_yaml, parse};
 use crate::domain::policy::Policy;
+use crate::domain::retreat::Rollback;
 use crate::domain::specification::Specification;
 
 /// With nearly every field there is.
@@ -38,7 +39,8 @@ fn whole() -> Value {
                 "limit": "3%", "compare": true, "direction": "lower_is_worse", "min_samples": 0,
             }],
         },
-        "rollback": {"mode": "immediate"},
+        "rollback": {"mode": "gradual", "weights": [25, 10], "every": "1h", "step_backs": 2},
+        "watch": {"for": "7d"},
         "cleanup": {"after": "1h", "keep_old_variant": true},
         "notify": {"topic": "arn:aws:sns:eu-central-1:123456789012:releases"},
         "accept_baseline": true,
@@ -75,6 +77,9 @@ fn assert_comes_back(specification: &Specification) {
         serde_json::from_str::<crate::domain::plan::Plan>(&plan).expect("a plan"),
         specification.plan
     );
+    let rollback = serde_json::to_string(&specification.rollback).expect("a way back is JSON");
+    let again: Rollback = serde_json::from_str(&rollback).expect("what was written can be read");
+    assert_eq!(again, specification.rollback);
     let shortest = specification.plan.shortest();
     assert!(shortest <= specification.plan.deadline, "{shortest}");
 }

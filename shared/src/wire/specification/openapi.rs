@@ -11,13 +11,14 @@ use utoipa::openapi::{OneOfBuilder, RefOr};
 use utoipa::{PartialSchema, ToSchema};
 
 use super::check::{
-    LONGEST_CHECK_NAME, LONGEST_DIMENSION_VALUE, LONGEST_IN_CLOUDWATCH, MOST_CHECKS,
-    MOST_DIMENSIONS, MOST_SAMPLES,
+    EVERY, LONGEST_CHECK_NAME, LONGEST_DIMENSION_VALUE, LONGEST_IN_CLOUDWATCH, MOST_CHECKS,
+    MOST_DIMENSIONS, MOST_SAMPLES, MOST_STEPS,
 };
 use super::raw::{Instances, QuotedText, Raw, WholePercent};
 use crate::domain::deployment::Cleanup;
 use crate::domain::plan::{Plan, Preset};
 use crate::domain::policy::Policy;
+use crate::domain::retreat::Rollback;
 use crate::domain::signal;
 use crate::wire::openapi::{Schemas, add, refine};
 
@@ -36,6 +37,7 @@ pub(crate) fn add_all(all: &mut Schemas) {
     refine_plan(all);
     refine_policy(all);
     refine_checks(all);
+    refine_rollback(all);
 }
 
 fn refine_top(all: &mut Schemas) {
@@ -74,6 +76,7 @@ fn refine_top(all: &mut Schemas) {
     );
     let after = Cleanup::AFTER.to_string();
     refine(all, "Cleanup.after", json!({"default": after}));
+    refine(all, "Watch.for", json!({"examples": ["7d"]}));
     refine(all, "Cleanup.keep_old_variant", json!({"default": false}));
     refine(
         all,
@@ -201,6 +204,48 @@ fn refine_policy(all: &mut Schemas) {
         "Comparison.tolerate",
         json!({"minimum": 1, "maximum": 100, "default": comparison.tolerate}),
     );
+}
+
+fn refine_rollback(all: &mut Schemas) {
+    let (shortest, longest) = EVERY;
+    refine(all, "Rollback.mode", json!({"default": "immediate"}));
+    refine(
+        all,
+        "Rollback.weights",
+        json!({"minItems": 1, "maxItems": MOST_STEPS, "examples": [[25, 10]]}),
+    );
+    refine(
+        all,
+        "Rollback.every",
+        json!({"description": format!(
+            "How long each share is kept, from its confirmation on, from {shortest} to {longest}; needed with `gradual`, and only there."
+        ), "examples": ["1h"]}),
+    );
+    refine(
+        all,
+        "Rollback.step_backs",
+        json!({"minimum": 0, "maximum": Rollback::MOST_STEP_BACKS, "default": Rollback::STEP_BACKS}),
+    );
+    let forms = json!([
+        {
+            "title": "At once",
+            "properties": {
+                "mode": {"enum": ["immediate"]},
+                "weights": left_out(),
+                "every": left_out(),
+            },
+        },
+        {
+            "title": "Down by steps",
+            "required": ["mode", "weights", "every"],
+            "properties": {
+                "mode": {"enum": ["gradual"]},
+                "weights": {"type": "array"},
+                "every": {"type": "string"},
+            },
+        },
+    ]);
+    refine(all, "Rollback", json!({"oneOf": forms}));
 }
 
 fn refine_checks(all: &mut Schemas) {

@@ -38,6 +38,8 @@ pub(super) struct Raw {
     /// What is left behind, and when it goes.
     #[serde(default)]
     pub(super) cleanup: RawCleanup,
+    /// How the new model is watched once the deployment is completed; not at all if left out.
+    pub(super) watch: Option<RawWatch>,
     /// Who is told beside the stack's own topic.
     #[serde(default)]
     pub(super) notify: RawNotify,
@@ -309,22 +311,35 @@ impl<'de> Deserialize<'de> for QuotedText {
     }
 }
 
-/// How production takes everything back.
+/// How production takes everything back, and how often a stage is tried again first.
 #[derive(Deserialize, Default)]
 #[serde(deny_unknown_fields)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = Rollback))]
 pub(super) struct RawRollback {
-    /// At once is the only way there is.
+    /// At once, or down by steps.
+    #[serde(default)]
     pub(super) mode: RollbackMode,
+    /// The canary's shares on the way down in percent, strictly falling; needed with `gradual`, and
+    /// only there. The last step, to 0, is not named, and one that is not below the present share is
+    /// left out.
+    pub(super) weights: Option<Vec<WholePercent>>,
+    /// How long each share is kept, from its confirmation on; needed with `gradual`, and only there.
+    pub(super) every: Option<Span>,
+    /// How often a breach that steps back may do so; the next one takes everything back.
+    pub(super) step_backs: Option<u32>,
 }
 
 /// How production takes everything back.
-#[derive(Deserialize, Default)]
+#[derive(Deserialize, Default, Clone, Copy, PartialEq, Eq)]
 #[serde(rename_all = "lowercase")]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub(super) enum RollbackMode {
+    /// All of it at once.
     #[default]
     Immediate,
+    /// Down by steps where a breach is not critical. Whatever is critical, an alarm, a canary unseen
+    /// for too long, the deadline and an operator's order take everything back at once all the same.
+    Gradual,
 }
 
 /// What is left behind.
@@ -337,6 +352,17 @@ pub(super) struct RawCleanup {
     /// Whether the old variant stays, at weight 0, after a completed deployment.
     #[serde(default)]
     pub(super) keep_old_variant: bool,
+}
+
+/// The watch after a completion: people are told what speaks against the new model, and nothing is taken
+/// back by itself.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = Watch))]
+pub(super) struct RawWatch {
+    /// For how long; `0s` for not at all, 30 days at the most.
+    #[serde(rename = "for")]
+    pub(super) lasting: Span,
 }
 
 /// Who is told.

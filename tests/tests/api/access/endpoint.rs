@@ -143,6 +143,7 @@ async fn tags_that_go_while_it_runs_take_away_everything_but_what_lowers_risk() 
         Action::SetWeight,
         Action::Resume,
         Action::Cancel,
+        Action::Undo,
     ] {
         let (status, answer) = guarded.by("Release", action, &id).await;
         assert_eq!(status, StatusCode::FORBIDDEN, "{action}: {answer}");

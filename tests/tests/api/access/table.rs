@@ -22,9 +22,10 @@ const ANYBODY: &[&str] = &[
 
 /// Who is admitted where, of all [`people`]; the rest are not. Written out, so that a slip in the table of
 /// the code is not repeated here.
-const ADMITTED: [(Action, &[&str]); 16] = [
+const ADMITTED: [(Action, &[&str]); 17] = [
     (Action::Deploy, &["deployer", "requester", "everyone"]),
     (Action::Plan, &["deployer", "requester", "everyone"]),
+    (Action::Undo, &["deployer", "requester", "everyone"]),
     (
         Action::Get,
         &["deployer", "approver", "requester", "everyone"],

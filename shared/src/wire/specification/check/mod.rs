@@ -4,6 +4,7 @@
 mod checks;
 mod plan;
 mod policy;
+mod rollback;
 #[cfg(test)]
 mod tests;
 
@@ -14,7 +15,9 @@ pub(super) use self::checks::{
 };
 #[cfg(feature = "openapi")]
 pub(super) use self::policy::MOST_SAMPLES;
-use super::raw::{Instances, Raw, RawAutoscaling, RawCanary, RollbackMode};
+#[cfg(feature = "openapi")]
+pub(super) use self::rollback::{EVERY, MOST_STEPS};
+use super::raw::{Instances, Raw, RawAutoscaling, RawCanary, RawWatch};
 use super::{SpecificationError, wrong};
 use crate::domain::deployment::{CanaryCapacity, Cleanup};
 use crate::domain::quantity::Span;
@@ -43,8 +46,6 @@ impl Raw {
                 "sticky routing is not supported yet; leave the field out",
             ));
         }
-        // The only mode there is: a second one would have to be told apart here.
-        let RollbackMode::Immediate = self.rollback.unwrap_or_default().mode;
         let policy_accepts = self.policy.accept_baseline;
         let topic = self.notify.topic;
         if let Some(topic) = &topic
@@ -77,6 +78,8 @@ impl Raw {
                 after: self.cleanup.after.unwrap_or(Cleanup::AFTER),
                 keep_old_variant: self.cleanup.keep_old_variant,
             },
+            rollback: self.rollback.unwrap_or_default().check()?,
+            watch: self.watch.map_or(Ok(Span::ZERO), RawWatch::check)?,
             topic,
         })
     }
@@ -90,6 +93,21 @@ fn check_name(field: &str, name: &str) -> Result<(), SpecificationError> {
         field,
         "a name in SageMaker has 1 to 63 letters, digits and hyphens, with a letter or digit at both ends",
     ))
+}
+
+impl RawWatch {
+    /// The longest watch.
+    const LONGEST: Span = Span::from_hours(30 * 24);
+
+    fn check(self) -> Result<Span, SpecificationError> {
+        if self.lasting <= Self::LONGEST {
+            return Ok(self.lasting);
+        }
+        Err(wrong(
+            "watch.for",
+            "the watch after a completion lasts 30d at the most, like \"7d\"",
+        ))
+    }
 }
 
 impl RawCanary {

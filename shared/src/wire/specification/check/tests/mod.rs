@@ -3,6 +3,7 @@
 mod capacity;
 mod checks;
 mod policy;
+mod rollback;
 
 use serde_json::{Value, json};
 

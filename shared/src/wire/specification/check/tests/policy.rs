@@ -110,7 +110,8 @@ fn an_emergency_guard_is_weakened_by_nothing() {
     for name in ["error_rate.emergency", "latency_p95.emergency"] {
         let guard = |policy: &Policy| policy.guards.iter().find(|g| g.name == name).cloned();
         assert_eq!(guard(&policy), guard(&untouched), "{name}");
-        assert_eq!(of_guard(&policy, name), Consequence::default(), "{name}");
+        let critical = Consequence::of(Grade::Critical);
+        assert_eq!(of_guard(&policy, name), critical, "{name}");
     }
     assert!(of_guard(&policy, "error_rate.limit").muted);
     assert!(of_guard(&policy, "latency_p95.ratio").muted);

@@ -1,0 +1,187 @@
+//! The way back after a completion: a new deployment of the former model, accepted like any other.
+//!
+//! It is for whoever is woken at night, so it waits for nothing that a person would have to wait for:
+//! one stage of 100 %, no change windows, no approval. It is no leap either: the former model gets its
+//! instances before it gets traffic, guards judge it, and the model it replaces stays beside it at
+//! weight 0 for the soak, so that even this can be taken back. What the former model ran on is read
+//! from the config that the endpoint was on before; where that is gone, nobody knows it any more.
+
+use serde_json::json;
+
+use super::accept::{Accepted, Refusal, accept_proposed, propose};
+use super::ports::{ConfigVariant, Loaded, Ports};
+use crate::domain::deployment::{CanaryCapacity, Cleanup, Deployment, Terms};
+use crate::domain::observation::EndpointView;
+use crate::domain::plan::{Plan, Stage};
+use crate::domain::policy::{OnDrift, Policy};
+use crate::domain::quantity::{Span, Weight};
+use crate::domain::retreat::Rollback;
+use crate::domain::specification::Specification;
+use crate::domain::state::Status;
+
+/// How long the model that is undone stays beside the former one.
+pub const SOAK: Span = Span::from_mins(30);
+
+/// Accepts the deployment that brings the former model back, or says why there can't be one.
+pub async fn undo<P: Ports>(
+    ports: &P,
+    completed: &Loaded,
+    caller: &str,
+    why: Option<&str>,
+) -> Result<Accepted, Refusal> {
+    let terms = &completed.deployment.terms;
+    is_completed(&completed.deployment)?;
+    if let Some(by) = ports.lock_holder(&terms.endpoint).await? {
+        let endpoint = terms.endpoint.clone();
+        return Err(Refusal::Locked { endpoint, by });
+    }
+    let view = ports.endpoint(&terms.endpoint).await?;
+    let view = as_it_was_left(terms, view)?;
+    let kept = kept(ports, terms).await?;
+    let present = ports.endpoint_config(&view.config).await?;
+    let present = present.and_then(|config| config.variants.into_iter().next());
+    let specification = specification(&completed.deployment, &kept, present.as_ref());
+    let (mut proposed, past) = propose(ports, &specification, caller).await?;
+    proposed.terms.undoes = Some(terms.id.clone());
+    let given = json!({
+        "undo": terms.id,
+        "endpoint": specification.endpoint,
+        "model": specification.model,
+    });
+    accept_proposed(ports, proposed, &past, &given, why).await
+}
+
+fn no(detail: String) -> Refusal {
+    Refusal::NoWayBack { detail }
+}
+
+fn is_completed(deployment: &Deployment) -> Result<(), Refusal> {
+    let (terms, status) = (&deployment.terms, deployment.state.status);
+    let way_out = match status {
+        Status::Completed if terms.cleanup.keep_old_variant => {
+            return Err(no(format!(
+                "deployment {} kept the old variant beside the new one, at weight 0: give that its weight back by hand",
+                terms.id
+            )));
+        }
+        Status::Completed => return Ok(()),
+        Status::Pending | Status::InProgress => "roll it back",
+        Status::RollingBack | Status::RolledBack | Status::Cancelled => {
+            "production has, or is getting, everything back already"
+        }
+        Status::Failed => "its history says how it left the endpoint",
+    };
+    Err(no(format!(
+        "deployment {} is {status}, and only a completed one can be undone: {way_out}",
+        terms.id
+    )))
+}
+
+/// The endpoint, as long as nobody has changed it since.
+fn as_it_was_left(terms: &Terms, view: Option<EndpointView>) -> Result<EndpointView, Refusal> {
+    let Terms {
+        endpoint,
+        final_config,
+        ..
+    } = terms;
+    let Some(view) = view else {
+        return Err(no(format!("endpoint {endpoint} was deleted since")));
+    };
+    if !view.was_made_at(terms.endpoint_created_at) {
+        return Err(no(format!(
+            "endpoint {endpoint} was deleted and made again since"
+        )));
+    }
+    if view.config != *final_config {
+        return Err(no(format!(
+            "endpoint {endpoint} is on config {} by now, not on {final_config}, where this deployment left it: undo what came after it first, or deploy {}",
+            view.config, terms.former_model
+        )));
+    }
+    Ok(view)
+}
+
+/// What the former model ran on, as long as that is still kept.
+async fn kept<P: Ports>(ports: &P, terms: &Terms) -> Result<ConfigVariant, Refusal> {
+    let Terms {
+        original_config,
+        former_model,
+        production,
+        ..
+    } = terms;
+    let Some(config) = ports.endpoint_config(original_config).await? else {
+        return Err(no(format!(
+            "config {original_config}, which {former_model} ran on, was deleted since: deploy {former_model} with a specification of its own"
+        )));
+    };
+    let mut variants = config.variants.into_iter();
+    let kept = variants.find(|variant| {
+        variant.name == *production && variant.model.as_ref() == Some(former_model)
+    });
+    let Some(kept) = kept else {
+        return Err(no(format!(
+            "config {original_config} is another one by now: it has no variant {production} of {former_model}"
+        )));
+    };
+    if !ports.has_model(former_model).await? {
+        return Err(no(format!(
+            "model {former_model} was deleted since: create it again under this name"
+        )));
+    }
+    Ok(kept)
+}
+
+/// The former model on what it ran on, with the instances that the total traffic needs.
+fn specification(
+    completed: &Deployment,
+    kept: &ConfigVariant,
+    present: Option<&ConfigVariant>,
+) -> Specification {
+    let terms = &completed.terms;
+    let is_other_type = present.is_some_and(|present| present.instance_type != kept.instance_type);
+    let other_type = kept.instance_type.clone().filter(|_| is_other_type);
+    let capacity = CanaryCapacity {
+        // So many of its own type as it had; of the present one as many as there are now.
+        instances: other_type
+            .is_some()
+            .then(|| completed.production_needs().max(1)),
+        instance_type: other_type,
+        autoscaling: None,
+    };
+    let all_at_once = Stage {
+        weight: Weight::FULL,
+        bake: Span::ZERO,
+        approval: false,
+    };
+    Specification {
+        endpoint: terms.endpoint.clone(),
+        model: terms.former_model.clone(),
+        capacity,
+        plan: Plan {
+            stages: vec![all_at_once],
+            soak: SOAK,
+            deadline: Plan::DEADLINE,
+            change_windows: Vec::new(),
+        },
+        policy: policy(&terms.policy),
+        cleanup: Cleanup {
+            after: Cleanup::AFTER,
+            keep_old_variant: false,
+        },
+        rollback: Rollback::default(),
+        watch: terms.watch,
+        topic: terms.topic.clone(),
+    }
+}
+
+/// The policy that the deployment had, without what the model that is undone would fail by: alarms that
+/// it may have set off, limits that it breaks today, and a gate that asks for proof first.
+fn policy(had: &Policy) -> Policy {
+    Policy {
+        alarms: Vec::new(),
+        safe_gate: false,
+        on_drift: OnDrift::Hold,
+        accept_baseline: true,
+        ..had.clone()
+    }
+}
