@@ -15,6 +15,7 @@
 //! | [`observation`] | what one pass saw of the world, failed readings included |
 //! | [`guard`], [`judge`] | counts against limits over windows that never overlap; what the minutes say together |
 //! | [`comparison`] | whether the canary is worse than production, however often one looks |
+//! | [`fairness`], [`drift`] | whether groups are treated alike; how far scores lie apart |
 //! | [`power`] | what a stage can prove at the endpoint's traffic, before it begins |
 //! | [`decide`](mod@decide) | record + observation + time → next record |
 //! | [`scaling`] | how a variant scales by itself |
@@ -32,8 +33,10 @@ pub mod command;
 pub mod comparison;
 pub mod decide;
 pub mod deployment;
+pub mod drift;
 pub mod due;
 pub mod evidence;
+pub mod fairness;
 pub mod forecast;
 pub mod guard;
 pub mod history;
