@@ -11,6 +11,7 @@ use super::ports::{
 };
 use crate::domain::authority::{Grants, Outside, is_enabled};
 use crate::domain::baseline::{Baseline, SlowCount, broken_by_production};
+use crate::domain::cost::Prices;
 use crate::domain::deployment::{Deployment, Terms};
 use crate::domain::due::Actor;
 use crate::domain::evidence::Evidence;
@@ -291,6 +292,7 @@ pub async fn propose<P: Ports>(
         policy: check_baseline(specification.policy.clone(), &past)?,
         baseline: past.baseline,
         former_model,
+        prices: prices(specification, config.variants[0].instance_type.as_deref())?,
         grants,
     };
     Ok((drawn.up(specification, &view, production, caller), recorded))
@@ -306,6 +308,37 @@ async fn opened<P: Ports>(ports: &P, endpoint: &str) -> Result<Grants, Refusal> 
         }
         _ => Err(settings.not_enabled(endpoint).into()),
     }
+}
+
+/// What the instances of both variants cost, where that is judged.
+fn prices(
+    specification: &Specification,
+    production: Option<&str>,
+) -> Result<Option<Prices>, Refusal> {
+    let guards = &specification.policy.guards;
+    if !guards
+        .iter()
+        .any(|guard| matches!(guard.test, Test::CostRatio(_)))
+    {
+        return Ok(None);
+    }
+    let price = |kind: Option<&str>| {
+        let known = kind
+            .and_then(|kind| specification.prices.get(kind))
+            .copied();
+        known.ok_or_else(|| {
+            let kind = kind.unwrap_or("an unknown type");
+            let detail = format!(
+                "there is no price for {kind}: add dollars an hour of one instance, like {{{kind}: 0.102}}"
+            );
+            unfit("price-unknown", "policy.cost.prices", detail)
+        })
+    };
+    let canary = specification.capacity.instance_type.as_deref();
+    Ok(Some(Prices {
+        canary: price(canary.or(production))?,
+        production: price(production)?,
+    }))
 }
 
 /// Nothing can be shown to be below a limit over which requests can't be counted.
@@ -454,6 +487,7 @@ struct Drawn {
     policy: Policy,
     baseline: Baseline,
     former_model: String,
+    prices: Option<Prices>,
     grants: Grants,
 }
 
@@ -488,6 +522,8 @@ impl Drawn {
             topic: specification.topic.clone(),
             created_at: now,
             created_by: caller.to_owned(),
+            readings: specification.readings.clone(),
+            prices: self.prices,
             grants: Some(self.grants),
         };
         Deployment::accepted(terms, instances)

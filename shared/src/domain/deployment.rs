@@ -6,6 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use super::authority::Grants;
 use super::baseline::Baseline;
+use super::cost::Prices;
+use super::model_signals::Readings;
 use super::plan::Plan;
 use super::policy::Policy;
 use super::quantity::{Span, Weight};
@@ -55,6 +57,12 @@ pub struct Terms {
     pub created_at: Timestamp,
     /// Who asked for it, by the name that grants call the caller.
     pub created_by: String,
+    /// How `inference` reads predictions off the model's answers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub readings: Option<Readings>,
+    /// What an hour of an instance costs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub prices: Option<Prices>,
     /// Who had which role when it was accepted: what decides while the endpoint's tags can't be
     /// read. Absent from records that were written before it was kept.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -11,11 +11,17 @@
 //! measure is and every group is large enough to tell; production past it as well is no fault of the
 //! canary's; and everything else is unknown, which is not fair.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use super::comparison::Counts;
 use super::comparison::proportion::{Bounds, bounds};
 use super::evidence::Finding;
+use super::model_signals;
+use super::observation::ArmMinute;
+use super::policy::Consequence;
+use super::signal::MetricPair;
 
 /// The chance that an interval is ever wrong.
 const ALPHA: f64 = 0.05;
@@ -34,6 +40,22 @@ pub enum Measure {
 }
 
 impl Measure {
+    const fn kind(self) -> Kind {
+        match self {
+            Self::DemographicParity | Self::DisparateImpact => Kind::Parity,
+            Self::EqualOpportunity => Kind::Opportunity,
+        }
+    }
+
+    /// Its name in the specification and in messages.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::DemographicParity => "demographic_parity",
+            Self::EqualOpportunity => "equal_opportunity",
+            Self::DisparateImpact => "disparate_impact",
+        }
+    }
+
     /// In words.
     pub const fn words(self) -> &'static str {
         match self {
@@ -69,6 +91,100 @@ pub struct FairnessRule {
     pub limit: f64,
     /// The fewest trials of a group that say something about it.
     pub min_samples: u64,
+}
+
+/// What is asked of groups.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Fairness {
+    /// The measures, each once.
+    pub rules: Vec<FairnessRule>,
+    /// The labels that are told apart: two or more.
+    pub groups: Vec<String>,
+    /// What a measure past its limit sets going.
+    pub consequence: Consequence,
+}
+
+/// Both variants' counts of one group since the rollout began.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Tally {
+    /// The new model's.
+    pub canary: Counts,
+    /// The old model's.
+    pub production: Counts,
+}
+
+impl Fairness {
+    /// The counts that the measures are made of, by the name that they are kept under.
+    pub fn counters(&self) -> impl Iterator<Item = (String, MetricPair)> {
+        let mut kinds: Vec<Kind> = self.rules.iter().map(|rule| rule.measure.kind()).collect();
+        kinds.sort_unstable();
+        kinds.dedup();
+        kinds.into_iter().flat_map(|kind| {
+            let groups = self.groups.iter();
+            groups.map(move |label| (kind.key(label), kind.pair(label)))
+        })
+    }
+
+    /// Takes in a minute's counts.
+    pub fn take_in(
+        &self,
+        tallies: &mut BTreeMap<String, Tally>,
+        canary: &ArmMinute,
+        production: Option<&ArmMinute>,
+    ) {
+        for (key, _) in self.counters() {
+            let of = |arm: &ArmMinute| arm.checks.get(&key).copied();
+            let (ours, theirs) = (of(canary), production.and_then(of));
+            if ours.is_none() && theirs.is_none() {
+                continue;
+            }
+            let tally = tallies.entry(key).or_default();
+            tally.canary = tally.canary.plus(ours.unwrap_or_default());
+            tally.production = tally.production.plus(theirs.unwrap_or_default());
+        }
+    }
+
+    /// How each measure stands.
+    pub fn judge(&self, tallies: &BTreeMap<String, Tally>) -> Vec<(FairnessRule, Judged)> {
+        let judged = self.rules.iter().map(|rule| {
+            let side = |of: fn(&Tally) -> Counts| -> Vec<Group<'_>> {
+                let counted = |label: &String| {
+                    let tally = tallies.get(&rule.measure.kind().key(label));
+                    tally.map_or(Counts::NONE, of)
+                };
+                let groups = self.groups.iter();
+                groups
+                    .map(|label| (label.as_str(), counted(label)))
+                    .collect()
+            };
+            let (canary, production) = (side(|it| it.canary), side(|it| it.production));
+            (*rule, rule.judge(&canary, &production))
+        });
+        judged.collect()
+    }
+}
+
+/// What is counted of a group.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Kind {
+    Parity,
+    Opportunity,
+}
+
+impl Kind {
+    fn key(self, label: &str) -> String {
+        match self {
+            Self::Parity => format!("fairness.parity.{label}"),
+            Self::Opportunity => format!("fairness.opportunity.{label}"),
+        }
+    }
+
+    fn pair(self, label: &str) -> MetricPair {
+        match self {
+            Self::Parity => model_signals::parity_pair(label),
+            Self::Opportunity => model_signals::opportunity_pair(label),
+        }
+    }
 }
 
 /// One group's counts: trials, and positive predictions among them.

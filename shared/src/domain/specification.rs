@@ -1,9 +1,12 @@
 //! What a caller asks for, once it makes sense in itself. Whether the endpoint can take it is
 //! checked against AWS, in `app::accept`.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use super::deployment::{CanaryCapacity, Cleanup};
+use super::model_signals::Readings;
 use super::plan::Plan;
 use super::policy::Policy;
 
@@ -20,6 +23,10 @@ pub struct Specification {
     pub plan: Plan,
     /// What the canary is held against.
     pub policy: Policy,
+    /// How predictions are read off the model's answers.
+    pub readings: Option<Readings>,
+    /// Dollars for an hour of an instance, by its type.
+    pub prices: BTreeMap<String, f64>,
     /// What is left behind, and when it goes.
     pub cleanup: Cleanup,
     /// A topic of its own.

@@ -297,6 +297,7 @@ pub(crate) fn terms(judges_minutes: bool) -> Terms {
         weight: Weight::new(percent).expect("a percentage"),
         bake,
         approval: false,
+        min_labels: 0,
     };
     let guard = Guard {
         name: GUARD.to_owned(),
@@ -343,6 +344,8 @@ pub(crate) fn terms(judges_minutes: bool) -> Terms {
         topic: None,
         created_at: accepted_at(),
         created_by: "deployer".to_owned(),
+        readings: None,
+        prices: None,
         grants: None,
     }
 }

@@ -22,6 +22,8 @@ pub struct Bench<'a> {
     baseline: &'a Baseline,
     longest_minutes: u64,
     instances: Instances,
+    /// Labelled predictions that the present stage asks for.
+    pub(super) min_labels: u64,
 }
 
 /// How many instances each arm runs on: single instances' bursts average out over many.
@@ -68,6 +70,7 @@ impl<'a> Bench<'a> {
             baseline,
             longest_minutes,
             instances,
+            min_labels: 0,
         }
     }
 
@@ -84,7 +87,10 @@ impl<'a> Bench<'a> {
             .secs()
             .saturating_add(terms.plan.soak.secs());
         let longest_minutes = (longest / 60).max(1);
-        Self::new(&terms.policy, &terms.baseline, longest_minutes, instances)
+        Self {
+            min_labels: terms.plan.stage(state.weight).min_labels,
+            ..Self::new(&terms.policy, &terms.baseline, longest_minutes, instances)
+        }
     }
 
     /// The policy.
@@ -138,6 +144,9 @@ impl<'a> Bench<'a> {
         take_in_split(evidence, minute);
         let Some(canary) = minute.canary else { return };
         self.take_in_guards(evidence, canary, minute);
+        if let Some(fairness) = &self.policy.fairness {
+            fairness.take_in(&mut evidence.tallies, canary, minute.production);
+        }
         for rule in &self.policy.signals {
             if is_of_another_stage(minute, rule.consequence) {
                 continue;

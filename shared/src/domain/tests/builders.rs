@@ -87,6 +87,8 @@ pub(super) fn terms() -> Terms {
         topic: None,
         created_at: accepted_at(),
         created_by: "deployer".to_owned(),
+        readings: None,
+        prices: None,
         grants: None,
     }
 }

@@ -2,6 +2,7 @@
 //! and the defaults for those that are left out.
 
 mod checks;
+mod model;
 mod plan;
 mod policy;
 #[cfg(test)]
@@ -14,7 +15,7 @@ pub(super) use self::checks::{
 };
 #[cfg(feature = "openapi")]
 pub(super) use self::policy::MOST_SAMPLES;
-use super::raw::{Instances, Raw, RawAutoscaling, RawCanary, RollbackMode};
+use super::raw::{Instances, Raw, RawAutoscaling, RawCanary, RawReadings, RollbackMode};
 use super::{SpecificationError, wrong};
 use crate::domain::deployment::{CanaryCapacity, Cleanup};
 use crate::domain::quantity::Span;
@@ -57,7 +58,12 @@ impl Raw {
                 "not the ARN of an SNS topic, like \"arn:aws:sns:eu-central-1:123456789012:releases\"",
             ));
         }
-        let mut policy = self.policy.check(self.plan.preset.unwrap_or_default())?;
+        let mut given = self.policy;
+        let asked = model::Asked::take(&mut given);
+        let mut policy = given.check(self.plan.preset.unwrap_or_default())?;
+        let plan = self.plan.check()?;
+        let readings = self.model_signals.map(RawReadings::check).transpose()?;
+        let prices = asked.lay_over(&mut policy, readings.as_ref(), &plan)?;
         policy.accept_baseline = match (self.accept_baseline, policy_accepts) {
             (Some(one), Some(other)) if one != other => {
                 return Err(wrong(
@@ -72,7 +78,9 @@ impl Raw {
             model,
             capacity: self.canary.check()?,
             policy,
-            plan: self.plan.check()?,
+            plan,
+            readings,
+            prices,
             cleanup: Cleanup {
                 after: self.cleanup.after.unwrap_or(Cleanup::AFTER),
                 keep_old_variant: self.cleanup.keep_old_variant,

@@ -2,6 +2,7 @@
 
 mod capacity;
 mod checks;
+mod model;
 mod policy;
 
 use serde_json::{Value, json};
