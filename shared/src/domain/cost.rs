@@ -7,6 +7,8 @@
 //! - Production keeps what the total traffic needs all through the rollout, to be able to take it back.
 //!   It is charged for its own share of that.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use super::deployment::Deployment;
@@ -21,6 +23,42 @@ pub struct Prices {
     pub canary: f64,
     /// Of the old one.
     pub production: f64,
+}
+
+/// What an hour of an instance costs, by its type, in millionths of a dollar.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct PriceList(BTreeMap<String, u64>);
+
+/// Whether this can be the price of an hour of an instance, in dollars.
+pub fn is_price(dollars: f64) -> bool {
+    dollars.is_finite() && dollars > 0.0 && dollars < 10_000.0
+}
+
+impl PriceList {
+    /// Prices as the stack's parameter has them, `ml.c6i.large=0.102 ml.m5.large=0.115`; nothing where
+    /// one can't be read, or two are of the same type.
+    pub fn parse(text: &str) -> Option<Self> {
+        let mut prices = BTreeMap::new();
+        for pair in text.split_whitespace() {
+            let (kind, price) = pair.split_once('=')?;
+            let dollars: f64 = price.parse().ok().filter(|dollars| is_price(*dollars))?;
+            #[expect(
+                clippy::cast_possible_truncation,
+                clippy::cast_sign_loss,
+                reason = "above zero and below 10^10"
+            )]
+            let millionths = (dollars * 1e6).round() as u64;
+            if prices.insert(kind.to_owned(), millionths).is_some() {
+                return None;
+            }
+        }
+        Some(Self(prices))
+    }
+
+    /// Dollars for an hour of an instance of this type.
+    pub fn of(&self, kind: &str) -> Option<f64> {
+        self.0.get(kind).map(|millionths| *millionths as f64 / 1e6)
+    }
 }
 
 /// Writes the cost of each minute into the reading, where prices and the canary's instances are known.
@@ -67,5 +105,31 @@ fn share_of(own: &ArmMinute, other: &ArmMinute) -> f64 {
         0.0
     } else {
         own.invocations as f64 / all as f64
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_list_of_prices_is_read_whole_or_not_at_all() {
+        let list = PriceList::parse(" ml.c6i.large=0.102  ml.m5.large=1 ").expect("two prices");
+        assert_eq!(list.of("ml.c6i.large"), Some(0.102));
+        assert_eq!(list.of("ml.m5.large"), Some(1.0));
+        assert_eq!(list.of("ml.m5.xlarge"), None);
+        assert_eq!(PriceList::parse(""), Some(PriceList::default()));
+        for text in [
+            "ml.c6i.large",
+            "ml.c6i.large=",
+            "ml.c6i.large=0",
+            "ml.c6i.large=-1",
+            "ml.c6i.large=NaN",
+            "ml.c6i.large=0,102",
+            "ml.c6i.large=10000",
+            "ml.c6i.large=1 ml.c6i.large=2",
+        ] {
+            assert_eq!(PriceList::parse(text), None, "{text}");
+        }
     }
 }
