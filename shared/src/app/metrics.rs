@@ -12,6 +12,7 @@ use crate::domain::baseline::SlowCount;
 use crate::domain::comparison::Counts;
 use crate::domain::deployment::Deployment;
 use crate::domain::fairness::Fairness;
+use crate::domain::model_signals::{ROUTED, routed_pair};
 use crate::domain::observation::{ArmMinute, LatencyMinute, Series, limit_key};
 use crate::domain::policy::{Percentile, Policy};
 use crate::domain::quantity::Latency;
@@ -46,12 +47,14 @@ impl<'a> Arm<'a> {
     /// One variant of a deployment.
     pub(super) fn of(deployment: &'a Deployment, variant: &'a str) -> Self {
         let terms = &deployment.terms;
+        let by_name = terms.routing.as_ref();
+        let by_name = by_name.map(|_| (ROUTED.to_owned(), routed_pair()));
         Self {
             endpoint: &terms.endpoint,
             variant,
             limits: limits(&terms.policy, terms.baseline.slow_over),
             counted_by: terms.baseline.counted_by,
-            checks: checks(&terms.policy),
+            checks: checks(&terms.policy).into_iter().chain(by_name).collect(),
             skips_gaps: false,
         }
     }

@@ -52,6 +52,7 @@ pub mod power;
 pub mod protocol;
 pub mod quantity;
 pub mod replay;
+pub mod routing;
 pub mod scaling;
 pub mod signal;
 pub mod specification;

@@ -13,6 +13,8 @@ use super::signal::{Direction, MetricPair, MetricSource};
 
 /// The namespace of every figure.
 pub const NAMESPACE: &str = "Canary/Model";
+/// The key under which a minute keeps what `inference` routed by name.
+pub const ROUTED: &str = "routing.by_name";
 /// Equal bins of the scores from 0 to 1.
 pub const BINS: u8 = 10;
 /// The group of whoever has none of the labels that are counted.
@@ -26,6 +28,9 @@ pub struct Readings {
     pub score: String,
     /// A score from here on is a positive prediction.
     pub positive_from: f64,
+    /// Where predictions are labels: the one that is positive. Then there are no scores.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub positive_label: Option<String>,
     /// Whose predictions are counted apart.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub group: Option<Grouping>,
@@ -40,7 +45,66 @@ pub struct Grouping {
     pub labels: Vec<String>,
 }
 
+/// What was read off one prediction.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Prediction {
+    /// Whether it is positive.
+    pub is_positive: bool,
+    /// The bin of its score, where it has one.
+    pub bin: Option<u8>,
+}
+
+impl Prediction {
+    /// The figures that it adds one to.
+    pub fn figures(self) -> impl Iterator<Item = Figure> {
+        let positive = self.is_positive.then_some(Figure::PositivePredictions);
+        let score = self.bin.map(Figure::Score);
+        [Figure::Predictions]
+            .into_iter()
+            .chain(positive)
+            .chain(score)
+    }
+}
+
+/// What one request adds to the figures of a variant.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tally {
+    /// The endpoint.
+    pub endpoint: String,
+    /// The variant that answered.
+    pub variant: String,
+    /// The group, where groups are told apart.
+    pub group: Option<String>,
+    /// By how much each figure grows; the others stay as they are.
+    pub figures: BTreeMap<Figure, u64>,
+}
+
 impl Readings {
+    /// What a score says; nothing where labels are asked for.
+    pub fn of_score(&self, score: f64) -> Option<Prediction> {
+        self.positive_label.is_none().then(|| Prediction {
+            is_positive: self.is_positive(score),
+            bin: Some(Self::bin(score)),
+        })
+    }
+
+    /// What a label says; nothing where scores are asked for.
+    pub fn of_label(&self, label: &str) -> Option<Prediction> {
+        self.positive_label.as_ref().map(|positive| Prediction {
+            is_positive: label == positive,
+            bin: None,
+        })
+    }
+
+    /// The group of whoever has this value of the attribute, or none; absent where groups are not
+    /// told apart.
+    pub fn group_of<'a>(&'a self, value: impl FnOnce(&str) -> Option<&'a str>) -> Option<&'a str> {
+        let Grouping { attribute, labels } = self.group.as_ref()?;
+        let value = value(attribute);
+        let known = labels.iter().find(|label| Some(label.as_str()) == value);
+        Some(known.map_or(OTHER, String::as_str))
+    }
+
     /// Whether a score is a positive prediction.
     pub fn is_positive(&self, score: f64) -> bool {
         score >= self.positive_from
@@ -68,6 +132,12 @@ pub enum Figure {
     PositivePredictions,
     /// Predictions whose score lies in this bin, 0 to 9.
     Score(u8),
+    /// Predictions whose score could not be read: in no other figure.
+    UnreadPredictions,
+    /// Requests that `inference` had an answer for, where users are told apart.
+    Served,
+    /// Those among them whose variant was asked for by name.
+    Routed,
     /// Predictions that a label came for.
     Labelled,
     /// Those that were right.
@@ -97,6 +167,17 @@ impl Figure {
             Self::Score(bin) => format!("Score{bin}"),
             other => format!("{other:?}"),
         }
+    }
+
+    /// Whether it is counted by group as well.
+    pub const fn is_grouped(self) -> bool {
+        matches!(
+            self,
+            Self::Predictions
+                | Self::PositivePredictions
+                | Self::ActualPositives
+                | Self::TruePositives
+        )
     }
 
     /// Where CloudWatch has it, of all or of one group.
@@ -248,6 +329,15 @@ pub fn score_pair(bin: u8) -> MetricPair {
     MetricPair {
         bad: Figure::Score(bin).source(None),
         of: Figure::Predictions.source(None),
+        direction: Direction::HigherIsWorse,
+    }
+}
+
+/// Requests whose variant was asked for by name, among all that `inference` had an answer for.
+pub fn routed_pair() -> MetricPair {
+    MetricPair {
+        bad: Figure::Routed.source(None),
+        of: Figure::Served.source(None),
         direction: Direction::HigherIsWorse,
     }
 }

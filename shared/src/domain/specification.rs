@@ -9,6 +9,7 @@ use super::deployment::{CanaryCapacity, Cleanup};
 use super::model_signals::Readings;
 use super::plan::Plan;
 use super::policy::Policy;
+use super::routing::Sticky;
 
 /// A specification that makes sense in itself.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -23,6 +24,8 @@ pub struct Specification {
     pub plan: Plan,
     /// What the canary is held against.
     pub policy: Policy,
+    /// How users are told apart.
+    pub routing: Option<Sticky>,
     /// How predictions are read off the model's answers.
     pub readings: Option<Readings>,
     /// Dollars for an hour of an instance, by its type.

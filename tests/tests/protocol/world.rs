@@ -344,6 +344,7 @@ pub(crate) fn terms(judges_minutes: bool) -> Terms {
         topic: None,
         created_at: accepted_at(),
         created_by: "deployer".to_owned(),
+        routing: None,
         readings: None,
         prices: None,
         grants: None,

@@ -64,6 +64,10 @@ pub enum Action {
     Approve,
     /// A prediction.
     Infer,
+    /// Labels of predictions.
+    Feedback,
+    /// Where a user's requests go.
+    Route,
 }
 
 /// Whom a route admits.
@@ -83,7 +87,7 @@ const READERS: &[Role] = &[Deployer, Approver];
 
 impl Action {
     /// Every action, in the order of the documents.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 18] = [
         Self::Deploy,
         Self::Plan,
         Self::List,
@@ -98,6 +102,8 @@ impl Action {
         Self::Pause,
         Self::Rollback,
         Self::Infer,
+        Self::Feedback,
+        Self::Route,
         Self::Health,
         Self::Describe,
     ];
@@ -119,7 +125,9 @@ impl Action {
             | Self::Checks
             | Self::Pause
             | Self::Rollback => (Some(READERS), false, true),
-            Self::Infer => (Some(&[Invoker] as &[Role]), false, false),
+            Self::Infer | Self::Feedback | Self::Route => {
+                (Some(&[Invoker] as &[Role]), false, false)
+            }
         };
         Rule {
             roles,
@@ -152,6 +160,8 @@ impl Action {
             Self::Cancel => ("POST", "/deployments/{id}/cancel"),
             Self::Approve => ("POST", "/deployments/{id}/approve"),
             Self::Infer => ("POST", "/inference"),
+            Self::Feedback => ("POST", "/feedback"),
+            Self::Route => ("GET", "/route"),
         }
     }
 
@@ -310,7 +320,9 @@ pub fn table() -> String {
         };
         let outage = match (action, rule.outlives_tags) {
             (Action::Health | Action::Describe, _) => "goes on",
-            (Action::Infer, _) => "goes on by the grants read last; 503 where none were",
+            (Action::Infer | Action::Feedback | Action::Route, _) => {
+                "goes on by the grants read last; 503 where none were"
+            }
             (_, true) => "goes on by the grants kept in the record",
             (_, false) => "503",
         };

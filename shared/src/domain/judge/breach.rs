@@ -148,15 +148,14 @@ impl Bench<'_> {
         Some((fairness, fairness.consequence.action()?))
     }
 
-    /// A measure that is not shown to be fair: small groups are unknown, and unknown is no reason
-    /// for more traffic. Where production has no traffic any more, what was found stands.
-    fn unfair(&self, evidence: &Evidence) -> Option<String> {
+    /// A measure that is not shown to be fair: small groups are unknown, and with that no stage is
+    /// left. It can't stand in the way of the first share, before which there is nothing to show.
+    pub fn unshown(&self, evidence: &Evidence) -> Option<String> {
         let (fairness, _) = self
             .fairness_that_acts()
             .filter(|(_, action)| *action >= Action::Hold)?;
         let judged = fairness.judge(&evidence.tallies).into_iter();
-        let mut open = judged
-            .filter(|(_, judged)| matches!(judged.finding, Finding::Unknown | Finding::Broken));
+        let mut open = judged.filter(|(_, judged)| judged.finding == Finding::Unknown);
         open.next().map(|(_, judged)| judged.sentence)
     }
 
@@ -207,9 +206,7 @@ impl Bench<'_> {
         })) {
             return self.heaviest(evidence);
         }
-        self.skewed(evidence)
-            .or_else(|| self.unfair(evidence))
-            .or_else(|| self.unread(evidence))
+        self.skewed(evidence).or_else(|| self.unread(evidence))
     }
 
     fn heaviest(&self, evidence: &Evidence) -> Option<String> {
@@ -230,8 +227,13 @@ impl Bench<'_> {
         let (share, requests) = evidence.split.observed()?;
         let intended = evidence.split.intended()?;
         Some(format!(
-            "routing: the canary got {:.1} % of {requests} requests where the weights say {:.1} %; until the split fits, the arms can't be compared",
+            "routing: the canary got {:.1} % of {requests} requests where {} {:.1} %; until the split fits, the arms can't be compared",
             share * 100.0,
+            if self.is_sticky {
+                "users and weights say"
+            } else {
+                "the weights say"
+            },
             intended * 100.0
         ))
     }

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::bench::Bench;
-use super::{Verdict, verdict};
+use super::{Verdict, split, verdict};
 use crate::domain::comparison::Counts;
 use crate::domain::comparison::effect::{Interval, odds_against_luck};
 use crate::domain::deployment::Deployment;
@@ -41,6 +41,9 @@ pub struct MinuteReport {
     /// How far the scores of both variants lie apart since the rollout began.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub drift: Option<Stability>,
+    /// Why nothing is said about the split of the requests, where users are asked of the canary by name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unjudged_split: Option<String>,
     /// `healthy`, `unhealthy` or `inconclusive`.
     pub verdict: String,
     /// One plain sentence.
@@ -135,6 +138,10 @@ pub(super) fn report(
         signals: signals(&bench, evidence, canary, production),
         fairness: fairness(&bench, evidence),
         drift: bench.stability(evidence),
+        unjudged_split: bench.is_sticky.then_some(()).and_then(|()| {
+            let share = deployment.state.weight.fraction();
+            split::intended(share, canary, production).err()
+        }),
         verdict: verdict.to_owned(),
         sentence,
     }
@@ -242,7 +249,8 @@ fn in_words(
         return ("unhealthy", breach.reason.clone());
     }
     // Past a limit, though not for long enough to act: no word of health.
-    match unsure.or_else(|| bench.objection(evidence)) {
+    let unsure = unsure.or_else(|| bench.objection(evidence));
+    match unsure.or_else(|| bench.unshown(evidence)) {
         Some(reason) => ("inconclusive", reason),
         None => ("healthy", healthy_sentence(canary, production)),
     }

@@ -87,6 +87,7 @@ pub(super) fn terms() -> Terms {
         topic: None,
         created_at: accepted_at(),
         created_by: "deployer".to_owned(),
+        routing: None,
         readings: None,
         prices: None,
         grants: None,

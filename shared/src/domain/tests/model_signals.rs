@@ -7,12 +7,13 @@ use crate::domain::decide::{Decision, decide};
 use crate::domain::fairness::{Fairness, FairnessRule, Measure};
 use crate::domain::history::Name;
 use crate::domain::judge::bench::Bench;
-use crate::domain::model_signals::Quality;
+use crate::domain::model_signals::{Quality, ROUTED};
 use crate::domain::observation::ArmMinute;
 use crate::domain::policy::{Action, Consequence, Grade, Guard, Sustain, Test};
 use crate::domain::quantity::{Rate, Span};
+use crate::domain::routing::Sticky;
 use crate::domain::signal::{SignalRule, Source};
-use crate::domain::state::{Phase, Status};
+use crate::domain::state::{Interrupted, Phase, Status};
 
 /// A stage without guards that is over as soon as nothing speaks against it.
 fn baking(at: u8) -> Case {
@@ -254,6 +255,32 @@ fn a_model_that_only_watches_fairness_goes_on() {
 }
 
 #[test]
+fn the_first_share_needs_no_group_to_be_known() {
+    let mut case = Case::scaling(0, 10).with(|case| {
+        let baking = fair(100, Consequence::default());
+        case.deployment.terms.policy = baking.deployment.terms.policy;
+    });
+    let metrics = last_minutes(&mut case, 1, None, Some(&grouped(9000, [2250, 2260])));
+    let mut view = split(0);
+    view = view.canary_instances(1, 1);
+    let decision = decide(
+        &case.deployment,
+        &case.evidence,
+        &seen(view).metrics(metrics),
+        case.now,
+    )
+    .unwrap();
+    assert_eq!(
+        decision.next.state.phase,
+        Phase::Shifting,
+        "{}",
+        decision.next.state.reason
+    );
+    let last = decision.minutes.last().expect("a minute");
+    assert_eq!(last.verdict, "inconclusive", "unknown is not fair");
+}
+
+#[test]
 fn a_group_too_small_to_tell_holds_what_fairness_would_take_back() {
     let (canary, production) = (grouped(1000, [125, 126]), grouped(9000, [1125, 1130]));
     let held = after(
@@ -375,4 +402,99 @@ fn without_prices_nothing_is_said_of_costs() {
             .values()
             .all(|guard| guard.last.is_none())
     );
+}
+
+fn sticky(case: Case) -> Case {
+    case.with(|case| {
+        case.deployment.terms.routing = Some(Sticky {
+            model_name: "wine".to_owned(),
+            salt: None,
+        });
+    })
+}
+
+#[test]
+fn users_follow_the_lower_of_what_is_there_and_what_is_wanted() {
+    let share = |case: Case| {
+        let deployment = sticky(case).deployment;
+        deployment.sticky_share().map(|(_, share)| share.percent())
+    };
+    for (case, expected) in [
+        (Case::pending(), None),
+        (Case::scaling(20, 30), Some(20)),
+        (Case::shifting(20, 30), Some(20)),
+        (Case::baking(30), Some(30)),
+        (Case::holding(30), Some(30)),
+        (Case::awaiting(30), Some(30)),
+        (Case::paused(Interrupted::Raise, 20, 30), Some(20)),
+        (Case::retreating(30, 20), Some(20)),
+        (Case::soaking(), Some(100)),
+        (Case::finalizing(), None),
+        (
+            Case::baking(30).with(|case| case.deployment.state.status = Status::RollingBack),
+            None,
+        ),
+        (
+            // Somebody else's hand is at the endpoint, and may have had to take the canary out.
+            Case::baking(30).with(|case| {
+                case.deployment.state.drift = Some("the canary has 0.00 %".to_owned());
+            }),
+            None,
+        ),
+    ] {
+        let phase = case.deployment.state.phase;
+        assert_eq!(share(case), expected, "{phase:?}");
+    }
+    assert_eq!(
+        Case::baking(30).deployment.sticky_share(),
+        None,
+        "nobody asked for it"
+    );
+}
+
+/// An arm of which so many requests came through inference, and so many of them by name.
+fn routed(requests: u64, served: u64, by_name: u64) -> ArmMinute {
+    counted(arm(requests, 0), ROUTED, served, by_name)
+}
+
+#[test]
+fn the_split_follows_what_was_asked_for_by_name() {
+    let judged = |canary: &ArmMinute, production: &ArmMinute| {
+        after(&mut sticky(baking(10)), 8, canary, production)
+    };
+    let is_skewed = |decision: &Decision| {
+        decision
+            .entries
+            .iter()
+            .any(|entry| entry.event == Name::Skewed)
+    };
+    // Three in ten requests are of the users of the canary's buckets: no fault of routing.
+    let heavy = judged(&routed(3000, 3000, 3000), &routed(7000, 7000, 7000));
+    assert!(!is_skewed(&heavy), "{:?}", heavy.entries);
+    // They were meant for production.
+    let lost = judged(&routed(3000, 3000, 1000), &routed(7000, 7000, 9000 - 2000));
+    assert!(is_skewed(&lost), "{:?}", lost.next.state.reason);
+    assert!(
+        lost.next.state.reason.contains("users and weights say"),
+        "{}",
+        lost.next.state.reason
+    );
+    // Without user ids the weights speak, and ...
+    assert!(!is_skewed(&judged(
+        &routed(1000, 1000, 0),
+        &routed(9000, 9000, 0)
+    )));
+    assert!(is_skewed(&judged(
+        &routed(3000, 3000, 0),
+        &routed(7000, 7000, 0)
+    )));
+    // ... where most requests came another way, nobody does, which the row says.
+    let other_way = judged(&routed(3000, 100, 100), &routed(7000, 200, 200));
+    assert!(!is_skewed(&other_way));
+    let why = other_way.minutes[0]
+        .unjudged_split
+        .as_deref()
+        .expect("a reason");
+    assert!(why.contains("300 of 10000 requests"), "{why}");
+    assert_eq!(heavy.minutes[0].unjudged_split, None);
 }

@@ -41,8 +41,8 @@ pub(super) struct Raw {
     /// Who is told beside the stack's own topic.
     #[serde(default)]
     pub(super) notify: RawNotify,
-    /// Not supported yet: requests are split by weight alone.
-    pub(super) routing: Option<Value>,
+    /// Which users `inference` asks of the canary; without it requests are split by weight alone.
+    pub(super) routing: Option<RawRouting>,
     /// How `inference` reads predictions off the model's answers; without it the model says nothing
     /// about itself.
     pub(super) model_signals: Option<RawReadings>,
@@ -232,8 +232,9 @@ pub(super) struct RawFairness {
 #[serde(deny_unknown_fields)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = CostGuard))]
 pub(super) struct RawCost {
-    /// Dollars for an hour of an instance, by its type, like `ml.c6i.large: 0.102`. Production's type
-    /// and the canary's are needed.
+    /// Dollars for an hour of an instance, by its type, like `ml.c6i.large: 0.102`. Those of production's
+    /// type and the canary's are needed, here or in the stack's parameter `InstancePrices`.
+    #[serde(default)]
     pub(super) prices: BTreeMap<String, f64>,
     /// How many times production's cost is still tolerated; 1.5 if left out.
     pub(super) ratio: Option<f64>,
@@ -248,6 +249,46 @@ pub(super) struct RawCost {
     pub(super) muted: Option<bool>,
 }
 
+/// Which users are asked of the canary: the same ones as long as its share does not fall.
+///
+/// A user's bucket is the first eight hexadecimal digits of a digest, as a number, modulo 100: the MD5
+/// of `user_id:model_name`, or, with a salt, the SHA-256 of the netstrings of salt, user_id and
+/// model_name. The canary has the buckets below its share in percent.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = Routing))]
+pub(super) struct RawRouting {
+    /// What tells users apart: the request's `user_id`. A request without one goes by the weights.
+    pub(super) sticky: StickyBy,
+    /// The logical model, the same for all its versions; the endpoint's name if left out.
+    pub(super) model_name: Option<String>,
+    /// Makes other buckets of the same users, which nobody can foresee who does not know it.
+    pub(super) salt: Option<String>,
+}
+
+/// What tells users apart.
+#[cfg_attr(
+    feature = "openapi",
+    derive(utoipa::ToSchema),
+    schema(rename_all = "snake_case")
+)]
+pub(super) enum StickyBy {
+    /// The request's `user_id`.
+    UserId,
+}
+
+impl<'de> Deserialize<'de> for StickyBy {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let value = Value::deserialize(deserializer)?;
+        match value.as_str() {
+            Some("user_id") => Ok(Self::UserId),
+            _ => Err(de::Error::custom(
+                "users are told apart by \"user_id\", the field of the request, and by nothing else",
+            )),
+        }
+    }
+}
+
 /// How predictions are read off the model's answers.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -259,6 +300,9 @@ pub(super) struct RawReadings {
     pub(super) score: String,
     /// A score from here on is a positive prediction; 0.5 if left out.
     pub(super) positive_from: Option<f64>,
+    /// Where predictions are labels and not scores: the text that is positive. Excludes
+    /// `positive_from`, and there is no drift without scores.
+    pub(super) positive_label: Option<String>,
     /// Whose predictions are counted apart.
     pub(super) group: Option<RawGroup>,
 }

@@ -5,6 +5,7 @@ mod checks;
 mod model;
 mod plan;
 mod policy;
+mod routing;
 #[cfg(test)]
 mod tests;
 
@@ -14,7 +15,11 @@ pub(super) use self::checks::{
     LONGEST_VALUE as LONGEST_DIMENSION_VALUE, MOST_CHECKS, MOST_DIMENSIONS,
 };
 #[cfg(feature = "openapi")]
+pub(super) use self::model::{GROUP_SAMPLES, LABELS, LONGEST as LONGEST_WORD};
+#[cfg(feature = "openapi")]
 pub(super) use self::policy::MOST_SAMPLES;
+#[cfg(feature = "openapi")]
+pub(super) use self::routing::LONGEST as LONGEST_ROUTING;
 use super::raw::{Instances, Raw, RawAutoscaling, RawCanary, RawReadings, RollbackMode};
 use super::{SpecificationError, wrong};
 use crate::domain::deployment::{CanaryCapacity, Cleanup};
@@ -38,12 +43,7 @@ impl Raw {
             )
         })?;
         check_name("model", &model)?;
-        if self.routing.is_some() {
-            return Err(wrong(
-                "routing",
-                "sticky routing is not supported yet; leave the field out",
-            ));
-        }
+        let routing = self.routing.map(|routing| routing.check(&self.endpoint));
         // The only mode there is: a second one would have to be told apart here.
         let RollbackMode::Immediate = self.rollback.unwrap_or_default().mode;
         let policy_accepts = self.policy.accept_baseline;
@@ -79,6 +79,7 @@ impl Raw {
             capacity: self.canary.check()?,
             policy,
             plan,
+            routing: routing.transpose()?,
             readings,
             prices,
             cleanup: Cleanup {

@@ -7,6 +7,7 @@ use super::super::raw::{
     RawConsequence, RawCost, RawFairness, RawGroup, RawPolicy, RawQuality, RawReadings,
 };
 use super::super::{SpecificationError, wrong};
+use crate::domain::cost::is_price;
 use crate::domain::fairness::{Fairness, FairnessRule, Measure};
 use crate::domain::model_signals::{Grouping, OTHER, Quality, Readings};
 use crate::domain::plan::Plan;
@@ -19,7 +20,7 @@ pub(in super::super) const LABELS: (usize, usize) = (2, 8);
 /// The longest label, attribute or JSON pointer.
 pub(in super::super) const LONGEST: usize = 64;
 /// The fewest trials of a group, unless the specification says otherwise.
-const GROUP_SAMPLES: u64 = 100;
+pub(in super::super) const GROUP_SAMPLES: u64 = 100;
 
 impl RawReadings {
     pub(super) fn check(self) -> Result<Readings, SpecificationError> {
@@ -29,6 +30,20 @@ impl RawReadings {
                 "model_signals.score",
                 "a JSON pointer inside one prediction, like \"/score\", of at most 64 bytes; empty where the prediction is the score itself",
             ));
+        }
+        if let Some(label) = &self.positive_label {
+            if self.positive_from.is_some() {
+                return Err(wrong(
+                    "model_signals.positive_label",
+                    "positive_from says the same of scores; keep the one that the model answers with",
+                ));
+            }
+            if !(1..=LONGEST).contains(&label.len()) {
+                return Err(wrong(
+                    "model_signals.positive_label",
+                    "a label has 1 to 64 bytes",
+                ));
+            }
         }
         let positive_from = self.positive_from.unwrap_or(0.5);
         if !positive_from.is_finite() {
@@ -40,6 +55,7 @@ impl RawReadings {
         Ok(Readings {
             score: self.score,
             positive_from,
+            positive_label: self.positive_label,
             group: self.group.map(RawGroup::check).transpose()?,
         })
     }
@@ -132,7 +148,12 @@ impl Asked {
             }
         }
         if let Some(drift) = self.drift {
-            read("policy.drift")?;
+            if read("policy.drift")?.positive_label.is_some() {
+                return Err(wrong(
+                    "policy.drift",
+                    "needs scores: labels, which model_signals.positive_label asks for, have no bins",
+                ));
+            }
             let consequence = drift.check().unwrap_or(Consequence {
                 on_breach: Action::Hold,
                 ..Consequence::of(Grade::Medium)
@@ -187,7 +208,9 @@ impl RawQuality {
         }
         let of_bad = |limit: Rate| {
             if quality.is_at_least() {
-                Rate::from_percent((1.0 - limit.fraction()) * 100.0)
+                // To a billionth of a percent: 100 % less 85 % is 15 %, and is shown as that.
+                let rest = (1.0 - limit.fraction()) * 100.0;
+                Rate::from_percent((rest * 1e9).round() / 1e9)
             } else {
                 Some(limit)
             }
@@ -269,8 +292,7 @@ impl RawCost {
                 "how many times production's cost is still tolerated: a number from 1 up, like 1.5",
             ));
         }
-        let is_price = |price: &f64| price.is_finite() && *price > 0.0 && *price < 10_000.0;
-        if let Some((kind, _)) = self.prices.iter().find(|(_, price)| !is_price(price)) {
+        if let Some((kind, _)) = self.prices.iter().find(|(_, price)| !is_price(**price)) {
             return Err(wrong(
                 format!("policy.cost.prices.{kind}"),
                 "the price of an instance is dollars an hour, above 0 and below 10000, like 0.102",

@@ -4,6 +4,7 @@ mod capacity;
 mod checks;
 mod model;
 mod policy;
+mod routing;
 
 use serde_json::{Value, json};
 

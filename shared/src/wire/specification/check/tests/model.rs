@@ -229,6 +229,21 @@ fn what_makes_no_sense_names_its_field() {
             "plan.stages[0].min_labels",
             "policy.accuracy",
         ),
+        (
+            json!({"model_signals": {"positive_label": "fraud", "positive_from": 0.5}}),
+            "model_signals.positive_label",
+            "positive_from",
+        ),
+        (
+            json!({"model_signals": {"positive_label": ""}}),
+            "model_signals.positive_label",
+            "1 to 64 bytes",
+        ),
+        (
+            json!({"model_signals": {"positive_label": "fraud"}, "policy": {"drift": {}}}),
+            "policy.drift",
+            "needs scores",
+        ),
     ] {
         assert_refused(&given, field, way_out);
     }
