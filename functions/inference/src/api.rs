@@ -113,7 +113,7 @@ fn time_for_the_model(invoked: Option<&Context>) -> Duration {
 }
 
 impl Payload {
-    fn to(self, endpoint: &str, variant: Option<String>, request: &str) -> Invocation {
+    fn invocation(self, endpoint: &str, variant: Option<String>, request: &str) -> Invocation {
         Invocation {
             endpoint: endpoint.to_owned(),
             body: self.body,
@@ -144,7 +144,7 @@ async fn answer(
     let group = readings.and_then(|readings| readings.group_of(|name| body.attribute(name)));
     let group = group.map(str::to_owned);
     let request = aws.new_id();
-    let invocation = payload.to(&endpoint, target, &request);
+    let invocation = payload.invocation(&endpoint, target, &request);
     let (answered, is_by_name) = invoke(serving, invocation, wait).await;
     let answer = answered.map_err(|error| Box::new(problem(&endpoint, &error)))?;
     let made = Made {

@@ -62,11 +62,11 @@ fn dimensions_of<'a>(line: &'a Value, names: &'a Value) -> Option<Vec<(&'a str, 
     if names.len() > MOST_DIMENSIONS {
         return None;
     }
-    let named = names.iter().map(|name| {
+    let pairs = names.iter().map(|name| {
         let name = name.as_str()?;
         Some((name, line[name].as_str()?))
     });
-    named.collect()
+    pairs.collect()
 }
 
 #[cfg(test)]

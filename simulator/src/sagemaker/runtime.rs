@@ -40,9 +40,12 @@ struct Chosen {
     source: Source,
 }
 
+/// The body of an answer to the body of a request.
+type Answering = fn(&[u8]) -> Vec<u8>;
+
 enum Source {
     Server(String),
-    Drawn(Outcome, Option<fn(&[u8]) -> Vec<u8>>),
+    Drawn(Outcome, Option<Answering>),
 }
 
 /// What came back from where the request went.
