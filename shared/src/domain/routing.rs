@@ -33,6 +33,9 @@ pub struct Sticky {
 
 impl Sticky {
     /// The bucket of a user, 0 to 99.
+    ///
+    /// # Panics
+    /// Never: what is left by a hundred fits a byte.
     pub fn bucket(&self, user: &str) -> u8 {
         let Self { model_name, salt } = self;
         let first = match salt {

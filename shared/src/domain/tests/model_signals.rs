@@ -124,7 +124,7 @@ fn drifting() -> Case {
             .terms
             .policy
             .signals
-            .extend(SignalRule::drift(hold))
+            .extend(SignalRule::drift(hold));
     })
 }
 
@@ -348,8 +348,8 @@ fn costing(at: u8, instances: u32, prices: Option<Prices>) -> Decision {
     .unwrap()
 }
 
-fn prices(canary: f64, production: f64) -> Option<Prices> {
-    Some(Prices { canary, production })
+fn prices(canary: f64, production: f64) -> Prices {
+    Prices { canary, production }
 }
 
 fn is_told(decision: &Decision) -> bool {
@@ -358,7 +358,7 @@ fn is_told(decision: &Decision) -> bool {
 
 #[test]
 fn a_dearer_request_is_told_and_holds_nothing() {
-    let decision = costing(50, 2, prices(0.4, 0.2));
+    let decision = costing(50, 2, Some(prices(0.4, 0.2)));
     assert!(is_told(&decision), "{:?}", decision.evidence.guards);
     let entry = decision
         .entries
@@ -381,14 +381,17 @@ fn a_dearer_request_is_told_and_holds_nothing() {
 #[test]
 fn an_instance_that_rounding_brings_costs_nothing_and_one_too_many_does() {
     assert!(
-        !is_told(&costing(10, 1, prices(0.2, 0.2))),
+        !is_told(&costing(10, 1, Some(prices(0.2, 0.2)))),
         "0.4 of an instance is needed"
     );
     assert!(
-        is_told(&costing(10, 1, prices(0.4, 0.2))),
+        is_told(&costing(10, 1, Some(prices(0.4, 0.2)))),
         "whatever is needed costs twice as much"
     );
-    assert!(is_told(&costing(50, 4, prices(0.2, 0.2))), "two would do");
+    assert!(
+        is_told(&costing(50, 4, Some(prices(0.2, 0.2)))),
+        "two would do"
+    );
 }
 
 #[test]
@@ -419,7 +422,7 @@ fn users_follow_the_lower_of_what_is_there_and_what_is_wanted() {
         let deployment = sticky(case).deployment;
         deployment.sticky_share().map(|(_, share)| share.percent())
     };
-    for (case, expected) in [
+    let cases = vec![
         (Case::pending(), None),
         (Case::scaling(20, 30), Some(20)),
         (Case::shifting(20, 30), Some(20)),
@@ -441,7 +444,8 @@ fn users_follow_the_lower_of_what_is_there_and_what_is_wanted() {
             }),
             None,
         ),
-    ] {
+    ];
+    for (case, expected) in cases {
         let phase = case.deployment.state.phase;
         assert_eq!(share(case), expected, "{phase:?}");
     }

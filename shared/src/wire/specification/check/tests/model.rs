@@ -209,6 +209,20 @@ fn what_makes_no_sense_names_its_field() {
             "policy.recall.compare",
             "limit",
         ),
+    ] {
+        assert_refused(&given, field, way_out);
+    }
+    let taken = json!({"policy": {"checks": [{
+        "name": "accuracy",
+        "bad": {"namespace": "Shop", "metric": "a"},
+        "of": {"namespace": "Shop", "metric": "b"},
+    }]}});
+    assert_refused(&taken, "policy.checks[0].name", "policy.accuracy");
+}
+
+#[test]
+fn costs_stages_and_labels_that_make_no_sense_name_their_field() {
+    for (given, field, way_out) in [
         (
             json!({"policy": {"cost": {"prices": {"ml.m5.large": 0.0}}}}),
             "policy.cost.prices.ml.m5.large",
@@ -247,10 +261,4 @@ fn what_makes_no_sense_names_its_field() {
     ] {
         assert_refused(&given, field, way_out);
     }
-    let taken = json!({"policy": {"checks": [{
-        "name": "accuracy",
-        "bad": {"namespace": "Shop", "metric": "a"},
-        "of": {"namespace": "Shop", "metric": "b"},
-    }]}});
-    assert_refused(&taken, "policy.checks[0].name", "policy.accuracy");
 }
