@@ -36,7 +36,10 @@ impl Stack {
         let clock = simulator.clock().clone();
         let time: TimeSource = Arc::new(move || clock.now());
         let aws = Aws::on_loopback(config(simulator.clock()), simulator.http_client(), time);
-        Self::with(simulator, aws).await
+        // On AWS CloudWatch makes metrics of the functions' logs.
+        let account = simulator.clone();
+        let sink = Arc::new(move |line: &Value| account.cloudwatch().take_in_line(line));
+        Self::with(simulator, aws.with_figures(sink)).await
     }
 
     /// The same over adapters of the caller's making, parts of whose account may be elsewhere. The

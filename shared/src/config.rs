@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::domain::authority::{Grants, Home, Names, Patterns, Settings};
+use crate::domain::cost::PriceList;
 use crate::domain::quantity::Span;
 
 /// What a function needs to know about its stack.
@@ -119,6 +120,7 @@ impl Config {
 /// nothing.
 fn access(given: impl Fn(&'static str) -> Option<String>) -> Result<Settings, MissingSetting> {
     const TOPIC: &str = "CANARY_TOPIC_ARN";
+    const PRICES: &str = "CANARY_PRICES";
     let text = |name, unset: &str| given(name).unwrap_or_else(|| unset.to_owned());
     let names = |name| Names::parse(&text(name, ""));
     let patterns = |name, unset| Patterns::parse(&text(name, unset));
@@ -136,6 +138,7 @@ fn access(given: impl Fn(&'static str) -> Option<String>) -> Result<Settings, Mi
         by_tag: true,
         home: Home::of(&topic).ok_or(MissingSetting(TOPIC))?,
         topic,
+        prices: PriceList::parse(&text(PRICES, "")).ok_or(MissingSetting(PRICES))?,
     })
 }
 
@@ -315,8 +318,10 @@ mod tests {
             ("CANARY_MODELS", "wine-* beer-?"),
             ("CANARY_TOPICS", "canary-*"),
             ("CANARY_ENDPOINTS", "Wine-*"),
+            ("CANARY_PRICES", "ml.c6i.large=0.102"),
         ]);
         let settings = settings.expect("a home");
+        assert_eq!(settings.prices.of("ml.c6i.large"), Some(0.102));
         assert!(settings.defaults.deployers.hold("user/anna"));
         assert!(settings.defaults.approvers.hold("OnCall"));
         assert!(settings.defaults.invokers.hold("Shop"));
@@ -326,6 +331,12 @@ mod tests {
             settings.endpoints.allow("wine-quality"),
             "in lower case, as in ARNs"
         );
+    }
+
+    #[test]
+    fn a_price_that_is_none_fails_the_start() {
+        let settings = set(&[TOPIC, ("CANARY_PRICES", "ml.c6i.large=free")]);
+        assert_eq!(settings, Err(MissingSetting("CANARY_PRICES")));
     }
 
     #[test]

@@ -148,6 +148,15 @@ impl World {
         world
     }
 
+    /// The same account behind functions that have just started and know nothing.
+    #[must_use]
+    pub fn with_a_new_router(self) -> Self {
+        Self {
+            router: self.stack.router(),
+            ..self
+        }
+    }
+
     /// The simulated account.
     pub fn simulator(&self) -> &Simulator {
         &self.stack.simulator

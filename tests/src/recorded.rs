@@ -8,6 +8,9 @@ use serde_json::{Map, Value, json};
 
 use crate::{ENDPOINT, World, specification, specification_with};
 
+/// An id as predictions are answered with.
+const SIGNED: &str = "AQcBnK2t4mB4_rW3-RBfjyWYaaVDgAGcra3iYHCBooKkAogc7oACCQx3aW5lLXF1YWxpdHkPY2FuYXJ5LTg4MWNlZTgwBW5vcnRoa_LbSTTQQVRDIc6w82B03g";
+
 /// An id that is always the same.
 const ID: &str = "019cad9b-92e0-7c31-9c5f-3d8a5b1e0f42";
 /// Rows that make an example long enough.
@@ -56,10 +59,14 @@ async fn walk() -> Value {
     let request = json!({"endpoint": ENDPOINT, "features": [7.4, 0.7, 0.0, 1.9]});
     let mut answer = world.post("/inference", &request).await.1;
     answer["latency_ms"] = json!(4.213);
-    let inference_id = answer["inference_id"].take();
-    answer["inference_id"] = json!("019cad9f-4c1a-7d02-8a6b-52c0f1d4e9a7");
-    drop(inference_id);
+    // Random, and so another one at every record.
+    answer["inference_id"] = json!(SIGNED);
     answers.insert("inference".to_owned(), answer);
+    let way = format!("/route?endpoint={ENDPOINT}&user=user-1");
+    answers.insert("route".to_owned(), world.get(&way).await.1);
+    let label = json!({"inference_id": SIGNED, "actual": true});
+    let counted = json!({"answers": ["counted"], "counted": 1});
+    answers.insert("feedback".to_owned(), counted);
     let reason = "the product launch is over";
     let recorded = json!({
         "answers": answers,
@@ -68,6 +75,7 @@ async fn walk() -> Value {
             "deploy": specification(),
             "plan": specification(),
             "inference": request,
+            "feedback": label,
             "command": {"reason": reason},
             "setWeight": {"weight": 25, "reason": reason},
         },

@@ -30,6 +30,7 @@ const SPECIFICATION: &[Kind] = &[
     (422, "invalid-specification"),
     (422, "model-not-allowed"),
     (422, "model-not-found"),
+    (422, "price-unknown"),
     (422, "safe-gate-uncounted"),
     (422, "scaling-ceiling"),
     (422, "scaling-policy"),

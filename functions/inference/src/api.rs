@@ -1,32 +1,41 @@
-//! `POST /inference`, as one router for Lambda and loopback alike.
+//! `POST /inference`, `GET /route` and `POST /feedback`, as one router for Lambda and loopback alike.
 //!
 //! A model is waited for as long as the invocation lasts, less what the answer takes: whoever asks is told
 //! that the model is late, and not that the function died of it.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::body::Bytes;
-use axum::extract::rejection::BytesRejection;
-use axum::extract::{DefaultBodyLimit, State};
+use axum::extract::rejection::{BytesRejection, QueryRejection};
+use axum::extract::{DefaultBodyLimit, Query, State};
 use axum::response::{IntoResponse, Response};
-use axum::routing::post;
+use axum::routing::{get, post};
 use axum::{Extension, Json, Router, middleware};
+use futures_util::future::{join_all, try_join_all};
 use http::StatusCode;
+use jiff::Timestamp;
 use lambda_http::Context;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use shared::app::health::{self, About};
 use shared::app::ports::{Ambient, Class};
 use shared::aws::runtime::{Answer, Invocation, InvokeError};
 use shared::aws::{Aws, Tagging};
 use shared::domain::authority::Caller;
+use shared::domain::model_signals::{Figure, Prediction, Tally};
+use shared::domain::specification::is_name;
 use shared::gateway::{self, Asked};
+use shared::wire::inference_id::InferenceId;
 use shared::wire::problem::Problem;
 
 use crate::admission::Admissions;
-use crate::request::{InferenceBody, Payload};
-use crate::route::Routes;
+use crate::feedback::{self, FeedbackBody, FeedbackView};
+use crate::keys::SigningKeys;
+use crate::reading;
+use crate::request::{InferenceBody, Payload, is_user, no_endpoint, no_user};
+use crate::route::{Route, Routes};
 
 /// Real-time inference takes 6 MB.
 pub(crate) const BODY_LIMIT: usize = 6 * 1024 * 1024;
@@ -41,9 +50,10 @@ struct Serving {
     tagging: Tagging,
     admissions: Admissions,
     routes: Routes,
+    keys: SigningKeys,
 }
 
-/// The inference route.
+/// The routes that callers of models use.
 pub fn router(aws: Aws) -> Router {
     let aws = Arc::new(aws);
     let serving = Arc::new(Serving {
@@ -51,9 +61,13 @@ pub fn router(aws: Aws) -> Router {
         tagging: aws.tagging(),
         admissions: Admissions::default(),
         routes: Routes::default(),
+        keys: SigningKeys::default(),
     });
+    let labels = DefaultBodyLimit::max(feedback::BODY_LIMIT);
     Router::new()
         .route("/inference", post(inference))
+        .route("/feedback", post(take_labels).layer(labels))
+        .route("/route", get(show_route))
         .route_layer(middleware::from_fn_with_state(aws, gateway::admit))
         .method_not_allowed_fallback(async || {
             gateway::respond(&Problem::new(
@@ -75,17 +89,13 @@ async fn inference(
     let started = Instant::now();
     let wait = || time_for_the_model(invoked.as_deref());
     match answer(&serving, &asked, wait, body).await {
-        Ok(Answered {
-            inference_id,
-            model,
-            answer,
-        }) => {
+        Ok(answered) => {
             let latency_ms = started.elapsed().as_secs_f64() * 1000.0;
             Json(InferenceView {
-                predictions: predictions(&answer),
-                variant: answer.variant,
-                model,
-                inference_id,
+                predictions: answered.predictions,
+                variant: answered.variant,
+                model: answered.model,
+                inference_id: answered.inference_id,
                 latency_ms: (latency_ms * 1000.0).round() / 1000.0,
             })
             .into_response()
@@ -102,44 +112,86 @@ fn time_for_the_model(invoked: Option<&Context>) -> Duration {
     })
 }
 
+impl Payload {
+    fn invocation(self, endpoint: &str, variant: Option<String>, request: &str) -> Invocation {
+        Invocation {
+            endpoint: endpoint.to_owned(),
+            body: self.body,
+            content_type: Some(self.content_type),
+            accept: self.accept,
+            custom_attributes: self.custom_attributes,
+            target_variant: variant,
+            inference_id: request.to_owned(),
+        }
+    }
+}
+
 async fn answer(
     serving: &Serving,
     asked: &Asked,
     wait: impl Fn() -> Duration + Send,
     body: Result<Bytes, BytesRejection>,
 ) -> Result<Answered, Box<Problem>> {
-    let bytes = body.map_err(|rejection| {
+    let bytes = whole(body, "a body has at most 6 MB")?;
+    let mut body = InferenceBody::parse(&bytes)?;
+    let endpoint = body.endpoint.clone();
+    admit(serving, asked, &endpoint).await?;
+    let payload = body.payload()?;
+    let aws = &*serving.aws;
+    let (route, keys) = tokio::join!(serving.routes.of(aws, &endpoint), serving.keys.of(aws));
+    let target = route.target(body.user_id.as_deref()).variant;
+    let readings = route.readings.as_ref();
+    let group = readings.and_then(|readings| readings.group_of(|name| body.attribute(name)));
+    let group = group.map(str::to_owned);
+    let request = aws.new_id();
+    let invocation = payload.invocation(&endpoint, target, &request);
+    let (answered, is_by_name) = invoke(serving, invocation, wait).await;
+    let answer = answered.map_err(|error| Box::new(problem(&endpoint, &error)))?;
+    let made = Made {
+        at: aws.now(),
+        request,
+        endpoint,
+        group,
+        is_by_name,
+    };
+    let predictions = predictions(&answer);
+    let prediction = counted(aws, &route, &made, &answer.variant, &predictions);
+    let id = made.id(&route, &answer.variant, prediction);
+    Ok(Answered {
+        predictions,
+        inference_id: match (id, keys) {
+            (Some(id), Some(keys)) => id.signed(&keys.current),
+            _ => made.request,
+        },
+        model: route.model(&answer.variant).map(str::to_owned),
+        variant: answer.variant,
+    })
+}
+
+/// The bytes of a body, or why there are none.
+fn whole(body: Result<Bytes, BytesRejection>, limit: &str) -> Result<Bytes, Box<Problem>> {
+    body.map_err(|rejection| {
         let too_large = rejection.status() == StatusCode::PAYLOAD_TOO_LARGE;
         Box::new(if too_large {
-            Problem::new(413, "body-too-large", "a body has at most 6 MB")
+            Problem::new(413, "body-too-large", limit)
         } else {
             Problem::new(400, "unreadable-body", "the body could not be read")
         })
-    })?;
-    let body = InferenceBody::parse(&bytes)?;
-    let endpoint = body.endpoint.clone();
-    admit(serving, asked, &endpoint).await?;
-    let Payload {
-        body,
-        content_type,
-        accept,
-        custom_attributes,
-    } = body.payload()?;
-    let inference_id = serving.aws.new_id();
-    let route = serving.routes.of(&serving.aws, &endpoint).await;
-    let invocation = Invocation {
-        endpoint: endpoint.clone(),
-        body,
-        content_type: Some(content_type),
-        accept,
-        custom_attributes,
-        target_variant: route.pin.clone(),
-        inference_id: inference_id.clone(),
-    };
-    let answered = match serving.aws.invoke(invocation.clone(), wait()).await {
-        // The pinned variant may have gone since: once more, by the weights. Only an answer shows that
-        // it was the pin; a request that is refused either way must not let the others' pin go.
-        Err(InvokeError::Refused(_)) if invocation.target_variant.is_some() => {
+    })
+}
+
+/// Asks the model, and says whether the variant that answered was asked for by name.
+async fn invoke(
+    serving: &Serving,
+    invocation: Invocation,
+    wait: impl Fn() -> Duration + Send,
+) -> (Result<Answer, InvokeError>, bool) {
+    let is_by_name = invocation.target_variant.is_some();
+    match serving.aws.invoke(invocation.clone(), wait()).await {
+        // The variant may have gone since: once more, by the weights. Only an answer shows that it was the
+        // name; a request that is refused either way must not let the others' pin go.
+        Err(InvokeError::Refused(_)) if is_by_name => {
+            let endpoint = invocation.endpoint.clone();
             let unpinned = Invocation {
                 target_variant: None,
                 ..invocation
@@ -148,15 +200,143 @@ async fn answer(
             if answered.is_ok() {
                 serving.routes.unpin(&serving.aws, &endpoint);
             }
-            answered
+            (answered, false)
         }
-        answered => answered,
-    };
-    let answer = answered.map_err(|error| Box::new(problem(&endpoint, &error)))?;
-    Ok(Answered {
-        inference_id,
-        model: route.model(&answer.variant).map(str::to_owned),
-        answer,
+        answered => (answered, is_by_name),
+    }
+}
+
+/// A prediction that was made.
+struct Made {
+    at: Timestamp,
+    /// SageMaker's InferenceId.
+    request: String,
+    endpoint: String,
+    group: Option<String>,
+    is_by_name: bool,
+}
+
+impl Made {
+    /// What its id says.
+    fn id(
+        &self,
+        route: &Route,
+        variant: &str,
+        prediction: Option<Prediction>,
+    ) -> Option<InferenceId> {
+        let active = route.active.as_deref();
+        Some(InferenceId {
+            deployment: active.and_then(|id| id.parse().ok()),
+            at: self.at,
+            request: self.request.parse().ok()?,
+            prediction,
+            endpoint: self.endpoint.clone(),
+            variant: variant.to_owned(),
+            group: self.group.clone(),
+        })
+    }
+}
+
+/// Counts what the answer says, and how the request was routed, in one line at the most. Answers the
+/// prediction, where it is one that can be read.
+fn counted(
+    aws: &Aws,
+    route: &Route,
+    made: &Made,
+    variant: &str,
+    predictions: &Value,
+) -> Option<Prediction> {
+    let readings = route.readings.as_ref();
+    let read = readings.map(|readings| reading::read(readings, predictions));
+    let read = read.unwrap_or_default();
+    let mut figures = read.figures;
+    if route.counts_names() {
+        figures.insert(Figure::Served, 1);
+        if made.is_by_name {
+            figures.insert(Figure::Routed, 1);
+        }
+    }
+    aws.count(&Tally {
+        endpoint: made.endpoint.clone(),
+        variant: variant.to_owned(),
+        group: made.group.clone(),
+        figures,
+    });
+    read.only
+}
+
+async fn take_labels(
+    State(serving): State<Arc<Serving>>,
+    asked: Asked,
+    body: Result<Bytes, BytesRejection>,
+) -> Response {
+    match labelled(&serving, &asked, body).await {
+        Ok(view) => Json(view).into_response(),
+        Err(problem) => gateway::respond(&problem),
+    }
+}
+
+async fn labelled(
+    serving: &Serving,
+    asked: &Asked,
+    body: Result<Bytes, BytesRejection>,
+) -> Result<FeedbackView, Box<Problem>> {
+    let bytes = whole(body, "a body has at most 128 KiB")?;
+    let items = FeedbackBody::parse(&bytes)?;
+    let aws = &*serving.aws;
+    let labels = feedback::opened(aws, &serving.keys, &items).await?;
+    let endpoints = feedback::endpoints(&labels)?;
+    // Whoever may ask the model may say what it should have answered.
+    try_join_all(endpoints.iter().map(|name| admit(serving, asked, name))).await?;
+    let routes = endpoints.into_iter().map(async |name| {
+        let route = serving.routes.of(aws, name).await;
+        (name.to_owned(), route)
+    });
+    let routes: HashMap<_, _> = join_all(routes).await.into_iter().collect();
+    Ok(feedback::count(aws, &routes, &labels).await)
+}
+
+/// Whose way is asked for.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RouteQuery {
+    endpoint: String,
+    user: String,
+}
+
+async fn show_route(
+    State(serving): State<Arc<Serving>>,
+    asked: Asked,
+    query: Result<Query<RouteQuery>, QueryRejection>,
+) -> Response {
+    match way(&serving, &asked, query).await {
+        Ok(view) => Json(view).into_response(),
+        Err(problem) => gateway::respond(&problem),
+    }
+}
+
+async fn way(
+    serving: &Serving,
+    asked: &Asked,
+    query: Result<Query<RouteQuery>, QueryRejection>,
+) -> Result<RouteView, Box<Problem>> {
+    let Query(RouteQuery { endpoint, user }) = query.map_err(|_| {
+        let detail = "the query has endpoint and user and nothing else, each once: /route?endpoint=wine-quality&user=user-1";
+        Box::new(Problem::new(400, "unreadable-query", detail))
+    })?;
+    if !is_name(&endpoint) {
+        return Err(Box::new(no_endpoint("endpoint")));
+    }
+    if !is_user(&user) {
+        return Err(Box::new(no_user("user")));
+    }
+    admit(serving, asked, &endpoint).await?;
+    let route = serving.routes.of(&serving.aws, &endpoint).await;
+    let target = route.target(Some(&user));
+    Ok(RouteView {
+        variant: target.variant,
+        is_canary: target.is_canary,
+        bucket: target.bucket,
     })
 }
 
@@ -192,17 +372,30 @@ pub(crate) struct InferenceView {
     variant: String,
     /// The model behind it; unknown on an endpoint that never had a deployment.
     model: Option<String>,
-    /// Names this answer.
+    /// Names this prediction, for its label: signed, in base64url. Treat it as opaque.
     inference_id: String,
     /// How long it took here, the model included, in milliseconds.
     latency_ms: f64,
 }
 
+/// Where a user's requests go now.
+#[derive(Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = Route))]
+pub(crate) struct RouteView {
+    /// The variant to name as TargetVariant; null where the weights decide, and then none is to be named.
+    variant: Option<String>,
+    /// Whether that is the new model's; null where the weights decide.
+    is_canary: Option<bool>,
+    /// The user's bucket, 0 to 99; null where users are not told apart.
+    bucket: Option<u8>,
+}
+
 struct Answered {
+    predictions: Value,
     inference_id: String,
     /// SageMaker tells the variant only; the model behind it is in the records.
     model: Option<String>,
-    answer: Answer,
+    variant: String,
 }
 
 fn problem(endpoint: &str, error: &InvokeError) -> Problem {

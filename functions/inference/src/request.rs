@@ -1,6 +1,7 @@
 //! The body of `POST /inference`, checked.
 
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use shared::domain::specification::is_name;
 use shared::wire::json::{DOUBLED, Unambiguous};
@@ -13,9 +14,10 @@ use shared::wire::problem::Problem;
 pub(crate) struct InferenceBody {
     /// The endpoint to ask.
     pub(crate) endpoint: String,
-    /// Who asks: 1 to 256 bytes. It goes nowhere yet.
+    /// Who asks: 1 to 256 bytes. Where the deployment's routing is sticky it decides which model
+    /// answers; it goes no further.
     #[serde(default)]
-    user_id: Option<String>,
+    pub(crate) user_id: Option<String>,
     /// One example, as a list or an object; the model gets `{"instances": [features]}`.
     #[serde(default)]
     #[cfg_attr(feature = "openapi", schema(value_type = Option<Value>))]
@@ -36,7 +38,8 @@ pub(crate) struct InferenceBody {
     /// The X-Amzn-SageMaker-Custom-Attributes that the model gets.
     #[serde(default)]
     custom_attributes: Option<String>,
-    /// What is known about the request, by name. It goes nowhere yet.
+    /// What is known about the request, by name: at most 8 texts. The one that names the group, where the
+    /// deployment tells groups apart, decides what the prediction counts for; none goes any further.
     #[serde(default)]
     #[cfg_attr(feature = "openapi", schema(value_type = Option<Value>))]
     attributes: Option<Unambiguous>,
@@ -61,25 +64,12 @@ pub(crate) const HEADER_LIMIT: usize = 1024;
 impl InferenceBody {
     /// Reads a body. The errors name fields, never what was in them.
     pub(crate) fn parse(bytes: &[u8]) -> Result<Self, Box<Problem>> {
-        let body: Self =
-            serde_json::from_slice(bytes).map_err(|error| Box::new(unreadable(&error)))?;
-        // serde takes a list for a structure, too.
-        if !bytes.trim_ascii_start().starts_with(b"{") {
-            return Err(Box::new(wrong("body", "an object is needed")));
-        }
+        let body: Self = parsed(bytes, KIND, FIELDS)?;
         if !is_name(&body.endpoint) {
-            return Err(Box::new(wrong(
-                "endpoint",
-                "an endpoint's name has 1 to 63 letters, digits and hyphens",
-            )));
+            return Err(Box::new(no_endpoint("endpoint")));
         }
-        if body.user_id.as_ref().is_some_and(|user| {
-            user.is_empty() || user.len() > USER_LIMIT || user.chars().any(char::is_control)
-        }) {
-            return Err(Box::new(wrong(
-                "user_id",
-                "a user_id has 1 to 256 bytes and no control characters",
-            )));
+        if !body.user_id.as_deref().is_none_or(is_user) {
+            return Err(Box::new(no_user("user_id")));
         }
         let few_texts = |Unambiguous(attributes): &Unambiguous| {
             attributes.as_object().is_some_and(|texts| {
@@ -87,7 +77,7 @@ impl InferenceBody {
             })
         };
         if !body.attributes.as_ref().is_none_or(few_texts) {
-            return Err(Box::new(wrong(
+            return Err(Box::new(refused(
                 "attributes",
                 "attributes are at most 8 texts by name",
             )));
@@ -95,20 +85,32 @@ impl InferenceBody {
         Ok(body)
     }
 
+    /// The value of an attribute.
+    pub(crate) fn attribute(&self, name: &str) -> Option<&str> {
+        let Unambiguous(attributes) = self.attributes.as_ref()?;
+        attributes[name].as_str()
+    }
+
     /// The one of `features`, `instances` and `payload` that was given, as the model gets it.
-    pub(crate) fn payload(self) -> Result<Payload, Box<Problem>> {
-        let content = match (self.features, self.instances, self.payload) {
+    pub(crate) fn payload(&mut self) -> Result<Payload, Box<Problem>> {
+        let content_type = self.content_type.take();
+        let given = (
+            self.features.take(),
+            self.instances.take(),
+            self.payload.take(),
+        );
+        let content = match given {
             (Some(Unambiguous(features)), None, None) => (
                 json!({"instances": [checked("features", features)?]}).to_string(),
-                self.content_type.unwrap_or_else(|| JSON.to_owned()),
+                content_type.unwrap_or_else(|| JSON.to_owned()),
             ),
             (None, Some(Unambiguous(instances)), None) => (
                 json!({"instances": checked("instances", instances)?}).to_string(),
-                self.content_type.unwrap_or_else(|| JSON.to_owned()),
+                content_type.unwrap_or_else(|| JSON.to_owned()),
             ),
             (None, None, Some(payload)) => {
-                let content_type = self.content_type.ok_or_else(|| {
-                    Box::new(wrong(
+                let content_type = content_type.ok_or_else(|| {
+                    Box::new(refused(
                         "content_type",
                         "a payload needs its content_type, like \"text/csv\"",
                     ))
@@ -116,7 +118,7 @@ impl InferenceBody {
                 (payload, content_type)
             }
             _ => {
-                return Err(Box::new(wrong(
+                return Err(Box::new(refused(
                     "features",
                     "give exactly one of features, instances, and payload with content_type",
                 )));
@@ -132,7 +134,7 @@ impl InferenceBody {
                     || text.len() > HEADER_LIMIT
                     || !text.bytes().all(|byte| (0x20..0x7f).contains(&byte))
             }) {
-                return Err(Box::new(wrong(
+                return Err(Box::new(refused(
                     field,
                     "it becomes a header: 1 to 1024 printable ASCII characters",
                 )));
@@ -141,8 +143,8 @@ impl InferenceBody {
         Ok(Payload {
             body: content.0.into_bytes(),
             content_type: content.1,
-            accept: self.accept,
-            custom_attributes: self.custom_attributes,
+            accept: self.accept.take(),
+            custom_attributes: self.custom_attributes.take(),
         })
     }
 }
@@ -157,16 +159,64 @@ fn checked(field: &'static str, value: Value) -> Result<Value, Box<Problem>> {
     if holds_something {
         Ok(value)
     } else {
-        Err(Box::new(wrong(field, "a list that is not empty is needed")))
+        Err(Box::new(refused(
+            field,
+            "a list that is not empty is needed",
+        )))
     }
 }
 
-fn wrong(field: &str, detail: &str) -> Problem {
-    Problem::new(422, "invalid-inference-request", detail).field(field)
+/// The kind of a body's problem.
+const KIND: &str = "invalid-inference-request";
+const FIELDS: &str = "endpoint, user_id, features, instances, payload, content_type, accept, custom_attributes, attributes";
+
+fn refused(field: &str, detail: &str) -> Problem {
+    wrong(KIND, field, detail)
+}
+
+/// Whether this can be a user.
+pub(crate) fn is_user(user: &str) -> bool {
+    (1..=USER_LIMIT).contains(&user.len()) && !user.chars().any(char::is_control)
+}
+
+/// What is wrong with an endpoint's name.
+pub(crate) fn no_endpoint(field: &str) -> Problem {
+    refused(
+        field,
+        "an endpoint's name has 1 to 63 letters, digits and hyphens",
+    )
+}
+
+/// What is wrong with a user.
+pub(crate) fn no_user(field: &str) -> Problem {
+    refused(
+        field,
+        "a user_id has 1 to 256 bytes and no control characters",
+    )
+}
+
+/// A field that is wrong, in a document of this kind.
+pub(crate) fn wrong(kind: &'static str, field: &str, detail: &str) -> Problem {
+    Problem::new(422, kind, detail).field(field)
+}
+
+/// A body as the structure it should be. The errors name fields, never what was in them.
+pub(crate) fn parsed<T: DeserializeOwned>(
+    bytes: &[u8],
+    kind: &'static str,
+    fields: &str,
+) -> Result<T, Box<Problem>> {
+    let body = serde_json::from_slice(bytes)
+        .map_err(|error| Box::new(unreadable(&error, kind, fields)))?;
+    // serde takes a list for a structure, too.
+    if !bytes.trim_ascii_start().starts_with(b"{") {
+        return Err(Box::new(wrong(kind, "body", "an object is needed")));
+    }
+    Ok(body)
 }
 
 /// Serde's message may repeat what was sent: only the field's name and the position pass.
-fn unreadable(error: &serde_json::Error) -> Problem {
+fn unreadable(error: &serde_json::Error, kind: &'static str, fields: &str) -> Problem {
     if !error.is_data() {
         let detail = format!(
             "the body is not JSON: line {}, column {}",
@@ -188,12 +238,14 @@ fn unreadable(error: &serde_json::Error) -> Problem {
         .then(|| text.split('`').nth(1))
         .flatten();
     match named {
-        Some(field) if text.starts_with("missing") => wrong(field, "this field is missing"),
+        Some(field) if text.starts_with("missing") => wrong(kind, field, "this field is missing"),
         Some(_) => wrong(
+            kind,
             "body",
-            "a field is unknown; known are endpoint, user_id, features, instances, payload, content_type, accept, custom_attributes, attributes",
+            &format!("a field is unknown; known are {fields}"),
         ),
         None => wrong(
+            kind,
             "body",
             &format!(
                 "a field has the wrong type, at line {}, column {}",

@@ -1,16 +1,19 @@
-//! What the records say about an endpoint: whether production must be asked for by name, and which
-//! model stands behind which variant. Kept for a few seconds. A store that can't be read, or does not
-//! answer in time, changes nothing: what was known last decides, or the weights where nothing was, and
-//! for those seconds no other request waits for it.
+//! What the records say about an endpoint: who is asked of which variant by name, which model stands
+//! behind which variant, and how the model's answers are read. Kept for a few seconds. A store that can't
+//! be read, or does not answer in time, changes nothing: what was known last decides, or the weights where
+//! nothing was, and for those seconds no other request waits for it.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use shared::app::ports::{Ambient, Class, ListQuery, PortError, Store};
 use shared::aws::Aws;
 use shared::domain::deployment::Deployment;
+use shared::domain::model_signals::Readings;
+use shared::domain::quantity::Weight;
+use shared::domain::routing::Sticky;
 
 /// How long an answer is kept; well below `due::PIN_LIFETIME`, after which a variant may go.
 const LIFETIME: SignedDuration = SignedDuration::from_secs(5);
@@ -22,29 +25,74 @@ const CAPACITY: usize = 1000;
 /// What the records say about an endpoint.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Route {
-    /// The variant that must be asked for by name.
-    pub(crate) pin: Option<String>,
-    /// Variants and their models, as far as a deployment tells.
-    models: Vec<(String, String)>,
+    /// Whether this was read, now or before: otherwise nothing is known.
+    pub(crate) is_known: bool,
+    /// The deployment that is under way.
+    pub(crate) active: Option<String>,
+    /// How the model's answers are read, by the deployment that is under way or was the last.
+    pub(crate) readings: Option<Readings>,
+    /// The variant that everybody must be asked of by name.
+    pin: Option<String>,
+    /// How users are told apart by the deployment that is under way.
+    sticky: Option<Sticky>,
+    /// The share of users that are asked of the canary, while they are.
+    share: Option<Weight>,
+    /// Production and canary with their models, as far as a deployment tells.
+    variants: Option<[(String, String); 2]>,
+}
+
+/// Where a request goes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Target {
+    /// The variant to ask for by name; by the weights without one.
+    pub(crate) variant: Option<String>,
+    /// Whether that is the canary.
+    pub(crate) is_canary: Option<bool>,
+    /// The user's bucket, where users are told apart.
+    pub(crate) bucket: Option<u8>,
 }
 
 impl Route {
     /// The model behind a variant; unknown on an endpoint that never had a deployment.
     pub(crate) fn model(&self, variant: &str) -> Option<&str> {
-        self.models
-            .iter()
-            .find(|(name, _)| name == variant)
-            .map(|(_, model)| model.as_str())
+        let known = self.variants.iter().flatten();
+        let mut known = known.filter(|(name, _)| name == variant);
+        known.next().map(|(_, model)| model.as_str())
+    }
+
+    /// Whether it is counted which requests were asked for by name.
+    pub(crate) const fn counts_names(&self) -> bool {
+        self.sticky.is_some()
+    }
+
+    /// Where a user's request goes: a pin is for everybody, a share for those who can be told apart.
+    pub(crate) fn target(&self, user: Option<&str>) -> Target {
+        let bucket = self.sticky.as_ref().zip(user);
+        let bucket = bucket.map(|(sticky, user)| sticky.bucket(user));
+        let (variant, is_canary) = match (&self.pin, self.share, bucket, &self.variants) {
+            (Some(pin), ..) => (Some(pin.clone()), Some(false)),
+            (None, Some(share), Some(bucket), Some([production, canary])) => {
+                let is_canary = Sticky::is_canary(bucket, share);
+                let (name, _) = if is_canary { canary } else { production };
+                (Some(name.clone()), Some(is_canary))
+            }
+            _ => (None, None),
+        };
+        Target {
+            variant,
+            is_canary,
+            bucket,
+        }
     }
 }
 
 /// The answers of the last seconds.
 #[derive(Debug, Default)]
-pub(crate) struct Routes(Mutex<HashMap<String, (Timestamp, Route)>>);
+pub(crate) struct Routes(Mutex<HashMap<String, (Timestamp, Arc<Route>)>>);
 
 impl Routes {
     /// What the records say, or said a few seconds ago.
-    pub(crate) async fn of(&self, aws: &Aws, endpoint: &str) -> Route {
+    pub(crate) async fn of(&self, aws: &Aws, endpoint: &str) -> Arc<Route> {
         if let Some((at, route)) = self.kept().get(endpoint)
             && aws.now().duration_since(*at) < LIFETIME
         {
@@ -53,7 +101,7 @@ impl Routes {
         let late = || PortError::new(Class::InDoubt, "route", "no answer in time");
         let read = aws.within(READ_LIMIT, read(aws, endpoint)).await;
         let route = match read.unwrap_or_else(|| Err(late())) {
-            Ok(route) => route,
+            Ok(route) => Arc::new(route),
             Err(error) => {
                 tracing::warn!(endpoint, %error, "the records can't be read: what was known last decides");
                 let kept = self.kept();
@@ -72,14 +120,16 @@ impl Routes {
         route
     }
 
-    /// The pinned variant is gone: by the weights, until the records are read again.
+    /// A variant that was asked for by name is gone: by the weights, until the records are read again.
     pub(crate) fn unpin(&self, aws: &Aws, endpoint: &str) {
         if let Some((at, route)) = self.kept().get_mut(endpoint) {
-            (*at, route.pin) = (aws.now(), None);
+            *at = aws.now();
+            let route = Arc::make_mut(route);
+            (route.pin, route.share) = (None, None);
         }
     }
 
-    fn kept(&self) -> MutexGuard<'_, HashMap<String, (Timestamp, Route)>> {
+    fn kept(&self) -> MutexGuard<'_, HashMap<String, (Timestamp, Arc<Route>)>> {
         // A panic elsewhere can't leave the map half written.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -97,18 +147,27 @@ async fn read(aws: &Aws, endpoint: &str) -> Result<Route, PortError> {
         };
         aws.list(&newest).await?.items.pop()
     };
-    Ok(deployment.as_ref().map(route).unwrap_or_default())
+    Ok(Route {
+        is_known: true,
+        ..deployment.as_ref().map(route).unwrap_or_default()
+    })
 }
 
 fn route(deployment: &Deployment) -> Route {
     let terms = &deployment.terms;
+    let is_active = !deployment.state.status.is_terminal();
     Route {
+        is_known: true,
+        active: is_active.then(|| terms.id.clone()),
+        readings: terms.readings.clone(),
         pin: deployment
             .pins_production()
             .then(|| terms.production.clone()),
-        models: vec![
+        sticky: terms.routing.clone().filter(|_| is_active),
+        share: deployment.sticky_share().map(|(_, share)| share),
+        variants: Some([
             (terms.production.clone(), terms.former_model.clone()),
             (terms.canary.clone(), terms.model.clone()),
-        ],
+        ]),
     }
 }

@@ -11,6 +11,7 @@ use super::ports::{
 };
 use crate::domain::authority::{Grants, Outside, is_enabled};
 use crate::domain::baseline::{Baseline, SlowCount, broken_by_production};
+use crate::domain::cost::{PriceList, Prices};
 use crate::domain::deployment::{Deployment, Terms};
 use crate::domain::due::Actor;
 use crate::domain::evidence::Evidence;
@@ -316,6 +317,11 @@ pub async fn propose<P: Ports>(
         policy: check_baseline(specification.policy.clone(), &past)?,
         baseline: past.baseline,
         former_model,
+        prices: prices(
+            specification,
+            &ports.settings().prices,
+            config.variants[0].instance_type.as_deref(),
+        )?,
         grants,
     };
     Ok((drawn.up(specification, &view, production, caller), recorded))
@@ -331,6 +337,39 @@ async fn opened<P: Ports>(ports: &P, endpoint: &str) -> Result<Grants, Refusal> 
         }
         _ => Err(settings.not_enabled(endpoint).into()),
     }
+}
+
+/// What the instances of both variants cost, where that is judged.
+fn prices(
+    specification: &Specification,
+    list: &PriceList,
+    production: Option<&str>,
+) -> Result<Option<Prices>, Refusal> {
+    let guards = &specification.policy.guards;
+    if !guards
+        .iter()
+        .any(|guard| matches!(guard.test, Test::CostRatio(_)))
+    {
+        return Ok(None);
+    }
+    let price = |kind: Option<&str>| {
+        let known = kind.and_then(|kind| {
+            let given = specification.prices.get(kind).copied();
+            given.or_else(|| list.of(kind))
+        });
+        known.ok_or_else(|| {
+            let kind = kind.unwrap_or("an unknown type");
+            let detail = format!(
+                "there is no price for {kind}: add dollars an hour of one instance, like {{{kind}: 0.102}}, here or to the stack's parameter InstancePrices"
+            );
+            unfit("price-unknown", "policy.cost.prices", detail)
+        })
+    };
+    let canary = specification.capacity.instance_type.as_deref();
+    Ok(Some(Prices {
+        canary: price(canary.or(production))?,
+        production: price(production)?,
+    }))
 }
 
 /// Nothing can be shown to be below a limit over which requests can't be counted.
@@ -479,6 +518,7 @@ struct Drawn {
     policy: Policy,
     baseline: Baseline,
     former_model: String,
+    prices: Option<Prices>,
     grants: Grants,
 }
 
@@ -515,6 +555,9 @@ impl Drawn {
             topic: specification.topic.clone(),
             created_at: now,
             created_by: caller.to_owned(),
+            routing: specification.routing.clone(),
+            readings: specification.readings.clone(),
+            prices: self.prices,
             grants: Some(self.grants),
             undoes: None,
         };

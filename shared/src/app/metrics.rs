@@ -11,10 +11,12 @@ use super::ports::{MetricAnswer, MetricQuery};
 use crate::domain::baseline::SlowCount;
 use crate::domain::comparison::Counts;
 use crate::domain::deployment::Deployment;
+use crate::domain::fairness::Fairness;
+use crate::domain::model_signals::{ROUTED, routed_pair};
 use crate::domain::observation::{ArmMinute, LatencyMinute, Series, limit_key};
 use crate::domain::policy::{Percentile, Policy};
 use crate::domain::quantity::Latency;
-use crate::domain::signal::{MetricPair, MetricSource, SLOWNESS, Source};
+use crate::domain::signal::{MetricPair, MetricSource, SLOWNESS};
 
 const SAGEMAKER: &str = "AWS/SageMaker";
 const INSTANCES: &str = "/aws/sagemaker/Endpoints";
@@ -35,7 +37,7 @@ pub(super) struct Arm<'a> {
     /// In microseconds, each once.
     pub(super) limits: Vec<u64>,
     pub(super) counted_by: SlowCount,
-    pub(super) checks: Vec<(&'a str, &'a MetricPair)>,
+    pub(super) checks: Vec<(String, MetricPair)>,
     /// Whether a minute with requests and no error counts is left out: a gap of yesterday tells
     /// nothing about today, and it can't be read again.
     pub(super) skips_gaps: bool,
@@ -45,12 +47,14 @@ impl<'a> Arm<'a> {
     /// One variant of a deployment.
     pub(super) fn of(deployment: &'a Deployment, variant: &'a str) -> Self {
         let terms = &deployment.terms;
+        let by_name = terms.routing.as_ref();
+        let by_name = by_name.map(|_| (ROUTED.to_owned(), routed_pair()));
         Self {
             endpoint: &terms.endpoint,
             variant,
             limits: limits(&terms.policy, terms.baseline.slow_over),
             counted_by: terms.baseline.counted_by,
-            checks: checks(&terms.policy),
+            checks: checks(&terms.policy).into_iter().chain(by_name).collect(),
             skips_gaps: false,
         }
     }
@@ -153,9 +157,9 @@ impl<'a> Arm<'a> {
             let trials = points(answers, &self.source(&pair.of));
             let outcomes = points(answers, &self.source(&pair.bad));
             match (trials, outcomes) {
-                (Ok(trials), Ok(outcomes)) => counted.push((*name, *pair, trials, outcomes)),
+                (Ok(trials), Ok(outcomes)) => counted.push((name, pair, trials, outcomes)),
                 (Err(reason), _) | (_, Err(reason)) => {
-                    unread.insert((*name).to_owned(), reason);
+                    unread.insert(name.clone(), reason);
                 }
             }
         }
@@ -176,7 +180,7 @@ impl<'a> Arm<'a> {
                     .and_then(|n| pair.counts(whole(*n), whole(bad)));
                 minute
                     .checks
-                    .extend(counts.map(|counts: Counts| (name.to_owned(), counts)));
+                    .extend(counts.map(|counts: Counts| (name.clone(), counts)));
             }
         }
         (Series::Read(minutes), unread)
@@ -212,6 +216,7 @@ impl<'a> Arm<'a> {
                 overhead_ms: overhead.get(&at).map(|microseconds| microseconds / 1000.0),
                 cpu_percent: cpu.get(&at).copied(),
                 memory_percent: memory.get(&at).copied(),
+                cost: None,
                 checks: BTreeMap::new(),
             };
             minutes.insert(at, minute);
@@ -290,13 +295,13 @@ pub(super) fn limits(policy: &Policy, slow_over: Option<Latency>) -> Vec<u64> {
     limits
 }
 
-/// The checks that are metrics of their own.
-pub(super) fn checks(policy: &Policy) -> Vec<(&str, &MetricPair)> {
-    let pairs = policy.signals.iter().filter_map(|rule| match &rule.source {
-        Source::Metrics(pair) => Some((rule.name.as_str(), pair)),
-        _ => None,
-    });
-    pairs.collect()
+/// What is counted beside SageMaker's own figures: signals that are metrics of their own, and the
+/// counts by group.
+pub(super) fn checks(policy: &Policy) -> Vec<(String, MetricPair)> {
+    let signals = policy.signals.iter();
+    let pairs = signals.filter_map(|rule| Some((rule.name.clone(), rule.pair()?)));
+    let groups = policy.fairness.iter().flat_map(Fairness::counters);
+    pairs.chain(groups).collect()
 }
 
 /// CloudWatch's "trimmed count": how many samples lie above a limit.

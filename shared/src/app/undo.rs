@@ -6,10 +6,13 @@
 //! weight 0 for the soak, so that even this can be taken back. What the former model ran on is read
 //! from the config that the endpoint was on before; where that is gone, nobody knows it any more.
 
+use std::collections::BTreeMap;
+
 use serde_json::json;
 
 use super::accept::{Accepted, Refusal, accept_proposed, propose};
 use super::ports::{ConfigVariant, Loaded, Ports};
+use crate::domain::cost::Prices;
 use crate::domain::deployment::{CanaryCapacity, Cleanup, Deployment, Terms};
 use crate::domain::observation::EndpointView;
 use crate::domain::plan::{Plan, Stage};
@@ -152,6 +155,7 @@ fn specification(
         weight: Weight::FULL,
         bake: Span::ZERO,
         approval: false,
+        min_labels: 0,
     };
     Specification {
         endpoint: terms.endpoint.clone(),
@@ -164,6 +168,9 @@ fn specification(
             change_windows: Vec::new(),
         },
         policy: policy(&terms.policy),
+        routing: terms.routing.clone(),
+        readings: terms.readings.clone(),
+        prices: prices(terms.prices, kept, present),
         cleanup: Cleanup {
             after: Cleanup::AFTER,
             keep_old_variant: false,
@@ -172,6 +179,26 @@ fn specification(
         watch: terms.watch,
         topic: terms.topic.clone(),
     }
+}
+
+/// The prices that the deployment went by, each with its type: who was the canary is production now.
+fn prices(
+    had: Option<Prices>,
+    kept: &ConfigVariant,
+    present: Option<&ConfigVariant>,
+) -> BTreeMap<String, f64> {
+    let Some(had) = had else {
+        return BTreeMap::new();
+    };
+    let present = present.and_then(|present| present.instance_type.clone());
+    let priced = [
+        (kept.instance_type.clone(), had.production),
+        (present, had.canary),
+    ];
+    let known = priced.into_iter();
+    known
+        .filter_map(|(kind, price)| Some((kind?, price)))
+        .collect()
 }
 
 /// The policy that the deployment had, without what the model that is undone would fail by: alarms that

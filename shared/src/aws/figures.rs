@@ -1,5 +1,5 @@
-//! Figures of the control plane in CloudWatch's embedded metric format: a line of a function's log
-//! that CloudWatch turns into metrics, without a call.
+//! Figures of the control plane, and of what models say about themselves, in CloudWatch's embedded metric
+//! format: a line of a function's log that CloudWatch turns into metrics, without a call.
 //!
 //! The format: <https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html>
 
@@ -9,8 +9,9 @@ use serde_json::{Value, json};
 use super::Aws;
 use crate::app::health::Figure;
 use crate::app::ports::{Ambient, Class, Meter};
+use crate::domain::model_signals::{self, Tally};
 
-/// The namespace of every figure.
+/// The namespace of every figure of the control plane.
 pub const NAMESPACE: &str = "Canary/ControlPlane";
 
 /// Where the lines go.
@@ -22,6 +23,55 @@ impl Meter for Aws {
             sink(&line(figure, &self.config.stack, self.now()));
         }
     }
+}
+
+impl Aws {
+    /// Counts what a model says about itself: one line, whatever the request held.
+    pub fn count(&self, tally: &Tally) {
+        if let Some(sink) = self.figures.as_ref().filter(|_| !tally.figures.is_empty()) {
+            sink(&model_line(tally, self.now()));
+        }
+    }
+}
+
+/// The figures of one variant as a log line; those that are kept by group stand in two directives.
+pub fn model_line(tally: &Tally, at: Timestamp) -> Value {
+    let named = |figures: &mut dyn Iterator<Item = &model_signals::Figure>| -> Vec<Value> {
+        figures
+            .map(|figure| json!({"Name": figure.metric(), "Unit": "Count"}))
+            .collect()
+    };
+    let directive = |dimensions: Value, metrics: Vec<Value>| {
+        json!({
+            "Namespace": model_signals::NAMESPACE,
+            "Dimensions": [dimensions],
+            "Metrics": metrics,
+        })
+    };
+    let own = json!(["EndpointName", "VariantName"]);
+    let mut directives = vec![directive(own, named(&mut tally.figures.keys()))];
+    let mut by_group = tally.figures.keys().filter(|figure| figure.is_grouped());
+    let by_group = named(&mut by_group);
+    if tally.group.is_some() && !by_group.is_empty() {
+        let own = json!(["EndpointName", "VariantName", "Group"]);
+        directives.push(directive(own, by_group));
+    }
+    let mut document = json!({
+        "_aws": {"Timestamp": at.as_millisecond(), "CloudWatchMetrics": directives},
+        "EndpointName": tally.endpoint,
+        "VariantName": tally.variant,
+    });
+    if let Some(fields) = document.as_object_mut() {
+        fields.extend(
+            tally
+                .group
+                .iter()
+                .map(|group| ("Group".to_owned(), json!(group))),
+        );
+        let figures = tally.figures.iter();
+        fields.extend(figures.map(|(figure, by)| (figure.metric(), json!(by))));
+    }
+    document
 }
 
 /// The log of a Lambda function: one write a line, so that lines never mix.
@@ -138,6 +188,62 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn what_is_kept_by_group_stands_in_both_sets_of_dimensions() {
+        use crate::domain::model_signals::Figure;
+        let tally = |group: Option<&str>| Tally {
+            endpoint: "wine".to_owned(),
+            variant: "canary-1".to_owned(),
+            group: group.map(str::to_owned),
+            figures: [
+                (Figure::Predictions, 3),
+                (Figure::PositivePredictions, 2),
+                (Figure::Score(9), 2),
+                (Figure::UnreadPredictions, 1),
+            ]
+            .into(),
+        };
+        let line = model_line(&tally(Some("north")), at());
+        let [all, grouped] = line["_aws"]["CloudWatchMetrics"]
+            .as_array()
+            .expect("a list")
+            .as_slice()
+        else {
+            panic!("{line}");
+        };
+        let names = |directive: &Value| -> Vec<String> {
+            let metrics = directive["Metrics"].as_array().expect("metrics").iter();
+            metrics
+                .map(|metric| metric["Name"].as_str().expect("a name").to_owned())
+                .collect()
+        };
+        assert_eq!(all["Dimensions"], json!([["EndpointName", "VariantName"]]));
+        assert_eq!(
+            names(all),
+            [
+                "Predictions",
+                "PositivePredictions",
+                "Score9",
+                "UnreadPredictions"
+            ]
+        );
+        assert_eq!(
+            grouped["Dimensions"],
+            json!([["EndpointName", "VariantName", "Group"]])
+        );
+        assert_eq!(names(grouped), ["Predictions", "PositivePredictions"]);
+        assert_eq!(
+            (&line["Score9"], &line["Group"]),
+            (&json!(2), &json!("north"))
+        );
+        let plain = model_line(&tally(None), at());
+        assert_eq!(
+            plain["_aws"]["CloudWatchMetrics"].as_array().map(Vec::len),
+            Some(1)
+        );
+        assert_eq!(plain["Group"], Value::Null);
     }
 
     #[test]

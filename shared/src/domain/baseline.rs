@@ -167,7 +167,7 @@ impl Baseline {
         let signal = match guard.test {
             Test::ErrorsAbove(_) | Test::ErrorsWorseBy(_) => Some(ERRORS),
             Test::LatencyAbove(..) => Some(SLOWNESS),
-            Test::LatencyRatio(..) => None,
+            Test::LatencyRatio(..) | Test::CostRatio(_) => None,
         };
         let past = signal.and_then(|signal| self.signals.get(signal));
         let longest = match guard.sustain {

@@ -6,10 +6,13 @@ use serde::{Deserialize, Serialize};
 
 use super::authority::Grants;
 use super::baseline::Baseline;
+use super::cost::Prices;
+use super::model_signals::Readings;
 use super::plan::Plan;
 use super::policy::Policy;
 use super::quantity::{Span, Weight};
 use super::retreat::{Descent, Rollback};
+use super::routing::Sticky;
 use super::scaling::{Autoscaling, ScalableTarget};
 use super::state::{Interrupted, Outcome, Phase, Status};
 
@@ -62,6 +65,15 @@ pub struct Terms {
     pub created_at: Timestamp,
     /// Who asked for it, by the name that grants call the caller.
     pub created_by: String,
+    /// How `inference` tells users apart; by the weights alone where it does not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub routing: Option<Sticky>,
+    /// How `inference` reads predictions off the model's answers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub readings: Option<Readings>,
+    /// What an hour of an instance costs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub prices: Option<Prices>,
     /// Who had which role when it was accepted: what decides while the endpoint's tags can't be
     /// read. Absent from records that were written before it was kept.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -378,6 +390,33 @@ impl Deployment {
     /// production may not have everything back.
     pub fn pins_production(&self) -> bool {
         self.state.status == Status::RollingBack && self.state.phase == Phase::Reverting
+    }
+
+    /// The share of users that are asked of the canary; absent while everybody goes by the weights.
+    ///
+    /// It is the lower of the share that is confirmed and the one that is committed to, so that nobody
+    /// is asked of the canary before its weight and its instances are there, and everybody above the
+    /// new share is out as soon as less is wanted. While somebody else's hand is at the endpoint, what
+    /// they set decides; and once the old variant may be going, it is asked for by nobody.
+    pub fn sticky_share(&self) -> Option<(&Sticky, Weight)> {
+        let state = &self.state;
+        let is_split = match state.phase {
+            Phase::Scaling
+            | Phase::Shifting
+            | Phase::Baking
+            | Phase::Holding
+            | Phase::AwaitingApproval
+            | Phase::Paused
+            | Phase::Retreating
+            | Phase::Soaking => state.status == Status::InProgress && state.drift.is_none(),
+            Phase::Provisioning
+            | Phase::Finalizing
+            | Phase::Reverting
+            | Phase::CleaningUp
+            | Phase::Ended => false,
+        };
+        let sticky = self.terms.routing.as_ref().filter(|_| is_split)?;
+        Some((sticky, state.weight.min(state.target)))
     }
 
     /// The instances production should have: what the total traffic needs, as far as its scaling

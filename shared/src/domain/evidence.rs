@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::comparison::{AbsoluteGuard, SafeGate, Signal, Split};
+use super::fairness::Tally;
 use super::observation::ArmMinute;
 use super::policy::{Action, Consequence, Policy};
 use super::quantity::Span;
@@ -53,6 +54,9 @@ pub struct Evidence {
     /// Further checks that could not be read at the last pass, with the reason.
     #[serde(default)]
     pub unread: BTreeMap<String, String>,
+    /// What is counted by group, by the counter's name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub tallies: BTreeMap<String, Tally>,
     /// Breaches that people have been told of and that still stand.
     #[serde(default)]
     pub told: BTreeSet<String>,
@@ -162,6 +166,9 @@ pub struct Arm {
     /// percentile lies between them.
     #[serde(default)]
     pub percentile_ms: Option<(f64, f64)>,
+    /// What the instances cost, in dollars; absent where a minute's cost is not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cost: Option<f64>,
 }
 
 impl Arm {
@@ -172,6 +179,17 @@ impl Arm {
         } else {
             self.x as f64 / self.n as f64
         }
+    }
+
+    /// Adds requests and what they cost.
+    pub fn pay(&mut self, requests: u64, dollars: f64) {
+        self.n += requests;
+        self.cost = Some(self.cost.unwrap_or_default() + dollars);
+    }
+
+    /// The dollars of one request; absent without requests or prices.
+    pub fn cost_each(&self) -> Option<f64> {
+        (self.n > 0).then_some(self.cost? / self.n as f64)
     }
 
     /// Widens the bounds of the percentile.
@@ -231,6 +249,7 @@ impl Evidence {
             gates: BTreeMap::new(),
             split: Split::default(),
             unread: BTreeMap::new(),
+            tallies: BTreeMap::new(),
             told: BTreeSet::new(),
         }
     }
@@ -278,6 +297,10 @@ impl Evidence {
             if is_meant(rule.consequence) {
                 self.guards.remove(&rule.name);
             }
+        }
+        let fairness = policy.fairness.as_ref();
+        if fairness.is_some_and(|it| it.consequence.action() == Some(Action::StepBack)) {
+            self.tallies.clear();
         }
         for rule in &policy.signals {
             if is_meant(rule.consequence)

@@ -12,7 +12,7 @@ use super::judge::bench::Bench;
 use super::plan::Stage;
 use super::power::{self, Detection, Spread, Traffic, Watched};
 use super::quantity::{Latency, Weight};
-use super::signal::{SLOWNESS, SignalRule, Source};
+use super::signal::{SLOWNESS, SignalRule};
 
 /// A regression that any stage should be able to show: five times production's bad outcomes, and
 /// at least one in a hundred.
@@ -240,7 +240,7 @@ fn general_warnings(deployment: &Deployment) -> Vec<String> {
     }
     let silent = policy.signals.iter().filter(|rule| {
         let counts = baseline.signals.get(&rule.name).map(|past| past.counts);
-        matches!(rule.source, Source::Metrics(_))
+        rule.pair().is_some()
             && counts
                 .is_none_or(|counts| counts.n() == 0 || counts.x() == 0 || counts.x() == counts.n())
     });

@@ -116,7 +116,7 @@ pub fn gate_limit(guard: &Guard) -> Option<Limit> {
         Test::LatencyAbove(percentile, _) => {
             Rate::from_percent(percentile.tail() * 100.0).and_then(Limit::new)
         }
-        Test::ErrorsWorseBy(_) | Test::LatencyRatio(..) => None,
+        Test::ErrorsWorseBy(_) | Test::LatencyRatio(..) | Test::CostRatio(_) => None,
     }
 }
 
@@ -167,6 +167,13 @@ fn fill(
             bound_percentile(&mut window.canary, canary, percentile);
             bound_percentile(&mut window.production, production, percentile);
         }
+        Test::CostRatio(_) => {
+            let Some((ours, theirs)) = both_costs(canary, production) else {
+                return false;
+            };
+            window.canary.pay(canary.invocations, ours);
+            window.production.pay(theirs.0, theirs.1);
+        }
     }
     window.minutes += 1;
     true
@@ -208,7 +215,7 @@ fn is_closed(test: Test, window: &Window, size: WindowSize) -> bool {
         Test::LatencyAbove(percentile, _) => {
             window.canary.x as f64 > percentile.tail() * size.trials_when_full(window)
         }
-        Test::ErrorsWorseBy(_) | Test::LatencyRatio(..) => false,
+        Test::ErrorsWorseBy(_) | Test::LatencyRatio(..) | Test::CostRatio(_) => false,
     }
 }
 
@@ -228,6 +235,10 @@ fn judge(test: Test, window: &Window) -> Finding {
         // past the ratio is within it.
         Test::LatencyRatio(_, ratio) => match (canary.percentile_ms, production.percentile_ms) {
             (Some((low, _)), Some((_, high))) => broken(low > high * ratio),
+            _ => Finding::Unknown,
+        },
+        Test::CostRatio(ratio) => match (canary.cost_each(), production.cost_each()) {
+            (Some(ours), Some(theirs)) => broken(ours > theirs * ratio),
             _ => Finding::Unknown,
         },
     }
@@ -251,7 +262,7 @@ fn is_shared(test: Test, window: &Window, min_samples: u64) -> bool {
             let low = |arm: &Arm| arm.percentile_ms.map_or(0.0, |(low, _)| low);
             low(production) > limit.ms() && low(canary) <= low(production) * SHARED_RATIO
         }
-        Test::ErrorsWorseBy(_) | Test::LatencyRatio(..) => false,
+        Test::ErrorsWorseBy(_) | Test::LatencyRatio(..) | Test::CostRatio(_) => false,
     }
 }
 
@@ -296,6 +307,11 @@ fn describe(guard: &Guard, state: &GuardState, window: &Window, finding: Finding
             ),
             format!("{ratio} times production"),
         ),
+        Test::CostRatio(ratio) => (
+            "cost of the canary against production",
+            format!("{} against {}", cost(canary), cost(production)),
+            format!("{ratio} times production"),
+        ),
     };
     let how = match finding {
         Finding::Broken => format!("past the limit of {limit}, {}", streak(guard, state)),
@@ -324,6 +340,20 @@ fn describe(guard: &Guard, state: &GuardState, window: &Window, finding: Finding
         samples: canary.n,
         sentence,
     }
+}
+
+/// What both arms cost in a minute, production with its requests; absent where one is not known.
+fn both_costs(canary: &ArmMinute, production: Option<&ArmMinute>) -> Option<(f64, (u64, f64))> {
+    let production = production?;
+    Some((canary.cost?, (production.invocations, production.cost?)))
+}
+
+/// In dollars for a thousand requests: of one it would be too small to read.
+fn cost(arm: &Arm) -> String {
+    arm.cost_each().map_or_else(
+        || "unknown".to_owned(),
+        |each| format!("${:.4} per 1000 requests", each * 1000.0),
+    )
 }
 
 fn streak(guard: &Guard, state: &GuardState) -> String {

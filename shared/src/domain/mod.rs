@@ -10,11 +10,13 @@
 //! | [`state`] | the states and the only table of legal transitions |
 //! | [`plan`], [`policy`] | what a deployment intends, and what it is held against |
 //! | [`signal`], [`baseline`] | the pairs of counts that are compared, and what production did before |
+//! | [`model_signals`] | what a model's answers and their labels are counted as |
 //! | [`forecast`] | what the stages of a plan will be able to prove |
 //! | [`deployment`], [`evidence`] | the record: what is committed, what has been measured |
 //! | [`observation`] | what one pass saw of the world, failed readings included |
 //! | [`guard`], [`judge`] | counts against limits over windows that never overlap; what the minutes say together |
 //! | [`comparison`] | whether the canary is worse than production, however often one looks |
+//! | [`fairness`], [`drift`], [`cost`] | whether groups are treated alike; how far scores lie apart; what a request costs |
 //! | [`power`] | what a stage can prove at the endpoint's traffic, before it begins |
 //! | [`decide`](mod@decide) | record + observation + time → next record |
 //! | [`scaling`] | how a variant scales by itself |
@@ -31,15 +33,19 @@ pub mod baseline;
 pub mod calendar;
 pub mod command;
 pub mod comparison;
+pub mod cost;
 pub mod decide;
 pub mod deployment;
+pub mod drift;
 pub mod due;
 pub mod evidence;
+pub mod fairness;
 pub mod forecast;
 pub mod guard;
 pub mod history;
 pub mod invariants;
 pub mod judge;
+pub mod model_signals;
 pub mod observation;
 pub mod plan;
 pub mod policy;
@@ -48,6 +54,7 @@ pub mod protocol;
 pub mod quantity;
 pub mod replay;
 pub mod retreat;
+pub mod routing;
 pub mod scaling;
 pub mod signal;
 pub mod specification;

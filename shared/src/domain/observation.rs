@@ -186,6 +186,9 @@ pub struct ArmMinute {
     pub cpu_percent: Option<f64>,
     /// Mean MemoryUtilization in percent.
     pub memory_percent: Option<f64>,
+    /// What its instances cost in this minute, in dollars; absent where no price is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cost: Option<f64>,
     /// The counts of the policy's further checks, by name; one that had no points is absent.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub checks: BTreeMap<String, Counts>,

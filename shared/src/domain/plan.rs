@@ -16,6 +16,14 @@ pub struct Stage {
     /// Whether a person must approve before the stage is left.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub approval: bool,
+    /// Labelled predictions of the canary that the stage must see before it is left.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub min_labels: u64,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde asks for it")]
+const fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 /// The whole way from 0 to 100 %.
@@ -191,6 +199,7 @@ fn stage(percent: u8, bake: Span) -> Stage {
         weight: Weight::new(percent).expect("the presets stay within 100"),
         bake,
         approval: false,
+        min_labels: 0,
     }
 }
 

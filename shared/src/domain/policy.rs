@@ -5,6 +5,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use super::fairness::Fairness;
 use super::plan::Preset;
 use super::quantity::{Latency, Rate, Span};
 use super::signal::SignalRule;
@@ -66,12 +67,17 @@ pub enum Test {
     LatencyAbove(Percentile, Latency),
     /// The canary's percentile of latency is above production's by more than this factor.
     LatencyRatio(Percentile, f64),
+    /// The canary's cost of a request is above production's by more than this factor.
+    CostRatio(f64),
 }
 
 impl Test {
     /// Whether production's own figures are needed; not so at 100 %, where it has no traffic.
     pub const fn compares(self) -> bool {
-        matches!(self, Self::ErrorsWorseBy(_) | Self::LatencyRatio(..))
+        matches!(
+            self,
+            Self::ErrorsWorseBy(_) | Self::LatencyRatio(..) | Self::CostRatio(_)
+        )
     }
 }
 
@@ -261,6 +267,9 @@ impl fmt::Display for Guard {
             Test::LatencyRatio(percentile, ratio) => {
                 write!(f, "{percentile} latency above {ratio} times production's")?;
             }
+            Test::CostRatio(ratio) => {
+                write!(f, "cost of a request above {ratio} times production's")?;
+            }
         }
         match self.sustain {
             Sustain::Checks(1) => f.write_str(" in one check"),
@@ -318,6 +327,9 @@ pub struct Policy {
     /// Start although production itself breaks the policy today: its broken guards are muted.
     #[serde(default)]
     pub accept_baseline: bool,
+    /// What is asked of groups.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fairness: Option<Fairness>,
 }
 
 impl Policy {
@@ -400,6 +412,7 @@ impl Policy {
             alarms: Vec::new(),
             on_drift: OnDrift::Hold,
             accept_baseline: false,
+            fairness: None,
         }
     }
 

@@ -2,14 +2,16 @@
 //! trials and the bad ones among them.
 //!
 //! Three come with every endpoint: answers 5XX, answers 4XX, and requests slower than a limit that
-//! is fixed before the rollout. Any further check of the specification is a pair of counts in
-//! CloudWatch, so accuracy, fairness, cost and business figures need no machinery of their own.
+//! is fixed before the rollout. What the model says about itself, how good its predictions are and how
+//! its scores lie, is counted by `inference`; any further check of the specification is a pair of
+//! counts in CloudWatch. None of them needs machinery of its own.
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
 use super::comparison::Counts;
+use super::model_signals::{self, Quality};
 use super::observation::ArmMinute;
 use super::policy::Consequence;
 use super::quantity::{Latency, Rate};
@@ -38,7 +40,14 @@ pub struct SignalRule {
     pub min_samples: u64,
     /// What a breach sets going.
     pub consequence: Consequence,
+    /// The signals that are one question in several counts share this name, and one part of the
+    /// budget of false alarms.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub family: Option<String>,
 }
+
+/// The family of the bins of the scores.
+pub const DRIFT: &str = "drift";
 
 /// Where a signal's counts come from.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -52,6 +61,10 @@ pub enum Source {
     Slowness,
     /// Two metrics of CloudWatch.
     Metrics(MetricPair),
+    /// Labelled predictions, and the wrong ones of a kind.
+    Quality(Quality),
+    /// Predictions, and those whose score lies in this bin, 0 to 9.
+    Score(u8),
 }
 
 /// Two metrics that count.
@@ -100,6 +113,7 @@ impl SignalRule {
             limit: None,
             min_samples: 0,
             consequence: Consequence::default(),
+            family: None,
         };
         vec![
             rule(ERRORS, Source::ServerErrors),
@@ -115,7 +129,40 @@ impl SignalRule {
             Source::ClientErrors => "4XX errors".to_owned(),
             Source::Slowness => "slow requests".to_owned(),
             Source::Metrics(_) => self.name.clone(),
+            Source::Quality(quality) => quality.bad().to_owned(),
+            Source::Score(bin) => {
+                let edge = |bin: u8| f64::from(bin) / f64::from(model_signals::BINS);
+                format!("scores from {:.1} to {:.1}", edge(bin), edge(bin + 1))
+            }
         }
+    }
+
+    /// The name that breaches go by: the family's, where it has one.
+    pub fn known_as(&self) -> &str {
+        self.family.as_deref().unwrap_or(&self.name)
+    }
+
+    /// The two metrics that it is read from, where they are not SageMaker's own.
+    pub fn pair(&self) -> Option<MetricPair> {
+        match &self.source {
+            Source::ServerErrors | Source::ClientErrors | Source::Slowness => None,
+            Source::Metrics(pair) => Some(pair.clone()),
+            Source::Quality(quality) => Some(quality.pair()),
+            Source::Score(bin) => Some(model_signals::score_pair(*bin)),
+        }
+    }
+
+    /// One signal for each bin of the scores.
+    pub fn drift(consequence: Consequence) -> impl Iterator<Item = Self> {
+        (0..model_signals::BINS).map(move |bin| Self {
+            name: format!("{DRIFT}.{bin}"),
+            source: Source::Score(bin),
+            compares: true,
+            limit: None,
+            min_samples: 0,
+            consequence,
+            family: Some(DRIFT.to_owned()),
+        })
     }
 
     /// This minute's counts; absent when they were not measured or can't be.
@@ -130,7 +177,7 @@ impl SignalRule {
                 let latency = minute.latency.as_ref()?;
                 Counts::new(latency.samples, latency.slower(slow_over?)?)
             }
-            Source::Metrics(_) => None,
+            Source::Metrics(_) | Source::Quality(_) | Source::Score(_) => None,
         }
     }
 }

@@ -1,13 +1,17 @@
 //! What a caller asks for, once it makes sense in itself. Whether the endpoint can take it is
 //! checked against AWS, in `app::accept`.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use super::deployment::{CanaryCapacity, Cleanup};
+use super::model_signals::Readings;
 use super::plan::Plan;
 use super::policy::Policy;
 use super::quantity::Span;
 use super::retreat::Rollback;
+use super::routing::Sticky;
 
 /// A specification that makes sense in itself.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -22,6 +26,12 @@ pub struct Specification {
     pub plan: Plan,
     /// What the canary is held against.
     pub policy: Policy,
+    /// How users are told apart.
+    pub routing: Option<Sticky>,
+    /// How predictions are read off the model's answers.
+    pub readings: Option<Readings>,
+    /// Dollars for an hour of an instance, by its type.
+    pub prices: BTreeMap<String, f64>,
     /// What is left behind, and when it goes.
     pub cleanup: Cleanup,
     /// How it goes back.

@@ -11,6 +11,7 @@
 //! | [`sight`] | blind, quiet, inapplicable, drift |
 //! | [`effects`] | what is due, for each state and endpoint status |
 //! | [`guards`] | windows and checks |
+//! | [`model_signals`] | what the model says about itself |
 //! | [`verdicts`] | the signals: roll back, step back, hold, notify; the baseline |
 //! | [`second_look`] | what a fresh reader of the verdict found |
 //! | [`watching`] | instances, an endpoint that is changing, phases that do not end |
@@ -31,6 +32,7 @@ mod effects;
 mod endings;
 mod fuzz;
 mod guards;
+mod model_signals;
 mod properties;
 mod quantities;
 mod second_look;

@@ -12,6 +12,8 @@
 //! | `DEP#{id}` / `EV#{seq}` | one line of history |
 //! | `OUTBOX#{shard}` / `{event id}` | announced, not yet sent |
 //! | `IDEM#{role}#{key}` / `IDEM` | an idempotency key (TTL 24 h) |
+//! | `KEY#inference` / `KEY` | the keys that sign the ids of predictions |
+//! | `FB#{request}` / `FB` | a prediction that was labelled (TTL) |
 
 use std::collections::BTreeSet;
 
@@ -25,11 +27,19 @@ use crate::domain::history::{Entry, Way};
 use crate::domain::judge::MinuteReport;
 use crate::domain::quantity::Span;
 use crate::domain::replay::{Pair, Recorded};
+use crate::wire::base64url;
+use crate::wire::inference_id::{Key, Keys, Secret};
 
 /// How long a row of evidence is kept.
 pub const CHECK_LIFETIME: Span = Span::from_hours(90 * 24);
 /// How long an idempotency key is remembered.
 pub const KEY_LIFETIME: Span = Span::from_hours(24);
+/// How long after a prediction its label still counts.
+pub const LABEL_LIFETIME: Span = Span::from_hours(30 * 24);
+/// How long a key signs; what it signed counts for as long again, which is longer than a label may take.
+pub const SIGNING_LIFETIME: Span = Span::from_hours(90 * 24);
+/// The partition key of the row of signing keys.
+pub const SIGNING_KEYS: &str = "KEY#inference";
 /// The most bytes of [`PastItem::past`]: an item holds 400 KB.
 const PAST_LIMIT: usize = 380_000;
 /// The constant sort key of the active index.
@@ -114,6 +124,110 @@ pub struct PastItem {
     pub sk: String,
     /// As JSON text, see [`Columns`].
     pub past: String,
+}
+
+/// `KEY#inference` / `KEY`.
+#[derive(Clone, Serialize, Deserialize)]
+pub struct SigningKeysItem {
+    /// Partition key.
+    pub pk: String,
+    /// Sort key.
+    pub sk: String,
+    /// What every write is conditional on.
+    pub version: u64,
+    /// When `current` was made, in seconds since 1970.
+    pub made_at: i64,
+    /// The key that signs.
+    pub current: KeyText,
+    /// The one before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub former: Option<KeyText>,
+}
+
+/// A key in base64url.
+#[derive(Clone, Serialize, Deserialize)]
+pub struct KeyText {
+    /// Its number.
+    pub number: u8,
+    /// 32 random bytes.
+    pub secret: String,
+}
+
+impl From<&Key> for KeyText {
+    fn from(key: &Key) -> Self {
+        Self {
+            number: key.number,
+            secret: base64url::encode(&key.secret),
+        }
+    }
+}
+
+impl KeyText {
+    fn key(&self) -> Option<Key> {
+        Some(Key {
+            number: self.number,
+            secret: base64url::decode(&self.secret)?.try_into().ok()?,
+        })
+    }
+}
+
+impl SigningKeysItem {
+    /// The row with a new key, made from these random bytes, in place of the one that signed before.
+    pub fn after(before: Option<&Self>, secret: Secret, now: Timestamp) -> Self {
+        let number = before.map_or(0, |before| before.current.number.wrapping_add(1));
+        Self {
+            pk: SIGNING_KEYS.to_owned(),
+            sk: "KEY".to_owned(),
+            version: before.map_or(1, |before| before.version + 1),
+            made_at: now.as_second(),
+            current: KeyText::from(&Key { number, secret }),
+            former: before.map(|before| before.current.clone()),
+        }
+    }
+
+    /// Whether the key that signs has done so for long enough.
+    pub fn is_old(&self, now: Timestamp) -> bool {
+        let lifetime = i64::try_from(SIGNING_LIFETIME.secs()).unwrap_or(i64::MAX);
+        now.as_second().saturating_sub(self.made_at) >= lifetime
+    }
+
+    /// The keys; nothing where the row holds none.
+    pub fn keys(&self) -> Option<Keys> {
+        Some(Keys {
+            current: self.current.key()?,
+            former: match &self.former {
+                None => None,
+                Some(former) => Some(former.key()?),
+            },
+        })
+    }
+}
+
+/// `FB#{request}` / `FB`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct LabelItem {
+    /// Partition key.
+    pub pk: String,
+    /// Sort key.
+    pub sk: String,
+    /// Who wrote it: the same write once more is no second label.
+    pub by: String,
+    /// TTL, seconds since 1970.
+    pub expires_at: i64,
+}
+
+impl LabelItem {
+    /// The row of a request that is labelled. A day longer than its label counts: whoever comes then is
+    /// late, not second.
+    pub fn new(request: &str, by: String, made_at: Timestamp) -> Self {
+        let kept = Span::from_secs(LABEL_LIFETIME.secs() + 24 * 3600);
+        Self {
+            pk: format!("FB#{request}"),
+            sk: "FB".to_owned(),
+            by,
+            expires_at: expiry(made_at, kept),
+        }
+    }
 }
 
 /// A day of minutes as columns: an item holds 400 KB, and names would fill it.

@@ -2,9 +2,11 @@
 //! the table, and the messages to people.
 
 pub mod api;
+pub mod base64url;
 pub mod events;
 #[cfg(test)]
 mod fuzz;
+pub mod inference_id;
 pub mod items;
 pub mod json;
 pub mod messages;

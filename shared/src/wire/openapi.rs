@@ -310,6 +310,7 @@ pub const KINDS: &[(&str, &str)] = &[
     ),
     ("internal-error", "a fault of the service"),
     ("invalid-body", "the body has another shape"),
+    ("invalid-feedback", "the labels have another shape"),
     ("invalid-idempotency-key", "the key is none"),
     ("invalid-inference-request", "the body has another shape"),
     (
@@ -350,6 +351,10 @@ pub const KINDS: &[(&str, &str)] = &[
     (
         "own-approval",
         "who asked for the deployment may not approve it",
+    ),
+    (
+        "price-unknown",
+        "an instance type of the endpoint has no price",
     ),
     ("red-guard", "a guard stands red"),
     (

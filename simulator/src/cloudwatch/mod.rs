@@ -13,6 +13,7 @@
 //! Not simulated: metric math, sub-minute periods, anomaly detection, alarms that evaluate
 //! themselves, metric streams.
 
+mod embedded;
 mod operations;
 mod protocol;
 mod statistics;

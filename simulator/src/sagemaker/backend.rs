@@ -19,6 +19,13 @@ pub enum Backend {
     },
     /// Made-up answers.
     Distribution(Distribution),
+    /// What a function makes of each body, with latencies and errors drawn from a distribution.
+    Function {
+        /// The body of an answer to the body of a request.
+        answer: fn(&[u8]) -> Vec<u8>,
+        /// How long it takes, and how often it fails.
+        like: Distribution,
+    },
 }
 
 /// How made-up answers behave.

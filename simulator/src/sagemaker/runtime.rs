@@ -40,9 +40,12 @@ struct Chosen {
     source: Source,
 }
 
+/// The body of an answer to the body of a request.
+type Answering = fn(&[u8]) -> Vec<u8>;
+
 enum Source {
     Server(String),
-    Drawn(Outcome),
+    Drawn(Outcome, Option<Answering>),
 }
 
 /// What came back from where the request went.
@@ -76,7 +79,10 @@ impl SageMaker {
         let chosen = self.world().choose(clock, endpoint, target)?;
         let reply = match chosen.source {
             Source::Server(url) => self.call_server(&url, request).await,
-            Source::Drawn(outcome) => draw_reply(clock, outcome, request.headers()).await,
+            Source::Drawn(outcome, answer) => {
+                let body = answer.map(|answer| Bytes::from(answer(request.body())));
+                draw_reply(clock, outcome, body, request.headers()).await
+            }
         };
         self.note(clock, metrics, endpoint, &chosen.variant, &reply.outcome);
         answer(endpoint, &chosen.variant, &reply)
@@ -193,9 +199,12 @@ impl World {
         let source = match (&variant.server, self.backends.get(&variant.model)) {
             (Some(url), _) | (None, Some(Backend::Http { url })) => Source::Server(url.clone()),
             (None, Some(Backend::Distribution(distribution))) => {
-                Source::Drawn(distribution.sample(&mut self.random))
+                Source::Drawn(distribution.sample(&mut self.random), None)
             }
-            (None, None) => Source::Drawn(Distribution::default().sample(&mut self.random)),
+            (None, Some(Backend::Function { answer, like })) => {
+                Source::Drawn(like.sample(&mut self.random), Some(*answer))
+            }
+            (None, None) => Source::Drawn(Distribution::default().sample(&mut self.random), None),
         };
         Ok(Chosen {
             variant: variant.name.clone(),
@@ -204,9 +213,14 @@ impl World {
     }
 }
 
-/// The reply of a made-up model: one prediction, and the attributes it was sent. With a running clock it takes
+/// The reply of a made-up model: its own body or one prediction, and the attributes it was sent. With a running clock it takes
 /// the time it says it took.
-async fn draw_reply(clock: &Clock, outcome: Outcome, sent: &HeaderMap) -> Reply {
+async fn draw_reply(
+    clock: &Clock,
+    outcome: Outcome,
+    own: Option<Bytes>,
+    sent: &HeaderMap,
+) -> Reply {
     if !clock.is_manual() {
         let latency = Duration::from_secs_f64(outcome.model_latency_us.max(0.0) / 1e6);
         tokio::time::sleep(latency.min(MODEL_TIMEOUT)).await;
@@ -217,7 +231,7 @@ async fn draw_reply(clock: &Clock, outcome: Outcome, sent: &HeaderMap) -> Reply 
         headers.insert(CUSTOM_ATTRIBUTES, attributes.clone());
     }
     let body = match outcome.status {
-        200 => Bytes::from_static(b"{\"predictions\":[1.0]}"),
+        200 => own.unwrap_or(Bytes::from_static(b"{\"predictions\":[1.0]}")),
         400 => Bytes::from_static(b"{\"error\":\"the input is not what the model expects\"}"),
         _ => Bytes::from_static(b"{\"error\":\"the model failed\"}"),
     };

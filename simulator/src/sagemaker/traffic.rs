@@ -129,7 +129,12 @@ impl World {
                 .map(|variant| match self.backends.get(&variant.model) {
                     _ if variant.server.is_some() => None,
                     Some(Backend::Http { .. }) => None,
-                    Some(Backend::Distribution(distribution)) => Some(*distribution),
+                    Some(
+                        Backend::Distribution(distribution)
+                        | Backend::Function {
+                            like: distribution, ..
+                        },
+                    ) => Some(*distribution),
                     None => Some(Distribution::default()),
                 })
                 .collect();

@@ -109,6 +109,7 @@ fn every_query_is_answered() {
         ),
         format!("/deployments/{}/history", api.id),
         format!("/deployments/{}", api.id),
+        format!("/route?endpoint={ENDPOINT}&user=anna"),
     ];
     bolero::check!()
         .with_iterations(600)
@@ -145,6 +146,35 @@ fn every_inference_request_is_answered() {
             if status == StatusCode::UNPROCESSABLE_ENTITY {
                 assert!(answer["field"].is_string(), "{answer}");
             }
+        });
+}
+
+#[test]
+fn every_label_is_answered() {
+    let api = Api::new();
+    let item = json!({"inference_id": "AQcBnK2t4mB4_rW3", "actual": true});
+    let all = [
+        json!({"inference_id": "AQcBnK2t4mB4_rW3", "actual": 0}),
+        json!({"items": [item, {"inference_id": "x", "actual": 1}]}),
+    ];
+    bolero::check!()
+        .with_iterations(600)
+        .with_max_len(64)
+        .for_each(|bytes: &[u8]| {
+            let (mut choices, api) = (Choices::new(bytes), &*api);
+            let valid: &Value = choices.of(&all);
+            let body = match choices.below(4) {
+                0 => malformed::bytes(valid.to_string().as_bytes(), &mut choices),
+                _ => malformed::json(valid, &mut choices).into_bytes(),
+            };
+            let answer = api.ask(Method::POST, "/feedback", &[], body);
+            let (status, answer) = answer.expect("a valid path");
+            if status == StatusCode::UNPROCESSABLE_ENTITY {
+                assert!(answer["field"].is_string(), "{answer}");
+            }
+            // Nobody has signed anything.
+            let counted = answer["counted"].as_u64();
+            assert!(counted.is_none_or(|counted| counted == 0), "{answer}");
         });
 }
 

@@ -7,6 +7,7 @@ use jiff::SignedDuration;
 use lambda_http::Context;
 use serde_json::{Value, json};
 use shared::domain::state::Phase;
+use shared::wire::inference_id::InferenceId;
 use simulator::{Backend, Distribution, FaultKind, service};
 use tests::{ENDPOINT, OLD, PRODUCTION, World, specification};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -31,7 +32,18 @@ async fn an_answer_names_its_variant() {
             (answer["variant"].as_str(), &answer["predictions"]),
             (Some(PRODUCTION), &json!([1.0]))
         );
-        assert_eq!(answer["inference_id"].as_str().map(str::len), Some(36));
+        let keys = world.stack.aws.signing_keys().await.expect("made by now");
+        let id = answer["inference_id"].as_str().expect("an id");
+        let id = InferenceId::open(id, &keys).expect("signed");
+        assert_eq!(
+            (id.endpoint.as_str(), id.variant.as_str()),
+            (ENDPOINT, PRODUCTION)
+        );
+        assert_eq!(
+            (id.deployment, id.prediction),
+            (None, None),
+            "nobody asked for more"
+        );
         assert!(
             answer["latency_ms"]
                 .as_f64()
@@ -206,14 +218,15 @@ async fn records_that_never_answer_cost_one_request_a_second_and_not_every_reque
     // As long as the read takes, the time goes on that its result would be kept for.
     let (first, ()) = tokio::join!(ask(), world.pass(SignedDuration::from_secs(6)));
     let read = reads();
-    assert_eq!((first.0, read), (StatusCode::OK, 1));
+    // The route and the keys, side by side.
+    assert_eq!((first.0, read), (StatusCode::OK, 2));
     for _ in 0..3 {
         assert_eq!(ask().await.0, StatusCode::OK);
     }
     assert_eq!(reads(), read, "known not to be readable");
     world.pass(SignedDuration::from_secs(6)).await;
     assert_eq!(ask().await.0, StatusCode::OK);
-    assert_eq!(reads(), read + 1, "asked again after a while");
+    assert_eq!(reads(), read + 2, "asked again after a while");
 }
 
 #[tokio::test]

@@ -73,6 +73,21 @@ async fn requests_full_of_markers() {
             format!("{{\"features\": {MARKER}").into_bytes(),
         )
         .await;
+    for body in [
+        json!({"inference_id": MARKER, "actual": true}),
+        json!({"inference_id": [MARKER], "actual": MARKER}),
+        json!({"items": [{"inference_id": MARKER, "actual": 1}], MARKER: MARKER}),
+    ] {
+        world.post("/feedback", &body).await;
+    }
+    for query in [
+        "endpoint=wine-quality&user=",
+        "endpoint=nobody&user=",
+        "endpoint=",
+        "",
+    ] {
+        world.get(&format!("/route?{query}{MARKER}")).await;
+    }
     world
         .post(
             "/deploy",

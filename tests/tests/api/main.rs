@@ -1,6 +1,7 @@
 //! The API and inference as callers meet them, on the router that Lambda and the local mode share.
 
 mod access;
+mod feedback;
 mod fitness;
 mod fuzz;
 mod inference;
@@ -9,4 +10,5 @@ mod logs;
 mod orders;
 mod reading;
 mod refusals;
+mod sticky;
 mod strict;

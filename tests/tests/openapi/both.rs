@@ -32,6 +32,9 @@ const BEYOND_A_SCHEMA: &[&str] = &[
     // Lengths in bytes.
     "at most 100 names of CloudWatch alarms",
     "the specification is larger than",
+    "a JSON pointer inside one prediction",
+    "a label has 1 to 64 bytes",
+    "a text of 1 to 128 bytes without control characters",
     // One field against another.
     "longer than the deadline",
     "does not rise above",
@@ -43,6 +46,13 @@ const BEYOND_A_SCHEMA: &[&str] = &[
     "can't be told apart",
     "policy.accept_baseline says the opposite",
     "shows a canary to be below 0%",
+    "needs model_signals",
+    "needs scores",
+    "needs policy.accuracy",
+    "positive_from says the same of scores",
+    "measures nothing",
+    // Rates that leave nothing to judge.
+    "a share above \"0%\" and below \"100%\"",
     // Placeholders, and what is filled in for them.
     "placeholders are written in lower case",
     "names of up to 63 filled in",
@@ -113,6 +123,24 @@ fn corpus() -> Vec<Value> {
     let mut all = vec![
         whole,
         specification(),
+        specification_with(json!({
+            "plan": {"stages": [{"weight": 10, "bake": "10m", "min_labels": 200}, {"weight": 100}], "soak": "10m"},
+            "routing": {"sticky": "user_id", "model_name": "wine", "salt": "2026"},
+            "model_signals": {
+                "score": "/score", "positive_from": 0.6,
+                "group": {"attribute": "region", "labels": ["north", "south"]},
+            },
+            "policy": {
+                "accuracy": {"limit": "85%", "min_labels": 100}, "recall": {"compare": true},
+                "precision": {"limit": "70%", "muted": true}, "f1": {}, "false_positive_rate": {"limit": "2%", "compare": false},
+                "fairness": {"demographic_parity": 0.1, "equal_opportunity": 0.1, "disparate_impact": 0.8, "min_samples": 50},
+                "drift": {"severity": "low"},
+                "cost": {"prices": {"ml.c6i.large": 0.102}, "ratio": 1.5, "for": "1h"},
+            },
+        })),
+        specification_with(
+            json!({"model_signals": {"score": "/label", "positive_label": "fraud"}, "policy": {"accuracy": {}}}),
+        ),
         planned(json!({"preset": "phased"})),
         planned(json!({"linear": {"initial": 10, "step": 20, "every": "10m"}})),
         planned(
@@ -193,7 +221,18 @@ fn limits_of_the_plan() -> Vec<Limit> {
             field("model_package", json!(null)),
             field("model_package", json!("arn")),
         ),
-        (field("routing", json!(null)), field("routing", json!({}))),
+        (
+            field("routing", json!({"sticky": "user_id"})),
+            field("routing", json!({})),
+        ),
+        (
+            field("routing", json!({"sticky": "user_id", "salt": long(128)})),
+            field("routing", json!({"sticky": "user_id", "salt": long(129)})),
+        ),
+        (
+            field("routing", json!({"sticky": "user_id", "model_name": "m"})),
+            field("routing", json!({"sticky": "user_id", "model_name": ""})),
+        ),
         (
             canary("instances", json!(1000)),
             canary("instances", json!(1001)),

@@ -298,6 +298,7 @@ pub(crate) fn terms(judges_minutes: bool, goes_down: bool) -> Terms {
         weight: Weight::new(percent).expect("a percentage"),
         bake,
         approval: false,
+        min_labels: 0,
     };
     let guard = Guard {
         name: GUARD.to_owned(),
@@ -352,6 +353,9 @@ pub(crate) fn terms(judges_minutes: bool, goes_down: bool) -> Terms {
         topic: None,
         created_at: accepted_at(),
         created_by: "deployer".to_owned(),
+        routing: None,
+        readings: None,
+        prices: None,
         grants: None,
         undoes: None,
     }

@@ -8,6 +8,7 @@ mod endings;
 mod faults;
 mod health;
 mod healthy;
+mod model;
 mod operators;
 mod properties;
 mod reference;

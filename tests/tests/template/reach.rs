@@ -136,8 +136,16 @@ impl Watched {
         self.seen.note("Monitor", self.world.simulator(), from);
         self.world.stack.simulator.run_functions().await;
         let asked = json!({"endpoint": ENDPOINT, "features": [1, 2]});
-        self.ask("Inference", Method::POST, "/inference", asked)
+        let answer = self
+            .ask("Inference", Method::POST, "/inference", asked)
             .await;
+        let way = format!("/route?endpoint={ENDPOINT}&user=user-1");
+        self.ask("Inference", Method::GET, &way, Value::Null).await;
+        if answer["inference_id"].is_string() {
+            let label = json!({"inference_id": answer["inference_id"], "actual": true});
+            self.ask("Inference", Method::POST, "/feedback", label)
+                .await;
+        }
     }
 
     async fn deploy(&self, changes: Value) -> String {

@@ -6,6 +6,8 @@
 mod fixtures;
 #[cfg(test)]
 mod fuzz;
+#[cfg(feature = "runtime")]
+mod predictions;
 mod reads;
 mod record;
 mod writes;

@@ -1,4 +1,5 @@
-//! What the stack may be asked for at all, whoever asks: endpoints, models, topics, roles to pass on.
+//! What the stack may be asked for at all, whoever asks: endpoints, models, topics, roles to pass on;
+//! and what it knows of prices.
 //!
 //! The same limits stand in the permissions of the stack's functions. They are told here as well,
 //! when a deployment is asked for: a rollout that AWS stops half way would be a poor way to learn
@@ -6,6 +7,7 @@
 
 use super::caller::is_account;
 use super::grants::{ENABLED_TAG, Grants};
+use crate::domain::cost::PriceList;
 use crate::domain::specification::Specification;
 
 /// Where the stack is.
@@ -133,6 +135,8 @@ pub struct Settings {
     pub home: Home,
     /// The stack's own topic.
     pub topic: String,
+    /// What instances cost (`InstancePrices`), where a specification does not say.
+    pub prices: PriceList,
 }
 
 /// A specification that asks for what the stack does not give.
@@ -160,6 +164,7 @@ impl Settings {
             by_tag: false,
             home: Home::of(topic)?,
             topic: topic.to_owned(),
+            prices: PriceList::default(),
         })
     }
 

@@ -66,6 +66,10 @@ pub enum Action {
     Undo,
     /// A prediction.
     Infer,
+    /// Labels of predictions.
+    Feedback,
+    /// Where a user's requests go.
+    Route,
 }
 
 /// Whom a route admits.
@@ -85,7 +89,7 @@ const READERS: &[Role] = &[Deployer, Approver];
 
 impl Action {
     /// Every action, in the order of the documents.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 19] = [
         Self::Deploy,
         Self::Plan,
         Self::Undo,
@@ -101,6 +105,8 @@ impl Action {
         Self::Pause,
         Self::Rollback,
         Self::Infer,
+        Self::Feedback,
+        Self::Route,
         Self::Health,
         Self::Describe,
     ];
@@ -123,7 +129,9 @@ impl Action {
             | Self::Checks
             | Self::Pause
             | Self::Rollback => (Some(READERS), false, true),
-            Self::Infer => (Some(&[Invoker] as &[Role]), false, false),
+            Self::Infer | Self::Feedback | Self::Route => {
+                (Some(&[Invoker] as &[Role]), false, false)
+            }
         };
         Rule {
             roles,
@@ -157,6 +165,8 @@ impl Action {
             Self::Approve => ("POST", "/deployments/{id}/approve"),
             Self::Undo => ("POST", "/deployments/{id}/undo"),
             Self::Infer => ("POST", "/inference"),
+            Self::Feedback => ("POST", "/feedback"),
+            Self::Route => ("GET", "/route"),
         }
     }
 
@@ -315,7 +325,9 @@ pub fn table() -> String {
         };
         let outage = match (action, rule.outlives_tags) {
             (Action::Health | Action::Describe, _) => "goes on",
-            (Action::Infer, _) => "goes on by the grants read last; 503 where none were",
+            (Action::Infer | Action::Feedback | Action::Route, _) => {
+                "goes on by the grants read last; 503 where none were"
+            }
             (_, true) => "goes on by the grants kept in the record",
             (_, false) => "503",
         };

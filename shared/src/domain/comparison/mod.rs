@@ -17,6 +17,7 @@
 //! | [`burstiness`] | how much more than chance the counts vary from minute to minute |
 //! | [`split`] | whether the requests are split as the weights say |
 //! | [`effect`] | rates, ratio, interval and the sentence people read |
+//! | [`proportion`] | where a share lies, at all times together |
 //! | `capital` | the mixture over sizes and beginnings of a change, and its exact text |
 //!
 //! Capitals are natural logarithms throughout. Nothing here takes part in a decision by itself.
@@ -30,6 +31,7 @@ pub mod burstiness;
 mod capital;
 pub mod e_process;
 pub mod effect;
+pub mod proportion;
 pub mod split;
 
 #[cfg(test)]

@@ -14,6 +14,7 @@ mod watch;
 
 use jiff::{SignedDuration, Timestamp};
 
+use super::cost;
 use super::deployment::Deployment;
 use super::due;
 use super::evidence::Evidence;
@@ -56,7 +57,13 @@ pub fn decide(
     let mut pass = Pass::new(before, evidence, now);
     if before.is_judged() {
         let was_blind = evidence.blind.is_some();
-        let (verdict, minutes) = judge::judge(before, &mut pass.evidence, &seen.metrics, now);
+        let mut metrics = seen.metrics.clone();
+        cost::price(
+            &mut metrics,
+            before,
+            canary_instances(before, &seen.endpoint),
+        );
+        let (verdict, minutes) = judge::judge(before, &mut pass.evidence, &metrics, now);
         pass.minutes = minutes;
         pass.tell_sight(was_blind);
         pass.step(seen, &verdict)?;
@@ -64,6 +71,14 @@ pub fn decide(
         pass.step(seen, &Verdict::default())?;
     }
     Ok(pass.finish())
+}
+
+/// Absent where the endpoint could not be looked at.
+fn canary_instances(before: &Deployment, seen: &EndpointReading) -> Option<u32> {
+    let EndpointReading::Seen(view) = seen else {
+        return None;
+    };
+    Some(view.variant(&before.terms.canary)?.current_instances)
 }
 
 /// The record under way from before to next.

@@ -324,7 +324,9 @@ impl Pass {
     /// What stands in the way of more traffic, in words; `None` when nothing does.
     fn obstacle(&self, seen: &Observation, verdict: &Verdict) -> Option<String> {
         let lack = || Bench::of(&self.next).lacking(&self.evidence);
+        let unshown = || Bench::of(&self.next).unshown(&self.evidence);
         self.warning(seen, verdict)
+            .or_else(|| unshown().map(|reason| format!("holding: {reason}")))
             .or_else(|| lack().map(|lack| format!("holding: {}", self.needs(&lack))))
     }
 

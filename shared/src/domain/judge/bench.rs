@@ -4,6 +4,7 @@
 
 use jiff::Timestamp;
 
+use super::split;
 use crate::domain::baseline::{Baseline, Past};
 use crate::domain::comparison::burstiness::Variation;
 use crate::domain::comparison::{AbsoluteSettings, Counts, Limit, Settings, burstiness};
@@ -23,6 +24,10 @@ pub struct Bench<'a> {
     longest_minutes: u64,
     instances: Instances,
     goes_down: bool,
+    /// Labelled predictions that the present stage asks for.
+    pub(super) min_labels: u64,
+    /// Whether users are asked of the canary by name.
+    pub(super) is_sticky: bool,
 }
 
 /// How many instances each arm runs on: single instances' bursts average out over many.
@@ -70,6 +75,8 @@ impl<'a> Bench<'a> {
             longest_minutes,
             instances,
             goes_down: false,
+            min_labels: 0,
+            is_sticky: false,
         }
     }
 
@@ -88,6 +95,8 @@ impl<'a> Bench<'a> {
         let longest_minutes = (longest / 60).max(1);
         Self {
             goes_down: state.descent.is_some(),
+            min_labels: terms.plan.stage(state.weight).min_labels,
+            is_sticky: terms.routing.is_some(),
             ..Self::new(&terms.policy, &terms.baseline, longest_minutes, instances)
         }
     }
@@ -140,9 +149,12 @@ impl<'a> Bench<'a> {
 
     /// Takes in one minute: every guard, signal and gate once.
     pub fn take_in(&self, evidence: &mut Evidence, minute: Minute<'_>) {
-        take_in_split(evidence, minute);
+        self.take_in_split(evidence, minute);
         let Some(canary) = minute.canary else { return };
         self.take_in_guards(evidence, canary, minute);
+        if let Some(fairness) = &self.policy.fairness {
+            fairness.take_in(&mut evidence.tallies, canary, minute.production);
+        }
         for rule in &self.policy.signals {
             if self.is_of_another_stage(minute, rule.consequence) {
                 continue;
@@ -202,6 +214,22 @@ impl<'a> Bench<'a> {
         !minute.in_stage && (steps_back || (self.goes_down && consequence.retreats()))
     }
 
+    fn take_in_split(&self, evidence: &mut Evidence, minute: Minute<'_>) {
+        let Some(share) = minute.share else { return };
+        let (canary, production) = (minute.canary, minute.production);
+        let intended = if self.is_sticky {
+            split::intended(share.fraction(), canary, production).ok()
+        } else {
+            Some(share.fraction())
+        };
+        if let Some(intended) = intended {
+            let requests = |arm: Option<&ArmMinute>| arm.map_or(0, |arm| arm.invocations);
+            evidence
+                .split
+                .take_in(intended, requests(canary), requests(production));
+        }
+    }
+
     fn take_in_guards(&self, evidence: &mut Evidence, canary: &ArmMinute, minute: Minute<'_>) {
         for rule in &self.policy.guards {
             if minute.is_alone() && rule.test.compares() {
@@ -223,14 +251,4 @@ impl<'a> Bench<'a> {
             }
         }
     }
-}
-
-fn take_in_split(evidence: &mut Evidence, minute: Minute<'_>) {
-    let Some(share) = minute.share else { return };
-    let requests = |arm: Option<&ArmMinute>| arm.map_or(0, |arm| arm.invocations);
-    evidence.split.take_in(
-        share.fraction(),
-        requests(minute.canary),
-        requests(minute.production),
-    );
 }

@@ -1,10 +1,13 @@
 //! What speaks against the canary: guards that tripped, wagers that were won, and everything else
 //! that stands in the way of more traffic.
 
+use std::collections::BTreeSet;
+
 use super::Breach;
 use super::bench::Bench;
 use crate::domain::comparison;
-use crate::domain::evidence::Evidence;
+use crate::domain::evidence::{Evidence, Finding};
+use crate::domain::fairness::Fairness;
 use crate::domain::guard;
 use crate::domain::policy::{Action, Consequence, Grade};
 use crate::domain::signal::SignalRule;
@@ -46,19 +49,41 @@ fn weight_of(rule: &SignalRule, evidence: &Evidence) -> f64 {
 }
 
 impl Bench<'_> {
-    /// How many wagers share the budget: each comparison and each limit of a signal that acts.
+    /// How many wagers share the budget: each comparison and each limit of a signal that acts, and
+    /// all of a family together.
     pub fn parts(&self) -> usize {
-        let acting = |rule: &&SignalRule| !rule.consequence.muted;
-        let wagers =
-            |rule: &SignalRule| usize::from(rule.compares) + usize::from(rule.limit.is_some());
-        self.policy.signals.iter().filter(acting).map(wagers).sum()
+        let mut families = BTreeSet::new();
+        let wagers = |rule: &SignalRule| match &rule.family {
+            Some(family) => usize::from(families.insert(family.clone())),
+            None => usize::from(rule.compares) + usize::from(rule.limit.is_some()),
+        };
+        self.acting().map(wagers).sum()
+    }
+
+    fn acting(&self) -> impl Iterator<Item = &SignalRule> {
+        let rules = self.policy.signals.iter();
+        rules.filter(|rule| !rule.consequence.muted)
+    }
+
+    /// The logarithm of the part of the budget that each wager of a signal has.
+    fn ln_part(&self, rule: &SignalRule) -> f64 {
+        let relatives = match &rule.family {
+            Some(_) => self
+                .acting()
+                .filter(|other| other.family == rule.family)
+                .count(),
+            None => 1,
+        };
+        comparison::ln_even_part(self.parts()) + comparison::ln_even_part(relatives)
     }
 
     fn ln_total_of(&self, evidence: &Evidence, counts: impl Fn(&SignalRule) -> bool) -> f64 {
-        let part = comparison::ln_even_part(self.parts());
         let acting = self.policy.signals.iter().filter(|rule| counts(rule));
-        let wagers = acting.flat_map(|rule| Self::wagers(rule, evidence));
-        comparison::combined(wagers.map(|ln_e| (part, ln_e)))
+        let wagers = acting.flat_map(|rule| {
+            let part = self.ln_part(rule);
+            Self::wagers(rule, evidence).map(move |ln_e| (part, ln_e))
+        });
+        comparison::combined(wagers)
     }
 
     fn wagers(rule: &SignalRule, evidence: &Evidence) -> impl Iterator<Item = f64> {
@@ -75,6 +100,7 @@ impl Bench<'_> {
     /// Everything that speaks against the canary for long enough to act, the strongest first.
     pub fn breaches(&self, evidence: &Evidence) -> Vec<Breach> {
         let mut breaches = self.guard_breaches(evidence);
+        breaches.extend(self.fairness_breaches(evidence));
         let is_won =
             |ln_total| comparison::calls_for_rollback(ln_total, self.policy.comparison.alpha);
         let mut stronger_won = false;
@@ -114,6 +140,42 @@ impl Bench<'_> {
         tripped.collect()
     }
 
+    fn fairness_breaches(&self, evidence: &Evidence) -> Vec<Breach> {
+        let Some((fairness, action)) = self.fairness_that_acts() else {
+            return Vec::new();
+        };
+        let judged = fairness.judge(&evidence.tallies).into_iter();
+        let broken = judged.filter(|(_, judged)| judged.finding == Finding::Broken);
+        broken
+            .map(|(rule, judged)| Breach {
+                name: format!("fairness.{}", rule.measure.name()),
+                action,
+                severity: fairness.consequence.severity,
+                value: judged
+                    .canary
+                    .map_or_else(String::new, |canary| format!("{:.3}", canary.value)),
+                limit: rule.limit.to_string(),
+                reason: judged.sentence,
+            })
+            .collect()
+    }
+
+    fn fairness_that_acts(&self) -> Option<(&Fairness, Action)> {
+        let fairness = self.policy.fairness.as_ref()?;
+        Some((fairness, fairness.consequence.action()?))
+    }
+
+    /// A measure that is not shown to be fair: small groups are unknown, and with that no stage is
+    /// left. It can't stand in the way of the first share, before which there is nothing to show.
+    pub fn unshown(&self, evidence: &Evidence) -> Option<String> {
+        let (fairness, _) = self
+            .fairness_that_acts()
+            .filter(|(_, action)| *action >= Action::Hold)?;
+        let judged = fairness.judge(&evidence.tallies).into_iter();
+        let mut open = judged.filter(|(_, judged)| judged.finding == Finding::Unknown);
+        open.next().map(|(_, judged)| judged.sentence)
+    }
+
     /// The signal that weighs most among these, as the one that sets this off.
     fn comparison_breach(
         &self,
@@ -129,7 +191,7 @@ impl Bench<'_> {
             .max_by(|a, b| weight_of(a, evidence).total_cmp(&weight_of(b, evidence)))?;
         let (value, limit) = self.figures(rule, evidence)?;
         Some(Breach {
-            name: rule.name.clone(),
+            name: rule.known_as().to_owned(),
             action,
             severity: rule.consequence.severity,
             reason: self.sentence(rule, evidence),
@@ -182,8 +244,13 @@ impl Bench<'_> {
         let (share, requests) = evidence.split.observed()?;
         let intended = evidence.split.intended()?;
         Some(format!(
-            "routing: the canary got {:.1} % of {requests} requests where the weights say {:.1} %; until the split fits, the arms can't be compared",
+            "routing: the canary got {:.1} % of {requests} requests where {} {:.1} %; until the split fits, the arms can't be compared",
             share * 100.0,
+            if self.is_sticky {
+                "users and weights say"
+            } else {
+                "the weights say"
+            },
             intended * 100.0
         ))
     }
@@ -191,7 +258,11 @@ impl Bench<'_> {
     fn unread(&self, evidence: &Evidence) -> Option<String> {
         let holding = |name: &&String| {
             let rule = self.policy.signals.iter().find(|rule| rule.name == **name);
-            rule.is_some_and(|rule| rule.consequence.holds())
+            let of_groups = name.starts_with("fairness.")
+                && self
+                    .fairness_that_acts()
+                    .is_some_and(|(_, action)| action >= Action::Hold);
+            of_groups || rule.is_some_and(|rule| rule.consequence.holds())
         };
         let name = evidence.unread.keys().find(holding)?;
         Some(format!(

@@ -4,6 +4,8 @@ use super::bench::Bench;
 use crate::domain::comparison::Limit;
 use crate::domain::evidence::Evidence;
 use crate::domain::guard;
+use crate::domain::model_signals::Quality;
+use crate::domain::signal::{SignalRule, Source};
 
 /// Data that a stage lacks.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,12 +38,23 @@ impl Bench<'_> {
                 of: format!("trials of {}", rule.name),
             })
         });
+        let labelled = |rule: &&SignalRule| rule.source == Source::Quality(Quality::Accuracy);
+        let of_labels = self.policy.signals.iter().find(labelled).and_then(|rule| {
+            let state = evidence.signals.get(&rule.name);
+            let seen = state.map_or(0, |state| state.stage_samples);
+            let missing = self.min_labels.saturating_sub(seen);
+            (missing > 0).then(|| Lack {
+                more: Some(missing),
+                of: "labelled predictions of the canary".to_owned(),
+            })
+        });
         let of_gates = self
             .gates()
             .filter_map(|(name, limit)| closed_gate(name, limit, evidence));
         of_requests
             .into_iter()
             .chain(of_signals)
+            .chain(of_labels)
             .chain(of_gates)
             .max_by_key(|lack| lack.more.unwrap_or(u64::MAX))
     }

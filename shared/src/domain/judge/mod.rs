@@ -9,6 +9,7 @@ mod breach;
 mod lack;
 pub mod report;
 mod sight;
+mod split;
 mod words;
 
 use std::collections::BTreeMap;

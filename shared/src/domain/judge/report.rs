@@ -6,11 +6,13 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::bench::Bench;
-use super::{Verdict, verdict};
+use super::{Verdict, split, verdict};
 use crate::domain::comparison::Counts;
 use crate::domain::comparison::effect::{Interval, odds_against_luck};
 use crate::domain::deployment::Deployment;
+use crate::domain::drift::Stability;
 use crate::domain::evidence::{Evidence, Finding};
+use crate::domain::fairness::Measured;
 use crate::domain::observation::ArmMinute;
 use crate::domain::policy::Action;
 use crate::domain::quantity::Weight;
@@ -33,6 +35,15 @@ pub struct MinuteReport {
     /// How each signal stands after this minute.
     #[serde(default)]
     pub signals: BTreeMap<String, SignalStanding>,
+    /// How each measure of fairness stands after this minute.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub fairness: BTreeMap<String, FairnessStanding>,
+    /// How far the scores of both variants lie apart since the rollout began.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub drift: Option<Stability>,
+    /// Why nothing is said about the split of the requests, where users are asked of the canary by name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unjudged_split: Option<String>,
     /// `healthy`, `unhealthy` or `inconclusive`.
     pub verdict: String,
     /// One plain sentence.
@@ -92,6 +103,22 @@ pub struct SignalStanding {
     pub sentence: String,
 }
 
+/// How a measure of fairness stands: over everything since the rollout began.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct FairnessStanding {
+    /// Kept, broken, shared with production, or unknown.
+    pub finding: Finding,
+    /// The canary's; absent while a group is too small.
+    pub canary: Option<Measured>,
+    /// Production's; absent while a group is too small.
+    pub production: Option<Measured>,
+    /// The largest difference, or the smallest ratio, that is still fair.
+    pub limit: f64,
+    /// One plain sentence.
+    pub sentence: String,
+}
+
 /// The row of one minute.
 pub(super) fn report(
     deployment: &Deployment,
@@ -109,6 +136,12 @@ pub(super) fn report(
         production: production.cloned(),
         guards: guards(&bench, evidence, production),
         signals: signals(&bench, evidence, canary, production),
+        fairness: fairness(&bench, evidence),
+        drift: bench.stability(evidence),
+        unjudged_split: bench.is_sticky.then_some(()).and_then(|()| {
+            let share = deployment.state.weight.fraction();
+            split::intended(share, canary, production).err()
+        }),
         verdict: verdict.to_owned(),
         sentence,
     }
@@ -139,6 +172,25 @@ fn guards(
         (rule.name.clone(), standing)
     });
     standing.collect()
+}
+
+fn fairness(bench: &Bench<'_>, evidence: &Evidence) -> BTreeMap<String, FairnessStanding> {
+    let Some(fairness) = &bench.policy().fairness else {
+        return BTreeMap::new();
+    };
+    let judged = fairness.judge(&evidence.tallies).into_iter();
+    judged
+        .map(|(rule, judged)| {
+            let standing = FairnessStanding {
+                finding: judged.finding,
+                canary: judged.canary,
+                production: judged.production,
+                limit: rule.limit,
+                sentence: judged.sentence,
+            };
+            (rule.measure.name().to_owned(), standing)
+        })
+        .collect()
 }
 
 /// How every signal of the bench stands.
@@ -197,7 +249,8 @@ fn in_words(
         return ("unhealthy", breach.reason.clone());
     }
     // Past a limit, though not for long enough to act: no word of health.
-    match unsure.or_else(|| bench.objection(evidence)) {
+    let unsure = unsure.or_else(|| bench.objection(evidence));
+    match unsure.or_else(|| bench.unshown(evidence)) {
         Some(reason) => ("inconclusive", reason),
         None => ("healthy", healthy_sentence(canary, production)),
     }

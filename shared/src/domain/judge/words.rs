@@ -4,8 +4,9 @@
 use super::bench::Bench;
 use crate::domain::comparison::effect::{self, percent};
 use crate::domain::comparison::{Counts, Effect};
+use crate::domain::drift::{self, Stability};
 use crate::domain::evidence::{Evidence, SignalState};
-use crate::domain::signal::SignalRule;
+use crate::domain::signal::{DRIFT, SignalRule};
 
 impl Bench<'_> {
     /// What a signal shows, in numbers.
@@ -52,7 +53,25 @@ impl Bench<'_> {
         if let Some(limit) = rule.limit {
             parts.push(effect::against_limit(&what, &state.absolute, limit));
         }
+        if rule.family.as_deref() == Some(DRIFT) {
+            parts.extend(self.stability(evidence).map(in_words));
+        }
         parts.join("; ")
+    }
+
+    /// How far the scores of both variants lie apart; absent where they are not read or not counted.
+    pub fn stability(&self, evidence: &Evidence) -> Option<Stability> {
+        let rules = self.policy().signals.iter();
+        let bins: Vec<(Counts, Counts)> = rules
+            .filter(|rule| rule.family.as_deref() == Some(DRIFT))
+            .map(|rule| {
+                let state = evidence.signals.get(&rule.name);
+                state.map_or((Counts::NONE, Counts::NONE), |state| {
+                    (state.comparison.canary(), state.comparison.production())
+                })
+            })
+            .collect();
+        drift::stability_of(&bins)
     }
 
     fn frozen_words(&self, rule: &SignalRule, state: &SignalState) -> Option<String> {
@@ -64,6 +83,13 @@ impl Bench<'_> {
             percent(limit.fraction()),
         ))
     }
+}
+
+fn in_words(stability: Stability) -> String {
+    format!(
+        "population stability index {:.3} ({:.3} is luck)",
+        stability.index, stability.by_luck
+    )
 }
 
 /// A share with its counts.

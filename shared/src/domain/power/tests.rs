@@ -26,6 +26,7 @@ fn plan(stages: &[(u8, u64)]) -> Plan {
             weight: Weight::new(percent).expect("a test's shares are shares"),
             bake: Span::from_mins(minutes),
             approval: false,
+            min_labels: 0,
         })
         .collect();
     Plan::new(stages, Span::ZERO, Plan::DEADLINE, Vec::new()).expect("a test's plan is one")

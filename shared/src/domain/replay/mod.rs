@@ -285,6 +285,7 @@ impl<'a> Replay<'a> {
         let objection = self.bench().objection(&self.evidence);
         let why = objection
             .or_else(|| self.unseen())
+            .or_else(|| self.bench().unshown(&self.evidence))
             .or_else(|| self.lacking());
         match why {
             Some(why) => self.found(Ruling::Hold, None, why),

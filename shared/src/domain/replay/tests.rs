@@ -460,6 +460,7 @@ fn a_check_with_a_limit_needs_no_production() {
         limit: Rate::from_percent(5.0),
         min_samples: 0,
         consequence: Consequence::of(Grade::High),
+        family: None,
     }];
     let outcome = |bad: u64| {
         let mut trace = Trace::new(16);

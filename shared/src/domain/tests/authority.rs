@@ -165,7 +165,7 @@ fn each_role_may_do_what_it_is_for() {
             .collect();
         let expected: &[&str] = match action {
             Action::Health | Action::Describe => &["approver", "deployer", "invoker", "stranger"],
-            Action::Infer => &["invoker"],
+            Action::Infer | Action::Feedback | Action::Route => &["invoker"],
             Action::Approve => &["approver"],
             Action::Deploy
             | Action::Plan

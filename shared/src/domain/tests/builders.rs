@@ -90,6 +90,9 @@ pub(super) fn terms() -> Terms {
         topic: None,
         created_at: accepted_at(),
         created_by: "deployer".to_owned(),
+        routing: None,
+        readings: None,
+        prices: None,
         grants: None,
         undoes: None,
     }

@@ -140,6 +140,7 @@ fn stage(percent: u8, bake: Span) -> Stage {
         weight: weight(percent),
         bake,
         approval: false,
+        min_labels: 0,
     }
 }
 

@@ -388,6 +388,7 @@ fn further(name: &str) -> SignalRule {
         limit: None,
         min_samples: 300,
         consequence: Consequence::default(),
+        family: None,
     }
 }
 

@@ -11,16 +11,18 @@ use utoipa::openapi::{OneOfBuilder, RefOr};
 use utoipa::{PartialSchema, ToSchema};
 
 use super::check::{
-    EVERY, LONGEST_CHECK_NAME, LONGEST_DIMENSION_VALUE, LONGEST_IN_CLOUDWATCH, MOST_CHECKS,
-    MOST_DIMENSIONS, MOST_SAMPLES, MOST_STEPS,
+    EVERY, GROUP_SAMPLES, LABELS, LONGEST_CHECK_NAME, LONGEST_DIMENSION_VALUE,
+    LONGEST_IN_CLOUDWATCH, LONGEST_ROUTING, LONGEST_WORD, MOST_CHECKS, MOST_DIMENSIONS,
+    MOST_SAMPLES, MOST_STEPS,
 };
 use super::raw::{Instances, QuotedText, Raw, WholePercent};
 use crate::domain::deployment::Cleanup;
+use crate::domain::model_signals::OTHER;
 use crate::domain::plan::{Plan, Preset};
 use crate::domain::policy::Policy;
 use crate::domain::retreat::Rollback;
 use crate::domain::signal;
-use crate::wire::openapi::{Schemas, add, refine};
+use crate::wire::openapi::{NO_CONTROL_CHARACTERS, Schemas, add, refine};
 
 /// The pattern of a name in SageMaker, as `domain::specification::is_name` has it.
 pub const NAME: &str = "^[a-zA-Z0-9]([a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?$";
@@ -36,6 +38,7 @@ pub(crate) fn add_all(all: &mut Schemas) {
     refine_top(all);
     refine_plan(all);
     refine_policy(all);
+    refine_model(all);
     refine_checks(all);
     refine_rollback(all);
 }
@@ -52,11 +55,16 @@ fn refine_top(all: &mut Schemas) {
         "Specification",
         json!({"required": ["endpoint", "model"]}),
     );
-    for field in ["model_package", "routing"] {
+    refine(
+        all,
+        "Specification.model_package",
+        json!({"type": "null", "deprecated": true}),
+    );
+    for field in ["model_name", "salt"] {
         refine(
             all,
-            &format!("Specification.{field}"),
-            json!({"type": "null", "deprecated": true}),
+            &format!("Routing.{field}"),
+            json!({"minLength": 1, "maxLength": LONGEST_ROUTING, "pattern": NO_CONTROL_CHARACTERS}),
         );
     }
     refine(all, "Canary.instances", json!({"default": "match"}));
@@ -246,6 +254,75 @@ fn refine_rollback(all: &mut Schemas) {
         },
     ]);
     refine(all, "Rollback", json!({"oneOf": forms}));
+}
+
+fn refine_model(all: &mut Schemas) {
+    const WORD: &str = "^[A-Za-z0-9._-]+$";
+    let share = || json!({"exclusiveMinimum": 0, "exclusiveMaximum": 1});
+    for measure in [
+        "demographic_parity",
+        "equal_opportunity",
+        "disparate_impact",
+    ] {
+        refine(all, &format!("FairnessGuard.{measure}"), share());
+    }
+    refine(
+        all,
+        "FairnessGuard.min_samples",
+        json!({"minimum": 1, "default": GROUP_SAMPLES}),
+    );
+    refine(
+        all,
+        "QualityGuard.min_labels",
+        json!({"minimum": 0, "default": 0}),
+    );
+    refine(
+        all,
+        "StageSpecification.min_labels",
+        json!({"minimum": 0, "default": 0}),
+    );
+    refine(
+        all,
+        "CostGuard.ratio",
+        json!({"minimum": 1, "default": 1.5}),
+    );
+    refine(
+        all,
+        "CostGuard.for",
+        json!({"pattern": "[1-9]", "default": "1h"}),
+    );
+    let price = json!({"type": "number", "exclusiveMinimum": 0, "exclusiveMaximum": 10_000});
+    refine(
+        all,
+        "CostGuard.prices",
+        json!({"additionalProperties": price, "default": {}}),
+    );
+    refine(
+        all,
+        "ModelSignals.score",
+        json!({"maxLength": LONGEST_WORD, "pattern": "^(/.*)?$", "default": ""}),
+    );
+    refine(all, "ModelSignals.positive_from", json!({"default": 0.5}));
+    refine(
+        all,
+        "ModelSignals.positive_label",
+        json!({"minLength": 1, "maxLength": LONGEST_WORD}),
+    );
+    refine(
+        all,
+        "Group.attribute",
+        json!({"minLength": 1, "maxLength": LONGEST_WORD, "pattern": WORD}),
+    );
+    let (fewest, most) = LABELS;
+    let label = json!({
+        "type": "string", "minLength": 1, "maxLength": LONGEST_WORD, "pattern": WORD,
+        "not": {"const": OTHER},
+    });
+    refine(
+        all,
+        "Group.labels",
+        json!({"minItems": fewest, "maxItems": most, "uniqueItems": true, "items": label}),
+    );
 }
 
 fn refine_checks(all: &mut Schemas) {

@@ -43,8 +43,11 @@ pub(super) struct Raw {
     /// Who is told beside the stack's own topic.
     #[serde(default)]
     pub(super) notify: RawNotify,
-    /// Not supported yet: requests are split by weight alone.
-    pub(super) routing: Option<Value>,
+    /// Which users `inference` asks of the canary; without it requests are split by weight alone.
+    pub(super) routing: Option<RawRouting>,
+    /// How `inference` reads predictions off the model's answers; without it the model says nothing
+    /// about itself.
+    pub(super) model_signals: Option<RawReadings>,
     /// The same as in `policy`, where it may stand instead: it is an answer to a refusal, added in a
     /// hurry.
     pub(super) accept_baseline: Option<bool>,
@@ -126,6 +129,10 @@ pub(super) struct RawStage {
     /// Whether a person must approve before the stage is left.
     #[serde(default)]
     pub(super) approval: bool,
+    /// Labelled predictions of the canary that the stage must see before it is left; needs
+    /// `policy.accuracy`.
+    #[serde(default)]
+    pub(super) min_labels: u64,
 }
 
 /// What the canary is held against. What is left out is the preset's own.
@@ -162,6 +169,156 @@ pub(super) struct RawPolicy {
     pub(super) checks: Vec<RawCheck>,
     /// Start although production itself breaks the policy today: the guards it breaks are muted.
     pub(super) accept_baseline: Option<bool>,
+    /// Right predictions among the labelled: the lowest share still good.
+    pub(super) accuracy: Option<RawQuality>,
+    /// Found positives among the actual ones: the lowest share still good.
+    pub(super) recall: Option<RawQuality>,
+    /// Right predictions among the positive ones: the lowest share still good.
+    pub(super) precision: Option<RawQuality>,
+    /// The harmonic mean of precision and recall: the lowest still good.
+    pub(super) f1: Option<RawQuality>,
+    /// Wrongly flagged negatives: the highest share still tolerated.
+    pub(super) false_positive_rate: Option<RawQuality>,
+    /// Whether groups are treated alike.
+    pub(super) fairness: Option<RawFairness>,
+    /// Whether the scores lie as production's do: a breach holds and notifies unless it is told
+    /// otherwise.
+    pub(super) drift: Option<RawConsequence>,
+    /// What a request costs beside production's.
+    pub(super) cost: Option<RawCost>,
+}
+
+/// How good the predictions are, by the labels that `POST /feedback` takes.
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = QualityGuard))]
+pub(super) struct RawQuality {
+    /// Above 0 % and below 100 %; left out, it is compared with production alone.
+    pub(super) limit: Option<Rate>,
+    /// Whether it is compared with production.
+    pub(super) compare: Option<bool>,
+    /// Labels that a stage needs before it is left; 0, the default, asks for none.
+    #[serde(default)]
+    pub(super) min_labels: u64,
+    /// How bad a breach is, which says what it sets going unless `on_breach` does.
+    pub(super) severity: Option<Grade>,
+    /// What a breach sets going, in place of what the severity says.
+    pub(super) on_breach: Option<Action>,
+    /// Computed and shown, but acts on nothing.
+    pub(super) muted: Option<bool>,
+}
+
+/// Whether groups are treated alike: at least one of three measures.
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = FairnessGuard))]
+pub(super) struct RawFairness {
+    /// The largest difference between two groups' shares of positive predictions, like 0.1.
+    pub(super) demographic_parity: Option<f64>,
+    /// The largest difference between two groups' shares of positives that are found, like 0.1.
+    pub(super) equal_opportunity: Option<f64>,
+    /// The smallest ratio of two groups' shares of positive predictions, like 0.8.
+    pub(super) disparate_impact: Option<f64>,
+    /// Predictions, or actual positives, of a group that say something about it; 100 if left out.
+    pub(super) min_samples: Option<u64>,
+    /// How bad a breach is, which says what it sets going unless `on_breach` does.
+    pub(super) severity: Option<Grade>,
+    /// What a breach sets going, in place of what the severity says.
+    pub(super) on_breach: Option<Action>,
+    /// Computed and shown, but acts on nothing.
+    pub(super) muted: Option<bool>,
+}
+
+/// The cost of a request, by instances and their prices.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = CostGuard))]
+pub(super) struct RawCost {
+    /// Dollars for an hour of an instance, by its type, like `ml.c6i.large: 0.102`. Those of production's
+    /// type and the canary's are needed, here or in the stack's parameter `InstancePrices`.
+    #[serde(default)]
+    pub(super) prices: BTreeMap<String, f64>,
+    /// How many times production's cost is still tolerated; 1.5 if left out.
+    pub(super) ratio: Option<f64>,
+    /// For how long it must be above to act; an hour if left out.
+    #[serde(rename = "for")]
+    pub(super) sustained: Option<Span>,
+    /// How bad a breach is, which says what it sets going unless `on_breach` does; low if left out.
+    pub(super) severity: Option<Grade>,
+    /// What a breach sets going, in place of what the severity says.
+    pub(super) on_breach: Option<Action>,
+    /// Computed and shown, but acts on nothing.
+    pub(super) muted: Option<bool>,
+}
+
+/// Which users are asked of the canary: the same ones as long as its share does not fall.
+///
+/// A user's bucket is the first eight hexadecimal digits of a digest, as a number, modulo 100: the MD5
+/// of `user_id:model_name`, or, with a salt, the SHA-256 of the netstrings of salt, user_id and
+/// model_name. The canary has the buckets below its share in percent.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = Routing))]
+pub(super) struct RawRouting {
+    /// What tells users apart: the request's `user_id`. A request without one goes by the weights.
+    pub(super) sticky: StickyBy,
+    /// The logical model, the same for all its versions; the endpoint's name if left out.
+    pub(super) model_name: Option<String>,
+    /// Makes other buckets of the same users, which nobody can foresee who does not know it.
+    pub(super) salt: Option<String>,
+}
+
+/// What tells users apart.
+#[cfg_attr(
+    feature = "openapi",
+    derive(utoipa::ToSchema),
+    schema(rename_all = "snake_case")
+)]
+pub(super) enum StickyBy {
+    /// The request's `user_id`.
+    UserId,
+}
+
+impl<'de> Deserialize<'de> for StickyBy {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let value = Value::deserialize(deserializer)?;
+        match value.as_str() {
+            Some("user_id") => Ok(Self::UserId),
+            _ => Err(de::Error::custom(
+                "users are told apart by \"user_id\", the field of the request, and by nothing else",
+            )),
+        }
+    }
+}
+
+/// How predictions are read off the model's answers.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = ModelSignals))]
+pub(super) struct RawReadings {
+    /// Where the score stands inside one of the `predictions`, as a JSON pointer like `/score`;
+    /// empty, the default, where the prediction is the score itself.
+    #[serde(default)]
+    pub(super) score: String,
+    /// A score from here on is a positive prediction; 0.5 if left out.
+    pub(super) positive_from: Option<f64>,
+    /// Where predictions are labels and not scores: the text that is positive. Excludes
+    /// `positive_from`, and there is no drift without scores.
+    pub(super) positive_label: Option<String>,
+    /// Whose predictions are counted apart.
+    pub(super) group: Option<RawGroup>,
+}
+
+/// The groups that are told apart.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = Group))]
+pub(super) struct RawGroup {
+    /// The one of the request's `attributes` that names the group.
+    pub(super) attribute: String,
+    /// Its values that are counted, two to eight; every other one counts as `other`. They become
+    /// dimensions of metrics, so they should tell nothing about a person: `a` and `b` will do.
+    pub(super) labels: Vec<String>,
 }
 
 /// The canary's share of answers 5XX.

@@ -17,9 +17,11 @@ use http_body_util::BodyExt;
 use jiff::SignedDuration;
 use lambda_http::request::RequestContext;
 use serde_json::{Value, json};
+use shared::app::ports::Ambient;
 use shared::domain::authority::{Action, Settings};
+use shared::wire::inference_id::InferenceId;
 use simulator::{FaultKind, service};
-use tests::{ENDPOINT, World, specification};
+use tests::{ENDPOINT, PRODUCTION, World, specification};
 use tower::ServiceExt;
 
 /// A role of the stack's own account.
@@ -60,6 +62,9 @@ impl Guarded {
         change(&mut access);
         world.stack = world.stack.with_access(access);
         world.stack.aws = world.stack.aws.clone().with_figures(sink);
+        let keys = world.stack.aws.signing_keys().await;
+        // Made before, so that what writes them is no effect of a request.
+        drop(keys.expect("a new table takes keys"));
         let router = world.stack.guarded_router();
         Self {
             world,
@@ -152,10 +157,29 @@ impl Guarded {
             Action::Deploy | Action::Plan => specification(),
             Action::SetWeight => json!({"weight": 20, "reason": "a test"}),
             Action::Infer => json!({"endpoint": ENDPOINT, "features": [7.4, 0.7]}),
+            Action::Feedback => json!({"inference_id": self.predicted().await, "actual": true}),
             _ => Value::Null,
         };
-        self.send(arn, method, &path.replace("{id}", id), &body)
-            .await
+        let path = match action {
+            Action::Route => format!("{path}?endpoint={ENDPOINT}&user=user-1"),
+            _ => path.replace("{id}", id),
+        };
+        self.send(arn, method, &path, &body).await
+    }
+
+    /// The id of a prediction that nobody had to ask for.
+    async fn predicted(&self) -> String {
+        let keys = self.world.stack.aws.signing_keys().await;
+        let made = InferenceId {
+            deployment: None,
+            at: self.world.now(),
+            request: self.world.stack.aws.new_id().parse().expect("a UUID"),
+            prediction: None,
+            endpoint: ENDPOINT.to_owned(),
+            variant: PRODUCTION.to_owned(),
+            group: None,
+        };
+        made.signed(&keys.expect("a readable table").current)
     }
 
     /// The same, by a role of the stack's own account.

@@ -22,7 +22,7 @@ const ANYBODY: &[&str] = &[
 
 /// Who is admitted where, of all [`people`]; the rest are not. Written out, so that a slip in the table of
 /// the code is not repeated here.
-const ADMITTED: [(Action, &[&str]); 17] = [
+const ADMITTED: [(Action, &[&str]); 19] = [
     (Action::Deploy, &["deployer", "requester", "everyone"]),
     (Action::Plan, &["deployer", "requester", "everyone"]),
     (Action::Undo, &["deployer", "requester", "everyone"]),
@@ -52,6 +52,8 @@ const ADMITTED: [(Action, &[&str]); 17] = [
     ),
     (Action::Cancel, &["deployer", "requester", "everyone"]),
     (Action::Infer, &["invoker", "everyone"]),
+    (Action::Feedback, &["invoker", "everyone"]),
+    (Action::Route, &["invoker", "everyone"]),
     (Action::List, ANYBODY),
     (Action::Health, ANYBODY),
     (Action::Describe, ANYBODY),
@@ -205,6 +207,8 @@ async fn a_route_that_is_none_stays_one_and_other_methods_too() {
         ("DELETE", "/deployments", 405),
         ("PUT", "/deploy", 405),
         ("GET", "/inference", 405),
+        ("GET", "/feedback", 405),
+        ("POST", "/route", 405),
     ] {
         let answer = guarded
             .send(Some(&release), method, path, &serde_json::Value::Null)

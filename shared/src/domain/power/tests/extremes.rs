@@ -126,6 +126,7 @@ fn a_bake_below_a_minute_has_no_minute_of_counts() {
         weight: Weight::new(percent).expect("a share"),
         bake,
         approval: false,
+        min_labels: 0,
     };
     let stages = vec![stage(10, Span::from_secs(59)), stage(100, Span::ZERO)];
     let plan = Plan::new(stages, Span::ZERO, Plan::DEADLINE, Vec::new()).expect("it is a plan");

@@ -10,6 +10,7 @@ use super::super::raw::{QuotedText, RawCheck, RawConsequence, RawMetric};
 use super::super::{SpecificationError, wrong};
 use super::policy::MOST_SAMPLES;
 use crate::domain::comparison::Limit;
+use crate::domain::model_signals::Quality;
 use crate::domain::quantity::Rate;
 use crate::domain::signal::{self, Direction, MetricPair, MetricSource, SignalRule, Source};
 
@@ -60,6 +61,14 @@ fn check_name(field: &str, name: &str) -> Result<(), SpecificationError> {
             field,
             format!(
                 "{name} is compared with production on every endpoint: policy.comparison.{name} says what follows; give this check another name"
+            ),
+        ));
+    }
+    if Quality::ALL.iter().any(|quality| quality.name() == name) || name == signal::DRIFT {
+        return Err(wrong(
+            field,
+            format!(
+                "{name} is a signal of the model itself: say it as policy.{name}, or give this check another name"
             ),
         ));
     }
@@ -114,6 +123,7 @@ impl RawCheck {
             limit: self.limit,
             min_samples,
             consequence: consequence.check().unwrap_or_default(),
+            family: None,
         })
     }
 }

@@ -2,9 +2,11 @@
 //! and the defaults for those that are left out.
 
 mod checks;
+mod model;
 mod plan;
 mod policy;
 mod rollback;
+mod routing;
 #[cfg(test)]
 mod tests;
 
@@ -14,10 +16,14 @@ pub(super) use self::checks::{
     LONGEST_VALUE as LONGEST_DIMENSION_VALUE, MOST_CHECKS, MOST_DIMENSIONS,
 };
 #[cfg(feature = "openapi")]
+pub(super) use self::model::{GROUP_SAMPLES, LABELS, LONGEST as LONGEST_WORD};
+#[cfg(feature = "openapi")]
 pub(super) use self::policy::MOST_SAMPLES;
 #[cfg(feature = "openapi")]
 pub(super) use self::rollback::{EVERY, MOST_STEPS};
-use super::raw::{Instances, Raw, RawAutoscaling, RawCanary, RawWatch};
+#[cfg(feature = "openapi")]
+pub(super) use self::routing::LONGEST as LONGEST_ROUTING;
+use super::raw::{Instances, Raw, RawAutoscaling, RawCanary, RawReadings, RawWatch};
 use super::{SpecificationError, wrong};
 use crate::domain::deployment::{CanaryCapacity, Cleanup};
 use crate::domain::quantity::Span;
@@ -40,12 +46,7 @@ impl Raw {
             )
         })?;
         check_name("model", &model)?;
-        if self.routing.is_some() {
-            return Err(wrong(
-                "routing",
-                "sticky routing is not supported yet; leave the field out",
-            ));
-        }
+        let routing = self.routing.map(|routing| routing.check(&self.endpoint));
         let policy_accepts = self.policy.accept_baseline;
         let topic = self.notify.topic;
         if let Some(topic) = &topic
@@ -58,7 +59,12 @@ impl Raw {
                 "not the ARN of an SNS topic, like \"arn:aws:sns:eu-central-1:123456789012:releases\"",
             ));
         }
-        let mut policy = self.policy.check(self.plan.preset.unwrap_or_default())?;
+        let mut given = self.policy;
+        let asked = model::Asked::take(&mut given);
+        let mut policy = given.check(self.plan.preset.unwrap_or_default())?;
+        let plan = self.plan.check()?;
+        let readings = self.model_signals.map(RawReadings::check).transpose()?;
+        let prices = asked.lay_over(&mut policy, readings.as_ref(), &plan)?;
         policy.accept_baseline = match (self.accept_baseline, policy_accepts) {
             (Some(one), Some(other)) if one != other => {
                 return Err(wrong(
@@ -73,7 +79,10 @@ impl Raw {
             model,
             capacity: self.canary.check()?,
             policy,
-            plan: self.plan.check()?,
+            plan,
+            routing: routing.transpose()?,
+            readings,
+            prices,
             cleanup: Cleanup {
                 after: self.cleanup.after.unwrap_or(Cleanup::AFTER),
                 keep_old_variant: self.cleanup.keep_old_variant,

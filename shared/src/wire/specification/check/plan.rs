@@ -33,6 +33,7 @@ impl RawPlan {
                     weight: stage.weight.0,
                     bake: stage.bake.unwrap_or_default(),
                     approval: stage.approval,
+                    min_labels: stage.min_labels,
                 })
                 .collect(),
             (None, None) => self.preset.unwrap_or_default().stages(),

@@ -2,8 +2,10 @@
 
 mod capacity;
 mod checks;
+mod model;
 mod policy;
 mod rollback;
+mod routing;
 
 use serde_json::{Value, json};
 

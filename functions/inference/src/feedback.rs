@@ -1,0 +1,314 @@
+//! `POST /feedback`: what predictions should have been, by their signed ids.
+//!
+//! An id says all that is needed to count its label, so that nothing was kept when it was made. A row is
+//! written for each label, on the condition that there is none, before it is counted: a label counts once
+//! at the most, however often it is sent. Labels of predictions from before the deployment under way are
+//! dropped: they say nothing about it.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::{StreamExt as _, stream};
+use jiff::{SignedDuration, Timestamp};
+use serde::de::{self, Deserializer};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use shared::app::ports::{Ambient, Class, PortError};
+use shared::aws::Aws;
+use shared::domain::model_signals::{Outcome, Tally};
+use shared::wire::inference_id::{InferenceId, Keys, Unknown};
+use shared::wire::items::{LABEL_LIFETIME, LabelItem};
+use shared::wire::json::Unambiguous;
+use shared::wire::problem::Problem;
+
+use crate::keys::SigningKeys;
+use crate::request::{parsed, wrong};
+use crate::route::Route;
+
+/// The most labels of a request.
+pub(crate) const MOST_ITEMS: usize = 100;
+/// The most endpoints that a request's labels are of: the tags of each are read.
+const MOST_ENDPOINTS: usize = 10;
+/// Room for as many with the longest ids.
+pub(crate) const BODY_LIMIT: usize = 128 * 1024;
+/// By how much the clocks of two functions may differ.
+const CLOCKS: SignedDuration = SignedDuration::from_mins(5);
+/// Rows that are written at once.
+const AT_ONCE: usize = 25;
+/// How long a row is waited for. All of a request's take four times that at the most.
+const WRITE_LIMIT: Duration = Duration::from_secs(3);
+
+/// Labels: one, or up to 100 as `items`.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = FeedbackRequest))]
+pub(crate) struct FeedbackBody {
+    /// The id that the prediction was answered with.
+    inference_id: Option<String>,
+    /// Whether it should have been positive: true or false, or 1 or 0.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<Value>))]
+    actual: Option<Actual>,
+    /// Several labels.
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<Vec<FeedbackItem>>))]
+    items: Option<Vec<Listed>>,
+}
+
+/// A label of several: serde would take a list for it, too.
+struct Listed(FeedbackItem);
+
+impl<'de> Deserialize<'de> for Listed {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let Unambiguous(item) = Unambiguous::deserialize(deserializer)?;
+        if !item.is_object() {
+            return Err(de::Error::custom("an object is needed"));
+        }
+        let item = FeedbackItem::deserialize(item).map_err(de::Error::custom)?;
+        Ok(Self(item))
+    }
+}
+
+/// One label.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub(crate) struct FeedbackItem {
+    /// The id that the prediction was answered with.
+    inference_id: String,
+    /// Whether it should have been positive: true or false, or 1 or 0.
+    #[cfg_attr(feature = "openapi", schema(value_type = Value))]
+    actual: Actual,
+}
+
+/// What a prediction should have been.
+#[derive(Clone, Copy)]
+struct Actual(bool);
+
+impl<'de> Deserialize<'de> for Actual {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        match Value::deserialize(deserializer)? {
+            Value::Bool(is_positive) => Ok(Self(is_positive)),
+            Value::Number(number) if number.as_u64() == Some(1) => Ok(Self(true)),
+            Value::Number(number) if number.as_u64() == Some(0) => Ok(Self(false)),
+            _ => Err(de::Error::custom("neither true nor false")),
+        }
+    }
+}
+
+/// What became of the labels, in their order.
+#[derive(Debug, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = Feedback))]
+pub(crate) struct FeedbackView {
+    /// One for each label.
+    pub(crate) answers: Vec<Answer>,
+    /// How many were counted.
+    pub(crate) counted: usize,
+}
+
+/// What became of one label.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = FeedbackAnswer))]
+pub(crate) enum Answer {
+    /// Counted.
+    Counted,
+    /// The prediction has a label already, which stays.
+    Repeated,
+    /// The id is none that was answered with: made up, changed, or signed by a key that is gone.
+    Unknown,
+    /// The prediction is older than 30 days.
+    Expired,
+    /// The prediction was made before the deployment that is under way.
+    BeforeDeployment,
+    /// The prediction is said to be made later than now.
+    Future,
+    /// What the prediction was could not be read, or there were several under one id: nothing can be
+    /// said about it.
+    Unread,
+    /// The label could not be kept, or the records not be read: send it again.
+    Retry,
+}
+
+impl FeedbackBody {
+    /// Reads a body. The errors name fields, never what was in them.
+    pub(crate) fn parse(bytes: &[u8]) -> Result<Vec<FeedbackItem>, Box<Problem>> {
+        let body: Self = parsed(bytes, KIND, FIELDS)?;
+        let items = match (body.inference_id, body.actual, body.items) {
+            (Some(inference_id), Some(actual), None) => vec![FeedbackItem {
+                inference_id,
+                actual,
+            }],
+            (None, None, Some(items)) => items.into_iter().map(|Listed(item)| item).collect(),
+            (Some(_), None, None) => {
+                return Err(Box::new(wrong(
+                    KIND,
+                    "actual",
+                    "a label says what the prediction should have been: true or false, or 1 or 0",
+                )));
+            }
+            _ => {
+                return Err(Box::new(wrong(
+                    KIND,
+                    "inference_id",
+                    "give either inference_id with actual, or items",
+                )));
+            }
+        };
+        if !(1..=MOST_ITEMS).contains(&items.len()) {
+            return Err(Box::new(wrong(
+                KIND,
+                "items",
+                "1 to 100 labels at once; send the others in a request of their own",
+            )));
+        }
+        Ok(items)
+    }
+}
+
+/// The kind of a body's problem.
+const KIND: &str = "invalid-feedback";
+const FIELDS: &str = "inference_id, actual, items";
+
+/// A label and what its id says.
+pub(crate) struct Label {
+    pub(crate) id: Result<InferenceId, Unknown>,
+    actual: bool,
+}
+
+/// Opens the ids. A key that is not at hand may be a new one: then the keys are read once more.
+pub(crate) async fn opened(
+    aws: &Aws,
+    keys: &SigningKeys,
+    items: &[FeedbackItem],
+) -> Result<Vec<Label>, Box<Problem>> {
+    let unread = || {
+        let detail =
+            "the keys that predictions are signed with can't be read; send the labels again";
+        Box::new(Problem::new(503, "temporarily-unavailable", detail))
+    };
+    let open = |keys: &Arc<Keys>| -> Vec<Label> {
+        let opened = items.iter().map(|item| Label {
+            id: InferenceId::open(&item.inference_id, keys),
+            actual: item.actual.0,
+        });
+        opened.collect()
+    };
+    let labels = open(&keys.of(aws).await.ok_or_else(unread)?);
+    let is_newer = |label: &Label| label.id == Err(Unknown::NoSuchKey);
+    if !labels.iter().any(is_newer) {
+        return Ok(labels);
+    }
+    Ok(open(&keys.renewed(aws).await.ok_or_else(unread)?))
+}
+
+/// The endpoints that the ids are of, each once.
+pub(crate) fn endpoints(labels: &[Label]) -> Result<BTreeSet<&str>, Box<Problem>> {
+    let ids = labels.iter().filter_map(|label| label.id.as_ref().ok());
+    let endpoints: BTreeSet<&str> = ids.map(|id| id.endpoint.as_str()).collect();
+    if endpoints.len() > MOST_ENDPOINTS {
+        let detail =
+            "labels of at most 10 endpoints at once; send the others in a request of their own";
+        return Err(Box::new(wrong(KIND, "items", detail)));
+    }
+    Ok(endpoints)
+}
+
+/// Counts the labels, and says what became of each.
+pub(crate) async fn count(
+    aws: &Aws,
+    routes: &HashMap<String, Arc<Route>>,
+    labels: &[Label],
+) -> FeedbackView {
+    let now = aws.now();
+    let pending = labels.iter().map(|label| answer(aws, routes, label, now));
+    let pending: Vec<_> = pending.collect();
+    let answers: Vec<Answer> = stream::iter(pending).buffered(AT_ONCE).collect().await;
+    let mut tallies: BTreeMap<(&str, &str, Option<&str>), Tally> = BTreeMap::new();
+    for (label, answer) in labels.iter().zip(&answers) {
+        if let (Answer::Counted, Ok(id)) = (answer, &label.id) {
+            let key = (
+                id.endpoint.as_str(),
+                id.variant.as_str(),
+                id.group.as_deref(),
+            );
+            let tally = tallies.entry(key).or_insert_with(|| empty(id));
+            add(tally, id, label.actual);
+        }
+    }
+    for tally in tallies.values() {
+        aws.count(tally);
+    }
+    let counted = answers.iter().filter(|answer| **answer == Answer::Counted);
+    FeedbackView {
+        counted: counted.count(),
+        answers,
+    }
+}
+
+fn empty(id: &InferenceId) -> Tally {
+    Tally {
+        endpoint: id.endpoint.clone(),
+        variant: id.variant.clone(),
+        group: id.group.clone(),
+        figures: BTreeMap::new(),
+    }
+}
+
+fn add(tally: &mut Tally, id: &InferenceId, actual: bool) {
+    let Some(prediction) = id.prediction else {
+        return;
+    };
+    let outcome = Outcome {
+        predicted: prediction.is_positive,
+        actual,
+    };
+    for (figure, by) in outcome.figures() {
+        *tally.figures.entry(figure).or_default() += by;
+    }
+}
+
+async fn answer(
+    aws: &Aws,
+    routes: &HashMap<String, Arc<Route>>,
+    label: &Label,
+    now: Timestamp,
+) -> Answer {
+    let Ok(id) = &label.id else {
+        return Answer::Unknown;
+    };
+    let route = routes.get(&id.endpoint);
+    if let Some(without) = uncounted(id, route.map(|route| &**route), now) {
+        return without;
+    }
+    let item = LabelItem::new(&id.request.to_string(), aws.new_id(), id.at);
+    let late = || PortError::new(Class::InDoubt, "label", "no answer in time");
+    let written = aws.within(WRITE_LIMIT, aws.label(&item)).await;
+    match written.unwrap_or_else(|| Err(late())) {
+        Ok(true) => Answer::Counted,
+        Ok(false) => Answer::Repeated,
+        Err(error) => {
+            tracing::warn!(%error, "a label can't be kept");
+            Answer::Retry
+        }
+    }
+}
+
+/// Why a label is not counted, whether it is the first or not.
+fn uncounted(id: &InferenceId, route: Option<&Route>, now: Timestamp) -> Option<Answer> {
+    let age = now.duration_since(id.at);
+    if age < -CLOCKS {
+        return Some(Answer::Future);
+    }
+    let lifetime = i64::try_from(LABEL_LIFETIME.secs()).unwrap_or(i64::MAX);
+    if age.as_secs() >= lifetime {
+        return Some(Answer::Expired);
+    }
+    let Some(route) = route.filter(|route| route.is_known) else {
+        return Some(Answer::Retry);
+    };
+    let made_in = id.deployment.map(|deployment| deployment.to_string());
+    if route.active.is_some() && route.active != made_in {
+        return Some(Answer::BeforeDeployment);
+    }
+    id.prediction.is_none().then_some(Answer::Unread)
+}

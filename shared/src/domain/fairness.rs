@@ -1,0 +1,485 @@
+//! Whether a model treats groups of people alike: three measures over counts by group, each with an
+//! interval that holds however often it is looked at.
+//!
+//! | measure | of each group | compared as | source |
+//! |---|---|---|---|
+//! | demographic parity difference | positive predictions among all | highest less lowest | Dwork et al., "Fairness through awareness", 2012 |
+//! | equal opportunity difference | positive predictions among those that were right to be | highest less lowest | Hardt, Price and Srebro, "Equality of opportunity in supervised learning", 2016 |
+//! | disparate impact ratio | positive predictions among all | lowest over highest | the four-fifths rule, 29 CFR 1607.4(D) |
+//!
+//! A finding has four values. Past the limit only once the interval proves it; within it when the
+//! measure is and every group is large enough to tell; production past it as well is no fault of the
+//! canary's; and everything else is unknown, which is not fair.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::comparison::Counts;
+use super::comparison::proportion::{Bounds, bounds};
+use super::evidence::Finding;
+use super::model_signals;
+use super::observation::ArmMinute;
+use super::policy::Consequence;
+use super::signal::MetricPair;
+
+/// The chance that an interval is ever wrong.
+const ALPHA: f64 = 0.05;
+
+/// What is measured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub enum Measure {
+    /// Highest less lowest share of positive predictions.
+    DemographicParity,
+    /// Highest less lowest share of positive predictions among actual positives.
+    EqualOpportunity,
+    /// Lowest over highest share of positive predictions.
+    DisparateImpact,
+}
+
+impl Measure {
+    const fn kind(self) -> Kind {
+        match self {
+            Self::DemographicParity | Self::DisparateImpact => Kind::Parity,
+            Self::EqualOpportunity => Kind::Opportunity,
+        }
+    }
+
+    /// Its name in the specification and in messages.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::DemographicParity => "demographic_parity",
+            Self::EqualOpportunity => "equal_opportunity",
+            Self::DisparateImpact => "disparate_impact",
+        }
+    }
+
+    /// In words.
+    pub const fn words(self) -> &'static str {
+        match self {
+            Self::DemographicParity => "demographic parity difference",
+            Self::EqualOpportunity => "equal opportunity difference",
+            Self::DisparateImpact => "disparate impact ratio",
+        }
+    }
+
+    /// What is counted of each group.
+    const fn trials(self) -> &'static str {
+        match self {
+            Self::DemographicParity | Self::DisparateImpact => "predictions",
+            Self::EqualOpportunity => "labelled actual positives",
+        }
+    }
+
+    /// Whether a measure lies past its limit: a difference above it, a ratio below.
+    fn is_past(self, value: f64, limit: f64) -> bool {
+        match self {
+            Self::DemographicParity | Self::EqualOpportunity => value > limit,
+            Self::DisparateImpact => value < limit,
+        }
+    }
+}
+
+/// A measure with its limit.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct FairnessRule {
+    /// What is measured.
+    pub measure: Measure,
+    /// The largest difference, or the smallest ratio, that is still fair; 0 to 1.
+    pub limit: f64,
+    /// The fewest trials of a group that say something about it.
+    pub min_samples: u64,
+}
+
+/// What is asked of groups.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Fairness {
+    /// The measures, each once.
+    pub rules: Vec<FairnessRule>,
+    /// The labels that are told apart: two or more.
+    pub groups: Vec<String>,
+    /// What a measure past its limit sets going.
+    pub consequence: Consequence,
+}
+
+/// Both variants' counts of one group since the rollout began.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Tally {
+    /// The new model's.
+    pub canary: Counts,
+    /// The old model's.
+    pub production: Counts,
+}
+
+impl Fairness {
+    /// The counts that the measures are made of, by the name that they are kept under.
+    pub fn counters(&self) -> impl Iterator<Item = (String, MetricPair)> {
+        let mut kinds: Vec<Kind> = self.rules.iter().map(|rule| rule.measure.kind()).collect();
+        kinds.sort_unstable();
+        kinds.dedup();
+        kinds.into_iter().flat_map(|kind| {
+            let groups = self.groups.iter();
+            groups.map(move |label| (kind.key(label), kind.pair(label)))
+        })
+    }
+
+    /// Takes in a minute's counts.
+    pub fn take_in(
+        &self,
+        tallies: &mut BTreeMap<String, Tally>,
+        canary: &ArmMinute,
+        production: Option<&ArmMinute>,
+    ) {
+        for (key, _) in self.counters() {
+            let of = |arm: &ArmMinute| arm.checks.get(&key).copied();
+            let (ours, theirs) = (of(canary), production.and_then(of));
+            if ours.is_none() && theirs.is_none() {
+                continue;
+            }
+            let tally = tallies.entry(key).or_default();
+            tally.canary = tally.canary.plus(ours.unwrap_or_default());
+            tally.production = tally.production.plus(theirs.unwrap_or_default());
+        }
+    }
+
+    /// How each measure stands.
+    pub fn judge(&self, tallies: &BTreeMap<String, Tally>) -> Vec<(FairnessRule, Judged)> {
+        let judged = self.rules.iter().map(|rule| {
+            let side = |of: fn(&Tally) -> Counts| -> Vec<Group<'_>> {
+                let counted = |label: &String| {
+                    let tally = tallies.get(&rule.measure.kind().key(label));
+                    tally.map_or(Counts::NONE, of)
+                };
+                let groups = self.groups.iter();
+                groups
+                    .map(|label| (label.as_str(), counted(label)))
+                    .collect()
+            };
+            let (canary, production) = (side(|it| it.canary), side(|it| it.production));
+            (*rule, rule.judge(&canary, &production))
+        });
+        judged.collect()
+    }
+}
+
+/// What is counted of a group.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Kind {
+    Parity,
+    Opportunity,
+}
+
+impl Kind {
+    fn key(self, label: &str) -> String {
+        match self {
+            Self::Parity => format!("fairness.parity.{label}"),
+            Self::Opportunity => format!("fairness.opportunity.{label}"),
+        }
+    }
+
+    fn pair(self, label: &str) -> MetricPair {
+        match self {
+            Self::Parity => model_signals::parity_pair(label),
+            Self::Opportunity => model_signals::opportunity_pair(label),
+        }
+    }
+}
+
+/// One group's counts: trials, and positive predictions among them.
+pub type Group<'a> = (&'a str, Counts);
+
+/// What a measure shows of one variant.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = FairnessMeasured))]
+pub struct Measured {
+    /// The difference, or the ratio.
+    pub value: f64,
+    /// Where it lies with 95 % confidence, at all times together.
+    pub interval: Bounds,
+    /// The group with the lowest share.
+    pub lowest: String,
+    /// The group with the highest share.
+    pub highest: String,
+}
+
+/// How a rule stands.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Judged {
+    /// Kept, broken, shared with production, or unknown.
+    pub finding: Finding,
+    /// The canary's; absent while a group is too small.
+    pub canary: Option<Measured>,
+    /// Production's.
+    pub production: Option<Measured>,
+    /// One plain sentence.
+    pub sentence: String,
+}
+
+impl FairnessRule {
+    /// Holds the canary's groups against the limit, and against production's.
+    pub fn judge(&self, canary: &[Group<'_>], production: &[Group<'_>]) -> Judged {
+        let theirs = self.measured(production).ok();
+        let (finding, ours, what) = match self.measured(canary) {
+            Err(why) => (Finding::Unknown, None, why),
+            Ok(ours) => {
+                let finding = self.finding(&ours, theirs.as_ref());
+                let what = self.in_words(&ours, finding);
+                (finding, Some(ours), what)
+            }
+        };
+        let beside = theirs.as_ref().map_or_else(String::new, |theirs| {
+            format!(
+                "; production {:.3} ({})",
+                theirs.value,
+                range(theirs.interval)
+            )
+        });
+        Judged {
+            finding,
+            canary: ours,
+            production: theirs,
+            sentence: format!("{}: {what}{beside}", self.measure.words()),
+        }
+    }
+
+    fn finding(&self, ours: &Measured, theirs: Option<&Measured>) -> Finding {
+        if self.is_proven(ours) {
+            // Worse than production by more than both intervals is the canary's own.
+            let is_shared = theirs.is_some_and(|theirs| {
+                self.is_proven(theirs) && overlap(ours.interval, theirs.interval)
+            });
+            return if is_shared {
+                Finding::Shared
+            } else {
+                Finding::Broken
+            };
+        }
+        if self.measure.is_past(ours.value, self.limit) {
+            Finding::Unknown
+        } else {
+            Finding::Kept
+        }
+    }
+
+    fn is_proven(&self, measured: &Measured) -> bool {
+        let Bounds { low, high } = measured.interval;
+        self.measure.is_past(low, self.limit) && self.measure.is_past(high, self.limit)
+    }
+
+    /// The measure over the groups, or which of them is too small.
+    fn measured(&self, groups: &[Group<'_>]) -> Result<Measured, String> {
+        if groups.len() < 2 {
+            return Err("two groups are needed to compare".to_owned());
+        }
+        let least = self.min_samples.max(1);
+        if let Some((name, counts)) = groups.iter().find(|(_, counts)| counts.n() < least) {
+            let (n, trials) = (counts.n(), self.measure.trials());
+            return Err(format!("unknown: group {name} has {n} of {least} {trials}"));
+        }
+        let each = ALPHA / groups.len() as f64;
+        let rated: Vec<Rated<'_>> = groups
+            .iter()
+            .filter_map(|(name, counts)| {
+                Some(Rated {
+                    name,
+                    rate: counts.rate()?,
+                    bounds: bounds(*counts, each),
+                })
+            })
+            .collect();
+        let by_rate = |a: &&Rated<'_>, b: &&Rated<'_>| a.rate.total_cmp(&b.rate);
+        let (Some(lowest), Some(highest)) =
+            (rated.iter().min_by(by_rate), rated.iter().max_by(by_rate))
+        else {
+            return Err("no group has been counted".to_owned());
+        };
+        let (value, interval) = match self.measure {
+            Measure::DemographicParity | Measure::EqualOpportunity => {
+                (highest.rate - lowest.rate, difference(&rated))
+            }
+            // Nobody is preferred where nobody gets a positive prediction.
+            Measure::DisparateImpact if highest.rate == 0.0 => (1.0, ratio(&rated)),
+            Measure::DisparateImpact => (lowest.rate / highest.rate, ratio(&rated)),
+        };
+        Ok(Measured {
+            value,
+            interval,
+            lowest: lowest.name.to_owned(),
+            highest: highest.name.to_owned(),
+        })
+    }
+
+    fn in_words(&self, ours: &Measured, finding: Finding) -> String {
+        let Measured {
+            value,
+            interval,
+            lowest,
+            highest,
+        } = ours;
+        let how = match finding {
+            Finding::Broken => "past the limit of",
+            Finding::Shared => "past, as production is, the limit of",
+            Finding::Unknown => "not shown to be within the limit of",
+            Finding::Kept | Finding::Incident => "within the limit of",
+        };
+        format!(
+            "canary {value:.3} ({}; {highest} has the most positive predictions, {lowest} the fewest), {how} {}",
+            range(*interval),
+            self.limit
+        )
+    }
+}
+
+struct Rated<'a> {
+    name: &'a str,
+    rate: f64,
+    bounds: Bounds,
+}
+
+/// Bounds of the highest share less the lowest, by the bounds of every group.
+fn difference(groups: &[Rated<'_>]) -> Bounds {
+    let over = |bound: fn(&Rated<'_>, &Rated<'_>) -> f64| pairs(groups, bound).fold(0.0, f64::max);
+    Bounds {
+        low: over(|a, b| a.bounds.low - b.bounds.high),
+        high: over(|a, b| a.bounds.high - b.bounds.low),
+    }
+}
+
+/// Bounds of the lowest share over the highest.
+fn ratio(groups: &[Rated<'_>]) -> Bounds {
+    let over = |bound: fn(&Rated<'_>, &Rated<'_>) -> f64| pairs(groups, bound).fold(1.0, f64::min);
+    Bounds {
+        low: over(|a, b| a.bounds.low / b.bounds.high.max(f64::MIN_POSITIVE)),
+        high: over(|a, b| a.bounds.high / b.bounds.low.max(f64::MIN_POSITIVE)),
+    }
+}
+
+/// The bound of every pair of two groups, in both orders.
+fn pairs<'a>(
+    groups: &'a [Rated<'a>],
+    bound: fn(&Rated<'_>, &Rated<'_>) -> f64,
+) -> impl Iterator<Item = f64> + 'a {
+    let ordered = groups.iter().enumerate().flat_map(move |(index, a)| {
+        let others = groups
+            .iter()
+            .enumerate()
+            .filter(move |(other, _)| *other != index);
+        others.map(move |(_, b)| (a, b))
+    });
+    ordered.map(move |(a, b)| bound(a, b))
+}
+
+fn overlap(a: Bounds, b: Bounds) -> bool {
+    a.low <= b.high && b.low <= a.high
+}
+
+fn range(bounds: Bounds) -> String {
+    format!("95% interval {:.3} to {:.3}", bounds.low, bounds.high)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn group(name: &str, n: u64, x: u64) -> Group<'_> {
+        (name, Counts::new(n, x).expect("not more than were tried"))
+    }
+
+    fn rule(measure: Measure, limit: f64) -> FairnessRule {
+        FairnessRule {
+            measure,
+            limit,
+            min_samples: 100,
+        }
+    }
+
+    const PARITY: Measure = Measure::DemographicParity;
+
+    #[test]
+    fn a_proven_difference_is_past_the_limit() {
+        let canary = [group("low", 5000, 1000), group("high", 5000, 2500)];
+        let fair = [group("low", 50_000, 25_000), group("high", 50_000, 25_500)];
+        let judged = rule(PARITY, 0.1).judge(&canary, &fair);
+        assert_eq!(judged.finding, Finding::Broken, "{}", judged.sentence);
+        let measured = judged.canary.expect("both groups are large");
+        assert!((measured.value - 0.3).abs() < 1e-12, "{measured:?}");
+        assert!(
+            measured.interval.low > 0.1 && measured.interval.high < 0.5,
+            "{measured:?}"
+        );
+        assert_eq!(
+            (measured.lowest.as_str(), measured.highest.as_str()),
+            ("low", "high")
+        );
+        let impact = rule(Measure::DisparateImpact, 0.8).judge(&canary, &fair);
+        assert_eq!(impact.finding, Finding::Broken, "{}", impact.sentence);
+        assert!((impact.canary.expect("large").value - 0.4).abs() < 1e-12);
+    }
+
+    #[test]
+    fn what_looks_unfair_by_few_is_not_known_and_not_fair() {
+        let canary = [group("low", 120, 40), group("high", 130, 62)];
+        let judged = rule(PARITY, 0.1).judge(&canary, &[]);
+        assert_eq!(judged.finding, Finding::Unknown, "{}", judged.sentence);
+        assert!(
+            judged.canary.is_some_and(|it| it.value > 0.1),
+            "it does look so"
+        );
+    }
+
+    #[test]
+    fn a_group_of_one_says_nothing() {
+        let canary = [group("low", 1, 0), group("high", 9000, 4500)];
+        let judged = rule(PARITY, 0.1).judge(&canary, &[]);
+        assert_eq!((judged.finding, judged.canary), (Finding::Unknown, None));
+        assert!(
+            judged
+                .sentence
+                .contains("group low has 1 of 100 predictions"),
+            "{}",
+            judged.sentence
+        );
+        let alone = rule(PARITY, 0.1).judge(&[group("all", 9000, 4500)], &[]);
+        assert_eq!(alone.finding, Finding::Unknown, "{}", alone.sentence);
+    }
+
+    #[test]
+    fn what_production_does_as_well_is_shared() {
+        let unfair = [group("low", 50_000, 10_000), group("high", 50_000, 20_000)];
+        let alike = [group("low", 9000, 1800), group("high", 9000, 3650)];
+        assert_eq!(
+            rule(PARITY, 0.1).judge(&alike, &unfair).finding,
+            Finding::Shared
+        );
+        let worse = [group("low", 9000, 1800), group("high", 9000, 6300)];
+        assert_eq!(
+            rule(PARITY, 0.1).judge(&worse, &unfair).finding,
+            Finding::Broken
+        );
+    }
+
+    #[test]
+    fn equal_groups_are_fair_and_so_are_groups_without_any_positive() {
+        let equal = [group("low", 5000, 2500), group("high", 5000, 2520)];
+        let none = [group("low", 5000, 0), group("high", 5000, 0)];
+        for measure in [PARITY, Measure::EqualOpportunity, Measure::DisparateImpact] {
+            let limit = if measure == Measure::DisparateImpact {
+                0.8
+            } else {
+                0.1
+            };
+            for groups in [&equal, &none] {
+                let judged = rule(measure, limit).judge(groups, &[]);
+                assert_eq!(judged.finding, Finding::Kept, "{}", judged.sentence);
+                let measured = judged.canary.expect("large");
+                let Bounds { low, high } = measured.interval;
+                assert!(
+                    low <= measured.value && measured.value <= high,
+                    "{measured:?}"
+                );
+            }
+        }
+    }
+}

@@ -1,0 +1,504 @@
+//! What the model says about itself: how good, how fair, how different and how dear it is.
+
+use super::builders::*;
+use crate::domain::comparison::Counts;
+use crate::domain::cost::Prices;
+use crate::domain::decide::{Decision, decide};
+use crate::domain::fairness::{Fairness, FairnessRule, Measure};
+use crate::domain::history::Name;
+use crate::domain::judge::bench::Bench;
+use crate::domain::model_signals::{Quality, ROUTED};
+use crate::domain::observation::ArmMinute;
+use crate::domain::policy::{Action, Consequence, Grade, Guard, Sustain, Test};
+use crate::domain::quantity::{Rate, Span};
+use crate::domain::routing::Sticky;
+use crate::domain::signal::{SignalRule, Source};
+use crate::domain::state::{Interrupted, Phase, Status};
+
+/// A stage without guards that is over as soon as nothing speaks against it.
+fn baking(at: u8) -> Case {
+    Case::baking(at).with(|case| case.deployment.terms.policy.guards.clear())
+}
+
+fn after(case: &mut Case, count: i64, canary: &ArmMinute, production: &ArmMinute) -> Decision {
+    let metrics = last_minutes(case, count, Some(canary), Some(production));
+    let seen = seen(split(case.deployment.state.weight.percent())).metrics(metrics);
+    decide(&case.deployment, &case.evidence, &seen, case.now).unwrap()
+}
+
+fn counted(mut minute: ArmMinute, name: &str, n: u64, x: u64) -> ArmMinute {
+    minute
+        .checks
+        .insert(name.to_owned(), Counts::new(n, x).unwrap());
+    minute
+}
+
+fn quality(limit: Option<f64>) -> SignalRule {
+    SignalRule {
+        name: Quality::Accuracy.name().to_owned(),
+        source: Source::Quality(Quality::Accuracy),
+        compares: true,
+        limit: limit.and_then(Rate::from_percent),
+        min_samples: 0,
+        consequence: Consequence::default(),
+        family: None,
+    }
+}
+
+/// A minute with 1000 requests of the canary, of which 100 were labelled, and so many wrong.
+fn labelled(requests: u64, wrong: u64) -> ArmMinute {
+    counted(arm(requests, 0), "accuracy", requests / 10, wrong)
+}
+
+#[test]
+fn accuracy_below_85_percent_rolls_back_although_production_is_no_better() {
+    let with = |limit| {
+        let mut case = baking(10);
+        case.deployment.terms.policy.signals.push(quality(limit));
+        after(&mut case, 30, &labelled(1000, 30), &labelled(9000, 270))
+    };
+    let decision = with(Some(15.0));
+    assert_eq!(decision.next.state.status, Status::RollingBack);
+    let reason = &decision.next.state.reason;
+    assert!(
+        reason.starts_with("wrong predictions among the labelled (1 - accuracy)"),
+        "{reason}"
+    );
+    assert!(reason.contains("limit 15%"), "{reason}");
+    let compared_alone = with(None).next.state;
+    assert_eq!(
+        compared_alone.phase,
+        Phase::Scaling,
+        "{}",
+        compared_alone.reason
+    );
+}
+
+#[test]
+fn a_stage_waits_for_the_labels_it_asks_for() {
+    let waiting = |labels| {
+        let mut case = baking(10);
+        let (plan, policy) = {
+            let terms = &mut case.deployment.terms;
+            (&mut terms.plan, &mut terms.policy)
+        };
+        policy.signals.push(quality(None));
+        let stage = plan
+            .stages
+            .iter_mut()
+            .find(|stage| stage.weight == weight(10));
+        stage.expect("the preset's first stage").min_labels = labels;
+        after(&mut case, 5, &labelled(1000, 5), &labelled(9000, 45))
+            .next
+            .state
+    };
+    let enough = waiting(500);
+    assert_eq!(enough.phase, Phase::Scaling, "{}", enough.reason);
+    let state = waiting(2000);
+    assert_eq!(state.phase, Phase::Holding);
+    assert!(
+        state
+            .reason
+            .contains("1500 more labelled predictions of the canary"),
+        "{}",
+        state.reason
+    );
+}
+
+/// A minute whose scores are spread evenly but for so many in the last bin.
+fn scored(requests: u64, last: u64) -> ArmMinute {
+    let each = (requests - last) / 9;
+    (0..10).fold(arm(requests, 0), |minute, bin| {
+        let in_bin = if bin == 9 { requests - each * 9 } else { each };
+        counted(minute, &format!("drift.{bin}"), requests, in_bin)
+    })
+}
+
+fn drifting() -> Case {
+    let hold = Consequence {
+        on_breach: Action::Hold,
+        ..Consequence::of(Grade::Medium)
+    };
+    baking(10).with(|case| {
+        case.deployment
+            .terms
+            .policy
+            .signals
+            .extend(SignalRule::drift(hold));
+    })
+}
+
+#[test]
+fn scores_that_move_hold_and_are_told_but_take_nothing_back() {
+    let decision = after(&mut drifting(), 30, &scored(1000, 300), &scored(9000, 900));
+    assert_eq!(
+        decision.next.state.phase,
+        Phase::Holding,
+        "{}",
+        decision.next.state.reason
+    );
+    let told: Vec<_> = decision
+        .entries
+        .iter()
+        .filter(|entry| entry.event == Name::Breached)
+        .collect();
+    let [entry] = told.as_slice() else {
+        panic!("ten bins are one word to people: {told:?}")
+    };
+    assert!(
+        entry.reason.contains("scores from 0.9 to 1.0"),
+        "{}",
+        entry.reason
+    );
+    assert!(
+        entry.reason.contains("population stability index 0.2"),
+        "{}",
+        entry.reason
+    );
+    assert!(decision.evidence.told.contains("drift"));
+    let last = decision.minutes.last().expect("thirty minutes");
+    assert!(
+        last.drift
+            .is_some_and(|drift| drift.index > 0.2 && drift.by_luck < 0.01)
+    );
+}
+
+#[test]
+fn the_same_scores_hold_nothing() {
+    let decision = after(&mut drifting(), 30, &scored(1000, 100), &scored(9000, 900));
+    assert_eq!(
+        decision.next.state.phase,
+        Phase::Scaling,
+        "{}",
+        decision.next.state.reason
+    );
+}
+
+#[test]
+fn ten_bins_take_one_part_of_the_budget() {
+    let case = drifting();
+    assert_eq!(
+        Bench::of(&case.deployment).parts(),
+        4,
+        "errors, client errors, slowness, drift"
+    );
+}
+
+const GROUPS: [&str; 2] = ["north", "south"];
+
+/// A minute with these positive predictions of each group's half of the requests.
+fn grouped(requests: u64, positive: [u64; 2]) -> ArmMinute {
+    std::iter::zip(GROUPS, positive).fold(arm(requests, 0), |minute, (label, x)| {
+        counted(minute, &format!("fairness.parity.{label}"), requests / 2, x)
+    })
+}
+
+fn fair(min_samples: u64, consequence: Consequence) -> Case {
+    let rule = |measure, limit| FairnessRule {
+        measure,
+        limit,
+        min_samples,
+    };
+    baking(10).with(|case| {
+        case.deployment.terms.policy.fairness = Some(Fairness {
+            rules: vec![
+                rule(Measure::DemographicParity, 0.1),
+                rule(Measure::DisparateImpact, 0.8),
+            ],
+            groups: GROUPS.map(str::to_owned).to_vec(),
+            consequence,
+        });
+    })
+}
+
+#[test]
+fn an_unfair_model_is_taken_back() {
+    let alike = grouped(9000, [2250, 2260]);
+    let mut case = fair(100, Consequence::default());
+    let decision = after(&mut case, 10, &grouped(1000, [300, 120]), &alike);
+    assert_eq!(decision.next.state.status, Status::RollingBack);
+    let reason = &decision.next.state.reason;
+    assert!(
+        reason.starts_with("demographic parity difference: canary 0.360")
+            || reason.starts_with("disparate impact ratio: canary 0.400"),
+        "{reason}"
+    );
+    assert!(
+        reason.contains("north has the most positive predictions"),
+        "{reason}"
+    );
+    let last = decision.minutes.last().expect("ten minutes");
+    assert_eq!(
+        last.fairness.len(),
+        2,
+        "both measures are shown: {:?}",
+        last.fairness
+    );
+}
+
+#[test]
+fn a_model_that_only_watches_fairness_goes_on() {
+    let mut case = fair(100, Consequence::of(Grade::Low));
+    let decision = after(
+        &mut case,
+        10,
+        &grouped(1000, [300, 120]),
+        &grouped(9000, [2250, 2260]),
+    );
+    assert_eq!(
+        decision.next.state.phase,
+        Phase::Scaling,
+        "{}",
+        decision.next.state.reason
+    );
+    assert!(decision.evidence.told.contains("fairness.disparate_impact"));
+}
+
+#[test]
+fn the_first_share_needs_no_group_to_be_known() {
+    let mut case = Case::scaling(0, 10).with(|case| {
+        let baking = fair(100, Consequence::default());
+        case.deployment.terms.policy = baking.deployment.terms.policy;
+    });
+    let metrics = last_minutes(&mut case, 1, None, Some(&grouped(9000, [2250, 2260])));
+    let mut view = split(0);
+    view = view.canary_instances(1, 1);
+    let decision = decide(
+        &case.deployment,
+        &case.evidence,
+        &seen(view).metrics(metrics),
+        case.now,
+    )
+    .unwrap();
+    assert_eq!(
+        decision.next.state.phase,
+        Phase::Shifting,
+        "{}",
+        decision.next.state.reason
+    );
+    let last = decision.minutes.last().expect("a minute");
+    assert_eq!(last.verdict, "inconclusive", "unknown is not fair");
+}
+
+#[test]
+fn a_group_too_small_to_tell_holds_what_fairness_would_take_back() {
+    let (canary, production) = (grouped(1000, [125, 126]), grouped(9000, [1125, 1130]));
+    let held = after(
+        &mut fair(6000, Consequence::default()),
+        10,
+        &canary,
+        &production,
+    );
+    assert_eq!(held.next.state.phase, Phase::Holding);
+    assert!(
+        held.next
+            .state
+            .reason
+            .contains("group north has 5000 of 6000 predictions"),
+        "{}",
+        held.next.state.reason
+    );
+    let known = after(
+        &mut fair(5000, Consequence::default()),
+        10,
+        &canary,
+        &production,
+    );
+    assert_eq!(
+        known.next.state.phase,
+        Phase::Scaling,
+        "{}",
+        known.next.state.reason
+    );
+}
+
+/// An hour at a share, on so many instances of the canary, at these prices.
+fn costing(at: u8, instances: u32, prices: Option<Prices>) -> Decision {
+    let mut case = baking(at).with(|case| {
+        let terms = &mut case.deployment.terms;
+        terms.prices = prices;
+        terms.policy.min_samples = 100;
+        terms.policy.guards.push(Guard {
+            name: "cost.ratio".to_owned(),
+            test: Test::CostRatio(1.5),
+            sustain: Sustain::For(Span::from_mins(30)),
+            consequence: Consequence::of(Grade::Low),
+        });
+    });
+    let requests = |share: u64| arm(100 * share, 0);
+    let share = u64::from(at);
+    let metrics = last_minutes(
+        &mut case,
+        35,
+        Some(&requests(share)),
+        Some(&requests(100 - share)),
+    );
+    let mut view = split(at);
+    for variant in &mut view.variants {
+        if variant.name == CANARY {
+            (variant.current_instances, variant.desired_instances) = (instances, instances);
+        }
+    }
+    decide(
+        &case.deployment,
+        &case.evidence,
+        &seen(view).metrics(metrics),
+        case.now,
+    )
+    .unwrap()
+}
+
+fn prices(canary: f64, production: f64) -> Prices {
+    Prices { canary, production }
+}
+
+fn is_told(decision: &Decision) -> bool {
+    decision.evidence.told.contains("cost.ratio")
+}
+
+#[test]
+fn a_dearer_request_is_told_and_holds_nothing() {
+    let decision = costing(50, 2, Some(prices(0.4, 0.2)));
+    assert!(is_told(&decision), "{:?}", decision.evidence.guards);
+    let entry = decision
+        .entries
+        .iter()
+        .find(|entry| entry.event == Name::Breached);
+    let reason = &entry.expect("told").reason;
+    // Two of four instances at half the traffic of 10000 requests a minute.
+    assert!(
+        reason.contains("$0.0027 per 1000 requests against $0.0013"),
+        "{reason}"
+    );
+    assert_eq!(
+        decision.next.state.phase,
+        Phase::Scaling,
+        "{}",
+        decision.next.state.reason
+    );
+}
+
+#[test]
+fn an_instance_that_rounding_brings_costs_nothing_and_one_too_many_does() {
+    assert!(
+        !is_told(&costing(10, 1, Some(prices(0.2, 0.2)))),
+        "0.4 of an instance is needed"
+    );
+    assert!(
+        is_told(&costing(10, 1, Some(prices(0.4, 0.2)))),
+        "whatever is needed costs twice as much"
+    );
+    assert!(
+        is_told(&costing(50, 4, Some(prices(0.2, 0.2)))),
+        "two would do"
+    );
+}
+
+#[test]
+fn without_prices_nothing_is_said_of_costs() {
+    let decision = costing(50, 4, None);
+    assert!(!is_told(&decision));
+    assert!(
+        decision
+            .evidence
+            .guards
+            .values()
+            .all(|guard| guard.last.is_none())
+    );
+}
+
+fn sticky(case: Case) -> Case {
+    case.with(|case| {
+        case.deployment.terms.routing = Some(Sticky {
+            model_name: "wine".to_owned(),
+            salt: None,
+        });
+    })
+}
+
+#[test]
+fn users_follow_the_lower_of_what_is_there_and_what_is_wanted() {
+    let share = |case: Case| {
+        let deployment = sticky(case).deployment;
+        deployment.sticky_share().map(|(_, share)| share.percent())
+    };
+    let cases = vec![
+        (Case::pending(), None),
+        (Case::scaling(20, 30), Some(20)),
+        (Case::shifting(20, 30), Some(20)),
+        (Case::baking(30), Some(30)),
+        (Case::holding(30), Some(30)),
+        (Case::awaiting(30), Some(30)),
+        (Case::paused(Interrupted::Raise, 20, 30), Some(20)),
+        (Case::retreating(30, 20), Some(20)),
+        (Case::soaking(), Some(100)),
+        (Case::finalizing(), None),
+        (
+            Case::baking(30).with(|case| case.deployment.state.status = Status::RollingBack),
+            None,
+        ),
+        (
+            // Somebody else's hand is at the endpoint, and may have had to take the canary out.
+            Case::baking(30).with(|case| {
+                case.deployment.state.drift = Some("the canary has 0.00 %".to_owned());
+            }),
+            None,
+        ),
+    ];
+    for (case, expected) in cases {
+        let phase = case.deployment.state.phase;
+        assert_eq!(share(case), expected, "{phase:?}");
+    }
+    assert_eq!(
+        Case::baking(30).deployment.sticky_share(),
+        None,
+        "nobody asked for it"
+    );
+}
+
+/// An arm of which so many requests came through inference, and so many of them by name.
+fn routed(requests: u64, served: u64, by_name: u64) -> ArmMinute {
+    counted(arm(requests, 0), ROUTED, served, by_name)
+}
+
+#[test]
+fn the_split_follows_what_was_asked_for_by_name() {
+    let judged = |canary: &ArmMinute, production: &ArmMinute| {
+        after(&mut sticky(baking(10)), 8, canary, production)
+    };
+    let is_skewed = |decision: &Decision| {
+        decision
+            .entries
+            .iter()
+            .any(|entry| entry.event == Name::Skewed)
+    };
+    // Three in ten requests are of the users of the canary's buckets: no fault of routing.
+    let heavy = judged(&routed(3000, 3000, 3000), &routed(7000, 7000, 7000));
+    assert!(!is_skewed(&heavy), "{:?}", heavy.entries);
+    // They were meant for production.
+    let lost = judged(&routed(3000, 3000, 1000), &routed(7000, 7000, 9000 - 2000));
+    assert!(is_skewed(&lost), "{:?}", lost.next.state.reason);
+    assert!(
+        lost.next.state.reason.contains("users and weights say"),
+        "{}",
+        lost.next.state.reason
+    );
+    // Without user ids the weights speak, and ...
+    assert!(!is_skewed(&judged(
+        &routed(1000, 1000, 0),
+        &routed(9000, 9000, 0)
+    )));
+    assert!(is_skewed(&judged(
+        &routed(3000, 3000, 0),
+        &routed(7000, 7000, 0)
+    )));
+    // ... where most requests came another way, nobody does, which the row says.
+    let other_way = judged(&routed(3000, 100, 100), &routed(7000, 200, 200));
+    assert!(!is_skewed(&other_way));
+    let why = other_way.minutes[0]
+        .unjudged_split
+        .as_deref()
+        .expect("a reason");
+    assert!(why.contains("300 of 10000 requests"), "{why}");
+    assert_eq!(heavy.minutes[0].unjudged_split, None);
+}

@@ -1,0 +1,264 @@
+//! What may be asked of the model itself.
+
+use serde_json::{Value, json};
+
+use super::{assert_refused, of_guard, of_signal, parse, read};
+use crate::domain::fairness::Measure;
+use crate::domain::policy::{Action, Grade, Sustain, Test};
+use crate::domain::quantity::Span;
+use crate::domain::signal::DRIFT;
+
+/// These fields of a policy, over a model whose answers are read and grouped.
+fn with(policy: &Value) -> Value {
+    json!({
+        "model_signals": {
+            "score": "/score",
+            "group": {"attribute": "region", "labels": ["north", "south"]},
+        },
+        "policy": policy,
+    })
+}
+
+#[test]
+fn answers_are_read_as_is_said() {
+    let whole = json!({
+        "endpoint": "wine", "model": "wine-v2",
+        "model_signals": {"positive_from": 0.7},
+    });
+    let readings = parse(&whole).unwrap().readings.unwrap();
+    assert_eq!((readings.score.as_str(), readings.positive_from), ("", 0.7));
+    assert_eq!(readings.group, None);
+    assert!(readings.is_positive(0.7) && !readings.is_positive(0.699));
+}
+
+#[test]
+fn a_limit_of_quality_is_the_share_that_is_still_good() {
+    let policy = read(&with(&json!({
+        "accuracy": {"limit": "85%", "min_labels": 200},
+        "false_positive_rate": {"limit": "2%", "compare": false, "severity": "critical"},
+        "f1": {},
+    })))
+    .unwrap();
+    let rule = |name: &str| {
+        policy
+            .signals
+            .iter()
+            .find(|rule| rule.name == name)
+            .unwrap()
+    };
+    let bad = |name: &str| rule(name).limit.map(|limit| limit.to_string());
+    assert_eq!(
+        bad("accuracy").as_deref(),
+        Some("15%"),
+        "wrong ones, at most"
+    );
+    assert_eq!(rule("accuracy").min_samples, 200);
+    assert_eq!(bad("false_positive_rate").as_deref(), Some("2%"));
+    assert!(!rule("false_positive_rate").compares);
+    assert_eq!(
+        of_signal(&policy, "false_positive_rate").severity,
+        Grade::Critical
+    );
+    assert_eq!((bad("f1"), rule("f1").compares), (None, true));
+}
+
+#[test]
+fn drift_holds_unless_it_is_told_otherwise() {
+    let bins = |policy: &Value| {
+        let policy = read(&with(policy)).unwrap();
+        let drift = policy
+            .signals
+            .into_iter()
+            .filter(|rule| rule.family.as_deref() == Some(DRIFT));
+        drift
+            .map(|rule| rule.consequence.on_breach)
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(bins(&json!({"drift": {}})), [Action::Hold; 10]);
+    assert_eq!(
+        bins(&json!({"drift": {"on_breach": "notify"}})),
+        [Action::Notify; 10]
+    );
+    assert_eq!(bins(&json!({})), []);
+}
+
+#[test]
+fn fairness_has_the_measures_that_are_named() {
+    let policy = read(&with(&json!({
+        "fairness": {"demographic_parity": 0.1, "disparate_impact": 0.8},
+    })))
+    .unwrap();
+    let fairness = policy.fairness.unwrap();
+    let rules: Vec<_> = fairness
+        .rules
+        .iter()
+        .map(|rule| (rule.measure, rule.limit))
+        .collect();
+    assert_eq!(
+        rules,
+        [
+            (Measure::DemographicParity, 0.1),
+            (Measure::DisparateImpact, 0.8)
+        ]
+    );
+    assert_eq!(fairness.groups, ["north", "south"]);
+    assert_eq!(fairness.consequence.on_breach, Action::Rollback);
+    assert_eq!(
+        fairness.counters().count(),
+        2,
+        "both measures are made of the same counts"
+    );
+}
+
+#[test]
+fn cost_notifies_after_an_hour() {
+    let cost = json!({"cost": {"prices": {"ml.m5.large": 0.115}}});
+    let policy = read(&json!({"policy": cost})).unwrap();
+    let guard = policy
+        .guards
+        .iter()
+        .find(|guard| guard.name == "cost.ratio")
+        .unwrap();
+    assert_eq!(guard.test, Test::CostRatio(1.5));
+    assert_eq!(guard.sustain, Sustain::For(Span::from_hours(1)));
+    assert_eq!(of_guard(&policy, "cost.ratio").on_breach, Action::Notify);
+}
+
+#[test]
+fn what_makes_no_sense_names_its_field() {
+    let group =
+        |labels: &Value| json!({"model_signals": {"group": {"attribute": "a", "labels": labels}}});
+    for (given, field, way_out) in [
+        (
+            json!({"model_signals": {"score": "score"}}),
+            "model_signals.score",
+            "/score",
+        ),
+        (
+            json!({"model_signals": {"score": "/".repeat(65)}}),
+            "model_signals.score",
+            "64",
+        ),
+        (
+            json!({"model_signals": {"group": {"attribute": "", "labels": ["a", "b"]}}}),
+            "model_signals.group.attribute",
+            "1 to 64",
+        ),
+        (
+            group(&json!(["a"])),
+            "model_signals.group.labels",
+            "two to eight",
+        ),
+        (
+            group(&json!(["a", "a"])),
+            "model_signals.group.labels",
+            "different",
+        ),
+        (
+            group(&json!(["a", "other"])),
+            "model_signals.group.labels",
+            "everybody else",
+        ),
+        (
+            group(&json!(["a", "b c"])),
+            "model_signals.group.labels",
+            "letters",
+        ),
+        (
+            json!({"policy": {"accuracy": {}}}),
+            "policy.accuracy",
+            "model_signals",
+        ),
+        (
+            json!({"policy": {"drift": {}}}),
+            "policy.drift",
+            "model_signals",
+        ),
+        (
+            json!({"policy": {"fairness": {}}}),
+            "policy.fairness",
+            "model_signals",
+        ),
+        (
+            json!({"model_signals": {}, "policy": {"fairness": {"demographic_parity": 0.1}}}),
+            "policy.fairness",
+            "model_signals.group",
+        ),
+        (
+            with(&json!({"fairness": {}})),
+            "policy.fairness",
+            "demographic_parity",
+        ),
+        (
+            with(&json!({"fairness": {"demographic_parity": 1}})),
+            "policy.fairness.demographic_parity",
+            "below 1",
+        ),
+        (
+            with(&json!({"fairness": {"disparate_impact": 0.8, "min_samples": 0}})),
+            "policy.fairness.min_samples",
+            "from 1",
+        ),
+        (
+            with(&json!({"accuracy": {"limit": "100%"}})),
+            "policy.accuracy.limit",
+            "85%",
+        ),
+        (
+            with(&json!({"recall": {"compare": false}})),
+            "policy.recall.compare",
+            "limit",
+        ),
+    ] {
+        assert_refused(&given, field, way_out);
+    }
+    let taken = json!({"policy": {"checks": [{
+        "name": "accuracy",
+        "bad": {"namespace": "Shop", "metric": "a"},
+        "of": {"namespace": "Shop", "metric": "b"},
+    }]}});
+    assert_refused(&taken, "policy.checks[0].name", "policy.accuracy");
+}
+
+#[test]
+fn costs_stages_and_labels_that_make_no_sense_name_their_field() {
+    for (given, field, way_out) in [
+        (
+            json!({"policy": {"cost": {"prices": {"ml.m5.large": 0.0}}}}),
+            "policy.cost.prices.ml.m5.large",
+            "above 0",
+        ),
+        (
+            json!({"policy": {"cost": {"prices": {}, "ratio": 0.5}}}),
+            "policy.cost.ratio",
+            "from 1 up",
+        ),
+        (
+            json!({"policy": {"cost": {"prices": {}, "for": "0s"}}}),
+            "policy.cost.for",
+            "1h",
+        ),
+        (
+            json!({"plan": {"stages": [{"weight": 50, "bake": "1h", "min_labels": 5}, {"weight": 100}]}}),
+            "plan.stages[0].min_labels",
+            "policy.accuracy",
+        ),
+        (
+            json!({"model_signals": {"positive_label": "fraud", "positive_from": 0.5}}),
+            "model_signals.positive_label",
+            "positive_from",
+        ),
+        (
+            json!({"model_signals": {"positive_label": ""}}),
+            "model_signals.positive_label",
+            "1 to 64 bytes",
+        ),
+        (
+            json!({"model_signals": {"positive_label": "fraud"}, "policy": {"drift": {}}}),
+            "policy.drift",
+            "needs scores",
+        ),
+    ] {
+        assert_refused(&given, field, way_out);
+    }
+}

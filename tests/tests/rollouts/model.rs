@@ -1,0 +1,361 @@
+//! What the model says about itself, over whole rollouts: predictions through `inference`, labels through
+//! `POST /feedback`, figures out of the functions' log, and the same engine over them.
+//!
+//! Routing is sticky, so that a test can choose who is answered by the canary; bulk traffic beside it goes
+//! by the weights.
+
+use http::StatusCode;
+use serde_json::{Value, json};
+use shared::app::ports::Loaded;
+use shared::domain::history::Name;
+use shared::domain::quantity::Span;
+use shared::domain::routing::Sticky;
+use shared::domain::state::{Phase, Status};
+use simulator::{Backend, Distribution};
+use tests::{ENDPOINT, NEW, OLD, Setup, World, specification_with};
+
+/// The canary's share in these tests, in percent.
+const SHARE: u8 = 10;
+
+/// The answer to a body whose instances are a score and a group, as this makes of the two.
+fn answer(body: &[u8], score: impl Fn(f64, f64) -> f64) -> Vec<u8> {
+    let body: Value = serde_json::from_slice(body).unwrap_or_default();
+    let instances = body["instances"].as_array().cloned().unwrap_or_default();
+    let number = |value: &Value| value.as_f64().unwrap_or_default();
+    let scores = instances
+        .iter()
+        .map(|instance| score(number(&instance[0]), number(&instance[1])));
+    let scores: Vec<Value> = scores.map(|score| json!({"score": score})).collect();
+    json!({"predictions": scores}).to_string().into_bytes()
+}
+
+/// Scores as they should be.
+fn sound(body: &[u8]) -> Vec<u8> {
+    answer(body, |score, _| score)
+}
+
+/// Says yes to everybody.
+fn eager(body: &[u8]) -> Vec<u8> {
+    answer(body, |_, _| 0.95)
+}
+
+/// Says no to one of two groups.
+fn unfair(body: &[u8]) -> Vec<u8> {
+    answer(body, |score, group| if group > 0.5 { 0.1 } else { score })
+}
+
+async fn world(challenger: fn(&[u8]) -> Vec<u8>) -> World {
+    let world = World::with(Setup::default()).await;
+    let models = [(OLD, sound as fn(&[u8]) -> Vec<u8>), (NEW, challenger)];
+    for (model, answer) in models {
+        let like = Distribution::default();
+        world
+            .simulator()
+            .set_backend(model, Backend::Function { answer, like });
+    }
+    world
+}
+
+/// Guards so wide that only the model's own figures can speak, and these.
+fn specification(policy: Value, bake: &str) -> Value {
+    let mut whole = json!({
+        "min_samples": 100,
+        "error_rate": {"limit": "90%", "worse_by": "90%"},
+        "latency_p99": {"limit": "60s", "ratio": 1000.0},
+    });
+    if let (Some(fields), Value::Object(policy)) = (whole.as_object_mut(), policy) {
+        fields.extend(policy);
+    }
+    specification_with(json!({
+        "policy": whole,
+        "plan": {"stages": [{"weight": SHARE, "bake": bake}, {"weight": 100}], "soak": "5m"},
+        "routing": {"sticky": "user_id"},
+        "model_signals": {
+            "score": "/score",
+            "group": {"attribute": "region", "labels": ["north", "south"]},
+        },
+    }))
+}
+
+/// Users, and the group of each.
+struct Crowd(Vec<(String, &'static str)>);
+
+impl Crowd {
+    /// So many of the canary's users and as many of production's, in these regions by turns.
+    fn of(each: usize, regions: &[&'static str]) -> Self {
+        let sticky = Sticky {
+            model_name: ENDPOINT.to_owned(),
+            salt: None,
+        };
+        let side = |of_canary: bool| {
+            let named = (0..).map(|user| format!("user-{user}"));
+            let own = named.filter(move |user| (sticky.bucket(user) < SHARE) == of_canary);
+            // Every second prediction should be positive, in each region alike.
+            let regions = regions.iter().flat_map(|region| [*region; 2]).cycle();
+            own.take(each).zip(regions).collect::<Vec<_>>()
+        };
+        Self([side.clone()(true), side(false)].concat())
+    }
+
+    /// A minute in which each of them asks once, and learns what the answer should have been, or not.
+    async fn minute(&self, world: &World, learns: bool) {
+        let mut labels = Vec::new();
+        for (at, (user, region)) in self.0.iter().enumerate() {
+            let actual = at % 2 == 0;
+            let score = if actual { 0.8 } else { 0.2 };
+            let body = json!({
+                "endpoint": ENDPOINT, "user_id": user,
+                "features": [score, f64::from(u8::from(*region == "south"))],
+                "attributes": {"region": region},
+            });
+            let (status, answer) = world.post("/inference", &body).await;
+            assert_eq!(status, StatusCode::OK, "{answer}");
+            labels.push(json!({"inference_id": answer["inference_id"], "actual": actual}));
+        }
+        if learns {
+            let (_, answer) = world.post("/feedback", &json!({"items": labels})).await;
+            assert_eq!(answer["counted"], labels.len(), "{answer}");
+        }
+        world.minute().await;
+    }
+
+    /// Such minutes until the deployment satisfies this.
+    async fn until(
+        &self,
+        world: &World,
+        id: &str,
+        (minutes, learns): (usize, bool),
+        reached: impl Fn(&Loaded) -> bool,
+    ) -> Loaded {
+        for _ in 0..minutes {
+            let loaded = world.load(id).await;
+            if reached(&loaded) {
+                return loaded;
+            }
+            self.minute(world, learns).await;
+        }
+        panic!(
+            "not reached in {minutes} minutes: {:#?}",
+            world.load(id).await.deployment.state
+        );
+    }
+}
+
+/// A deployment at its first share.
+async fn deploy(world: &World, specification: &Value) -> String {
+    let id = world.deploy(specification).await;
+    world.until_phase(&id, Phase::Baking).await;
+    world.pass(jiff::SignedDuration::from_secs(6)).await;
+    id
+}
+
+fn phase(loaded: &Loaded) -> Phase {
+    loaded.deployment.state.phase
+}
+
+#[tokio::test]
+async fn accuracy_below_its_limit_rolls_back_and_says_so() {
+    let world = world(eager).await;
+    let policy = json!({"accuracy": {"limit": "85%", "compare": false}});
+    let id = deploy(&world, &specification(policy, "3h")).await;
+    let crowd = Crowd::of(24, &["north", "south"]);
+    let is_over = |loaded: &Loaded| loaded.deployment.state.status == Status::RollingBack;
+    crowd.until(&world, &id, (30, true), is_over).await;
+    world.until_over(&id, Status::RolledBack).await;
+    let entry = world.entry(&id, Name::RollingBack).await;
+    assert!(
+        entry
+            .reason
+            .starts_with("wrong predictions among the labelled (1 - accuracy)"),
+        "{}",
+        entry.reason
+    );
+    assert!(entry.reason.contains("limit 15%"), "{}", entry.reason);
+    let (_, view) = world.get(&format!("/deployments/{id}")).await;
+    let rate = view["measured"]["signals"]["accuracy"]["canary_rate"].as_f64();
+    // It is compared with nothing, and so has no rate beside production's.
+    let is_half = |rate: f64| (0.4..0.6).contains(&rate);
+    assert!(rate.is_none_or(is_half), "{rate:?}");
+}
+
+#[tokio::test]
+async fn a_canary_less_accurate_than_production_rolls_back_without_any_limit() {
+    let world = world(eager).await;
+    let id = deploy(&world, &specification(json!({"accuracy": {}}), "3h")).await;
+    let crowd = Crowd::of(24, &["north", "south"]);
+    let is_over = |loaded: &Loaded| loaded.deployment.state.status == Status::RollingBack;
+    let loaded = crowd.until(&world, &id, (30, true), is_over).await;
+    let reason = &loaded.deployment.state.reason;
+    assert!(
+        reason.contains("production 0.00 %") || reason.contains("production 0.00%"),
+        "{reason}"
+    );
+}
+
+#[tokio::test]
+async fn a_stage_waits_for_its_labels_and_a_sound_model_gets_there() {
+    let world = world(sound).await;
+    let mut specification = specification(json!({"accuracy": {"limit": "85%"}}), "2m");
+    specification["plan"]["stages"][0]["min_labels"] = json!(60);
+    let id = deploy(&world, &specification).await;
+    let crowd = Crowd::of(20, &["north", "south"]);
+    for _ in 0..8 {
+        crowd.minute(&world, false).await;
+    }
+    let held = world.load(&id).await;
+    assert_eq!(phase(&held), Phase::Holding);
+    let reason = &held.deployment.state.reason;
+    assert!(
+        reason.contains("60 more labelled predictions of the canary"),
+        "{reason}"
+    );
+    crowd
+        .until(&world, &id, (12, true), |loaded| {
+            loaded.deployment.state.target.percent() == 100
+        })
+        .await;
+    world.until_over(&id, Status::Completed).await;
+}
+
+#[tokio::test]
+async fn a_canary_that_says_no_to_one_group_rolls_back() {
+    let world = world(unfair).await;
+    let policy = json!({"fairness": {"demographic_parity": 0.2, "min_samples": 50}});
+    let id = deploy(&world, &specification(policy, "3h")).await;
+    let crowd = Crowd::of(40, &["north", "south"]);
+    let is_over = |loaded: &Loaded| loaded.deployment.state.status == Status::RollingBack;
+    let loaded = crowd.until(&world, &id, (40, false), is_over).await;
+    let reason = &loaded.deployment.state.reason;
+    assert!(
+        reason.starts_with("demographic parity difference: canary 0.5"),
+        "{reason}"
+    );
+    let (_, checks) = world
+        .get(&format!("/deployments/{id}/checks?limit=1"))
+        .await;
+    let shown = &checks["items"][0]["fairness"]["demographic_parity"];
+    assert_eq!(
+        (&shown["finding"], &shown["canary"]["highest"]),
+        (&json!("broken"), &json!("north")),
+        "{shown}"
+    );
+}
+
+#[tokio::test]
+async fn a_group_too_small_to_tell_is_unknown_and_not_fair() {
+    let world = world(sound).await;
+    let policy = json!({"fairness": {"disparate_impact": 0.8, "min_samples": 20}});
+    let id = deploy(&world, &specification(policy, "2m")).await;
+    let crowd = Crowd::of(20, &["north", "west"]);
+    for _ in 0..8 {
+        crowd.minute(&world, false).await;
+    }
+    let held = world.load(&id).await;
+    assert_eq!(phase(&held), Phase::Holding);
+    let reason = &held.deployment.state.reason;
+    assert!(
+        reason.contains("unknown: group south has 0 of 20 predictions"),
+        "{reason}"
+    );
+}
+
+#[tokio::test]
+async fn scores_that_moved_hold_and_are_told_and_take_nothing_back() {
+    let world = world(eager).await;
+    let id = deploy(&world, &specification(json!({"drift": {}}), "5m")).await;
+    let crowd = Crowd::of(30, &["north", "south"]);
+    for _ in 0..25 {
+        crowd.minute(&world, false).await;
+    }
+    let held = world.load(&id).await;
+    assert_eq!(
+        (held.deployment.state.status, phase(&held)),
+        (Status::InProgress, Phase::Holding),
+        "{}",
+        held.deployment.state.reason
+    );
+    let entry = world.entry(&id, Name::Breached).await;
+    assert!(
+        entry.reason.contains("population stability index"),
+        "{}",
+        entry.reason
+    );
+    let history = world.history(&id).await;
+    let told = history.iter().filter(|entry| entry.event == Name::Breached);
+    assert_eq!(told.count(), 1, "ten bins are one word to people");
+}
+
+/// On instances of twice the price, at this bake.
+fn dear(prices: &Value) -> Value {
+    let policy = json!({"cost": {"prices": prices}});
+    let mut specification = specification(policy, "3h");
+    specification["canary"] = json!({"instance_type": "ml.c6i.xlarge"});
+    specification["plan"]["stages"][0]["weight"] = json!(50);
+    specification
+}
+
+#[tokio::test]
+async fn a_canary_that_costs_twice_as_much_for_an_hour_is_told_and_goes_on() {
+    let world = world(sound).await;
+    let prices = json!({"ml.c6i.large": 0.102, "ml.c6i.xlarge": 0.204});
+    let id = deploy(&world, &dear(&prices)).await;
+    world.minutes(90).await;
+    let loaded = world.load(&id).await;
+    let state = &loaded.deployment.state;
+    assert_eq!(
+        (state.status, state.phase),
+        (Status::InProgress, Phase::Baking)
+    );
+    let entry = world.entry(&id, Name::Breached).await;
+    assert!(entry.reason.contains("cost"), "{}", entry.reason);
+    let after = Span::between(state.stage_since, entry.at);
+    assert!(
+        (Span::from_mins(58)..Span::from_mins(70)).contains(&after),
+        "told after {after}"
+    );
+}
+
+#[tokio::test]
+async fn a_price_that_is_missing_is_refused_by_its_field() {
+    let world = world(sound).await;
+    for prices in [json!({}), json!({"ml.c6i.large": 0.102})] {
+        let (status, problem) = world.post("/deploy", &dear(&prices)).await;
+        assert_eq!(
+            (status.as_u16(), problem["field"].as_str()),
+            (422, Some("policy.cost.prices")),
+            "{problem}"
+        );
+        let detail = problem["detail"].as_str().expect("a detail");
+        assert!(detail.contains("InstancePrices"), "{detail}");
+    }
+}
+
+#[tokio::test]
+async fn heavy_users_are_no_fault_of_routing() {
+    let world = World::with(Setup {
+        requests_per_minute: 0.0,
+        ..Setup::default()
+    })
+    .await;
+    let id = deploy(&world, &specification(json!({}), "3h")).await;
+    // As many requests of the canary's users as of all others, at a share of a tenth.
+    let crowd = Crowd::of(30, &["north"]);
+    for _ in 0..20 {
+        crowd.minute(&world, false).await;
+    }
+    let history = world.history(&id).await;
+    assert!(
+        history.iter().all(|entry| entry.event != Name::Skewed),
+        "{history:?}"
+    );
+    let (_, checks) = world
+        .get(&format!("/deployments/{id}/checks?limit=5"))
+        .await;
+    let last = &checks["items"][0];
+    assert_eq!(last["unjudged_split"], Value::Null, "{last}");
+    assert_eq!(
+        last["canary"]["checks"]["routing.by_name"],
+        json!({"n": 30, "x": 30}),
+        "{last}"
+    );
+}
