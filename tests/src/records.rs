@@ -86,6 +86,7 @@ macro_rules! every_promise {
             a_record_that_breaks_its_invariants_is_never_written,
             an_end_frees_the_lock_and_leaves_the_active_list,
             the_outbox_is_in_order_until_it_is_sent,
+            what_no_record_brings_is_told_once,
             minutes_come_newest_first_page_by_page,
             evidence_comes_back_bit_by_bit,
             lists_come_newest_first_page_by_page,
@@ -412,6 +413,29 @@ pub async fn the_outbox_is_in_order_until_it_is_sent<S: Store>(store: &S, _: &Cl
     assert_eq!(waiting(store, &second).await.len(), 1);
     let history = store.history(&id).await.expect("a readable history");
     assert_eq!(history.len(), 12, "what was sent stays in the history");
+}
+
+pub async fn what_no_record_brings_is_told_once<S: Store>(store: &S, _: &Clock) {
+    let id = "rejected-0123456789abcdef0123456789abcdef";
+    let terms = &rows().accepted.deployment.terms;
+    let row = OutboxRow {
+        event_id: event_id(id, 1),
+        shard: shard_of(id),
+        topic: None,
+        deployment_id: id.to_owned(),
+        endpoint: terms.endpoint.clone(),
+        model: terms.model.clone(),
+        former_model: String::new(),
+        entry: rows().history[0].clone(),
+        taken: None,
+    };
+    for _ in 0..2 {
+        store.tell(&row).await.expect("room for a row");
+        assert_eq!(waiting(store, id).await, [row.clone()]);
+    }
+    store.sent(&row).await.expect("a row to remove");
+    assert_eq!(waiting(store, id).await, []);
+    assert_eq!(store.load(id).await.expect("a readable table"), None);
 }
 
 /// Every page's rows, as many at once.

@@ -8,7 +8,7 @@ use std::fmt::Write as _;
 
 use super::table::{Cell, cell, number, table, toned};
 use super::text::{error_rate, facts, length, time, traffic};
-use super::{Look, Tone};
+use super::{Look, Tone, printable};
 
 /// Everything that is known.
 pub(crate) fn in_full(look: Look, view: &DeploymentView) -> String {
@@ -34,6 +34,12 @@ pub(crate) fn in_full(look: Look, view: &DeploymentView) -> String {
         ),
         ("updated", format!("{} UTC", time(view.updated_at))),
     ];
+    if let Some(gate) = &view.gate {
+        rows.push(("gate", format!("passed: {}", printable(gate))));
+    }
+    for attestation in &view.preconditions {
+        rows.push(("attested", printable(&attestation.to_string())));
+    }
     if let Some(end) = view.expected_end {
         rows.push(("ends", format!("{} UTC, if nothing holds it up", time(end))));
     }

@@ -4,6 +4,7 @@
 //! as a [`Failure`], which knows its exit code and its words.
 
 pub(crate) mod arguments;
+mod compare;
 mod doctor;
 mod follow;
 mod reads;
@@ -15,6 +16,7 @@ use std::fmt::Write as _;
 use std::io;
 
 use shared::domain::quantity::Span;
+use shared::wire::problem::REJECTED_BY_GATE;
 use shared::wire::specification::SpecificationError;
 
 use crate::client::{Client, ClientError};
@@ -24,6 +26,7 @@ use crate::output::{Output, deployment};
 use crate::place::{PlaceArgs, PlaceError};
 
 use arguments::{OrderArgs, PromoteArgs, Target, Verb, WeightArgs};
+use compare::Uncounted;
 use follow::{Pace, follow};
 use replay::Unplayed;
 use specification::Unread;
@@ -72,6 +75,9 @@ pub(crate) enum Failure {
     /// The trace can't be judged.
     #[error(transparent)]
     Unplayed(#[from] Unplayed),
+    /// The predictions can't be counted.
+    #[error(transparent)]
+    Uncounted(#[from] Uncounted),
     /// A followed deployment was not over in time.
     #[error("not over within {limit}; it goes on: canary watch {id}")]
     TimedOut {
@@ -91,6 +97,9 @@ impl Failure {
         match self {
             Self::Place(PlaceError::Address { .. }) => Exit::Usage,
             Self::TimedOut { .. } => Exit::TimedOut,
+            Self::Client(ClientError::Problem(problem)) if problem.is(REJECTED_BY_GATE) => {
+                Exit::Rejected
+            }
             _ => Exit::Error,
         }
     }
@@ -107,6 +116,7 @@ impl Failure {
             Self::InDoubt { cause, .. } | Self::Unstarted { cause, .. } => cause.kind(),
             Self::Unread(_) => "unreadable-file",
             Self::Unplayed(error) => error.kind(),
+            Self::Uncounted(error) => error.kind(),
             Self::NoneTaken(_) => "unclear-deployment",
             Self::Output(_) => "unwritable-output",
         };
@@ -147,6 +157,7 @@ pub(crate) async fn run(
     let verb = match verb {
         Verb::Lint(args) => return specification::lint(&args, output),
         Verb::Replay(args) => return replay::replay(&args, output),
+        Verb::Compare(args) => return compare::compare(&args, output),
         Verb::Doctor(args) => return doctor::doctor(place, args, output).await,
         other => other,
     };
@@ -172,7 +183,9 @@ pub(crate) async fn run(
         Verb::Cancel(args) => order(client, "cancel", args, output).await?,
         Verb::Approve(args) => order(client, "approve", args, output).await?,
         Verb::Weight(args) => weight(client, args, output).await?,
-        Verb::Lint(_) | Verb::Replay(_) | Verb::Doctor(_) => unreachable!("handled above"),
+        Verb::Lint(_) | Verb::Replay(_) | Verb::Compare(_) | Verb::Doctor(_) => {
+            unreachable!("handled above")
+        }
         Verb::Demo(_) | Verb::Local(_) | Verb::ModelServer(_) => {
             unreachable!("these never come here")
         }

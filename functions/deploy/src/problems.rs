@@ -7,7 +7,7 @@ use shared::app::order::OrderError;
 use shared::app::ports::{Class, PortError};
 use shared::domain::command::IllegalCommand;
 use shared::gateway;
-use shared::wire::problem::Problem;
+use shared::wire::problem::{Problem, REJECTED_BY_GATE};
 use shared::wire::specification::{SpecificationError, Unreadable};
 
 /// A problem document as an answer.
@@ -57,6 +57,9 @@ impl From<Refusal> for Answer {
                 field,
                 detail,
             } => Problem::new(422, kind, detail).field(field).into(),
+            Refusal::Rejected { .. } => Problem::new(422, REJECTED_BY_GATE, text)
+                .field("gate.results")
+                .into(),
             Refusal::Locked { by, .. } => Problem::new(409, "endpoint-locked", text)
                 .field("endpoint")
                 .deployment(by)

@@ -4,6 +4,7 @@
 use jiff::{SignedDuration, Timestamp};
 
 use super::fitness;
+use super::gate;
 use super::health;
 use super::past::{self, Past};
 use super::ports::{
@@ -11,6 +12,7 @@ use super::ports::{
 };
 use crate::domain::authority::{Grants, Outside, is_enabled};
 use crate::domain::baseline::{Baseline, SlowCount, broken_by_production};
+use crate::domain::clearance::{self, Clearance};
 use crate::domain::deployment::{Deployment, Terms};
 use crate::domain::due::Actor;
 use crate::domain::evidence::Evidence;
@@ -34,6 +36,14 @@ pub enum Refusal {
         field: &'static str,
         /// What is wrong and the way out.
         detail: String,
+    },
+    /// The gate refuses the model.
+    #[error("the gate refuses {model}: {sentence}")]
+    Rejected {
+        /// The model.
+        model: String,
+        /// What it fell short of.
+        sentence: String,
     },
     /// The endpoint has a deployment that is not over.
     #[error(
@@ -116,7 +126,12 @@ async fn accept_new<P: Ports>(
             by,
         });
     }
-    let (deployment, past) = propose(ports, specification, caller).await?;
+    let proposed = propose(ports, specification, caller).await;
+    if let Err(Refusal::Rejected { sentence, .. }) = &proposed {
+        // A refusal that could not be kept is none yet: the caller asks again.
+        gate::announce(ports, specification, sentence, caller, key).await?;
+    }
+    let (deployment, past) = proposed?;
     let claim = key.map(|key| IdempotencyClaim {
         key: key.key.clone(),
         digest: key.digest.clone(),
@@ -196,11 +211,14 @@ async fn create<P: Ports>(
 
 fn first_entry(deployment: &mut Deployment) -> Entry {
     let (terms, state) = (&deployment.terms, &mut deployment.state);
-    let reason = format!(
+    let mut reason = format!(
         "{} is to replace {} on {}",
         terms.model, terms.former_model, terms.endpoint
     );
     state.reason.clone_from(&reason);
+    if let Some(clearance) = terms.clearance.sentence() {
+        reason = format!("{reason}; {clearance}");
+    }
     state.last_seq = 1;
     Entry {
         seq: 1,
@@ -232,6 +250,7 @@ pub async fn propose<P: Ports>(
     if let Some(outside) = ports.settings().outside(specification) {
         return Err(outside.into());
     }
+    let gate = gate::pass(specification, ports.now())?;
     let Some(view) = ports.endpoint(endpoint).await? else {
         return Err(unfit(
             "endpoint-not-found",
@@ -262,13 +281,14 @@ pub async fn propose<P: Ports>(
         ));
     };
     let former_model = can_take_canary(endpoint, &config)?;
+    gate::check_champion(specification, &former_model)?;
     if let Some(role) = &config.execution_role
         && let Some(outside) = ports.settings().outside_role(endpoint, role)
     {
         return Err(outside.into());
     }
     fitness::can_be_copied(endpoint, &config)?;
-    let grants = opened(ports, endpoint).await?;
+    let grants = opened(ports, specification).await?;
     if !ports.has_model(&specification.model).await? {
         let detail = format!(
             "there is no model {} in this account and region; check the name, or create it first",
@@ -292,20 +312,38 @@ pub async fn propose<P: Ports>(
         baseline: past.baseline,
         former_model,
         grants,
+        clearance: Clearance {
+            gate,
+            preconditions: specification.preconditions.clone(),
+        },
     };
     Ok((drawn.up(specification, &view, production, caller), recorded))
 }
 
 /// Who has which role on the endpoint, once its owner has opened it to deployments: AWS refuses the
-/// stack every change to one that is not, and does so only half way through.
-async fn opened<P: Ports>(ports: &P, endpoint: &str) -> Result<Grants, Refusal> {
-    let settings = ports.settings();
-    match ports.tags(endpoint).await? {
-        Some(tags) if is_enabled(&tags) || !settings.by_tag => {
-            Ok(Grants::of(&tags, &settings.defaults))
-        }
-        _ => Err(settings.not_enabled(endpoint).into()),
+/// stack every change to one that is not, and does so only half way through. With what the owner and
+/// the stack ask for beside that.
+async fn opened<P: Ports>(ports: &P, specification: &Specification) -> Result<Grants, Refusal> {
+    let (settings, endpoint) = (ports.settings(), &specification.endpoint);
+    let tags = ports.tags(endpoint).await?;
+    let Some(tags) = tags.filter(|tags| is_enabled(tags) || !settings.by_tag) else {
+        return Err(settings.not_enabled(endpoint).into());
+    };
+    let missing = clearance::missing(
+        &settings.preconditions,
+        &tags,
+        &specification.preconditions,
+        specification.gate.as_ref(),
+    );
+    if missing.is_empty() {
+        return Ok(Grants::of(&tags, &settings.defaults));
     }
+    let detail = format!(
+        "endpoint {endpoint} takes no deployment without {}; each needs an entry with its name, a link to the proof and who gives it, and `gate` a gate that is passed (asked for by the stack's parameter RequiredPreconditions or the endpoint's tag {})",
+        missing.join(", "),
+        clearance::PRECONDITIONS_TAG
+    );
+    Err(unfit("preconditions-missing", "preconditions", detail))
 }
 
 /// Nothing can be shown to be below a limit over which requests can't be counted.
@@ -455,6 +493,7 @@ struct Drawn {
     baseline: Baseline,
     former_model: String,
     grants: Grants,
+    clearance: Clearance,
 }
 
 impl Drawn {
@@ -489,6 +528,7 @@ impl Drawn {
             created_at: now,
             created_by: caller.to_owned(),
             grants: Some(self.grants),
+            clearance: self.clearance,
         };
         Deployment::accepted(terms, instances)
     }

@@ -237,6 +237,9 @@ pub trait Store: Sync {
     fn past(&self, id: &str) -> impl Future<Output = Result<Vec<Recorded>, PortError>> + Send;
     /// Unsent announcements of a shard, in order per deployment.
     fn outbox(&self, shard: u8) -> impl Future<Output = Result<Outbox, PortError>> + Send;
+    /// Writes an announcement that no record's transaction brings; one of its id that waits already
+    /// is replaced.
+    fn tell(&self, row: &OutboxRow) -> impl Future<Output = Result<(), PortError>> + Send;
     /// Removes a sent announcement.
     fn sent(&self, row: &OutboxRow) -> impl Future<Output = Result<(), PortError>> + Send;
     /// Keeps that one way took an announcement that is not sent yet; of one that was removed

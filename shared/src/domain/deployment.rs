@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::authority::Grants;
 use super::baseline::Baseline;
+use super::clearance::Clearance;
 use super::plan::Plan;
 use super::policy::Policy;
 use super::quantity::{Span, Weight};
@@ -59,6 +60,9 @@ pub struct Terms {
     /// read. Absent from records that were written before it was kept.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub grants: Option<Grants>,
+    /// What let it in.
+    #[serde(default)]
+    pub clearance: Clearance,
 }
 
 /// The canary's instances.

@@ -164,6 +164,8 @@ names! {
     CapacityBack = "capacity.back",
     /// A phase does not come to its end.
     Stalled = "deployment.stalled",
+    /// The gate refused a model; there is no deployment.
+    Rejected = "deployment.rejected",
 }
 
 impl fmt::Display for Name {

@@ -21,6 +21,8 @@
 //! | [`due`] | which call to AWS is due, from the record and the world alone |
 //! | [`protocol`] | the record around a call: intent and lease before it, the answer after it |
 //! | [`replay`] | a recorded rollout, judged again |
+//! | [`clearance`] | what let a deployment in |
+//! | [`gate`] | champion and challenger on labelled rows, before any traffic |
 //! | [`command`] | what an operator may order, and when |
 //! | [`authority`] | who may do what |
 //! | [`invariants`] | what no record may ever look like |
@@ -28,6 +30,7 @@
 pub mod authority;
 pub mod baseline;
 pub mod calendar;
+pub mod clearance;
 pub mod command;
 pub mod comparison;
 pub mod decide;
@@ -35,6 +38,7 @@ pub mod deployment;
 pub mod due;
 pub mod evidence;
 pub mod forecast;
+pub mod gate;
 pub mod guard;
 pub mod history;
 pub mod invariants;

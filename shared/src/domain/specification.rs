@@ -3,7 +3,9 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::clearance::Attestation;
 use super::deployment::{CanaryCapacity, Cleanup};
+use super::gate::Gate;
 use super::plan::Plan;
 use super::policy::Policy;
 
@@ -24,6 +26,10 @@ pub struct Specification {
     pub cleanup: Cleanup,
     /// A topic of its own.
     pub topic: Option<String>,
+    /// What the model must have shown before it may have traffic.
+    pub gate: Option<Gate>,
+    /// What somebody vouches for.
+    pub preconditions: Vec<Attestation>,
 }
 
 /// Whether SageMaker takes this as a name of an endpoint, config, variant or model: 1 to 63

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
+use crate::domain::clearance::Attestation;
 use crate::domain::deployment::Deployment;
 use crate::domain::evidence::{Evidence, Totals};
 use crate::domain::forecast::{Forecast, StageForecast};
@@ -51,6 +52,12 @@ pub struct DeploymentView {
     pub created_at: Timestamp,
     /// The role that asked for it.
     pub created_by: String,
+    /// What the gate said before it began; absent without a gate.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gate: Option<String>,
+    /// What was vouched for before it began.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub preconditions: Vec<Attestation>,
     /// The last write.
     pub updated_at: Timestamp,
     /// The control plane's time when it answered: virtual in the local mode.
@@ -152,6 +159,8 @@ impl DeploymentView {
             version: state.version,
             created_at: terms.created_at,
             created_by: terms.created_by.clone(),
+            gate: terms.clearance.gate.clone(),
+            preconditions: terms.clearance.preconditions.clone(),
             updated_at: state.updated_at,
             as_of: now,
             expected_end: expected_end(deployment, now),

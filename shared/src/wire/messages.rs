@@ -3,7 +3,7 @@
 
 use serde_json::{Value, json};
 
-use crate::domain::history::{Entry, Severity};
+use crate::domain::history::{Entry, Name, Severity};
 use crate::domain::state::{Phase, Status};
 
 /// Everything a message is made from.
@@ -23,6 +23,21 @@ pub struct About<'a> {
     pub entry: &'a Entry,
 }
 
+/// A model that the gate refused has no deployment, and so none of its statuses.
+const REJECTED: &str = "REJECTED";
+
+fn status(entry: &Entry) -> String {
+    if entry.event == Name::Rejected {
+        return REJECTED.to_owned();
+    }
+    entry.status.to_string()
+}
+
+/// The gate looks at no endpoint: where its results do not name a champion, there is none to name.
+const fn known(model: &str) -> &str {
+    if model.is_empty() { "-" } else { model }
+}
+
 /// The longest subject that SNS is sure to take: the service model says "less than 100 characters".
 const SUBJECT_LIMIT: usize = 99;
 /// A text message of one part.
@@ -40,7 +55,9 @@ pub fn subject(about: About) -> String {
         .replace('_', " ");
     let text = format!(
         "[{}] {}: {what} ({})",
-        entry.severity, about.endpoint, entry.status
+        entry.severity,
+        about.endpoint,
+        status(entry)
     );
     text.chars()
         .filter(|c| c.is_ascii() && !c.is_ascii_control())
@@ -86,7 +103,7 @@ pub fn machine(about: About) -> Value {
         "endpoint": about.endpoint,
         "model": about.model,
         "former_model": about.former_model,
-        "status": entry.status,
+        "status": status(entry),
         "phase": entry.phase,
         "weight": entry.weight,
         "reason": entry.reason,
@@ -105,8 +122,8 @@ pub fn email(about: About) -> String {
         String::new(),
         format!("Endpoint    {}", about.endpoint),
         format!("New model   {}", about.model),
-        format!("Old model   {}", about.former_model),
-        format!("Status      {} / {}", entry.status, entry.phase),
+        format!("Old model   {}", known(about.former_model)),
+        format!("Status      {} / {}", status(entry), entry.phase),
         format!("Canary      {} of the traffic (intended)", entry.weight),
         format!("Measured    {}", entry.value),
         format!("Limit       {}", entry.limit),
@@ -128,7 +145,9 @@ pub fn email(about: About) -> String {
 pub fn sms(about: About) -> String {
     let text = format!(
         "{}: {} {}",
-        about.endpoint, about.entry.status, about.entry.reason
+        about.endpoint,
+        status(about.entry),
+        about.entry.reason
     );
     text.chars().take(SMS_LIMIT).collect()
 }
@@ -152,14 +171,14 @@ pub fn chat(about: About) -> Value {
         "id": about.event_id,
         "content": {
             "textType": "client-markdown",
-            "title": format!("{mark}{}: {} ({})", about.endpoint, entry.event, entry.status),
+            "title": format!("{mark}{}: {} ({})", about.endpoint, entry.event, status(entry)),
             "description": format!("{}\n*Measured* {}\n*Limit* {}\n*Canary* {} of the traffic", sentence(&entry.reason), entry.value, entry.limit, entry.weight),
             "nextSteps": steps,
             "keywords": [about.endpoint, about.model],
         },
         "metadata": {
             "threadId": about.deployment_id,
-            "summary": format!("{}: {}", about.endpoint, entry.status),
+            "summary": format!("{}: {}", about.endpoint, status(entry)),
             "eventType": entry.event,
             "relatedResources": [about.endpoint],
             "additionalContext": {
@@ -174,6 +193,10 @@ pub fn chat(about: About) -> Value {
 
 /// What a person can do now.
 fn next_steps(about: About) -> Vec<(&'static str, String)> {
+    if about.entry.event == Name::Rejected {
+        let command = "canary compare predictions.csv".to_owned();
+        return vec![("Measure it again", command)];
+    }
     let id = about.deployment_id;
     let mut steps = vec![("See what happened", format!("canary history {id}"))];
     // Once the end has begun, that order is refused.

@@ -297,6 +297,19 @@ pub const KINDS: &[(&str, &str)] = &[
         "IAM, or the endpoint's tags, do not admit the caller",
     ),
     (
+        "gate-results-missing",
+        "the specification has a gate, and no results for it",
+    ),
+    (
+        "gate-results-of-another",
+        "the gate's results are of another model, or of another champion",
+    ),
+    (
+        "gate-results-too-new",
+        "the gate's results are of a time to come",
+    ),
+    ("gate-results-too-old", "the gate's results are too old"),
+    (
         "idempotency-key-reused",
         "the key belongs to another request of the last 24 h",
     ),
@@ -347,10 +360,18 @@ pub const KINDS: &[(&str, &str)] = &[
         "own-approval",
         "who asked for the deployment may not approve it",
     ),
+    (
+        "preconditions-missing",
+        "the stack or the endpoint asks for a precondition that is not attested",
+    ),
     ("red-guard", "a guard stands red"),
     (
         "refused-by-aws",
         "AWS refused a call that the request needs",
+    ),
+    (
+        "rejected-by-gate",
+        "the model falls short of what its gate requires; it is announced, and no endpoint was touched",
     ),
     (
         "request-in-progress",

@@ -133,6 +133,15 @@ impl Store for Direct {
         self.usual("outbox", effect).await
     }
 
+    async fn tell(&self, row: &OutboxRow) -> Result<(), PortError> {
+        let row = row.clone();
+        let effect = move |shared: &Shared| {
+            shared.store.put_row(&row);
+            Ok(())
+        };
+        self.usual("tell", effect).await
+    }
+
     async fn sent(&self, row: &OutboxRow) -> Result<(), PortError> {
         let row = row.clone();
         let effect = move |shared: &Shared| {

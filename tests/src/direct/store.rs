@@ -308,6 +308,12 @@ impl MemoryStore {
         own.map(|(_, row)| row.clone()).collect()
     }
 
+    /// [`Store::tell`].
+    pub fn put_row(&self, row: &OutboxRow) {
+        let key = (row.shard, row.event_id.clone());
+        self.tables().outbox.insert(key, row.clone());
+    }
+
     /// [`Store::sent`].
     pub fn remove(&self, row: &OutboxRow) {
         let key = (row.shard, row.event_id.clone());
@@ -420,6 +426,11 @@ impl Store for MemoryStore {
             rows: self.unsent(shard),
             unread: Vec::new(),
         })
+    }
+
+    async fn tell(&self, row: &OutboxRow) -> Result<(), PortError> {
+        self.put_row(row);
+        Ok(())
     }
 
     async fn sent(&self, row: &OutboxRow) -> Result<(), PortError> {

@@ -3,6 +3,7 @@
 mod access;
 mod fitness;
 mod fuzz;
+mod gate;
 mod inference;
 mod keys;
 mod logs;

@@ -32,7 +32,17 @@ const BEYOND_A_SCHEMA: &[&str] = &[
     // Lengths in bytes.
     "at most 100 names of CloudWatch alarms",
     "the specification is larger than",
+    "above 0% and below 100%",
+    "at least 1m",
+    // Times.
+    "is not a time",
+    // Sums, and figures that rise.
+    "draw from them",
+    "are milliseconds from 0 on, and rise",
+    "rows with a latency, and",
     // One field against another.
+    "leave the gate itself out",
+    "is there twice; keep one",
     "longer than the deadline",
     "does not rise above",
     "a plan ends at 100",
@@ -103,6 +113,21 @@ fn corpus() -> Vec<Value> {
         "cleanup": {"after": "1h", "keep_old_variant": true},
         "notify": {"topic": "arn:aws:sns:eu-central-1:123456789012:releases"},
         "accept_baseline": true,
+        "gate": {
+            "recall": "90%", "fpr": "5%", "latency": "80ms", "f1_ratio": 1.0, "by": "interval",
+            "too_few": "accept", "leave_out": ["fpr"], "max_age": "7d",
+            "results": {
+                "model": "wine-quality-v2", "champion": "wine-quality-v1",
+                "compared_at": "2026-03-02T10:00:00Z",
+                "predictions": "0".repeat(64),
+                "positives": {"both": 900, "champion": 10, "challenger": 50, "neither": 40},
+                "negatives": {"both": 100, "champion": 60, "challenger": 20, "neither": 8820},
+                "latency": {"rows": 10_000, "p95_ms": 87.5, "low_ms": 86, "high_ms": 89.25},
+            },
+        },
+        "preconditions": [
+            {"name": "model_card", "link": "https://wiki.example.com/cards/wine?v=2#top", "by": "anna"},
+        ],
     });
     let planned = |plan: Value| specification_with(json!({"plan": plan}));
     let yaml = [

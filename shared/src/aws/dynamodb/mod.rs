@@ -296,6 +296,15 @@ impl Store for Aws {
         Ok(outbox)
     }
 
+    async fn tell(&self, row: &OutboxRow) -> Result<(), PortError> {
+        let item = self.put(&outbox_item(row, row.taken))?;
+        let written = self.dynamodb.transact_write_items().transact_items(item);
+        let written = written.send().await;
+        written
+            .map(drop)
+            .map_err(|error| transaction_error("tell", &error))
+    }
+
     async fn sent(&self, row: &OutboxRow) -> Result<(), PortError> {
         let delete = self.dynamodb.delete_item().table_name(&self.config.table);
         let delete = delete
@@ -309,7 +318,7 @@ impl Store for Aws {
     }
 
     async fn half_sent(&self, row: &OutboxRow, taken: Way) -> Result<(), PortError> {
-        let item = outbox_item(row, taken);
+        let item = outbox_item(row, Some(taken));
         let written = self
             .dynamodb
             .transact_write_items()
@@ -324,7 +333,7 @@ impl Store for Aws {
     }
 }
 
-fn outbox_item(row: &OutboxRow, taken: Way) -> OutboxItem {
+fn outbox_item(row: &OutboxRow, taken: Option<Way>) -> OutboxItem {
     OutboxItem {
         pk: outbox_key(row.shard),
         sk: row.event_id.clone(),
@@ -334,7 +343,7 @@ fn outbox_item(row: &OutboxRow, taken: Way) -> OutboxItem {
         model: row.model.clone(),
         former_model: row.former_model.clone(),
         entry: row.entry.clone(),
-        taken: Some(taken),
+        taken,
     }
 }
 

@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::domain::baseline::Baseline;
+use crate::domain::clearance::Clearance;
 use crate::domain::decide::{self, Decision};
 use crate::domain::deployment::{CanaryCapacity, Cleanup, Deployment, Floor, Lease, Terms, Update};
 use crate::domain::due::{self, Effect};
@@ -85,6 +86,7 @@ pub(super) fn terms() -> Terms {
             keep_old_variant: false,
         },
         topic: None,
+        clearance: Clearance::default(),
         created_at: accepted_at(),
         created_by: "deployer".to_owned(),
         grants: None,

@@ -6,6 +6,7 @@ mod inference;
 mod limits;
 mod lists;
 mod outage;
+mod preconditions;
 mod table;
 
 use std::sync::{Arc, Mutex};

@@ -2,8 +2,10 @@
 //! and the defaults for those that are left out.
 
 mod checks;
+mod gate;
 mod plan;
 mod policy;
+mod preconditions;
 #[cfg(test)]
 mod tests;
 
@@ -14,7 +16,10 @@ pub(super) use self::checks::{
 };
 #[cfg(feature = "openapi")]
 pub(super) use self::policy::MOST_SAMPLES;
-use super::raw::{Instances, Raw, RawAutoscaling, RawCanary, RollbackMode};
+use self::preconditions::check_preconditions;
+#[cfg(feature = "openapi")]
+pub(super) use self::preconditions::{LONGEST_BY, LONGEST_LINK, MOST as MOST_PRECONDITIONS};
+use super::raw::{Instances, Raw, RawAutoscaling, RawCanary, RawGate, RollbackMode};
 use super::{SpecificationError, wrong};
 use crate::domain::deployment::{CanaryCapacity, Cleanup};
 use crate::domain::quantity::Span;
@@ -37,6 +42,7 @@ impl Raw {
             )
         })?;
         check_name("model", &model)?;
+        check_preconditions(&self.preconditions)?;
         if self.routing.is_some() {
             return Err(wrong(
                 "routing",
@@ -78,6 +84,8 @@ impl Raw {
                 keep_old_variant: self.cleanup.keep_old_variant,
             },
             topic,
+            gate: self.gate.map(RawGate::check).transpose()?,
+            preconditions: self.preconditions,
         })
     }
 }

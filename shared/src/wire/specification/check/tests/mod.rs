@@ -2,7 +2,9 @@
 
 mod capacity;
 mod checks;
+mod gate;
 mod policy;
+mod preconditions;
 
 use serde_json::{Value, json};
 
