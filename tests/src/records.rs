@@ -20,6 +20,7 @@ use shared::app::ports::{
 };
 use shared::domain::deployment::State;
 use shared::domain::evidence::Evidence;
+use shared::domain::freeze::{EVERY_ENDPOINT, Freeze};
 use shared::domain::history::{Entry, Way};
 use shared::domain::judge::MinuteReport;
 use shared::domain::replay::Recorded;
@@ -87,6 +88,7 @@ macro_rules! every_promise {
             an_end_frees_the_lock_and_leaves_the_active_list,
             the_outbox_is_in_order_until_it_is_sent,
             what_no_record_brings_is_told_once,
+            a_freeze_is_the_endpoints_or_everybodys,
             minutes_come_newest_first_page_by_page,
             evidence_comes_back_bit_by_bit,
             lists_come_newest_first_page_by_page,
@@ -436,6 +438,32 @@ pub async fn what_no_record_brings_is_told_once<S: Store>(store: &S, _: &Clock) 
     store.sent(&row).await.expect("a row to remove");
     assert_eq!(waiting(store, id).await, []);
     assert_eq!(store.load(id).await.expect("a readable table"), None);
+}
+
+pub async fn a_freeze_is_the_endpoints_or_everybodys<S: Store>(store: &S, _: &Clock) {
+    let freeze = |reason: &str| Freeze {
+        reason: reason.to_owned(),
+        by: "anna".to_owned(),
+        at: start(),
+        until: None,
+    };
+    let (own, all) = (freeze("a sale"), freeze("the holidays"));
+    assert_eq!(store.freezes("a").await.expect("a readable table"), []);
+    let set = store.set_freeze("a", Some(&own)).await;
+    set.expect("room for a row");
+    let set = store.set_freeze(EVERY_ENDPOINT, Some(&all)).await;
+    set.expect("room for a row");
+    let found = store.freezes("a").await.expect("a readable table");
+    assert_eq!(found, [own.clone(), all.clone()]);
+    let found = store.freezes("b").await.expect("a readable table");
+    assert_eq!(found, [all]);
+    // It outlasts deployments, and stands in no lock's way.
+    created(store, 1, "a").await;
+    for _ in 0..2 {
+        let lifted = store.set_freeze(EVERY_ENDPOINT, None).await;
+        lifted.expect("lifting none is fine");
+    }
+    assert_eq!(store.freezes("a").await.expect("a readable table"), [own]);
 }
 
 /// Every page's rows, as many at once.

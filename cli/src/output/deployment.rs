@@ -2,8 +2,9 @@
 //! (`canary pause` and its like), and at its end (`canary watch`).
 
 use shared::domain::evidence::Totals;
+use shared::domain::freeze::EVERY_ENDPOINT;
 use shared::domain::state::Phase;
-use shared::wire::api::{DeploymentView, Measured, StageView};
+use shared::wire::api::{DeploymentView, FreezeView, Measured, StageView};
 use std::fmt::Write as _;
 
 use super::table::{Cell, cell, number, table, toned};
@@ -36,6 +37,9 @@ pub(crate) fn in_full(look: Look, view: &DeploymentView) -> String {
     ];
     if let Some(gate) = &view.gate {
         rows.push(("gate", format!("passed: {}", printable(gate))));
+    }
+    if let Some(why) = &view.hotfix {
+        rows.push(("hotfix", printable(why)));
     }
     for attestation in &view.preconditions {
         rows.push(("attested", printable(&attestation.to_string())));
@@ -82,6 +86,18 @@ pub(crate) fn ordered(look: Look, order: &str, view: &DeploymentView) -> String 
         view.weight,
         view.reason
     )
+}
+
+/// Whether an endpoint is frozen, in one line.
+pub(crate) fn freeze(view: &FreezeView) -> String {
+    let what = match view.endpoint.as_str() {
+        EVERY_ENDPOINT => "every endpoint".to_owned(),
+        name => format!("endpoint {}", printable(name)),
+    };
+    match &view.freeze {
+        Some(freeze) => format!("{what} is {}", printable(&freeze.to_string())),
+        None => format!("{what} is not frozen"),
+    }
 }
 
 /// The last lines of a deployment that was watched.

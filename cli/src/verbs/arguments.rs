@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 use http::HeaderValue;
+use jiff::Timestamp;
 use shared::domain::gate::Requirement;
 use shared::domain::quantity::{Latency, Rate, Span};
 use shared::domain::state::Status;
@@ -67,6 +68,10 @@ pub(crate) enum Verb {
     Approve(OrderArgs),
     /// Set the canary's share by hand; the plan goes on from there.
     Weight(WeightArgs),
+    /// Let nothing begin and nothing be raised on an endpoint, or on all of them.
+    Freeze(FreezeArgs),
+    /// Lift a freeze.
+    Thaw(ThawArgs),
     /// Check the setup: address, credentials, the API and, if named, an endpoint.
     Doctor(DoctorArgs),
     /// Judge a recorded rollout under a policy, or under two side by side; no API is needed.
@@ -173,6 +178,38 @@ pub(crate) struct WeightArgs {
     /// Why: kept in the history and told to everybody.
     #[arg(long, value_name = "TEXT")]
     pub(crate) reason: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Frozen {
+    /// The endpoint.
+    #[arg(
+        value_name = "ENDPOINT",
+        required_unless_present = "all",
+        conflicts_with = "all"
+    )]
+    pub(crate) endpoint: Option<String>,
+    /// Every endpoint of the stack.
+    #[arg(long)]
+    pub(crate) all: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct FreezeArgs {
+    #[command(flatten)]
+    pub(crate) target: Frozen,
+    /// Why: told to everybody.
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) reason: String,
+    /// When it ends by itself, like 2026-12-27T00:00:00Z.
+    #[arg(long, value_name = "TIME")]
+    pub(crate) until: Option<Timestamp>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ThawArgs {
+    #[command(flatten)]
+    pub(crate) target: Frozen,
 }
 
 #[derive(Debug, Args)]

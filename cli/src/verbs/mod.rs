@@ -15,7 +15,9 @@ mod which;
 use std::fmt::Write as _;
 use std::io;
 
+use shared::domain::freeze::EVERY_ENDPOINT;
 use shared::domain::quantity::Span;
+use shared::wire::api::FreezeBody;
 use shared::wire::problem::REJECTED_BY_GATE;
 use shared::wire::specification::SpecificationError;
 
@@ -25,7 +27,7 @@ use crate::output::complaint::Complaint;
 use crate::output::{Output, deployment};
 use crate::place::{PlaceArgs, PlaceError};
 
-use arguments::{OrderArgs, PromoteArgs, Target, Verb, WeightArgs};
+use arguments::{FreezeArgs, Frozen, OrderArgs, PromoteArgs, Target, Verb, WeightArgs};
 use compare::Uncounted;
 use follow::{Pace, follow};
 use replay::Unplayed;
@@ -183,6 +185,8 @@ pub(crate) async fn run(
         Verb::Cancel(args) => order(client, "cancel", args, output).await?,
         Verb::Approve(args) => order(client, "approve", args, output).await?,
         Verb::Weight(args) => weight(client, args, output).await?,
+        Verb::Freeze(args) => freeze(client, args, output).await?,
+        Verb::Thaw(args) => thaw(client, &args.target, output).await?,
         Verb::Lint(_) | Verb::Replay(_) | Verb::Compare(_) | Verb::Doctor(_) => {
             unreachable!("handled above")
         }
@@ -229,6 +233,26 @@ async fn weight(client: &Client, args: WeightArgs, output: &mut Output<'_>) -> R
     Ok(())
 }
 
+async fn freeze(client: &Client, args: FreezeArgs, output: &mut Output<'_>) -> Result<(), Failure> {
+    let body = FreezeBody {
+        reason: args.reason,
+        until: args.until,
+    };
+    let view = client.freeze(named(&args.target), &body).await?;
+    output.answer(&view, |_| deployment::freeze(&view))?;
+    Ok(())
+}
+
+async fn thaw(client: &Client, target: &Frozen, output: &mut Output<'_>) -> Result<(), Failure> {
+    let view = client.thaw(named(target)).await?;
+    output.answer(&view, |_| deployment::freeze(&view))?;
+    Ok(())
+}
+
+fn named(target: &Frozen) -> &str {
+    target.endpoint.as_deref().unwrap_or(EVERY_ENDPOINT)
+}
+
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
@@ -258,6 +282,17 @@ mod tests {
             "{text}"
         );
         assert!(matches!(in_doubt("0193", not_sent()), Failure::Client(_)));
+    }
+
+    #[test]
+    fn what_the_gate_refuses_has_a_code_of_its_own() {
+        let refused = |kind| {
+            let problem = shared::wire::problem::Problem::new(422, kind, "no");
+            Failure::Client(ClientError::Problem(Box::new(problem))).exit()
+        };
+        assert_eq!(refused(REJECTED_BY_GATE), Exit::Rejected);
+        assert_eq!(refused("gate-results-missing"), Exit::Error);
+        assert_eq!(Exit::Rejected as u8, 6);
     }
 
     #[test]

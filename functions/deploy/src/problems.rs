@@ -60,6 +60,9 @@ impl From<Refusal> for Answer {
             Refusal::Rejected { .. } => Problem::new(422, REJECTED_BY_GATE, text)
                 .field("gate.results")
                 .into(),
+            Refusal::Frozen { .. } => Problem::new(409, "endpoint-frozen", text)
+                .field("endpoint")
+                .into(),
             Refusal::Locked { by, .. } => Problem::new(409, "endpoint-locked", text)
                 .field("endpoint")
                 .deployment(by)
@@ -89,6 +92,7 @@ impl From<OrderError> for Answer {
         let text = error.to_string();
         match error {
             OrderError::Unknown(id) => unknown(&id),
+            OrderError::Frozen { .. } => Problem::new(409, "endpoint-frozen", text).into(),
             OrderError::Port(error) => error_of(&error),
             OrderError::Illegal(illegal) => match illegal {
                 IllegalCommand::State { .. } => Problem::new(409, "illegal-command", text).into(),

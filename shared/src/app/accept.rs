@@ -4,6 +4,7 @@
 use jiff::{SignedDuration, Timestamp};
 
 use super::fitness;
+use super::freeze;
 use super::gate;
 use super::health;
 use super::past::{self, Past};
@@ -16,6 +17,7 @@ use crate::domain::clearance::{self, Clearance};
 use crate::domain::deployment::{Deployment, Terms};
 use crate::domain::due::Actor;
 use crate::domain::evidence::Evidence;
+use crate::domain::freeze::Freeze;
 use crate::domain::history::{Entry, Name, Severity};
 use crate::domain::judge::floor_minute;
 use crate::domain::observation::{EndpointStatus, EndpointView, VariantView};
@@ -44,6 +46,16 @@ pub enum Refusal {
         model: String,
         /// What it fell short of.
         sentence: String,
+    },
+    /// Nothing begins at the moment.
+    #[error(
+        "endpoint {endpoint} is {freeze}; wait until it is lifted, or, if this can't wait, say `hotfix: {{reason: …}}` as one of its approvers"
+    )]
+    Frozen {
+        /// The endpoint.
+        endpoint: String,
+        /// By whom, until when and why.
+        freeze: Box<Freeze>,
     },
     /// The endpoint has a deployment that is not over.
     #[error(
@@ -251,6 +263,13 @@ pub async fn propose<P: Ports>(
         return Err(outside.into());
     }
     let gate = gate::pass(specification, ports.now())?;
+    if specification.hotfix.is_none()
+        && let Some(freeze) = freeze::standing(ports, endpoint).await?
+    {
+        let endpoint = endpoint.clone();
+        let freeze = Box::new(freeze);
+        return Err(Refusal::Frozen { endpoint, freeze });
+    }
     let Some(view) = ports.endpoint(endpoint).await? else {
         return Err(unfit(
             "endpoint-not-found",
@@ -315,6 +334,7 @@ pub async fn propose<P: Ports>(
         clearance: Clearance {
             gate,
             preconditions: specification.preconditions.clone(),
+            hotfix: specification.hotfix.clone(),
         },
     };
     Ok((drawn.up(specification, &view, production, caller), recorded))

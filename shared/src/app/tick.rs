@@ -13,6 +13,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::announce::SHARDS;
+use super::freeze;
 use super::health::{self, Figure};
 use super::observe;
 use super::ports::{Ambient, Class, Commit, Loaded, PortError, Ports};
@@ -361,8 +362,20 @@ async fn pass<P: Ports>(
     seen: &Observation,
     now: Timestamp,
 ) -> Result<Done, PortError> {
-    let decision = settle(&before.deployment, &before.evidence, seen, now)
-        .map_err(|error| PortError::new(Class::Bug, "decide", error.to_string()))?;
+    let decided = |seen: &Observation| {
+        settle(&before.deployment, &before.evidence, seen, now)
+            .map_err(|error| PortError::new(Class::Bug, "decide", error.to_string()))
+    };
+    let mut decision = decided(seen)?;
+    // Asked only where something is about to be raised: a pass that raises nothing needs no answer,
+    // and no rollback waits for it.
+    if decision.goes_up_from(&before.deployment) {
+        let freeze = freeze::reading(ports, &before.deployment).await;
+        decision = decided(&Observation {
+            freeze,
+            ..seen.clone()
+        })?;
+    }
     let committed = decision.next != before.deployment || decision.evidence != before.evidence;
     let mut version = before.deployment.state.version;
     if committed {

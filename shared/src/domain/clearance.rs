@@ -47,6 +47,9 @@ pub struct Clearance {
     /// What was vouched for.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub preconditions: Vec<Attestation>,
+    /// Why it goes on through freezes and closed change windows; absent if it does not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hotfix: Option<String>,
 }
 
 impl Clearance {
@@ -59,7 +62,11 @@ impl Clearance {
         let attested = self.preconditions.iter().map(ToString::to_string);
         let attested = attested.collect::<Vec<_>>().join(", ");
         let attested = (!attested.is_empty()).then(|| format!("attested: {attested}"));
-        let parts: Vec<String> = gate.into_iter().chain(attested).collect();
+        let hotfix = self
+            .hotfix
+            .as_ref()
+            .map(|why| format!("a hotfix, which waits for no freeze and no change window: {why}"));
+        let parts: Vec<String> = gate.into_iter().chain(attested).chain(hotfix).collect();
         (!parts.is_empty()).then(|| parts.join("; "))
     }
 }
@@ -121,6 +128,7 @@ mod tests {
         let clearance = Clearance {
             gate: Some("recall 97%".to_owned()),
             preconditions: vec![attested("model_card")],
+            hotfix: None,
         };
         assert_eq!(
             clearance.sentence().as_deref(),

@@ -390,6 +390,11 @@ impl Terms {
         Deployment::names(&self.endpoint, &self.id).former_config
     }
 
+    /// Whether traffic may be raised now, as far as the calendar says: a hotfix waits for no window.
+    pub fn allows_raise_at(&self, now: Timestamp) -> bool {
+        self.clearance.hotfix.is_some() || self.plan.allows_raise_at(now)
+    }
+
     /// Whether production alone is on this config: the one it was found on, or the copy of it.
     pub fn is_home(&self, config: &str) -> bool {
         config == self.original_config || config == self.former_config()

@@ -22,6 +22,7 @@
 //! | [`protocol`] | the record around a call: intent and lease before it, the answer after it |
 //! | [`replay`] | a recorded rollout, judged again |
 //! | [`clearance`] | what let a deployment in |
+//! | [`freeze`] | nothing is raised, by order |
 //! | [`gate`] | champion and challenger on labelled rows, before any traffic |
 //! | [`command`] | what an operator may order, and when |
 //! | [`authority`] | who may do what |
@@ -38,6 +39,7 @@ pub mod deployment;
 pub mod due;
 pub mod evidence;
 pub mod forecast;
+pub mod freeze;
 pub mod gate;
 pub mod guard;
 pub mod history;

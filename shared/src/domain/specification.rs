@@ -30,6 +30,8 @@ pub struct Specification {
     pub gate: Option<Gate>,
     /// What somebody vouches for.
     pub preconditions: Vec<Attestation>,
+    /// Why it waits for no freeze and no change window, where it does not.
+    pub hotfix: Option<String>,
 }
 
 /// Whether SageMaker takes this as a name of an endpoint, config, variant or model: 1 to 63

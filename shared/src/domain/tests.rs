@@ -14,6 +14,7 @@
 //! | [`second_look`] | what a fresh reader of the verdict found |
 //! | [`watching`] | instances, an endpoint that is changing, phases that do not end |
 //! | [`authority`] | who may do what |
+//! | [`freezes`] | nothing goes up under a freeze, and a hotfix does |
 //! | [`commands`] | every order in every phase |
 //! | [`quantities`] | numbers with units, plans, windows, names |
 //! | [`fuzz`] | the same numbers, windows and names, from any text |
@@ -25,6 +26,7 @@ mod commands;
 mod decide;
 mod effects;
 mod endings;
+mod freezes;
 mod fuzz;
 mod guards;
 mod properties;

@@ -23,17 +23,21 @@ pub struct About<'a> {
     pub entry: &'a Entry,
 }
 
-/// A model that the gate refused has no deployment, and so none of its statuses.
-const REJECTED: &str = "REJECTED";
-
-fn status(entry: &Entry) -> String {
-    if entry.event == Name::Rejected {
-        return REJECTED.to_owned();
+/// What is announced without a deployment has none of its statuses.
+const fn own_status(event: Name) -> Option<&'static str> {
+    match event {
+        Name::Rejected => Some("REJECTED"),
+        Name::Frozen => Some("FROZEN"),
+        Name::Thawed => Some("THAWED"),
+        _ => None,
     }
-    entry.status.to_string()
 }
 
-/// The gate looks at no endpoint: where its results do not name a champion, there is none to name.
+fn status(entry: &Entry) -> String {
+    own_status(entry.event).map_or_else(|| entry.status.to_string(), str::to_owned)
+}
+
+/// What is announced without a deployment may have no model to name.
 const fn known(model: &str) -> &str {
     if model.is_empty() { "-" } else { model }
 }
@@ -121,7 +125,7 @@ pub fn email(about: About) -> String {
         sentence(&entry.reason),
         String::new(),
         format!("Endpoint    {}", about.endpoint),
-        format!("New model   {}", about.model),
+        format!("New model   {}", known(about.model)),
         format!("Old model   {}", known(about.former_model)),
         format!("Status      {} / {}", status(entry), entry.phase),
         format!("Canary      {} of the traffic (intended)", entry.weight),
@@ -193,12 +197,21 @@ pub fn chat(about: About) -> Value {
 
 /// What a person can do now.
 fn next_steps(about: About) -> Vec<(&'static str, String)> {
-    if about.entry.event == Name::Rejected {
-        let command = "canary compare predictions.csv".to_owned();
-        return vec![("Measure it again", command)];
+    match about.entry.event {
+        Name::Rejected => {
+            let command = "canary compare predictions.csv".to_owned();
+            return vec![("Measure it again", command)];
+        }
+        Name::Frozen | Name::Thawed => {
+            return vec![("See what is under way", "canary list".to_owned())];
+        }
+        _ => {}
     }
     let id = about.deployment_id;
     let mut steps = vec![("See what happened", format!("canary history {id}"))];
+    if about.entry.event == Name::ApprovalNeeded {
+        steps.push(("Approve it", format!("canary approve {id}")));
+    }
     // Once the end has begun, that order is refused.
     if matches!(about.entry.status, Status::Pending | Status::InProgress)
         && about.entry.phase != Phase::CleaningUp

@@ -13,7 +13,10 @@ use utoipa::openapi::schema::{ObjectBuilder, Schema, Type};
 use utoipa::openapi::{KnownFormat, RefOr, SchemaFormat};
 use utoipa::{PartialSchema, ToSchema};
 
-use super::api::{CommandBody, DeploymentView, LONGEST_REASON, PlanView, StageView, WeightBody};
+use super::api::{
+    CommandBody, DeploymentView, FreezeBody, FreezeView, LONGEST_REASON, PlanView, StageView,
+    WeightBody,
+};
 use super::problem::{MEDIA_TYPE, Problem};
 use super::specification;
 pub use super::specification::openapi::NAME;
@@ -91,6 +94,8 @@ pub fn schemas() -> Schemas {
     add::<Entry>(&mut all);
     add::<MinuteReport>(&mut all);
     add::<CommandBody>(&mut all);
+    add::<FreezeBody>(&mut all);
+    add::<FreezeView>(&mut all);
     add::<WeightBody>(&mut all);
     add::<Problem>(&mut all);
     specification::openapi::add_all(&mut all);
@@ -201,7 +206,12 @@ fn refine_answers(all: &mut Schemas) {
         "LatencyMinute.slower_than",
         json!({"propertyNames": {"pattern": "^[0-9]+$"}}),
     );
-    for place in ["Command.reason", "WeightChange.reason"] {
+    refine(all, "FreezeOrder.reason", json!({"minLength": 1}));
+    for place in [
+        "Command.reason",
+        "WeightChange.reason",
+        "FreezeOrder.reason",
+    ] {
         refine(
             all,
             place,
@@ -220,11 +230,13 @@ fn refine_answers(all: &mut Schemas) {
 pub const NO_CONTROL_CHARACTERS: &str = r"^[^\u0000-\u001f\u007f-\u009f]*$";
 
 fn is_answer(name: &str) -> bool {
-    const ANSWERS: [&str; 19] = [
+    const ANSWERS: [&str; 21] = [
         "CaughtRegression",
         "Check",
         "Counts",
         "Deployment",
+        "Freeze",
+        "FreezeState",
         "GuardStanding",
         "HistoryEntry",
         "Interval",
@@ -287,6 +299,10 @@ pub const KINDS: &[(&str, &str)] = &[
     ),
     ("endpoint-not-found", "there is no such endpoint"),
     ("endpoint-not-in-service", "the endpoint is not InService"),
+    (
+        "endpoint-frozen",
+        "a freeze stands over the endpoint: nothing begins and nothing is raised",
+    ),
     ("endpoint-refused", "SageMaker refuses to ask the endpoint"),
     (
         "execution-role-not-allowed",

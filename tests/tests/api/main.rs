@@ -1,7 +1,9 @@
 //! The API and inference as callers meet them, on the router that Lambda and the local mode share.
 
 mod access;
+mod approval;
 mod fitness;
+mod freeze;
 mod fuzz;
 mod gate;
 mod inference;

@@ -287,7 +287,7 @@ pub struct Measured {
     pub rows: u64,
     /// In milliseconds.
     pub p95_ms: f64,
-    /// The lower bound of its 95 % interval, in milliseconds; absent with too few rows.
+    /// The lower bound of its 95 % interval, in milliseconds; absent of a single row.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub low_ms: Option<f64>,
     /// The upper bound; absent below 72 rows.

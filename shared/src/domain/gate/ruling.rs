@@ -106,27 +106,46 @@ pub fn judge(results: &Results, rules: &Rules) -> Judgement {
     }
 }
 
-/// How a figure and its interval lie to the limit.
+/// How an interval lies to the limit.
+#[derive(Clone, Copy)]
+enum Lies {
+    /// All of it on the right side.
+    Inside,
+    /// On both.
+    Across,
+    /// All of it on the wrong one.
+    Outside,
+}
+
+impl Lies {
+    const fn of(is_inside: bool, is_outside: bool) -> Self {
+        match (is_inside, is_outside) {
+            (_, true) => Self::Outside,
+            (true, false) => Self::Inside,
+            (false, false) => Self::Across,
+        }
+    }
+}
+
+/// How a figure stands to the limit.
 struct Stand {
-    /// Whether the figure is on the right side.
+    /// Whether it is on the right side.
     is_met: bool,
-    /// Whether all of the interval is.
-    is_shown: bool,
-    /// Whether none of it is.
-    is_refuted: bool,
+    /// Its interval.
+    interval: Lies,
     /// Whether there are so many rows that a flawless challenger would be shown to be one.
     is_enough: bool,
 }
 
 impl Stand {
-    fn verdict(&self, by: By) -> Verdict {
-        match (by, self.is_met) {
-            _ if self.is_refuted => Verdict::Failed,
-            (By::Interval, _) if self.is_shown => Verdict::Passed,
-            (By::Interval, _) => Verdict::TooFew,
-            (By::Estimate, _) if !self.is_enough => Verdict::TooFew,
-            (By::Estimate, true) => Verdict::Passed,
-            (By::Estimate, false) => Verdict::Failed,
+    const fn verdict(&self, by: By) -> Verdict {
+        match (self.interval, by) {
+            (Lies::Outside, _) => Verdict::Failed,
+            (Lies::Inside, By::Interval) => Verdict::Passed,
+            (Lies::Across, By::Interval) => Verdict::TooFew,
+            (_, By::Estimate) if !self.is_enough => Verdict::TooFew,
+            (_, By::Estimate) if self.is_met => Verdict::Passed,
+            (_, By::Estimate) => Verdict::Failed,
         }
     }
 }
@@ -137,8 +156,7 @@ fn recall(cells: &Cells, rules: &Rules) -> Finding {
     let (low, high) = interval::share(found, all);
     let stand = Stand {
         is_met: rate(found, all).is_some_and(|rate| rate >= limit - DUST),
-        is_shown: low >= limit,
-        is_refuted: high < limit,
+        interval: Lies::of(low >= limit, high < limit),
         is_enough: interval::share(all, all).0 >= limit,
     };
     let verdict = stand.verdict(rules.by);
@@ -156,8 +174,7 @@ fn fpr(cells: &Cells, rules: &Rules) -> Finding {
     let (low, high) = interval::share(alarms, all);
     let stand = Stand {
         is_met: rate(alarms, all).is_some_and(|rate| rate <= limit + DUST),
-        is_shown: high <= limit,
-        is_refuted: low > limit,
+        interval: Lies::of(high <= limit, low > limit),
         is_enough: interval::share(0, all).1 <= limit,
     };
     let verdict = stand.verdict(rules.by);
@@ -213,8 +230,10 @@ fn latency(measured: Option<&Measured>, rules: &Rules) -> Finding {
     };
     let stand = Stand {
         is_met: seen.p95_ms <= limit + DUST,
-        is_shown: seen.high_ms.is_some_and(|high| high <= limit),
-        is_refuted: seen.low_ms.is_some_and(|low| low > limit),
+        interval: Lies::of(
+            seen.high_ms.is_some_and(|high| high <= limit),
+            seen.low_ms.is_some_and(|low| low > limit),
+        ),
         is_enough: seen.high_ms.is_some(),
     };
     let verdict = stand.verdict(rules.by);
@@ -245,8 +264,10 @@ fn f1_ratio(cells: &Cells, rules: &Rules) -> Finding {
     let is_better = champion.is_none_or(|f1| f1 <= 0.0) && challenger.is_some_and(|f1| f1 > 0.0);
     let stand = Stand {
         is_met: is_better || ratio.is_some_and(|ratio| ratio >= limit - DUST),
-        is_shown: low.is_some_and(|low| low >= limit),
-        is_refuted: high.is_some_and(|high| high < limit),
+        interval: Lies::of(
+            low.is_some_and(|low| low >= limit),
+            high.is_some_and(|high| high < limit),
+        ),
         is_enough: (ratio.is_none() || bounds.is_some()) && cells.differing() >= LEAST_DIFFERING,
     };
     let verdict = stand.verdict(rules.by);

@@ -14,6 +14,7 @@ use crate::domain::decide::{self, Decision};
 use crate::domain::deployment::{CanaryCapacity, Cleanup, Deployment, Floor, Lease, Terms, Update};
 use crate::domain::due::{self, Effect};
 use crate::domain::evidence::{Blind, Check, Evidence, Finding, GuardState};
+use crate::domain::freeze::FreezeReading;
 use crate::domain::history::Name;
 use crate::domain::invariants;
 use crate::domain::judge::last_judgeable;
@@ -425,12 +426,17 @@ pub(super) fn reading(endpoint: EndpointReading) -> Observation {
             unread: BTreeMap::new(),
         },
         alarms: AlarmReading::NotAsked,
+        freeze: FreezeReading::NotAsked,
     }
 }
 
 impl Observation {
     pub(super) fn alarms(mut self, alarms: AlarmReading) -> Self {
         self.alarms = alarms;
+        self
+    }
+    pub(super) fn freeze(mut self, freeze: FreezeReading) -> Self {
+        self.freeze = freeze;
         self
     }
     pub(super) fn metrics(mut self, metrics: Metrics) -> Self {

@@ -324,6 +324,7 @@ impl Toy {
             endpoint,
             metrics,
             alarms,
+            freeze: crate::domain::freeze::FreezeReading::NotAsked,
         }
     }
 

@@ -8,6 +8,8 @@
 //! No row, no group and no value of it is kept beside the counts.
 
 #[cfg(test)]
+mod fuzz;
+#[cfg(test)]
 mod tests;
 
 use std::collections::BTreeMap;

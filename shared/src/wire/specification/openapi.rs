@@ -21,6 +21,7 @@ use crate::domain::gate::{MOST_ROWS, Rules};
 use crate::domain::plan::{Plan, Preset};
 use crate::domain::policy::Policy;
 use crate::domain::signal;
+use crate::wire::api::LONGEST_REASON;
 use crate::wire::openapi::{Schemas, add, refine};
 
 /// The pattern of a name in SageMaker, as `domain::specification::is_name` has it.
@@ -116,6 +117,8 @@ fn refine_clearance(all: &mut Schemas) {
     }
     let digest = json!({"pattern": "^[0-9a-fA-F]{64}$"});
     refine(all, "GateResults.predictions", digest);
+    let reason = json!({"minLength": 1, "maxLength": LONGEST_REASON, "pattern": VISIBLE});
+    refine(all, "Hotfix.reason", reason);
     let most = json!({"maxItems": MOST_PRECONDITIONS, "default": []});
     refine(all, "Specification.preconditions", most);
     let name = json!({"pattern": "^[a-z][a-z0-9_]{0,39}$", "not": {"const": "gate"}});

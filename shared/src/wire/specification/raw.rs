@@ -49,11 +49,23 @@ pub(super) struct Raw {
     /// `canary:preconditions` say which must be there.
     #[serde(default)]
     pub(super) preconditions: Vec<Attestation>,
+    /// This can't wait: for the lifting of a freeze, or for a change window. Only who may lift a
+    /// freeze may say it, and everybody is told.
+    pub(super) hotfix: Option<RawHotfix>,
     /// Not supported yet: requests are split by weight alone.
     pub(super) routing: Option<Value>,
     /// The same as in `policy`, where it may stand instead: it is an answer to a refusal, added in a
     /// hurry.
     pub(super) accept_baseline: Option<bool>,
+}
+
+/// Why a deployment waits for no freeze and no change window.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = Hotfix))]
+pub(super) struct RawHotfix {
+    /// In words.
+    pub(super) reason: String,
 }
 
 /// What the new model, the challenger, is held against before it may have any traffic, beside the

@@ -22,7 +22,7 @@ const ANYBODY: &[&str] = &[
 
 /// Who is admitted where, of all [`people`]; the rest are not. Written out, so that a slip in the table of
 /// the code is not repeated here.
-const ADMITTED: [(Action, &[&str]); 16] = [
+const ADMITTED: [(Action, &[&str]); 20] = [
     (Action::Deploy, &["deployer", "requester", "everyone"]),
     (Action::Plan, &["deployer", "requester", "everyone"]),
     (
@@ -38,6 +38,10 @@ const ADMITTED: [(Action, &[&str]); 16] = [
         &["deployer", "approver", "requester", "everyone"],
     ),
     (
+        Action::Review,
+        &["deployer", "approver", "requester", "everyone"],
+    ),
+    (
         Action::Pause,
         &["deployer", "approver", "requester", "everyone"],
     ),
@@ -50,6 +54,15 @@ const ADMITTED: [(Action, &[&str]); 16] = [
         &["deployer", "approver", "requester", "everyone"],
     ),
     (Action::Cancel, &["deployer", "requester", "everyone"]),
+    (
+        Action::SeeFreeze,
+        &["deployer", "approver", "requester", "everyone"],
+    ),
+    (
+        Action::Freeze,
+        &["deployer", "approver", "requester", "everyone"],
+    ),
+    (Action::Thaw, &["approver", "requester", "everyone"]),
     (Action::Infer, &["invoker", "everyone"]),
     (Action::List, ANYBODY),
     (Action::Health, ANYBODY),

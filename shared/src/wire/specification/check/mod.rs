@@ -19,12 +19,13 @@ pub(super) use self::policy::MOST_SAMPLES;
 use self::preconditions::check_preconditions;
 #[cfg(feature = "openapi")]
 pub(super) use self::preconditions::{LONGEST_BY, LONGEST_LINK, MOST as MOST_PRECONDITIONS};
-use super::raw::{Instances, Raw, RawAutoscaling, RawCanary, RawGate, RollbackMode};
+use super::raw::{Instances, Raw, RawAutoscaling, RawCanary, RawGate, RawHotfix, RollbackMode};
 use super::{SpecificationError, wrong};
 use crate::domain::deployment::{CanaryCapacity, Cleanup};
 use crate::domain::quantity::Span;
 use crate::domain::scaling::Autoscaling;
 use crate::domain::specification::{Specification, is_name};
+use crate::wire::api::LONGEST_REASON;
 
 impl Raw {
     pub(super) fn check(self) -> Result<Specification, SpecificationError> {
@@ -86,7 +87,23 @@ impl Raw {
             topic,
             gate: self.gate.map(RawGate::check).transpose()?,
             preconditions: self.preconditions,
+            hotfix: self.hotfix.map(RawHotfix::check).transpose()?,
         })
+    }
+}
+
+impl RawHotfix {
+    fn check(self) -> Result<String, SpecificationError> {
+        let reason = self.reason;
+        let fits = (1..=LONGEST_REASON).contains(&reason.chars().count())
+            && !reason.trim().is_empty()
+            && !reason.chars().any(char::is_control);
+        if fits {
+            return Ok(reason);
+        }
+        let detail =
+            format!("why this can't wait, in 1 to {LONGEST_REASON} characters without line breaks");
+        Err(wrong("hotfix.reason", detail))
     }
 }
 
