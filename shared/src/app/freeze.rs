@@ -77,7 +77,10 @@ pub async fn freeze<P: Ports>(
 /// Lifts it; what is not frozen stays so.
 pub async fn thaw<P: Ports>(ports: &P, endpoint: &str, by: &str) -> Result<(), PortError> {
     ports.set_freeze(endpoint, None).await?;
-    let said = (format!("the freeze was lifted by {by}"), String::new());
+    let said = (
+        format!("the freeze was lifted by {by}"),
+        "raises go on".to_owned(),
+    );
     announce(ports, endpoint, Name::Thawed, said, by).await
 }
 

@@ -36,7 +36,8 @@ fn every_setting_that_is_read_is_set_on_the_functions_that_read_it() {
                 | "CANARY_MODELS"
                 | "CANARY_TOPICS"
                 | "CANARY_ENDPOINTS"
-                | "CANARY_EXECUTION_ROLES" => id == "DeployApi",
+                | "CANARY_EXECUTION_ROLES"
+                | "CANARY_PRECONDITIONS" => id == "DeployApi",
                 "CANARY_INVOKERS" => id == "Inference",
                 "CANARY_CLOCK" => false,
                 _ => id != "Inference",

@@ -4,7 +4,6 @@ use super::builders::*;
 use crate::domain::freeze::{Freeze, FreezeReading};
 use crate::domain::history::Name;
 use crate::domain::observation::Observation;
-use crate::domain::quantity::Span;
 use crate::domain::state::{Phase, Status};
 
 fn frozen() -> FreezeReading {
@@ -56,7 +55,7 @@ fn what_takes_back_goes_on_under_a_freeze() {
     let decision = check(&red, &under(frozen(), 30), &rolls_back());
     assert!(!decision.goes_up_from(&red.deployment), "nobody is asked");
     let past = Case::holding(30).with(|case| {
-        case.deployment.state.clock.used = Span::from_hours(96);
+        case.deployment.state.clock.used = case.deployment.terms.plan.deadline;
     });
     check(&past, &under(frozen(), 30), &rolls_back());
 }

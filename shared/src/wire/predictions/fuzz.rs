@@ -6,6 +6,7 @@ use simulator::malformed::{self, Choices};
 
 use super::{Cells, PredictionsError, Reading, read};
 
+const HEADER: &str = "y_true,champion,challenger\n";
 const TABLE: &str = "y_true,champion,challenger,latency_ms,group\n\
     1,0.9,0.8,12.5,a\n0,0.1,0.7,8,b\r\n\n\"1\",true,0,1e2,\"a\"\n0,0.0,1e-05,0,b\n";
 
@@ -19,7 +20,7 @@ fn every_table_is_counted_whole_or_refused_with_its_line() {
             let table = match choices.below(3) {
                 0 => malformed::bytes(TABLE.as_bytes(), &mut choices),
                 1 => malformed::text(TABLE, &mut choices).into_bytes(),
-                _ => [b"y_true,champion,challenger\n", bytes].concat(),
+                _ => [HEADER.as_bytes(), bytes].concat(),
             };
             match read(&table[..], &Reading::default()) {
                 Ok(counted) => {
@@ -47,7 +48,7 @@ fn every_table_is_counted_whole_or_refused_with_its_line() {
 #[test]
 fn a_line_without_an_end_is_refused_before_it_fills_the_memory() {
     let endless = std::io::repeat(b'7').take(1 << 40);
-    let table = b"y_true,champion,challenger\n".chain(endless);
+    let table = HEADER.as_bytes().chain(endless);
     let error = read(BufReader::new(table), &Reading::default()).expect_err("too long");
     assert!(error.to_string().starts_with("line 2: longer"), "{error}");
 }
