@@ -144,6 +144,8 @@ fn add_examples(document: &mut Value) {
                 let names = match media_type.as_str() {
                     "application/problem+json" => problems_of(&recorded, status, content),
                     "text/csv" => vec!["trace".to_owned()],
+                    // A page is no document.
+                    "text/html" => Vec::new(),
                     _ => vec![answer.to_owned()],
                 };
                 let known = names.into_iter().filter(|name| {

@@ -286,6 +286,10 @@ pub const KINDS: &[(&str, &str)] = &[
     ),
     ("endpoint-drifted", "somebody else changed the endpoint"),
     (
+        "endpoint-frozen",
+        "a freeze stands over the endpoint: nothing begins and nothing is raised",
+    ),
+    (
         "endpoint-locked",
         "the endpoint has a deployment that is not over",
     ),
@@ -299,10 +303,6 @@ pub const KINDS: &[(&str, &str)] = &[
     ),
     ("endpoint-not-found", "there is no such endpoint"),
     ("endpoint-not-in-service", "the endpoint is not InService"),
-    (
-        "endpoint-frozen",
-        "a freeze stands over the endpoint: nothing begins and nothing is raised",
-    ),
     ("endpoint-refused", "SageMaker refuses to ask the endpoint"),
     (
         "execution-role-not-allowed",
