@@ -433,7 +433,7 @@ pub async fn what_no_record_brings_is_told_once<S: Store>(store: &S, _: &Clock) 
     };
     for _ in 0..2 {
         store.tell(&row).await.expect("room for a row");
-        assert_eq!(waiting(store, id).await, [row.clone()]);
+        assert_eq!(waiting(store, id).await, std::slice::from_ref(&row));
     }
     store.sent(&row).await.expect("a row to remove");
     assert_eq!(waiting(store, id).await, []);

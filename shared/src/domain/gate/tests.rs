@@ -84,7 +84,7 @@ fn a_share_lies_where_clopper_and_pearson_say() {
             99_999_970,
             100_000_000,
             0.999_999_571_731_373_5,
-            0.999_999_797_579_250_9,
+            0.999_999_797_579_251,
         ),
     ] {
         let (found_low, found_high) = interval::share(hits, trials);
