@@ -1,7 +1,6 @@
 //! How `canary` ends: the numbers that pipelines branch on.
 //!
-//! They are part of the interface, like the names of the verbs. The number 6 is reserved for a
-//! release that a gate refuses; nothing ends with it yet.
+//! They are part of the interface, like the names of the verbs.
 
 use std::process::ExitCode;
 
@@ -23,6 +22,8 @@ pub(crate) enum Exit {
     NeedsPerson = 4,
     /// A watched deployment was not over in time; it goes on.
     TimedOut = 5,
+    /// The gate refuses the model; no endpoint was touched.
+    Rejected = 6,
 }
 
 impl Exit {

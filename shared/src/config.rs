@@ -135,6 +135,7 @@ fn access(given: impl Fn(&'static str) -> Option<String>) -> Result<Settings, Mi
         topics: patterns("CANARY_TOPICS", ""),
         endpoints: patterns("CANARY_ENDPOINTS", "*").lowercase(),
         roles: patterns("CANARY_EXECUTION_ROLES", ""),
+        preconditions: names("CANARY_PRECONDITIONS"),
         by_tag: true,
         home: Home::of(&topic).ok_or(MissingSetting(TOPIC))?,
         topic,

@@ -87,6 +87,7 @@ pub fn document() -> Value {
         "tags": [
             {"name": "deployments", "description": "Begin a deployment, and follow it."},
             {"name": "commands", "description": "Orders to a deployment that is under way. Each is kept in the history with who gave it and why."},
+            {"name": "freezes", "description": "Let nothing begin and nothing be raised, on an endpoint or on all of them."},
             {"name": "inference", "description": "Ask the model behind an endpoint."},
             {"name": "service", "description": "The API itself."},
         ],
@@ -143,6 +144,8 @@ fn add_examples(document: &mut Value) {
                 let names = match media_type.as_str() {
                     "application/problem+json" => problems_of(&recorded, status, content),
                     "text/csv" => vec!["trace".to_owned()],
+                    // A page is no document.
+                    "text/html" => Vec::new(),
                     _ => vec![answer.to_owned()],
                 };
                 let known = names.into_iter().filter(|name| {
@@ -222,6 +225,8 @@ pub fn template_of(path: &str) -> Option<String> {
     let template = if is_deployment {
         let rest = parts[3..].iter().map(|part| format!("/{part}"));
         format!("/deployments/{{id}}{}", rest.collect::<String>())
+    } else if matches!(parts.as_slice(), ["", "endpoints", name, "freeze"] if !name.is_empty()) {
+        "/endpoints/{name}/freeze".to_owned()
     } else {
         path.to_owned()
     };

@@ -20,6 +20,7 @@ use shared::app::ports::{
 };
 use shared::domain::deployment::State;
 use shared::domain::evidence::Evidence;
+use shared::domain::freeze::{EVERY_ENDPOINT, Freeze};
 use shared::domain::history::{Entry, Way};
 use shared::domain::judge::MinuteReport;
 use shared::domain::replay::Recorded;
@@ -86,6 +87,8 @@ macro_rules! every_promise {
             a_record_that_breaks_its_invariants_is_never_written,
             an_end_frees_the_lock_and_leaves_the_active_list,
             the_outbox_is_in_order_until_it_is_sent,
+            what_no_record_brings_is_told_once,
+            a_freeze_is_the_endpoints_or_everybodys,
             minutes_come_newest_first_page_by_page,
             evidence_comes_back_bit_by_bit,
             lists_come_newest_first_page_by_page,
@@ -412,6 +415,55 @@ pub async fn the_outbox_is_in_order_until_it_is_sent<S: Store>(store: &S, _: &Cl
     assert_eq!(waiting(store, &second).await.len(), 1);
     let history = store.history(&id).await.expect("a readable history");
     assert_eq!(history.len(), 12, "what was sent stays in the history");
+}
+
+pub async fn what_no_record_brings_is_told_once<S: Store>(store: &S, _: &Clock) {
+    let id = "rejected-0123456789abcdef0123456789abcdef";
+    let terms = &rows().accepted.deployment.terms;
+    let row = OutboxRow {
+        event_id: event_id(id, 1),
+        shard: shard_of(id),
+        topic: None,
+        deployment_id: id.to_owned(),
+        endpoint: terms.endpoint.clone(),
+        model: terms.model.clone(),
+        former_model: String::new(),
+        entry: rows().history[0].clone(),
+        taken: None,
+    };
+    for _ in 0..2 {
+        store.tell(&row).await.expect("room for a row");
+        assert_eq!(waiting(store, id).await, std::slice::from_ref(&row));
+    }
+    store.sent(&row).await.expect("a row to remove");
+    assert_eq!(waiting(store, id).await, []);
+    assert_eq!(store.load(id).await.expect("a readable table"), None);
+}
+
+pub async fn a_freeze_is_the_endpoints_or_everybodys<S: Store>(store: &S, _: &Clock) {
+    let freeze = |reason: &str| Freeze {
+        reason: reason.to_owned(),
+        by: "anna".to_owned(),
+        at: start(),
+        until: None,
+    };
+    let (own, all) = (freeze("a sale"), freeze("the holidays"));
+    assert_eq!(store.freezes("a").await.expect("a readable table"), []);
+    let set = store.set_freeze("a", Some(&own)).await;
+    set.expect("room for a row");
+    let set = store.set_freeze(EVERY_ENDPOINT, Some(&all)).await;
+    set.expect("room for a row");
+    let found = store.freezes("a").await.expect("a readable table");
+    assert_eq!(found, [own.clone(), all.clone()]);
+    let found = store.freezes("b").await.expect("a readable table");
+    assert_eq!(found, [all]);
+    // It outlasts deployments, and stands in no lock's way.
+    created(store, 1, "a").await;
+    for _ in 0..2 {
+        let lifted = store.set_freeze(EVERY_ENDPOINT, None).await;
+        lifted.expect("lifting none is fine");
+    }
+    assert_eq!(store.freezes("a").await.expect("a readable table"), [own]);
 }
 
 /// Every page's rows, as many at once.

@@ -23,7 +23,8 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use shared::domain::state::Status;
 use shared::wire::api::{
-    ChecksView, CommandBody, DeploymentView, HistoryView, ListView, PlanView, WeightBody,
+    ChecksView, CommandBody, DeploymentView, FreezeBody, FreezeView, HistoryView, ListView,
+    PlanView, WeightBody,
 };
 
 use crate::output::printable;
@@ -197,6 +198,33 @@ impl Client {
         let body = serde_json::to_value(WeightBody { weight, reason })
             .expect("a number and a text make JSON");
         self.call(Call::new(Method::PUT, &path).body(&body)).await
+    }
+
+    /// `PUT /endpoints/{name}/freeze`; doing it twice is as good as once.
+    pub(crate) async fn freeze(
+        &self,
+        name: &str,
+        body: &FreezeBody,
+    ) -> Result<FreezeView, ClientError> {
+        let path = format!("/endpoints/{}/freeze", encoded(name));
+        let body = serde_json::to_value(body).expect("texts make JSON");
+        let call = Call::new(Method::PUT, &path).body(&body);
+        self.call(Call {
+            may_repeat: true,
+            ..call
+        })
+        .await
+    }
+
+    /// `DELETE /endpoints/{name}/freeze`.
+    pub(crate) async fn thaw(&self, name: &str) -> Result<FreezeView, ClientError> {
+        let path = format!("/endpoints/{}/freeze", encoded(name));
+        let call = Call::new(Method::DELETE, &path);
+        self.call(Call {
+            may_repeat: true,
+            ..call
+        })
+        .await
     }
 
     /// `GET /health`, with the headers that came along.

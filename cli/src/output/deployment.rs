@@ -2,13 +2,14 @@
 //! (`canary pause` and its like), and at its end (`canary watch`).
 
 use shared::domain::evidence::Totals;
+use shared::domain::freeze::EVERY_ENDPOINT;
 use shared::domain::state::Phase;
-use shared::wire::api::{DeploymentView, DescentView, Measured, StageView};
+use shared::wire::api::{DeploymentView, DescentView, FreezeView, Measured, StageView};
 use std::fmt::Write as _;
 
 use super::table::{Cell, cell, number, table, toned};
 use super::text::{error_rate, facts, length, time, traffic};
-use super::{Look, Tone};
+use super::{Look, Tone, printable};
 
 /// Everything that is known.
 pub(crate) fn in_full(look: Look, view: &DeploymentView) -> String {
@@ -45,6 +46,15 @@ pub(crate) fn in_full(look: Look, view: &DeploymentView) -> String {
                 time(until)
             ),
         ));
+    }
+    if let Some(gate) = &view.gate {
+        rows.push(("gate", format!("passed: {}", printable(gate))));
+    }
+    if let Some(why) = &view.hotfix {
+        rows.push(("hotfix", printable(why)));
+    }
+    for attestation in &view.preconditions {
+        rows.push(("attested", printable(&attestation.to_string())));
     }
     if let Some(end) = view.expected_end {
         rows.push(("ends", format!("{} UTC, if nothing holds it up", time(end))));
@@ -88,6 +98,18 @@ pub(crate) fn ordered(look: Look, order: &str, view: &DeploymentView) -> String 
         view.weight,
         view.reason
     )
+}
+
+/// Whether an endpoint is frozen, in one line.
+pub(crate) fn freeze(view: &FreezeView) -> String {
+    let what = match view.endpoint.as_str() {
+        EVERY_ENDPOINT => "every endpoint".to_owned(),
+        name => format!("endpoint {}", printable(name)),
+    };
+    match &view.freeze {
+        Some(freeze) => format!("{what} is {}", printable(&freeze.to_string())),
+        None => format!("{what} is not frozen"),
+    }
 }
 
 /// The last lines of a deployment that was watched.

@@ -6,6 +6,7 @@
 //! status line are for terminals alone: what goes into a file or a pipe is aligned plain text.
 
 pub(crate) mod checks;
+pub(crate) mod compare;
 pub(crate) mod complaint;
 pub(crate) mod deployment;
 pub(crate) mod finding;

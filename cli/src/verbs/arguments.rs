@@ -4,7 +4,9 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 use http::HeaderValue;
-use shared::domain::quantity::Span;
+use jiff::Timestamp;
+use shared::domain::gate::Requirement;
+use shared::domain::quantity::{Latency, Rate, Span};
 use shared::domain::state::Status;
 
 use crate::demo::DemoArgs;
@@ -19,7 +21,7 @@ use crate::place::PlaceArgs;
 /// is not over.
 ///
 /// Exit codes: 0 done, 1 error or FAILED, 2 usage, 3 rolled back or cancelled, 4 waiting for a
-/// person, 5 timed out.
+/// person, 5 timed out, 6 rejected by the gate.
 #[derive(Debug, Parser)]
 #[command(name = "canary", version, max_term_width = 100)]
 pub(crate) struct Arguments {
@@ -68,10 +70,16 @@ pub(crate) enum Verb {
     Weight(WeightArgs),
     /// Bring the model back that a completed deployment replaced: a new deployment.
     Undo(UndoArgs),
+    /// Let nothing begin and nothing be raised on an endpoint, or on all of them.
+    Freeze(FreezeArgs),
+    /// Lift a freeze.
+    Thaw(ThawArgs),
     /// Check the setup: address, credentials, the API and, if named, an endpoint.
     Doctor(DoctorArgs),
     /// Judge a recorded rollout under a policy, or under two side by side; no API is needed.
     Replay(ReplayArgs),
+    /// Hold a new model's predictions against the old one's, before any traffic; no API is needed.
+    Compare(CompareArgs),
     /// Play a whole rollout on this machine.
     Demo(DemoArgs),
     /// Run the API on a simulated AWS on this machine.
@@ -188,6 +196,38 @@ pub(crate) struct WeightArgs {
 }
 
 #[derive(Debug, Args)]
+pub(crate) struct Frozen {
+    /// The endpoint.
+    #[arg(
+        value_name = "ENDPOINT",
+        required_unless_present = "all",
+        conflicts_with = "all"
+    )]
+    pub(crate) endpoint: Option<String>,
+    /// Every endpoint of the stack.
+    #[arg(long)]
+    pub(crate) all: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct FreezeArgs {
+    #[command(flatten)]
+    pub(crate) target: Frozen,
+    /// Why: told to everybody.
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) reason: String,
+    /// When it ends by itself, like 2026-12-27T00:00:00Z.
+    #[arg(long, value_name = "TIME")]
+    pub(crate) until: Option<Timestamp>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ThawArgs {
+    #[command(flatten)]
+    pub(crate) target: Frozen,
+}
+
+#[derive(Debug, Args)]
 pub(crate) struct DoctorArgs {
     /// An endpoint that is to take deployments.
     #[arg(long, value_name = "NAME")]
@@ -210,6 +250,82 @@ pub(crate) struct ReplayArgs {
     /// Print a line per minute first.
     #[arg(long)]
     pub(crate) minutes: bool,
+}
+
+/// What is required is the specification's `gate` where one is given, and 95 % recall, 2 % false
+/// positives, a latency p95 of 100 ms and 1.01 times the champion's F1 where nothing is said.
+#[derive(Debug, Args)]
+#[command(group(clap::ArgGroup::new("named").args(["model", "file"]).multiple(true)))]
+pub(crate) struct CompareArgs {
+    /// Both models' predictions in CSV, with a header: y_true, champion, challenger and, where they
+    /// are measured, latency_ms (the challenger's) and group; - reads standard input.
+    #[arg(value_name = "PREDICTIONS")]
+    pub(crate) predictions: PathBuf,
+    /// The specification that the result is for: its model, and what its gate requires.
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) file: Option<PathBuf>,
+    /// The challenger's name as a SageMaker model: the result is bound to it.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) model: Option<String>,
+    /// The champion's name; the API then checks that it is the one in production.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) champion: Option<String>,
+    /// The score from which a row is called positive.
+    #[arg(long, value_name = "SCORE", default_value_t = 0.5, value_parser = score)]
+    pub(crate) threshold: f64,
+    /// The champion's own, where it is another.
+    #[arg(long, value_name = "SCORE", value_parser = score)]
+    pub(crate) champion_threshold: Option<f64>,
+    /// The columns hold labels, and this one is positive.
+    #[arg(long, value_name = "LABEL")]
+    pub(crate) positive: Option<String>,
+    /// The least recall, like 95%.
+    #[arg(long, value_name = "RATE", value_parser = share)]
+    pub(crate) recall: Option<Rate>,
+    /// The highest false positive rate, like 2%.
+    #[arg(long, value_name = "RATE", value_parser = share)]
+    pub(crate) fpr: Option<Rate>,
+    /// The longest p95 of the latency, like 100ms.
+    #[arg(long, value_name = "TIME")]
+    pub(crate) latency: Option<Latency>,
+    /// The least F1, as a multiple of the champion's.
+    #[arg(long, value_name = "FACTOR", value_parser = ratio)]
+    pub(crate) f1_ratio: Option<f64>,
+    /// Require all of each 95 % interval to be inside, and not the figure alone.
+    #[arg(long)]
+    pub(crate) by_interval: bool,
+    /// A requirement not to make: recall, fpr, latency or f1_ratio; may be given again.
+    #[arg(long, value_name = "REQUIREMENT", value_parser = requirement)]
+    pub(crate) leave_out: Vec<Requirement>,
+    /// Print the `gate` block for a specification, in place of the table.
+    #[arg(long, requires = "named")]
+    pub(crate) write: bool,
+}
+
+fn score(text: &str) -> Result<f64, String> {
+    let score = text.parse::<f64>().ok();
+    let score = score.filter(|score| (0.0..=1.0).contains(score));
+    score.ok_or_else(|| "a score from 0 to 1, like 0.5".to_owned())
+}
+
+fn share(text: &str) -> Result<Rate, String> {
+    let rate: Rate = text.parse().map_err(|error| format!("{error}"))?;
+    let fits = rate.fraction() > 0.0 && rate.fraction() < 1.0;
+    fits.then_some(rate)
+        .ok_or_else(|| "above 0% and below 100%".to_owned())
+}
+
+fn ratio(text: &str) -> Result<f64, String> {
+    let ratio = text.parse::<f64>().ok();
+    let ratio = ratio.filter(|ratio| (0.1..=10.0).contains(ratio));
+    ratio.ok_or_else(|| "a factor from 0.1 to 10, like 1.01".to_owned())
+}
+
+fn requirement(text: &str) -> Result<Requirement, String> {
+    let found = Requirement::ALL
+        .into_iter()
+        .find(|requirement| requirement.as_str() == text);
+    found.ok_or_else(|| "one of recall, fpr, latency, f1_ratio".to_owned())
 }
 
 /// A trace is read twice, which standard input can't be.

@@ -4,6 +4,7 @@
 //! as a [`Failure`], which knows its exit code and its words.
 
 pub(crate) mod arguments;
+mod compare;
 mod doctor;
 mod follow;
 mod reads;
@@ -14,7 +15,10 @@ mod which;
 use std::fmt::Write as _;
 use std::io;
 
+use shared::domain::freeze::EVERY_ENDPOINT;
 use shared::domain::quantity::Span;
+use shared::wire::api::FreezeBody;
+use shared::wire::problem::REJECTED_BY_GATE;
 use shared::wire::specification::SpecificationError;
 
 use crate::client::{Client, ClientError};
@@ -23,7 +27,8 @@ use crate::output::complaint::Complaint;
 use crate::output::{Output, deployment};
 use crate::place::{PlaceArgs, PlaceError};
 
-use arguments::{OrderArgs, PromoteArgs, Target, UndoArgs, Verb, WeightArgs};
+use arguments::{FreezeArgs, Frozen, OrderArgs, PromoteArgs, Target, UndoArgs, Verb, WeightArgs};
+use compare::Uncounted;
 use follow::{Pace, follow};
 use replay::Unplayed;
 use specification::Unread;
@@ -72,6 +77,9 @@ pub(crate) enum Failure {
     /// The trace can't be judged.
     #[error(transparent)]
     Unplayed(#[from] Unplayed),
+    /// The predictions can't be counted.
+    #[error(transparent)]
+    Uncounted(#[from] Uncounted),
     /// A followed deployment was not over in time.
     #[error("not over within {limit}; it goes on: canary watch {id}")]
     TimedOut {
@@ -91,6 +99,9 @@ impl Failure {
         match self {
             Self::Place(PlaceError::Address { .. }) => Exit::Usage,
             Self::TimedOut { .. } => Exit::TimedOut,
+            Self::Client(ClientError::Problem(problem)) if problem.is(REJECTED_BY_GATE) => {
+                Exit::Rejected
+            }
             _ => Exit::Error,
         }
     }
@@ -107,6 +118,7 @@ impl Failure {
             Self::InDoubt { cause, .. } | Self::Unstarted { cause, .. } => cause.kind(),
             Self::Unread(_) => "unreadable-file",
             Self::Unplayed(error) => error.kind(),
+            Self::Uncounted(error) => error.kind(),
             Self::NoneTaken(_) => "unclear-deployment",
             Self::Output(_) => "unwritable-output",
         };
@@ -147,6 +159,7 @@ pub(crate) async fn run(
     let verb = match verb {
         Verb::Lint(args) => return specification::lint(&args, output),
         Verb::Replay(args) => return replay::replay(&args, output),
+        Verb::Compare(args) => return compare::compare(&args, output),
         Verb::Doctor(args) => return doctor::doctor(place, args, output).await,
         other => other,
     };
@@ -173,7 +186,11 @@ pub(crate) async fn run(
         Verb::Cancel(args) => order(client, "cancel", args, output).await?,
         Verb::Approve(args) => order(client, "approve", args, output).await?,
         Verb::Weight(args) => weight(client, args, output).await?,
-        Verb::Lint(_) | Verb::Replay(_) | Verb::Doctor(_) => unreachable!("handled above"),
+        Verb::Freeze(args) => freeze(client, args, output).await?,
+        Verb::Thaw(args) => thaw(client, &args.target, output).await?,
+        Verb::Lint(_) | Verb::Replay(_) | Verb::Compare(_) | Verb::Doctor(_) => {
+            unreachable!("handled above")
+        }
         Verb::Demo(_) | Verb::Local(_) | Verb::ModelServer(_) => {
             unreachable!("these never come here")
         }
@@ -229,6 +246,26 @@ async fn weight(client: &Client, args: WeightArgs, output: &mut Output<'_>) -> R
     Ok(())
 }
 
+async fn freeze(client: &Client, args: FreezeArgs, output: &mut Output<'_>) -> Result<(), Failure> {
+    let body = FreezeBody {
+        reason: args.reason,
+        until: args.until,
+    };
+    let view = client.freeze(named(&args.target), &body).await?;
+    output.answer(&view, |_| deployment::freeze(&view))?;
+    Ok(())
+}
+
+async fn thaw(client: &Client, target: &Frozen, output: &mut Output<'_>) -> Result<(), Failure> {
+    let view = client.thaw(named(target)).await?;
+    output.answer(&view, |_| deployment::freeze(&view))?;
+    Ok(())
+}
+
+fn named(target: &Frozen) -> &str {
+    target.endpoint.as_deref().unwrap_or(EVERY_ENDPOINT)
+}
+
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
@@ -258,6 +295,17 @@ mod tests {
             "{text}"
         );
         assert!(matches!(in_doubt("0193", not_sent()), Failure::Client(_)));
+    }
+
+    #[test]
+    fn what_the_gate_refuses_has_a_code_of_its_own() {
+        let refused = |kind| {
+            let problem = shared::wire::problem::Problem::new(422, kind, "no");
+            Failure::Client(ClientError::Problem(Box::new(problem))).exit()
+        };
+        assert_eq!(refused(REJECTED_BY_GATE), Exit::Rejected);
+        assert_eq!(refused("gate-results-missing"), Exit::Error);
+        assert_eq!(Exit::Rejected as u8, 6);
     }
 
     #[test]

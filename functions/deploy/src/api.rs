@@ -58,6 +58,9 @@ pub(crate) const MOST_CHECKS: usize = 1000;
 /// An answer through API Gateway and Lambda has 6 MB.
 const ANSWER_LIMIT: usize = 5 * 1024 * 1024;
 
+mod approval;
+mod freeze;
+
 type Shared = State<Arc<Aws>>;
 type Body = Result<Bytes, BytesRejection>;
 type Parameters = Result<Query<Vec<(String, String)>>, QueryRejection>;
@@ -90,12 +93,19 @@ pub fn router(aws: Aws) -> Router {
         .route("/deployments/{id}", get(one))
         .route("/deployments/{id}/history", get(history))
         .route("/deployments/{id}/checks", get(checks))
+        .route("/deployments/{id}/approve", get(approval::page))
         .route("/deployments/{id}/weight", put(weight))
-        .route("/deployments/{id}/undo", post(undo));
+        .route("/deployments/{id}/undo", post(undo))
+        .route(
+            "/endpoints/{name}/freeze",
+            get(freeze::see).put(freeze::freeze).delete(freeze::thaw),
+        );
     for name in COMMANDS {
         router = router.route(
             &format!("/deployments/{{id}}/{name}"),
-            post(move |aws, asked, id, query, body| command(name, aws, asked, id, query, body)),
+            post(move |aws, asked, id, query, headers, body| {
+                command(name, aws, asked, id, query, headers, body)
+            }),
         );
     }
     router
@@ -135,6 +145,9 @@ async fn deploy(
     let (given, digest) = document(body)?;
     let specification = specification::parse(&given)?;
     access::to_endpoint(&aws, &asked, &specification.endpoint).await?;
+    if specification.hotfix.is_some() {
+        access::to_override(&aws, &asked, &specification.endpoint).await?;
+    }
     let caller = asked.caller.name();
     let key = idempotency_key(&headers, caller)?.map(|key| Key { key, digest });
     let accepted = accept::accept(&*aws, &specification, &given, caller, key).await?;
@@ -338,6 +351,7 @@ async fn command(
     asked: Asked,
     Id(id): Id,
     query: Parameters,
+    headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Answer> {
     let parameters: CommandParameters = parameters(query)?;
@@ -354,6 +368,11 @@ async fn command(
             .into());
         }
     };
+    if name == "approve" && approval::is_form(&headers) {
+        let reason = approval::reason(&within_limit(body)?);
+        follow(&aws, &asked, &id, Command::Approve, reason).await?;
+        return Ok(approval::back());
+    }
     let body: CommandBody = optional(body)?;
     let command = match name {
         "pause" => Command::Pause,

@@ -15,6 +15,7 @@ const ID: &[Kind] = &[(400, "unreadable-path"), (404, "deployment-not-found")];
 const QUERY: &[Kind] = &[(400, "unreadable-query"), (422, "invalid-parameter")];
 /// What a specification may meet.
 const SPECIFICATION: &[Kind] = &[
+    (409, "endpoint-frozen"),
     (422, "alarm-firing"),
     (422, "alarm-not-found"),
     (422, "async-endpoint"),
@@ -26,11 +27,17 @@ const SPECIFICATION: &[Kind] = &[
     (422, "endpoint-not-found"),
     (422, "endpoint-not-in-service"),
     (422, "execution-role-not-allowed"),
+    (422, "gate-results-missing"),
+    (422, "gate-results-of-another"),
+    (422, "gate-results-too-new"),
+    (422, "gate-results-too-old"),
     (422, "inference-components"),
     (422, "invalid-specification"),
     (422, "model-not-allowed"),
     (422, "model-not-found"),
+    (422, "preconditions-missing"),
     (422, "price-unknown"),
+    (422, "rejected-by-gate"),
     (422, "safe-gate-uncounted"),
     (422, "scaling-ceiling"),
     (422, "scaling-policy"),
@@ -54,6 +61,7 @@ const COMMAND: &[Kind] = &[
     (403, "own-approval"),
     (409, "approval-needed"),
     (409, "endpoint-drifted"),
+    (409, "endpoint-frozen"),
     (409, "illegal-command"),
     (409, "metrics-blind"),
     (409, "red-guard"),
@@ -68,6 +76,10 @@ const UNDO: &[Kind] = &[
     (422, "invalid-reason"),
 ];
 const WEIGHT: &[Kind] = &[(409, "same-weight"), (422, "invalid-weight")];
+/// What a freeze may meet.
+const FREEZE: &[Kind] = &[(400, "unreadable-path"), (422, "invalid-parameter")];
+/// And one that is ordered.
+const FREEZE_ORDER: &[Kind] = &[(422, "invalid-body"), (422, "invalid-reason")];
 const TRACE: &[Kind] = &[(422, "trace-too-large")];
 
 /// Every path of this function.
@@ -93,6 +105,10 @@ pub fn paths() -> Map<String, Value> {
             command(name),
         );
     }
+    paths["/deployments/{id}/approve"]["get"] = review();
+    let approve = &mut paths["/deployments/{id}/approve"]["post"];
+    add_form(approve);
+    paths.insert("/endpoints/{name}/freeze".to_owned(), freeze());
     paths
 }
 
@@ -350,6 +366,71 @@ fn undo() -> Value {
         json!({"202": linked("Accepted: the new deployment.")}),
         &[BEFORE, ID, BODY, SPECIFICATION, UNDO, BEHIND],
     )
+}
+
+/// The page behind an approval.
+fn review() -> Value {
+    let page = json!({
+        "description": "The page.",
+        "content": {"text/html": {"schema": {"type": "string"}}},
+    });
+    operation(
+        (
+            "reviewApproval",
+            "deployments",
+            "What is to be approved, as a page",
+        ),
+        "What stands behind an approval, with the evidence and a form. Looking at it changes nothing.",
+        json!({"parameters": [id()]}),
+        json!({"200": page}),
+        &[BEFORE, ID, BEHIND],
+    )
+}
+
+/// What the page's form sends, and where it leads back to.
+fn add_form(approve: &mut Value) {
+    approve["requestBody"]["content"]["application/x-www-form-urlencoded"] = json!({
+        "schema": {
+            "type": "object",
+            "properties": {"reason": {"type": "string", "description": "Why; may be left empty."}},
+        },
+    });
+    approve["responses"]["303"] = json!({
+        "description": "Ordered, by the page's form; back to the page.",
+        "content": {"text/html": {"schema": {"type": "string"}}},
+    });
+}
+
+fn freeze() -> Value {
+    let name = json!({
+        "name": "name", "in": "path", "required": true,
+        "description": "The endpoint, or `*` for every one of the stack.",
+        "schema": {"type": "string", "pattern": format!("^\\*$|{NAME}")},
+    });
+    let parameters = json!([name]);
+    json!({
+        "get": operation(
+            ("getFreeze", "freezes", "Whether nothing is raised"),
+            "The endpoint's own freeze, or that of the whole stack.",
+            json!({"parameters": parameters}),
+            json!({"200": answer("What stands.", "FreezeState")}),
+            &[BEFORE, FREEZE, BEHIND],
+        ),
+        "put": operation(
+            ("freeze", "freezes", "Raise nothing"),
+            "No deployment begins and none is raised until the freeze is lifted or over; guards go on judging, and roll back. One that stands is replaced. Everybody is told.",
+            json!({"parameters": parameters, "requestBody": body("FreezeOrder", true)}),
+            json!({"200": answer("Frozen.", "FreezeState")}),
+            &[BEFORE, FREEZE, BODY, FREEZE_ORDER, BEHIND],
+        ),
+        "delete": operation(
+            ("thaw", "freezes", "Let raises go on"),
+            "Of the freeze that is named alone: an endpoint stays frozen while the whole stack is. Everybody is told.",
+            json!({"parameters": parameters}),
+            json!({"200": answer("What still stands.", "FreezeState")}),
+            &[BEFORE, FREEZE, BEHIND],
+        ),
+    })
 }
 
 fn command(name: &str) -> Value {

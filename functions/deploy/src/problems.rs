@@ -7,7 +7,7 @@ use shared::app::order::OrderError;
 use shared::app::ports::{Class, PortError};
 use shared::domain::command::IllegalCommand;
 use shared::gateway;
-use shared::wire::problem::Problem;
+use shared::wire::problem::{Problem, REJECTED_BY_GATE};
 use shared::wire::specification::{SpecificationError, Unreadable};
 
 /// A problem document as an answer.
@@ -57,6 +57,12 @@ impl From<Refusal> for Answer {
                 field,
                 detail,
             } => Problem::new(422, kind, detail).field(field).into(),
+            Refusal::Rejected { .. } => Problem::new(422, REJECTED_BY_GATE, text)
+                .field("gate.results")
+                .into(),
+            Refusal::Frozen { .. } => Problem::new(409, "endpoint-frozen", text)
+                .field("endpoint")
+                .into(),
             Refusal::Locked { by, .. } => Problem::new(409, "endpoint-locked", text)
                 .field("endpoint")
                 .deployment(by)
@@ -87,6 +93,7 @@ impl From<OrderError> for Answer {
         let text = error.to_string();
         match error {
             OrderError::Unknown(id) => unknown(&id),
+            OrderError::Frozen { .. } => Problem::new(409, "endpoint-frozen", text).into(),
             OrderError::Port(error) => error_of(&error),
             OrderError::Illegal(illegal) => match illegal {
                 IllegalCommand::State { .. } => Problem::new(409, "illegal-command", text).into(),

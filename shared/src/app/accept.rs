@@ -4,6 +4,8 @@
 use jiff::{SignedDuration, Timestamp};
 
 use super::fitness;
+use super::freeze;
+use super::gate;
 use super::health;
 use super::past::{self, Past};
 use super::ports::{
@@ -11,10 +13,12 @@ use super::ports::{
 };
 use crate::domain::authority::{Grants, Outside, is_enabled};
 use crate::domain::baseline::{Baseline, SlowCount, broken_by_production};
+use crate::domain::clearance::{self, Clearance};
 use crate::domain::cost::{PriceList, Prices};
 use crate::domain::deployment::{Deployment, Terms};
 use crate::domain::due::Actor;
 use crate::domain::evidence::Evidence;
+use crate::domain::freeze::Freeze;
 use crate::domain::history::{Entry, Name, Severity};
 use crate::domain::judge::floor_minute;
 use crate::domain::observation::{EndpointStatus, EndpointView, VariantView};
@@ -35,6 +39,24 @@ pub enum Refusal {
         field: &'static str,
         /// What is wrong and the way out.
         detail: String,
+    },
+    /// The gate refuses the model.
+    #[error("the gate refuses {model}: {sentence}")]
+    Rejected {
+        /// The model.
+        model: String,
+        /// What it fell short of.
+        sentence: String,
+    },
+    /// Nothing begins at the moment.
+    #[error(
+        "endpoint {endpoint} is {freeze}; wait until it is lifted, or, if this can't wait, say `hotfix: {{reason: …}}` as one of its approvers"
+    )]
+    Frozen {
+        /// The endpoint.
+        endpoint: String,
+        /// By whom, until when and why.
+        freeze: Box<Freeze>,
     },
     /// The endpoint has a deployment that is not over.
     #[error(
@@ -123,7 +145,12 @@ async fn accept_new<P: Ports>(
             by,
         });
     }
-    let (deployment, past) = propose(ports, specification, caller).await?;
+    let proposed = propose(ports, specification, caller).await;
+    if let Err(Refusal::Rejected { sentence, .. }) = &proposed {
+        // A refusal that could not be kept is none yet: the caller asks again.
+        gate::announce(ports, specification, sentence, caller, key).await?;
+    }
+    let (deployment, past) = proposed?;
     let claim = key.map(|key| IdempotencyClaim {
         key: key.key.clone(),
         digest: key.digest.clone(),
@@ -220,11 +247,14 @@ fn first_entry(deployment: &mut Deployment, why: Option<&str>) -> Entry {
     let undoes = terms.undoes.as_ref();
     let undoes = undoes.map_or_else(String::new, |id| format!(", to undo deployment {id}"));
     let why = why.map_or_else(String::new, |why| format!(": {why}"));
-    let reason = format!(
+    let mut reason = format!(
         "{} is to replace {} on {}{undoes}{why}",
         terms.model, terms.former_model, terms.endpoint
     );
     state.reason.clone_from(&reason);
+    if let Some(clearance) = terms.clearance.sentence() {
+        reason = format!("{reason}; {clearance}");
+    }
     state.last_seq = 1;
     Entry {
         seq: 1,
@@ -258,6 +288,14 @@ pub async fn propose<P: Ports>(
     if let Some(outside) = ports.settings().outside(specification) {
         return Err(outside.into());
     }
+    let gate = gate::pass(specification, ports.now())?;
+    if specification.hotfix.is_none()
+        && let Some(freeze) = freeze::standing(ports, endpoint).await?
+    {
+        let endpoint = endpoint.clone();
+        let freeze = Box::new(freeze);
+        return Err(Refusal::Frozen { endpoint, freeze });
+    }
     let Some(view) = ports.endpoint(endpoint).await? else {
         return Err(unfit(
             "endpoint-not-found",
@@ -288,13 +326,14 @@ pub async fn propose<P: Ports>(
         ));
     };
     let former_model = can_take_canary(endpoint, &config)?;
+    gate::check_champion(specification, &former_model)?;
     if let Some(role) = &config.execution_role
         && let Some(outside) = ports.settings().outside_role(endpoint, role)
     {
         return Err(outside.into());
     }
     fitness::can_be_copied(endpoint, &config)?;
-    let grants = opened(ports, endpoint).await?;
+    let grants = opened(ports, specification).await?;
     if !ports.has_model(&specification.model).await? {
         let detail = format!(
             "there is no model {} in this account and region; check the name, or create it first",
@@ -323,20 +362,43 @@ pub async fn propose<P: Ports>(
             config.variants[0].instance_type.as_deref(),
         )?,
         grants,
+        clearance: Clearance {
+            gate,
+            preconditions: specification.preconditions.clone(),
+            hotfix: specification.hotfix.clone(),
+        },
     };
     Ok((drawn.up(specification, &view, production, caller), recorded))
 }
 
 /// Who has which role on the endpoint, once its owner has opened it to deployments: AWS refuses the
-/// stack every change to one that is not, and does so only half way through.
-async fn opened<P: Ports>(ports: &P, endpoint: &str) -> Result<Grants, Refusal> {
-    let settings = ports.settings();
-    match ports.tags(endpoint).await? {
-        Some(tags) if is_enabled(&tags) || !settings.by_tag => {
-            Ok(Grants::of(&tags, &settings.defaults))
-        }
-        _ => Err(settings.not_enabled(endpoint).into()),
+/// stack every change to one that is not, and does so only half way through. With what the owner and
+/// the stack ask for beside that.
+async fn opened<P: Ports>(ports: &P, specification: &Specification) -> Result<Grants, Refusal> {
+    let (settings, endpoint) = (ports.settings(), &specification.endpoint);
+    let tags = ports.tags(endpoint).await?;
+    let Some(tags) = tags.filter(|tags| is_enabled(tags) || !settings.by_tag) else {
+        return Err(settings.not_enabled(endpoint).into());
+    };
+    let grants = Grants::of(&tags, &settings.defaults);
+    if specification.undoes.is_some() {
+        return Ok(grants);
     }
+    let missing = clearance::missing(
+        &settings.preconditions,
+        &tags,
+        &specification.preconditions,
+        specification.gate.as_ref(),
+    );
+    if missing.is_empty() {
+        return Ok(grants);
+    }
+    let detail = format!(
+        "endpoint {endpoint} takes no deployment without {}; each needs an entry with its name, a link to the proof and who gives it, and `gate` a gate that is passed (asked for by the stack's parameter RequiredPreconditions or the endpoint's tag {})",
+        missing.join(", "),
+        clearance::PRECONDITIONS_TAG
+    );
+    Err(unfit("preconditions-missing", "preconditions", detail))
 }
 
 /// What the instances of both variants cost, where that is judged.
@@ -520,6 +582,7 @@ struct Drawn {
     former_model: String,
     prices: Option<Prices>,
     grants: Grants,
+    clearance: Clearance,
 }
 
 impl Drawn {
@@ -559,7 +622,8 @@ impl Drawn {
             readings: specification.readings.clone(),
             prices: self.prices,
             grants: Some(self.grants),
-            undoes: None,
+            undoes: specification.undoes.clone(),
+            clearance: self.clearance,
         };
         Deployment::accepted(terms, instances)
     }

@@ -23,6 +23,8 @@ pub mod announce;
 pub mod authority;
 pub mod carry_out;
 mod fitness;
+pub mod freeze;
+mod gate;
 pub mod health;
 mod metrics;
 pub mod observe;

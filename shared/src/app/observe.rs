@@ -20,6 +20,7 @@ use super::health;
 use super::metrics::{Answers, Arm};
 use super::ports::{self, Class, Loaded, Meter, MetricAnswer, MetricQuery, PortError, Ports};
 use crate::domain::deployment::Terms;
+use crate::domain::freeze::FreezeReading;
 use crate::domain::judge::last_judgeable;
 use crate::domain::observation::{AlarmReading, EndpointReading, Metrics, Observation, Series};
 
@@ -96,6 +97,7 @@ pub async fn observe<P: Ports>(
         endpoint,
         metrics,
         alarms,
+        freeze: FreezeReading::NotAsked,
     });
     Seen {
         observations: observations.collect(),

@@ -1,10 +1,12 @@
 //! An operator's command: read, apply, commit, and wake the function that acts on it.
 
+use super::freeze;
 use super::health;
 use super::observe::{self, SHORT_LOOK};
 use super::ports::{Class, Commit, Loaded, PortError, Ports};
 use crate::domain::command::{Command, IllegalCommand, apply};
 use crate::domain::decide::effect_after;
+use crate::domain::freeze::Freeze;
 
 /// Why a command was not followed.
 #[derive(Debug, thiserror::Error)]
@@ -15,6 +17,14 @@ pub enum OrderError {
     /// The state forbids it.
     #[error(transparent)]
     Illegal(#[from] IllegalCommand),
+    /// Nothing is raised at the moment.
+    #[error("no raise while endpoint {endpoint} is {freeze}")]
+    Frozen {
+        /// The endpoint.
+        endpoint: String,
+        /// By whom, until when and why.
+        freeze: Box<Freeze>,
+    },
     /// The record could not be read or written.
     #[error(transparent)]
     Port(#[from] PortError),
@@ -52,6 +62,15 @@ async fn once<P: Ports>(
     let Some(before) = ports.load(id).await? else {
         return Err(OrderError::Unknown(id.to_owned()));
     };
+    let terms = &before.deployment.terms;
+    if command.raises(&before.deployment)
+        && terms.clearance.hotfix.is_none()
+        && let Some(freeze) = freeze::standing(ports, &terms.endpoint).await?
+    {
+        let endpoint = terms.endpoint.clone();
+        let freeze = Box::new(freeze);
+        return Err(OrderError::Frozen { endpoint, freeze });
+    }
     let decision = apply(
         &before.deployment,
         &before.evidence,

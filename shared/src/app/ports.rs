@@ -12,6 +12,7 @@ use crate::domain::authority::{Settings, Tags};
 use crate::domain::deployment::Deployment;
 use crate::domain::due::Actor;
 use crate::domain::evidence::Evidence;
+use crate::domain::freeze::Freeze;
 use crate::domain::history::{Entry, Way};
 use crate::domain::judge::MinuteReport;
 use crate::domain::observation::EndpointView;
@@ -237,6 +238,21 @@ pub trait Store: Sync {
     fn past(&self, id: &str) -> impl Future<Output = Result<Vec<Recorded>, PortError>> + Send;
     /// Unsent announcements of a shard, in order per deployment.
     fn outbox(&self, shard: u8) -> impl Future<Output = Result<Outbox, PortError>> + Send;
+    /// The freeze of an endpoint and that of the whole stack, those that were ever set; whether they
+    /// still stand is the reader's to see.
+    fn freezes(
+        &self,
+        endpoint: &str,
+    ) -> impl Future<Output = Result<Vec<Freeze>, PortError>> + Send;
+    /// Sets or removes a freeze; removing none is fine.
+    fn set_freeze(
+        &self,
+        endpoint: &str,
+        freeze: Option<&Freeze>,
+    ) -> impl Future<Output = Result<(), PortError>> + Send;
+    /// Writes an announcement that no record's transaction brings; one of its id that waits already
+    /// is replaced.
+    fn tell(&self, row: &OutboxRow) -> impl Future<Output = Result<(), PortError>> + Send;
     /// Removes a sent announcement.
     fn sent(&self, row: &OutboxRow) -> impl Future<Output = Result<(), PortError>> + Send;
     /// Keeps that one way took an announcement that is not sent yet; of one that was removed

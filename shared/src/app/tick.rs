@@ -13,6 +13,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::announce::SHARDS;
+use super::freeze;
 use super::health::{self, Figure};
 use super::observe;
 use super::ports::{Ambient, Class, Commit, Loaded, PortError, Ports};
@@ -369,7 +370,17 @@ async fn pass<P: Ports>(
     seen: &Observation,
     now: Timestamp,
 ) -> Result<Done, PortError> {
-    let decision = decided(ports, before, seen, now).await?;
+    let mut decision = decided(ports, before, seen, now).await?;
+    // Asked only where something is about to be raised: a pass that raises nothing needs no answer,
+    // and no rollback waits for it.
+    if decision.goes_up_from(&before.deployment) {
+        let freeze = freeze::reading(ports, &before.deployment).await;
+        let seen = Observation {
+            freeze,
+            ..seen.clone()
+        };
+        decision = decided(ports, before, &seen, now).await?;
+    }
     let committed = decision.next != before.deployment || decision.evidence != before.evidence;
     let mut version = before.deployment.state.version;
     if committed {

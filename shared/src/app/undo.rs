@@ -44,8 +44,7 @@ pub async fn undo<P: Ports>(
     let present = ports.endpoint_config(&view.config).await?;
     let present = present.and_then(|config| config.variants.into_iter().next());
     let specification = specification(&completed.deployment, &kept, present.as_ref());
-    let (mut proposed, past) = propose(ports, &specification, caller).await?;
-    proposed.terms.undoes = Some(terms.id.clone());
+    let (proposed, past) = propose(ports, &specification, caller).await?;
     let given = json!({
         "undo": terms.id,
         "endpoint": specification.endpoint,
@@ -168,6 +167,11 @@ fn specification(
             change_windows: Vec::new(),
         },
         policy: policy(&terms.policy),
+        // Neither asked for again nor waited for: production had this model before.
+        undoes: Some(terms.id.clone()),
+        gate: None,
+        preconditions: Vec::new(),
+        hotfix: Some(format!("deployment {} is undone", terms.id)),
         routing: terms.routing.clone(),
         readings: terms.readings.clone(),
         prices: prices(terms.prices, kept, present),

@@ -98,6 +98,15 @@ pub fn apply(
 }
 
 impl Command {
+    /// Whether it would bring the canary more traffic, or remove the way back.
+    pub fn raises(self, deployment: &Deployment) -> bool {
+        match self {
+            Self::Promote { .. } | Self::Approve => true,
+            Self::SetWeight(weight) => weight > deployment.state.weight,
+            Self::Pause | Self::Resume | Self::Rollback | Self::Cancel => false,
+        }
+    }
+
     /// The verb, as in the API and on the command line.
     pub const fn name(self) -> &'static str {
         match self {

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::authority::Grants;
 use super::baseline::Baseline;
+use super::clearance::Clearance;
 use super::cost::Prices;
 use super::model_signals::Readings;
 use super::plan::Plan;
@@ -81,6 +82,9 @@ pub struct Terms {
     /// The completed deployment that this one brings the former model back from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub undoes: Option<String>,
+    /// What let it in.
+    #[serde(default)]
+    pub clearance: Clearance,
 }
 
 /// The canary's instances.
@@ -459,6 +463,11 @@ impl Terms {
     /// instances that the total traffic needs.
     pub fn former_config(&self) -> String {
         Deployment::names(&self.endpoint, &self.id).former_config
+    }
+
+    /// Whether traffic may be raised now, as far as the calendar says: a hotfix waits for no window.
+    pub fn allows_raise_at(&self, now: Timestamp) -> bool {
+        self.clearance.hotfix.is_some() || self.plan.allows_raise_at(now)
     }
 
     /// Whether production alone is on this config: the one it was found on, or the copy of it.

@@ -143,7 +143,7 @@ fn bars_raises(deployment: &Deployment, evidence: &Evidence, now: Timestamp) -> 
     evidence.blind.is_some()
         || evidence.silent
         || Bench::of(deployment).objection_to_order(evidence).is_some()
-        || !deployment.terms.plan.allows_raise_at(now)
+        || !deployment.terms.allows_raise_at(now)
 }
 
 /// What somebody else changed and is not respected: more on the canary never is; fewer instances

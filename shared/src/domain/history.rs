@@ -174,6 +174,12 @@ names! {
     WatchEnded = "watch.ended",
     /// A phase does not come to its end.
     Stalled = "deployment.stalled",
+    /// The gate refused a model; there is no deployment.
+    Rejected = "deployment.rejected",
+    /// Nothing begins and nothing is raised, by order.
+    Frozen = "endpoint.frozen",
+    /// The freeze was lifted.
+    Thawed = "endpoint.thawed",
 }
 
 impl fmt::Display for Name {

@@ -24,6 +24,9 @@
 //! | [`protocol`] | the record around a call: intent and lease before it, the answer after it |
 //! | [`replay`] | a recorded rollout, judged again |
 //! | [`retreat`] | the way back: at once, or down by steps |
+//! | [`clearance`] | what let a deployment in |
+//! | [`freeze`] | nothing is raised, by order |
+//! | [`gate`] | champion and challenger on labelled rows, before any traffic |
 //! | [`command`] | what an operator may order, and when |
 //! | [`authority`] | who may do what |
 //! | [`invariants`] | what no record may ever look like |
@@ -31,6 +34,7 @@
 pub mod authority;
 pub mod baseline;
 pub mod calendar;
+pub mod clearance;
 pub mod command;
 pub mod comparison;
 pub mod cost;
@@ -41,6 +45,8 @@ pub mod due;
 pub mod evidence;
 pub mod fairness;
 pub mod forecast;
+pub mod freeze;
+pub mod gate;
 pub mod guard;
 pub mod history;
 pub mod invariants;

@@ -7,6 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::comparison::Counts;
+use super::freeze::FreezeReading;
 use super::policy::Percentile;
 use super::quantity::{Latency, Weight};
 
@@ -19,6 +20,8 @@ pub struct Observation {
     pub metrics: Metrics,
     /// The alarms the policy names.
     pub alarms: AlarmReading,
+    /// Whether the endpoint is frozen, where that was asked.
+    pub freeze: FreezeReading,
 }
 
 /// What DescribeEndpoint answered.

@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::clearance::Attestation;
 use super::deployment::{CanaryCapacity, Cleanup};
+use super::gate::Gate;
 use super::model_signals::Readings;
 use super::plan::Plan;
 use super::policy::Policy;
@@ -18,6 +20,9 @@ use super::routing::Sticky;
 pub struct Specification {
     /// The endpoint whose model is to be replaced.
     pub endpoint: String,
+    /// The completed deployment that this one brings the former model back from: what was asked for
+    /// before a model's first traffic is not asked for again.
+    pub undoes: Option<String>,
     /// The new model.
     pub model: String,
     /// The canary's instances.
@@ -40,6 +45,12 @@ pub struct Specification {
     pub watch: Span,
     /// A topic of its own.
     pub topic: Option<String>,
+    /// What the model must have shown before it may have traffic.
+    pub gate: Option<Gate>,
+    /// What somebody vouches for.
+    pub preconditions: Vec<Attestation>,
+    /// Why it waits for no freeze and no change window, where it does not.
+    pub hotfix: Option<String>,
 }
 
 /// Whether SageMaker takes this as a name of an endpoint, config, variant or model: 1 to 63

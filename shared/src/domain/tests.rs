@@ -17,6 +17,7 @@
 //! | [`watching`] | instances, an endpoint that is changing, phases that do not end |
 //! | [`authority`] | who may do what |
 //! | [`after`] | the watch after a completion |
+//! | [`freezes`] | nothing goes up under a freeze, and a hotfix does |
 //! | [`commands`] | every order in every phase |
 //! | [`quantities`] | numbers with units, plans, windows, names |
 //! | [`fuzz`] | the same numbers, windows and names, from any text |
@@ -30,6 +31,7 @@ mod decide;
 mod descent;
 mod effects;
 mod endings;
+mod freezes;
 mod fuzz;
 mod guards;
 mod model_signals;

@@ -5,9 +5,11 @@ use std::collections::BTreeMap;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
+use crate::domain::clearance::Attestation;
 use crate::domain::deployment::Deployment;
 use crate::domain::evidence::{Evidence, Totals};
 use crate::domain::forecast::{Forecast, StageForecast};
+use crate::domain::freeze::Freeze;
 use crate::domain::history::Entry;
 use crate::domain::judge::bench::Bench;
 use crate::domain::judge::{MinuteReport, SignalStanding, report};
@@ -51,6 +53,15 @@ pub struct DeploymentView {
     pub created_at: Timestamp,
     /// The role that asked for it.
     pub created_by: String,
+    /// What the gate said before it began; absent without a gate.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gate: Option<String>,
+    /// What was vouched for before it began.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub preconditions: Vec<Attestation>,
+    /// Why it waits for no freeze and no change window; absent where it does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hotfix: Option<String>,
     /// The last write.
     pub updated_at: Timestamp,
     /// The control plane's time when it answered: virtual in the local mode.
@@ -195,6 +206,9 @@ impl DeploymentView {
             version: state.version,
             created_at: terms.created_at,
             created_by: terms.created_by.clone(),
+            gate: terms.clearance.gate.clone(),
+            preconditions: terms.clearance.preconditions.clone(),
+            hotfix: terms.clearance.hotfix.clone(),
             updated_at: state.updated_at,
             as_of: now,
             expected_end: expected_end(deployment, now),
@@ -408,6 +422,42 @@ pub struct CommandBody {
     /// Why, in the operator's words: kept in the history.
     #[serde(default)]
     pub reason: Option<String>,
+}
+
+/// The body of `PUT /endpoints/{name}/freeze`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = FreezeOrder))]
+pub struct FreezeBody {
+    /// Why nothing may be raised: told to everybody.
+    pub reason: String,
+    /// When it ends by itself; without it somebody has to lift it.
+    #[serde(default)]
+    pub until: Option<Timestamp>,
+}
+
+/// Whether nothing is raised on an endpoint.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = FreezeState))]
+pub struct FreezeView {
+    /// The endpoint, or `*` for every one of the stack.
+    pub endpoint: String,
+    /// Whether a freeze stands: its own, or that of the whole stack.
+    pub frozen: bool,
+    /// The one that stands.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub freeze: Option<Freeze>,
+}
+
+impl FreezeView {
+    /// What stands over an endpoint.
+    pub fn new(endpoint: String, freeze: Option<Freeze>) -> Self {
+        Self {
+            endpoint,
+            frozen: freeze.is_some(),
+            freeze,
+        }
+    }
 }
 
 /// The body of `PUT /deployments/{id}/weight`.

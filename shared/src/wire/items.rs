@@ -4,6 +4,7 @@
 //! | key | holds |
 //! |---|---|
 //! | `EP#{endpoint}` / `LOCK` | the one deployment that is not over |
+//! | `EP#{endpoint}` / `FREEZE` | a freeze, whether or not a deployment runs; of `EP#*`, the stack's |
 //! | `DEP#{id}` / `SPEC` | terms and specification as given, immutable |
 //! | `DEP#{id}` / `META` | the state, with the attributes of the indexes |
 //! | `DEP#{id}` / `PAST` | production's minutes before the rollout, immutable |
@@ -23,6 +24,7 @@ use serde::{Deserialize, Serialize};
 use crate::domain::comparison::Counts;
 use crate::domain::deployment::{Deployment, SCHEMA_VERSION, State, Terms};
 use crate::domain::evidence::Evidence;
+use crate::domain::freeze::Freeze;
 use crate::domain::history::{Entry, Way};
 use crate::domain::judge::MinuteReport;
 use crate::domain::quantity::Span;
@@ -54,6 +56,20 @@ pub struct LockItem {
     pub sk: String,
     /// Who holds it.
     pub deployment_id: String,
+}
+
+/// Sort key of a freeze.
+pub const FREEZE_KEY: &str = "FREEZE";
+
+/// `EP#{endpoint}` / `FREEZE`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct FreezeItem {
+    /// Partition key.
+    pub pk: String,
+    /// Sort key.
+    pub sk: String,
+    /// The freeze.
+    pub freeze: Freeze,
 }
 
 /// `DEP#{id}` / `SPEC`.

@@ -23,6 +23,25 @@ pub struct About<'a> {
     pub entry: &'a Entry,
 }
 
+/// What is announced without a deployment has none of its statuses.
+const fn own_status(event: Name) -> Option<&'static str> {
+    match event {
+        Name::Rejected => Some("REJECTED"),
+        Name::Frozen => Some("FROZEN"),
+        Name::Thawed => Some("THAWED"),
+        _ => None,
+    }
+}
+
+fn status(entry: &Entry) -> String {
+    own_status(entry.event).map_or_else(|| entry.status.to_string(), str::to_owned)
+}
+
+/// What is announced without a deployment may have no model to name.
+const fn known(model: &str) -> &str {
+    if model.is_empty() { "-" } else { model }
+}
+
 /// The longest subject that SNS is sure to take: the service model says "less than 100 characters".
 const SUBJECT_LIMIT: usize = 99;
 /// A text message of one part.
@@ -40,7 +59,9 @@ pub fn subject(about: About) -> String {
         .replace('_', " ");
     let text = format!(
         "[{}] {}: {what} ({})",
-        entry.severity, about.endpoint, entry.status
+        entry.severity,
+        about.endpoint,
+        status(entry)
     );
     text.chars()
         .filter(|c| c.is_ascii() && !c.is_ascii_control())
@@ -98,7 +119,7 @@ pub fn machine(about: About) -> Value {
         "endpoint": about.endpoint,
         "model": about.model,
         "former_model": about.former_model,
-        "status": entry.status,
+        "status": status(entry),
         "phase": entry.phase,
         "weight": entry.weight,
         "reason": entry.reason,
@@ -118,9 +139,9 @@ pub fn email(about: About) -> String {
         sentence(&entry.reason),
         String::new(),
         format!("Endpoint    {}", about.endpoint),
-        format!("New model   {}", about.model),
-        format!("Old model   {}", about.former_model),
-        format!("Status      {} / {}", entry.status, entry.phase),
+        format!("New model   {}", known(about.model)),
+        format!("Old model   {}", known(about.former_model)),
+        format!("Status      {} / {}", status(entry), entry.phase),
         format!("Canary      {} of the traffic (intended)", entry.weight),
         format!("Measured    {}", entry.value),
         format!("Limit       {}", entry.limit),
@@ -142,7 +163,9 @@ pub fn email(about: About) -> String {
 pub fn sms(about: About) -> String {
     let text = format!(
         "{}: {} {}",
-        about.endpoint, about.entry.status, about.entry.reason
+        about.endpoint,
+        status(about.entry),
+        about.entry.reason
     );
     text.chars().take(SMS_LIMIT).collect()
 }
@@ -166,14 +189,14 @@ pub fn chat(about: About) -> Value {
         "id": about.event_id,
         "content": {
             "textType": "client-markdown",
-            "title": format!("{mark}{}: {} ({})", about.endpoint, entry.event, entry.status),
+            "title": format!("{mark}{}: {} ({})", about.endpoint, entry.event, status(entry)),
             "description": format!("{}\n*Measured* {}\n*Limit* {}\n*Canary* {} of the traffic", sentence(&entry.reason), entry.value, entry.limit, entry.weight),
             "nextSteps": steps,
             "keywords": [about.endpoint, about.model],
         },
         "metadata": {
             "threadId": about.deployment_id,
-            "summary": format!("{}: {}", about.endpoint, entry.status),
+            "summary": format!("{}: {}", about.endpoint, status(entry)),
             "eventType": entry.event,
             "relatedResources": [about.endpoint],
             "additionalContext": {
@@ -188,8 +211,21 @@ pub fn chat(about: About) -> Value {
 
 /// What a person can do now.
 fn next_steps(about: About) -> Vec<(&'static str, String)> {
+    match about.entry.event {
+        Name::Rejected => {
+            let command = "canary compare predictions.csv".to_owned();
+            return vec![("Measure it again", command)];
+        }
+        Name::Frozen | Name::Thawed => {
+            return vec![("See what is under way", "canary list".to_owned())];
+        }
+        _ => {}
+    }
     let id = about.deployment_id;
     let mut steps = vec![("See what happened", format!("canary history {id}"))];
+    if about.entry.event == Name::ApprovalNeeded {
+        steps.push(("Approve it", format!("canary approve {id}")));
+    }
     // Once the end has begun, that order is refused.
     if matches!(about.entry.status, Status::Pending | Status::InProgress)
         && about.entry.phase != Phase::CleaningUp

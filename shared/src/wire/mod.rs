@@ -12,6 +12,7 @@ pub mod json;
 pub mod messages;
 #[cfg(feature = "openapi")]
 pub mod openapi;
+pub mod predictions;
 pub mod problem;
 pub mod specification;
 pub mod trace;
@@ -19,8 +20,13 @@ pub mod trace;
 /// SHA-256 in hexadecimal.
 pub fn digest(bytes: &[u8]) -> String {
     use sha2::{Digest, Sha256};
-    let hexadecimal = |byte: &u8| {
+    hexadecimal(&Sha256::digest(bytes))
+}
+
+/// Two digits for each byte.
+fn hexadecimal(bytes: &[u8]) -> String {
+    let digits = |byte: &u8| {
         [byte >> 4, byte & 15].map(|digit| char::from_digit(u32::from(digit), 16).unwrap_or('0'))
     };
-    Sha256::digest(bytes).iter().flat_map(hexadecimal).collect()
+    bytes.iter().flat_map(digits).collect()
 }

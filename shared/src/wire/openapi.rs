@@ -13,7 +13,10 @@ use utoipa::openapi::schema::{ObjectBuilder, Schema, Type};
 use utoipa::openapi::{KnownFormat, RefOr, SchemaFormat};
 use utoipa::{PartialSchema, ToSchema};
 
-use super::api::{CommandBody, DeploymentView, LONGEST_REASON, PlanView, StageView, WeightBody};
+use super::api::{
+    CommandBody, DeploymentView, FreezeBody, FreezeView, LONGEST_REASON, PlanView, StageView,
+    WeightBody,
+};
 use super::problem::{MEDIA_TYPE, Problem};
 use super::specification;
 pub use super::specification::openapi::NAME;
@@ -91,6 +94,8 @@ pub fn schemas() -> Schemas {
     add::<Entry>(&mut all);
     add::<MinuteReport>(&mut all);
     add::<CommandBody>(&mut all);
+    add::<FreezeBody>(&mut all);
+    add::<FreezeView>(&mut all);
     add::<WeightBody>(&mut all);
     add::<Problem>(&mut all);
     specification::openapi::add_all(&mut all);
@@ -201,7 +206,12 @@ fn refine_answers(all: &mut Schemas) {
         "LatencyMinute.slower_than",
         json!({"propertyNames": {"pattern": "^[0-9]+$"}}),
     );
-    for place in ["Command.reason", "WeightChange.reason"] {
+    refine(all, "FreezeOrder.reason", json!({"minLength": 1}));
+    for place in [
+        "Command.reason",
+        "WeightChange.reason",
+        "FreezeOrder.reason",
+    ] {
         refine(
             all,
             place,
@@ -220,11 +230,13 @@ fn refine_answers(all: &mut Schemas) {
 pub const NO_CONTROL_CHARACTERS: &str = r"^[^\u0000-\u001f\u007f-\u009f]*$";
 
 fn is_answer(name: &str) -> bool {
-    const ANSWERS: [&str; 19] = [
+    const ANSWERS: [&str; 21] = [
         "CaughtRegression",
         "Check",
         "Counts",
         "Deployment",
+        "Freeze",
+        "FreezeState",
         "GuardStanding",
         "HistoryEntry",
         "Interval",
@@ -274,6 +286,10 @@ pub const KINDS: &[(&str, &str)] = &[
     ),
     ("endpoint-drifted", "somebody else changed the endpoint"),
     (
+        "endpoint-frozen",
+        "a freeze stands over the endpoint: nothing begins and nothing is raised",
+    ),
+    (
         "endpoint-locked",
         "the endpoint has a deployment that is not over",
     ),
@@ -296,6 +312,19 @@ pub const KINDS: &[(&str, &str)] = &[
         "forbidden",
         "IAM, or the endpoint's tags, do not admit the caller",
     ),
+    (
+        "gate-results-missing",
+        "the specification has a gate, and no results for it",
+    ),
+    (
+        "gate-results-of-another",
+        "the gate's results are of another model, or of another champion",
+    ),
+    (
+        "gate-results-too-new",
+        "the gate's results are of a time to come",
+    ),
+    ("gate-results-too-old", "the gate's results are too old"),
     (
         "idempotency-key-reused",
         "the key belongs to another request of the last 24 h",
@@ -353,6 +382,10 @@ pub const KINDS: &[(&str, &str)] = &[
         "who asked for the deployment may not approve it",
     ),
     (
+        "preconditions-missing",
+        "the stack or the endpoint asks for a precondition that is not attested",
+    ),
+    (
         "price-unknown",
         "an instance type of the endpoint has no price",
     ),
@@ -360,6 +393,10 @@ pub const KINDS: &[(&str, &str)] = &[
     (
         "refused-by-aws",
         "AWS refused a call that the request needs",
+    ),
+    (
+        "rejected-by-gate",
+        "the model falls short of what its gate requires; it is announced, and no endpoint was touched",
     ),
     (
         "request-in-progress",

@@ -5,6 +5,11 @@ use serde::{Deserialize, Serialize};
 /// The media type of a problem document.
 pub const MEDIA_TYPE: &str = "application/problem+json";
 
+/// What the gate refuses: programs tell it from every other refusal.
+pub const REJECTED_BY_GATE: &str = "rejected-by-gate";
+/// Every `type` begins with it.
+const PREFIX: &str = "urn:sagemaker-canary:problem:";
+
 /// A problem document.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
@@ -31,13 +36,18 @@ impl Problem {
     pub fn new(status: u16, kind: &str, detail: impl Into<String>) -> Self {
         let title = kind.replace('-', " ");
         Self {
-            kind: format!("urn:sagemaker-canary:problem:{kind}"),
+            kind: format!("{PREFIX}{kind}"),
             title,
             status,
             detail: detail.into(),
             field: None,
             deployment_id: None,
         }
+    }
+
+    /// Whether it is of this kind.
+    pub fn is(&self, kind: &str) -> bool {
+        self.kind.strip_prefix(PREFIX) == Some(kind)
     }
 
     /// The document as it is sent, with [`MEDIA_TYPE`].

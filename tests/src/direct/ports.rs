@@ -14,6 +14,7 @@ use shared::app::ports::{
 use shared::domain::authority::{Settings, Tags};
 use shared::domain::deployment::Deployment;
 use shared::domain::due::Actor;
+use shared::domain::freeze::Freeze;
 use shared::domain::history::{Entry, Way};
 use shared::domain::judge::MinuteReport;
 use shared::domain::observation::EndpointView;
@@ -131,6 +132,30 @@ impl Store for Direct {
             })
         };
         self.usual("outbox", effect).await
+    }
+
+    async fn freezes(&self, endpoint: &str) -> Result<Vec<Freeze>, PortError> {
+        let endpoint = endpoint.to_owned();
+        self.usual("freezes", move |shared| Ok(shared.store.frozen(&endpoint)))
+            .await
+    }
+
+    async fn set_freeze(&self, endpoint: &str, freeze: Option<&Freeze>) -> Result<(), PortError> {
+        let (endpoint, freeze) = (endpoint.to_owned(), freeze.cloned());
+        let effect = move |shared: &Shared| {
+            shared.store.keep_freeze(&endpoint, freeze.as_ref());
+            Ok(())
+        };
+        self.usual("set_freeze", effect).await
+    }
+
+    async fn tell(&self, row: &OutboxRow) -> Result<(), PortError> {
+        let row = row.clone();
+        let effect = move |shared: &Shared| {
+            shared.store.put_row(&row);
+            Ok(())
+        };
+        self.usual("tell", effect).await
     }
 
     async fn sent(&self, row: &OutboxRow) -> Result<(), PortError> {

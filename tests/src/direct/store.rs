@@ -15,6 +15,7 @@ use shared::app::ports::{
 };
 use shared::app::transaction::{Transaction, sound};
 use shared::domain::deployment::{Deployment, SCHEMA_VERSION, Terms};
+use shared::domain::freeze::{EVERY_ENDPOINT, Freeze};
 use shared::domain::history::{Entry, Way};
 use shared::domain::judge::MinuteReport;
 use shared::domain::replay::Recorded;
@@ -38,6 +39,8 @@ struct Tables {
     /// By caller and key, with the end in seconds since 1970.
     keys: HashMap<String, (IdempotencyClaim, i64)>,
     outbox: BTreeMap<(u8, String), OutboxRow>,
+    /// By endpoint.
+    freezes: BTreeMap<String, Freeze>,
     /// When a deployment came into the active index (`true`) or left it, oldest first.
     moves: Vec<(Timestamp, String, bool)>,
     /// How far the active index is behind.
@@ -310,6 +313,30 @@ impl MemoryStore {
         own.map(|(_, row)| row.clone()).collect()
     }
 
+    /// [`Store::freezes`].
+    pub fn frozen(&self, endpoint: &str) -> Vec<Freeze> {
+        let tables = self.tables();
+        let names = [endpoint, EVERY_ENDPOINT].into_iter();
+        names
+            .filter_map(|name| tables.freezes.get(name).cloned())
+            .collect()
+    }
+
+    /// [`Store::set_freeze`].
+    pub fn keep_freeze(&self, endpoint: &str, freeze: Option<&Freeze>) {
+        let mut tables = self.tables();
+        match freeze {
+            Some(freeze) => tables.freezes.insert(endpoint.to_owned(), freeze.clone()),
+            None => tables.freezes.remove(endpoint),
+        };
+    }
+
+    /// [`Store::tell`].
+    pub fn put_row(&self, row: &OutboxRow) {
+        let key = (row.shard, row.event_id.clone());
+        self.tables().outbox.insert(key, row.clone());
+    }
+
     /// [`Store::sent`].
     pub fn remove(&self, row: &OutboxRow) {
         let key = (row.shard, row.event_id.clone());
@@ -422,6 +449,20 @@ impl Store for MemoryStore {
             rows: self.unsent(shard),
             unread: Vec::new(),
         })
+    }
+
+    async fn freezes(&self, endpoint: &str) -> Result<Vec<Freeze>, PortError> {
+        Ok(self.frozen(endpoint))
+    }
+
+    async fn set_freeze(&self, endpoint: &str, freeze: Option<&Freeze>) -> Result<(), PortError> {
+        self.keep_freeze(endpoint, freeze);
+        Ok(())
+    }
+
+    async fn tell(&self, row: &OutboxRow) -> Result<(), PortError> {
+        self.put_row(row);
+        Ok(())
     }
 
     async fn sent(&self, row: &OutboxRow) -> Result<(), PortError> {

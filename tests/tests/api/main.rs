@@ -1,9 +1,12 @@
 //! The API and inference as callers meet them, on the router that Lambda and the local mode share.
 
 mod access;
+mod approval;
 mod feedback;
 mod fitness;
+mod freeze;
 mod fuzz;
+mod gate;
 mod inference;
 mod keys;
 mod logs;

@@ -49,10 +49,11 @@ pub(crate) fn has_effect(operation: &str) -> bool {
 }
 
 /// The methods of the ports that only look.
-const READS: [&str; 17] = [
+const READS: [&str; 18] = [
     "load",
     "active",
     "lock_holder",
+    "freezes",
     "idempotency",
     "list",
     "history",

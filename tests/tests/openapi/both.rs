@@ -27,6 +27,7 @@ const BEYOND_A_SCHEMA: &[&str] = &[
     "counts the values above low and up to high",
     "a number of instances from min to 1000",
     "at most 24h",
+    "the watch after a completion lasts",
     // Times of day and time zones.
     "not a change window",
     // Lengths in bytes.
@@ -35,7 +36,17 @@ const BEYOND_A_SCHEMA: &[&str] = &[
     "a JSON pointer inside one prediction",
     "a label has 1 to 64 bytes",
     "a text of 1 to 128 bytes without control characters",
+    "above 0% and below 100%",
+    "at least 1m",
+    // Times.
+    "is not a time",
+    // Sums, and figures that rise.
+    "draw from them",
+    "are milliseconds from 0 on, and rise",
+    "rows with a latency, and",
     // One field against another.
+    "leave the gate itself out",
+    "is there twice; keep one",
     "longer than the deadline",
     "does not rise above",
     "a plan ends at 100",
@@ -114,6 +125,21 @@ fn corpus() -> Vec<Value> {
         "cleanup": {"after": "1h", "keep_old_variant": true},
         "notify": {"topic": "arn:aws:sns:eu-central-1:123456789012:releases"},
         "accept_baseline": true,
+        "gate": {
+            "recall": "90%", "fpr": "5%", "latency": "80ms", "f1_ratio": 1.0, "by": "interval",
+            "too_few": "accept", "leave_out": ["fpr"], "max_age": "7d",
+            "results": {
+                "model": "wine-quality-v2", "champion": "wine-quality-v1",
+                "compared_at": "2026-03-02T10:00:00Z",
+                "predictions": "0".repeat(64),
+                "positives": {"both": 900, "champion": 10, "challenger": 50, "neither": 40},
+                "negatives": {"both": 100, "champion": 60, "challenger": 20, "neither": 8820},
+                "latency": {"rows": 10_000, "p95_ms": 87.5, "low_ms": 86, "high_ms": 89.25},
+            },
+        },
+        "preconditions": [
+            {"name": "model_card", "link": "https://wiki.example.com/cards/wine?v=2#top", "by": "anna"},
+        ],
     });
     let planned = |plan: Value| specification_with(json!({"plan": plan}));
     let yaml = [

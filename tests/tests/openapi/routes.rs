@@ -41,7 +41,9 @@ async fn each_path_takes_its_methods_and_no_others() {
     let world = World::new().await;
     let router = world.stack.router();
     for (path, methods) in documented() {
-        let path = path.replace("{id}", "00000000-0000-7000-8000-000000000000");
+        let path = path
+            .replace("{id}", "00000000-0000-7000-8000-000000000000")
+            .replace("{name}", "wine");
         let mut allowed: BTreeSet<String> = methods.iter().map(ToString::to_string).collect();
         if methods.contains(&Method::GET) {
             allowed.insert("HEAD".to_owned());

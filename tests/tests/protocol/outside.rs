@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use jiff::SignedDuration;
 use shared::domain::deployment::Deployment;
+use shared::domain::freeze::FreezeReading;
 use shared::domain::judge::last_judgeable;
 use shared::domain::observation::{AlarmReading, ArmMinute, Metrics, Observation, Series};
 use shared::domain::protocol::Answer;
@@ -124,6 +125,7 @@ pub(crate) fn observation(sight: Endpoint, reading: Reading, before: &Deployment
         endpoint: sight.describe(),
         metrics: metrics(reading, before),
         alarms: AlarmReading::Firing(Vec::new()),
+        freeze: FreezeReading::NotAsked,
     }
 }
 

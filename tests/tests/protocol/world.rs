@@ -22,6 +22,7 @@ use std::sync::Arc;
 use jiff::{SignedDuration, Timestamp};
 use shared::app::ports::Loaded;
 use shared::domain::baseline::Baseline;
+use shared::domain::clearance::Clearance;
 use shared::domain::deployment::{CanaryCapacity, Cleanup, Deployment, Terms};
 use shared::domain::evidence::{Evidence, Finding};
 use shared::domain::judge::last_judgeable;
@@ -351,6 +352,7 @@ pub(crate) fn terms(judges_minutes: bool, goes_down: bool) -> Terms {
         },
         watch: Span::ZERO,
         topic: None,
+        clearance: Clearance::default(),
         created_at: accepted_at(),
         created_by: "deployer".to_owned(),
         routing: None,

@@ -6,6 +6,7 @@ mod commands;
 mod comparison;
 mod endings;
 mod faults;
+mod freezes;
 mod health;
 mod healthy;
 mod model;

@@ -35,7 +35,9 @@ async fn every_route_leads_to_a_handler() {
         }
         asked += 1;
         let method: Method = method.parse().expect("a method");
-        let path = path.replace("{id}", "01997b6e-0000-7000-8000-0123456789ab");
+        let path = path
+            .replace("{id}", "01997b6e-0000-7000-8000-0123456789ab")
+            .replace("{name}", "wine");
         let (status, problem) = world.request(method.clone(), &path, &[], Vec::new()).await;
         assert_ne!(
             status,

@@ -37,6 +37,7 @@ fn every_setting_that_is_read_is_set_on_the_functions_that_read_it() {
                 | "CANARY_TOPICS"
                 | "CANARY_ENDPOINTS"
                 | "CANARY_EXECUTION_ROLES"
+                | "CANARY_PRECONDITIONS"
                 | "CANARY_PRICES" => id == "DeployApi",
                 "CANARY_INVOKERS" => id == "Inference",
                 "CANARY_CLOCK" => false,

@@ -131,6 +131,7 @@ pub(super) fn seen(endpoint: EndpointReading, record: &Loaded, now: Timestamp) -
             unread: std::collections::BTreeMap::new(),
         },
         alarms: AlarmReading::NotAsked,
+        freeze: crate::domain::freeze::FreezeReading::NotAsked,
     }
 }
 

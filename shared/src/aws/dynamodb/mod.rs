@@ -29,13 +29,14 @@ use crate::app::ports::{
 };
 use crate::app::transaction::{Transaction, sound};
 use crate::domain::deployment::{Deployment, SCHEMA_VERSION};
+use crate::domain::freeze::{EVERY_ENDPOINT, Freeze};
 use crate::domain::history::{Entry, Way};
 use crate::domain::judge::MinuteReport;
 use crate::domain::replay::Recorded;
 use crate::wire::items::{
-    self, ACTIVE_KEY, CheckItem, EntryItem, EvidenceItem, KeyItem, LockItem, MetaItem, OutboxItem,
-    PastItem, SpecItem, active_key, deployment_key, endpoint_key, idempotency_key, lock_key,
-    outbox_key,
+    self, ACTIVE_KEY, CheckItem, EntryItem, EvidenceItem, FREEZE_KEY, FreezeItem, KeyItem,
+    LockItem, MetaItem, OutboxItem, PastItem, SpecItem, active_key, deployment_key, endpoint_key,
+    idempotency_key, lock_key, outbox_key,
 };
 
 type Item = HashMap<String, AttributeValue>;
@@ -298,6 +299,48 @@ impl Store for Aws {
         Ok(outbox)
     }
 
+    async fn freezes(&self, endpoint: &str) -> Result<Vec<Freeze>, PortError> {
+        let mut found = Vec::new();
+        for name in [endpoint, EVERY_ENDPOINT] {
+            let item = self.get(&lock_key(name), FREEZE_KEY).await?;
+            let item: Option<FreezeItem> = item.map(read).transpose()?;
+            found.extend(item.map(|item| item.freeze));
+        }
+        Ok(found)
+    }
+
+    async fn set_freeze(&self, endpoint: &str, freeze: Option<&Freeze>) -> Result<(), PortError> {
+        let Some(freeze) = freeze else {
+            let delete = self.dynamodb.delete_item().table_name(&self.config.table);
+            let delete = delete
+                .key("pk", text(lock_key(endpoint)))
+                .key("sk", text(FREEZE_KEY));
+            let deleted = delete.send().await;
+            return deleted
+                .map(drop)
+                .map_err(|error| sort("DeleteItem", &error));
+        };
+        let item = FreezeItem {
+            pk: lock_key(endpoint),
+            sk: FREEZE_KEY.to_owned(),
+            freeze: freeze.clone(),
+        };
+        let written = self.dynamodb.transact_write_items();
+        let written = written.transact_items(self.put(&item)?).send().await;
+        written
+            .map(drop)
+            .map_err(|error| transaction_error("set_freeze", &error))
+    }
+
+    async fn tell(&self, row: &OutboxRow) -> Result<(), PortError> {
+        let item = self.put(&outbox_item(row, row.taken))?;
+        let written = self.dynamodb.transact_write_items().transact_items(item);
+        let written = written.send().await;
+        written
+            .map(drop)
+            .map_err(|error| transaction_error("tell", &error))
+    }
+
     async fn sent(&self, row: &OutboxRow) -> Result<(), PortError> {
         let delete = self.dynamodb.delete_item().table_name(&self.config.table);
         let delete = delete
@@ -311,7 +354,7 @@ impl Store for Aws {
     }
 
     async fn half_sent(&self, row: &OutboxRow, taken: Way) -> Result<(), PortError> {
-        let item = outbox_item(row, taken);
+        let item = outbox_item(row, Some(taken));
         let written = self
             .dynamodb
             .transact_write_items()
@@ -326,7 +369,7 @@ impl Store for Aws {
     }
 }
 
-fn outbox_item(row: &OutboxRow, taken: Way) -> OutboxItem {
+fn outbox_item(row: &OutboxRow, taken: Option<Way>) -> OutboxItem {
     OutboxItem {
         pk: outbox_key(row.shard),
         sk: row.event_id.clone(),
@@ -336,7 +379,7 @@ fn outbox_item(row: &OutboxRow, taken: Way) -> OutboxItem {
         model: row.model.clone(),
         former_model: row.former_model.clone(),
         entry: row.entry.clone(),
-        taken: Some(taken),
+        taken,
     }
 }
 

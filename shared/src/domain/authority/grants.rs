@@ -70,7 +70,14 @@ impl Names {
         self.0.contains(name)
     }
 
-    fn and(&self, other: &Self) -> Self {
+    /// Every name, in the order of the alphabet.
+    pub fn iter(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().map(String::as_str)
+    }
+
+    /// The names of both.
+    #[must_use]
+    pub fn and(&self, other: &Self) -> Self {
         Self(self.0.union(&other.0).cloned().collect())
     }
 }

@@ -6,7 +6,7 @@
 //! of them.
 
 use super::caller::is_account;
-use super::grants::{ENABLED_TAG, Grants};
+use super::grants::{ENABLED_TAG, Grants, Names};
 use crate::domain::cost::PriceList;
 use crate::domain::specification::Specification;
 
@@ -128,6 +128,8 @@ pub struct Settings {
     pub endpoints: Patterns,
     /// ARNs of roles that a copied config may pass on (`ExecutionRoleArns`).
     pub roles: Patterns,
+    /// What every deployment must bring (`RequiredPreconditions`).
+    pub preconditions: Names,
     /// Whether an endpoint takes deployments only with its owner's tag. AWS holds a stack to it; a
     /// simulated account has nobody who could.
     pub by_tag: bool,
@@ -161,6 +163,7 @@ impl Settings {
             topics: any.clone(),
             endpoints: any.clone(),
             roles: any,
+            preconditions: Names::default(),
             by_tag: false,
             home: Home::of(topic)?,
             topic: topic.to_owned(),

@@ -48,6 +48,8 @@ pub enum Action {
     History,
     /// Its evidence, minute by minute.
     Checks,
+    /// What is to be approved, as a page.
+    Review,
     /// No raises for now.
     Pause,
     /// Raises again.
@@ -64,6 +66,12 @@ pub enum Action {
     Approve,
     /// The former model comes back after a completion.
     Undo,
+    /// Whether an endpoint is frozen.
+    SeeFreeze,
+    /// Nothing is raised on it.
+    Freeze,
+    /// Raises again.
+    Thaw,
     /// A prediction.
     Infer,
     /// Labels of predictions.
@@ -89,7 +97,7 @@ const READERS: &[Role] = &[Deployer, Approver];
 
 impl Action {
     /// Every action, in the order of the documents.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 23] = [
         Self::Deploy,
         Self::Plan,
         Self::Undo,
@@ -97,6 +105,7 @@ impl Action {
         Self::Get,
         Self::History,
         Self::Checks,
+        Self::Review,
         Self::Promote,
         Self::SetWeight,
         Self::Resume,
@@ -104,6 +113,9 @@ impl Action {
         Self::Approve,
         Self::Pause,
         Self::Rollback,
+        Self::SeeFreeze,
+        Self::Freeze,
+        Self::Thaw,
         Self::Infer,
         Self::Feedback,
         Self::Route,
@@ -123,12 +135,16 @@ impl Action {
             | Self::Resume
             | Self::Cancel => (Some(&[Deployer] as &[Role]), false, false),
             Self::Approve => (Some(&[Approver] as &[Role]), true, false),
+            Self::Thaw => (Some(&[Approver] as &[Role]), false, false),
             Self::List
             | Self::Get
             | Self::History
             | Self::Checks
+            | Self::Review
             | Self::Pause
-            | Self::Rollback => (Some(READERS), false, true),
+            | Self::Rollback
+            | Self::SeeFreeze
+            | Self::Freeze => (Some(READERS), false, true),
             Self::Infer | Self::Feedback | Self::Route => {
                 (Some(&[Invoker] as &[Role]), false, false)
             }
@@ -145,7 +161,7 @@ impl Action {
         matches!(self, Self::Pause | Self::Rollback)
     }
 
-    /// The method and the path; `{id}` stands for one segment.
+    /// The method and the path; `{id}` and `{name}` stand for one segment.
     pub const fn route(self) -> (&'static str, &'static str) {
         match self {
             Self::Health => ("GET", "/health"),
@@ -156,6 +172,7 @@ impl Action {
             Self::Get => ("GET", "/deployments/{id}"),
             Self::History => ("GET", "/deployments/{id}/history"),
             Self::Checks => ("GET", "/deployments/{id}/checks"),
+            Self::Review => ("GET", "/deployments/{id}/approve"),
             Self::Pause => ("POST", "/deployments/{id}/pause"),
             Self::Resume => ("POST", "/deployments/{id}/resume"),
             Self::Promote => ("POST", "/deployments/{id}/promote"),
@@ -164,6 +181,9 @@ impl Action {
             Self::Cancel => ("POST", "/deployments/{id}/cancel"),
             Self::Approve => ("POST", "/deployments/{id}/approve"),
             Self::Undo => ("POST", "/deployments/{id}/undo"),
+            Self::SeeFreeze => ("GET", "/endpoints/{name}/freeze"),
+            Self::Freeze => ("PUT", "/endpoints/{name}/freeze"),
+            Self::Thaw => ("DELETE", "/endpoints/{name}/freeze"),
             Self::Infer => ("POST", "/inference"),
             Self::Feedback => ("POST", "/feedback"),
             Self::Route => ("GET", "/route"),
@@ -180,7 +200,7 @@ impl Action {
             own == method
                 && pattern.split('/').all(|wanted| {
                     segments.next().is_some_and(|segment| {
-                        segment == wanted || wanted == "{id}" && !segment.is_empty()
+                        segment == wanted || wanted.starts_with('{') && !segment.is_empty()
                     })
                 })
                 && segments.next().is_none()
@@ -325,6 +345,7 @@ pub fn table() -> String {
         };
         let outage = match (action, rule.outlives_tags) {
             (Action::Health | Action::Describe, _) => "goes on",
+            (Action::SeeFreeze | Action::Freeze, _) => "goes on by the stack's defaults",
             (Action::Infer | Action::Feedback | Action::Route, _) => {
                 "goes on by the grants read last; 503 where none were"
             }

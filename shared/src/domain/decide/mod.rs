@@ -18,6 +18,7 @@ use super::cost;
 use super::deployment::Deployment;
 use super::due;
 use super::evidence::Evidence;
+use super::freeze::FreezeReading;
 use super::history::{Entry, Name, Severity};
 use super::judge::{self, MinuteReport, Verdict};
 use super::observation::{AlarmReading, EndpointReading, EndpointView, Observation};
@@ -46,6 +47,18 @@ pub struct Decision {
     pub entries: Vec<Entry>,
 }
 
+impl Decision {
+    /// Whether it brings the canary more traffic than the record before did, or removes the way back.
+    pub fn goes_up_from(&self, before: &Deployment) -> bool {
+        let (then, next) = (&before.state, &self.next.state);
+        let rises = matches!(
+            next.phase,
+            Phase::Scaling | Phase::Shifting | Phase::Finalizing
+        ) || (then.phase, next.phase) == (Phase::Soaking, Phase::CleaningUp);
+        next.status == Status::InProgress && next.phase != then.phase && rises
+    }
+}
+
 /// Decides one pass. Total: the error is a bug in the transition table's use, never a state of
 /// the world.
 pub fn decide(
@@ -55,6 +68,8 @@ pub fn decide(
     now: Timestamp,
 ) -> Result<Decision, IllegalEvent> {
     let mut pass = Pass::new(before, evidence, now);
+    pass.frozen =
+        matches!(seen.freeze, FreezeReading::Frozen(_)) && before.terms.clearance.hotfix.is_none();
     if before.is_judged() {
         let was_blind = evidence.blind.is_some();
         let mut metrics = seen.metrics.clone();
@@ -89,6 +104,8 @@ pub(super) struct Pass {
     entries: Vec<Entry>,
     pub(super) now: Timestamp,
     pub(super) by: Option<String>,
+    /// Whether a freeze was seen that holds this deployment.
+    frozen: bool,
 }
 
 /// What happened, how loudly, and the figures it goes with.
@@ -128,6 +145,7 @@ impl Pass {
             entries: Vec::new(),
             now,
             by: None,
+            frozen: false,
         }
     }
 
@@ -321,7 +339,7 @@ impl Pass {
     /// The deadline's clock runs from IN_PROGRESS to 100 %, and stops where nothing may move. On a way
     /// down by steps it stands still: it bounds the way up, and must not cut the other one short.
     fn run_clock(&mut self) {
-        let plan_allows = self.next.terms.plan.allows_raise_at(self.now);
+        let plan_allows = self.next.terms.allows_raise_at(self.now) && !self.frozen;
         let state = &mut self.next.state;
         let waits_for_people = matches!(state.phase, Phase::Paused | Phase::AwaitingApproval);
         let runs = state.status == Status::InProgress

@@ -150,7 +150,7 @@ impl Pass {
             && canary_floor_is_held(&self.next);
         if !ready
             || self.warning(seen, verdict).is_some()
-            || !self.next.terms.plan.allows_raise_at(self.now)
+            || !self.next.terms.allows_raise_at(self.now)
         {
             return Ok(());
         }
@@ -248,7 +248,7 @@ impl Pass {
         if self.next.terms.plan.stage(self.next.state.weight).approval {
             return self.ask_for_approval();
         }
-        if !self.next.terms.plan.allows_raise_at(self.now) {
+        if !self.next.terms.allows_raise_at(self.now) {
             "waiting for the next change window".clone_into(&mut self.next.state.reason);
             return Ok(());
         }
@@ -346,6 +346,11 @@ impl Pass {
             return Some(format!(
                 "holding: neither model has had a request in the last minute, and the endpoint has {usual:.0} a minute"
             ));
+        }
+        if self.next.terms.clearance.hotfix.is_none()
+            && let Some(reason) = seen.freeze.obstacle()
+        {
+            return Some(format!("holding: {reason}"));
         }
         if let AlarmReading::Failed { reason } = &seen.alarms {
             return Some(format!(

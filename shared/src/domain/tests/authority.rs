@@ -166,7 +166,7 @@ fn each_role_may_do_what_it_is_for() {
         let expected: &[&str] = match action {
             Action::Health | Action::Describe => &["approver", "deployer", "invoker", "stranger"],
             Action::Infer | Action::Feedback | Action::Route => &["invoker"],
-            Action::Approve => &["approver"],
+            Action::Approve | Action::Thaw => &["approver"],
             Action::Deploy
             | Action::Plan
             | Action::Undo
@@ -178,8 +178,11 @@ fn each_role_may_do_what_it_is_for() {
             | Action::Get
             | Action::History
             | Action::Checks
+            | Action::Review
             | Action::Pause
-            | Action::Rollback => &["approver", "deployer"],
+            | Action::Rollback
+            | Action::SeeFreeze
+            | Action::Freeze => &["approver", "deployer"],
         };
         assert_eq!(
             admitted.into_iter().collect::<Vec<_>>(),

@@ -9,10 +9,12 @@ use std::collections::BTreeMap;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::domain::baseline::Baseline;
+use crate::domain::clearance::Clearance;
 use crate::domain::decide::{self, Decision};
 use crate::domain::deployment::{CanaryCapacity, Cleanup, Deployment, Floor, Lease, Terms, Update};
 use crate::domain::due::{self, Effect};
 use crate::domain::evidence::{Blind, Check, Evidence, Finding, GuardState};
+use crate::domain::freeze::FreezeReading;
 use crate::domain::history::Name;
 use crate::domain::invariants;
 use crate::domain::judge::last_judgeable;
@@ -88,6 +90,7 @@ pub(super) fn terms() -> Terms {
         rollback: Rollback::default(),
         watch: Span::ZERO,
         topic: None,
+        clearance: Clearance::default(),
         created_at: accepted_at(),
         created_by: "deployer".to_owned(),
         routing: None,
@@ -452,12 +455,17 @@ pub(super) fn reading(endpoint: EndpointReading) -> Observation {
             unread: BTreeMap::new(),
         },
         alarms: AlarmReading::NotAsked,
+        freeze: FreezeReading::NotAsked,
     }
 }
 
 impl Observation {
     pub(super) fn alarms(mut self, alarms: AlarmReading) -> Self {
         self.alarms = alarms;
+        self
+    }
+    pub(super) fn freeze(mut self, freeze: FreezeReading) -> Self {
+        self.freeze = freeze;
         self
     }
     pub(super) fn metrics(mut self, metrics: Metrics) -> Self {

@@ -325,6 +325,7 @@ impl Toy {
             endpoint,
             metrics,
             alarms,
+            freeze: crate::domain::freeze::FreezeReading::NotAsked,
         }
     }
 

@@ -15,13 +15,16 @@ use super::check::{
     LONGEST_IN_CLOUDWATCH, LONGEST_ROUTING, LONGEST_WORD, MOST_CHECKS, MOST_DIMENSIONS,
     MOST_SAMPLES, MOST_STEPS,
 };
+use super::check::{LONGEST_BY, LONGEST_LINK, MOST_PRECONDITIONS};
 use super::raw::{Instances, QuotedText, Raw, WholePercent};
 use crate::domain::deployment::Cleanup;
+use crate::domain::gate::{MOST_ROWS, Rules};
 use crate::domain::model_signals::OTHER;
 use crate::domain::plan::{Plan, Preset};
 use crate::domain::policy::Policy;
 use crate::domain::retreat::Rollback;
 use crate::domain::signal;
+use crate::wire::api::LONGEST_REASON;
 use crate::wire::openapi::{NO_CONTROL_CHARACTERS, Schemas, add, refine};
 
 /// The pattern of a name in SageMaker, as `domain::specification::is_name` has it.
@@ -41,6 +44,7 @@ pub(crate) fn add_all(all: &mut Schemas) {
     refine_model(all);
     refine_checks(all);
     refine_rollback(all);
+    refine_clearance(all);
 }
 
 fn refine_top(all: &mut Schemas) {
@@ -94,6 +98,49 @@ fn refine_top(all: &mut Schemas) {
             "examples": ["arn:aws:sns:eu-central-1:123456789012:releases"],
         }),
     );
+}
+
+fn refine_clearance(all: &mut Schemas) {
+    let usual = Rules::default();
+    for (field, default) in [
+        ("recall", json!(usual.recall)),
+        ("fpr", json!(usual.fpr)),
+        ("latency", json!(usual.latency)),
+        ("max_age", json!(usual.max_age)),
+    ] {
+        refine(all, &format!("Gate.{field}"), json!({"default": default}));
+    }
+    let ratio = json!({"minimum": 0.1, "maximum": 10, "default": usual.f1_ratio});
+    refine(all, "Gate.f1_ratio", ratio);
+    refine(all, "Gate.leave_out", json!({"maxItems": 4}));
+    for field in ["both", "champion", "challenger", "neither"] {
+        let rows = json!({"minimum": 0, "maximum": MOST_ROWS});
+        refine(all, &format!("GateRows.{field}"), rows);
+    }
+    let rows = json!({"minimum": 0, "maximum": MOST_ROWS});
+    refine(all, "GateLatency.rows", rows);
+    for field in ["p95_ms", "low_ms", "high_ms"] {
+        refine(all, &format!("GateLatency.{field}"), json!({"minimum": 0}));
+    }
+    for field in ["model", "champion"] {
+        let name = json!({"minLength": 1, "maxLength": 256, "pattern": "^[!-~]+$"});
+        refine(all, &format!("GateResults.{field}"), name);
+    }
+    let digest = json!({"pattern": "^[0-9a-fA-F]{64}$"});
+    refine(all, "GateResults.predictions", digest);
+    let reason = json!({"minLength": 1, "maxLength": LONGEST_REASON, "pattern": VISIBLE});
+    refine(all, "Hotfix.reason", reason);
+    let most = json!({"maxItems": MOST_PRECONDITIONS, "default": []});
+    refine(all, "Specification.preconditions", most);
+    let name = json!({"pattern": "^[a-z][a-z0-9_]{0,39}$", "not": {"const": "gate"}});
+    refine(all, "Attestation.name", name);
+    let link = json!({
+        "maxLength": LONGEST_LINK, "examples": ["https://wiki.example.com/cards/wine"],
+        "pattern": r"^https://[!$-&(-.0-;=A-\[\]-_a-~]+([/?#][!#-&(-;=?-\[\]-_a-~]*)?$",
+    });
+    refine(all, "Attestation.link", link);
+    let by = json!({"minLength": 1, "maxLength": LONGEST_BY, "pattern": VISIBLE});
+    refine(all, "Attestation.by", by);
 }
 
 fn presets_in_words() -> String {

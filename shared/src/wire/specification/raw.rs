@@ -8,6 +8,8 @@ use serde::de::{self, Deserializer, Visitor};
 use serde_json::Value;
 
 use crate::domain::calendar::ChangeWindow;
+use crate::domain::clearance::Attestation;
+use crate::domain::gate::{By, Requirement, Results, TooFew};
 use crate::domain::plan::Preset;
 use crate::domain::policy::{Action, Grade, OnDrift};
 use crate::domain::quantity::{Latency, Rate, Span, Weight};
@@ -48,9 +50,58 @@ pub(super) struct Raw {
     /// How `inference` reads predictions off the model's answers; without it the model says nothing
     /// about itself.
     pub(super) model_signals: Option<RawReadings>,
+    /// What the new model must have shown on labelled rows before it may have any traffic.
+    pub(super) gate: Option<RawGate>,
+    /// What somebody vouches for: kept, shown and announced. The stack and the endpoint's tag
+    /// `canary:preconditions` say which must be there.
+    #[serde(default)]
+    pub(super) preconditions: Vec<Attestation>,
+    /// This can't wait: for the lifting of a freeze, or for a change window. Only who may lift a
+    /// freeze may say it, and everybody is told.
+    pub(super) hotfix: Option<RawHotfix>,
     /// The same as in `policy`, where it may stand instead: it is an answer to a refusal, added in a
     /// hurry.
     pub(super) accept_baseline: Option<bool>,
+}
+
+/// Why a deployment waits for no freeze and no change window.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = Hotfix))]
+pub(super) struct RawHotfix {
+    /// In words.
+    pub(super) reason: String,
+}
+
+/// What the new model, the challenger, is held against before it may have any traffic, beside the
+/// model in production, the champion. With results that fall short a deployment is refused, and
+/// nothing of the endpoint is touched.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = Gate))]
+pub(super) struct RawGate {
+    /// The least share of the positive rows that the challenger finds.
+    pub(super) recall: Option<Rate>,
+    /// The highest share of the negative rows that it calls positive.
+    pub(super) fpr: Option<Rate>,
+    /// The longest 95th percentile of its latency.
+    pub(super) latency: Option<Latency>,
+    /// Its least F1, as a multiple of the champion's.
+    pub(super) f1_ratio: Option<f64>,
+    /// Whether each is judged by its figure, once there are enough rows, or by its 95 % interval, all
+    /// of which must lie inside.
+    #[serde(default)]
+    pub(super) by: By,
+    /// What too few rows come to.
+    #[serde(default)]
+    pub(super) too_few: TooFew,
+    /// Requirements that are not made; not all of them.
+    #[serde(default)]
+    pub(super) leave_out: Vec<Requirement>,
+    /// How old the results may be.
+    pub(super) max_age: Option<Span>,
+    /// What was measured, as `canary compare` gives it; without it nothing can be deployed.
+    pub(super) results: Option<Results>,
 }
 
 /// The canary's instances.

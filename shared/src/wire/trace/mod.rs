@@ -34,9 +34,9 @@ const MOST_TRIALS: u64 = 100_000_000_000;
 /// Bytes of a line: a longer one is no row of a trace.
 const LONGEST_LINE: u64 = 1024;
 const COLUMNS: [&str; 5] = ["minute", "signal", "variant", "n", "x"];
-const BYTE_ORDER_MARK: &str = "\u{feff}";
+pub(super) const BYTE_ORDER_MARK: &str = "\u{feff}";
 
-/// Why a trace can't be read.
+/// Why a trace, or another table in CSV, can't be read.
 #[derive(Debug, thiserror::Error)]
 pub enum TraceError {
     /// The file itself.
@@ -340,7 +340,7 @@ impl<R: BufRead> Iterator for Reader<R> {
 }
 
 /// A field without the quotes around it, when they are plain ones.
-fn unquoted(field: &str) -> &str {
+pub(super) fn unquoted(field: &str) -> &str {
     let inner = field
         .strip_prefix('"')
         .and_then(|rest| rest.strip_suffix('"'));
@@ -348,7 +348,7 @@ fn unquoted(field: &str) -> &str {
 }
 
 /// What stands in a file, safe and short enough to repeat in an error.
-fn shown(text: &str) -> String {
+pub(super) fn shown(text: &str) -> String {
     text.chars().filter(|c| !c.is_control()).take(40).collect()
 }
 

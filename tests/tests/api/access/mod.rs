@@ -6,6 +6,7 @@ mod inference;
 mod limits;
 mod lists;
 mod outage;
+mod preconditions;
 mod table;
 
 use std::sync::{Arc, Mutex};
@@ -25,19 +26,19 @@ use tests::{ENDPOINT, PRODUCTION, World, specification};
 use tower::ServiceExt;
 
 /// A role of the stack's own account.
-fn role(name: &str) -> String {
+pub(super) fn role(name: &str) -> String {
     format!("arn:aws:sts::123456789012:assumed-role/{name}/run-17")
 }
 
 /// A world behind a guarded router, and what it says about requests that it did not admit.
-struct Guarded {
+pub(super) struct Guarded {
     world: World,
     router: Router,
     figures: Arc<Mutex<Vec<Value>>>,
 }
 
 /// The tags of the endpoint in most tests. `Both` and `Everyone` have more than one role.
-const TAGS: [(&str, &str); 3] = [
+pub(super) const TAGS: [(&str, &str); 3] = [
     ("canary:deployers", "Release Both Everyone"),
     ("canary:approvers", "OnCall Both Everyone"),
     ("canary:invokers", "Shop Everyone"),
@@ -52,7 +53,7 @@ impl Guarded {
     }
 
     /// Without tags, under other parameters of the stack.
-    async fn with(change: impl FnOnce(&mut Settings)) -> Self {
+    pub(super) async fn with(change: impl FnOnce(&mut Settings)) -> Self {
         let mut world = World::new().await;
         let figures = Arc::new(Mutex::new(Vec::new()));
         let heard = figures.clone();
@@ -78,7 +79,7 @@ impl Guarded {
         home.endpoint_arn(endpoint)
     }
 
-    fn tag(&self, endpoint: &str, tags: &[(&str, &str)]) {
+    pub(super) fn tag(&self, endpoint: &str, tags: &[(&str, &str)]) {
         for (key, value) in tags {
             let sagemaker = self.world.simulator().sagemaker();
             sagemaker.set_tag(&self.arn(endpoint), key, value);
@@ -115,7 +116,7 @@ impl Guarded {
     }
 
     /// A request as it comes from this principal; without one, as a request that IAM has not seen.
-    async fn send(
+    pub(super) async fn send(
         &self,
         arn: Option<&str>,
         method: &str,
@@ -156,13 +157,14 @@ impl Guarded {
         let body = match action {
             Action::Deploy | Action::Plan => specification(),
             Action::SetWeight => json!({"weight": 20, "reason": "a test"}),
+            Action::Freeze => json!({"reason": "a test"}),
             Action::Infer => json!({"endpoint": ENDPOINT, "features": [7.4, 0.7]}),
             Action::Feedback => json!({"inference_id": self.predicted().await, "actual": true}),
             _ => Value::Null,
         };
         let path = match action {
             Action::Route => format!("{path}?endpoint={ENDPOINT}&user=user-1"),
-            _ => path.replace("{id}", id),
+            _ => path.replace("{id}", id).replace("{name}", ENDPOINT),
         };
         self.send(arn, method, &path, &body).await
     }

@@ -32,6 +32,7 @@ async fn what_makes_things_safer_goes_on_and_what_adds_risk_waits() {
         Action::Resume,
         Action::Cancel,
         Action::Approve,
+        Action::Thaw,
         Action::Infer,
     ] {
         // Not even for those who may: nobody's rights are known.

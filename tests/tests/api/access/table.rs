@@ -22,7 +22,7 @@ const ANYBODY: &[&str] = &[
 
 /// Who is admitted where, of all [`people`]; the rest are not. Written out, so that a slip in the table of
 /// the code is not repeated here.
-const ADMITTED: [(Action, &[&str]); 19] = [
+const ADMITTED: [(Action, &[&str]); 23] = [
     (Action::Deploy, &["deployer", "requester", "everyone"]),
     (Action::Plan, &["deployer", "requester", "everyone"]),
     (Action::Undo, &["deployer", "requester", "everyone"]),
@@ -39,6 +39,10 @@ const ADMITTED: [(Action, &[&str]); 19] = [
         &["deployer", "approver", "requester", "everyone"],
     ),
     (
+        Action::Review,
+        &["deployer", "approver", "requester", "everyone"],
+    ),
+    (
         Action::Pause,
         &["deployer", "approver", "requester", "everyone"],
     ),
@@ -51,6 +55,15 @@ const ADMITTED: [(Action, &[&str]); 19] = [
         &["deployer", "approver", "requester", "everyone"],
     ),
     (Action::Cancel, &["deployer", "requester", "everyone"]),
+    (
+        Action::SeeFreeze,
+        &["deployer", "approver", "requester", "everyone"],
+    ),
+    (
+        Action::Freeze,
+        &["deployer", "approver", "requester", "everyone"],
+    ),
+    (Action::Thaw, &["approver", "requester", "everyone"]),
     (Action::Infer, &["invoker", "everyone"]),
     (Action::Feedback, &["invoker", "everyone"]),
     (Action::Route, &["invoker", "everyone"]),

@@ -2,9 +2,11 @@
 //! and the defaults for those that are left out.
 
 mod checks;
+mod gate;
 mod model;
 mod plan;
 mod policy;
+mod preconditions;
 mod rollback;
 mod routing;
 #[cfg(test)]
@@ -19,16 +21,22 @@ pub(super) use self::checks::{
 pub(super) use self::model::{GROUP_SAMPLES, LABELS, LONGEST as LONGEST_WORD};
 #[cfg(feature = "openapi")]
 pub(super) use self::policy::MOST_SAMPLES;
+use self::preconditions::check_preconditions;
+#[cfg(feature = "openapi")]
+pub(super) use self::preconditions::{LONGEST_BY, LONGEST_LINK, MOST as MOST_PRECONDITIONS};
 #[cfg(feature = "openapi")]
 pub(super) use self::rollback::{EVERY, MOST_STEPS};
 #[cfg(feature = "openapi")]
 pub(super) use self::routing::LONGEST as LONGEST_ROUTING;
-use super::raw::{Instances, Raw, RawAutoscaling, RawCanary, RawReadings, RawWatch};
+use super::raw::{
+    Instances, Raw, RawAutoscaling, RawCanary, RawGate, RawHotfix, RawReadings, RawWatch,
+};
 use super::{SpecificationError, wrong};
 use crate::domain::deployment::{CanaryCapacity, Cleanup};
 use crate::domain::quantity::Span;
 use crate::domain::scaling::Autoscaling;
 use crate::domain::specification::{Specification, is_name};
+use crate::wire::api::LONGEST_REASON;
 
 impl Raw {
     pub(super) fn check(self) -> Result<Specification, SpecificationError> {
@@ -46,6 +54,7 @@ impl Raw {
             )
         })?;
         check_name("model", &model)?;
+        check_preconditions(&self.preconditions)?;
         let routing = self.routing.map(|routing| routing.check(&self.endpoint));
         let policy_accepts = self.policy.accept_baseline;
         let topic = self.notify.topic;
@@ -77,6 +86,7 @@ impl Raw {
         Ok(Specification {
             endpoint: self.endpoint,
             model,
+            undoes: None,
             capacity: self.canary.check()?,
             policy,
             plan,
@@ -90,7 +100,25 @@ impl Raw {
             rollback: self.rollback.unwrap_or_default().check()?,
             watch: self.watch.map_or(Ok(Span::ZERO), RawWatch::check)?,
             topic,
+            gate: self.gate.map(RawGate::check).transpose()?,
+            preconditions: self.preconditions,
+            hotfix: self.hotfix.map(RawHotfix::check).transpose()?,
         })
+    }
+}
+
+impl RawHotfix {
+    fn check(self) -> Result<String, SpecificationError> {
+        let reason = self.reason;
+        let fits = (1..=LONGEST_REASON).contains(&reason.chars().count())
+            && !reason.trim().is_empty()
+            && !reason.chars().any(char::is_control);
+        if fits {
+            return Ok(reason);
+        }
+        let detail =
+            format!("why this can't wait, in 1 to {LONGEST_REASON} characters without line breaks");
+        Err(wrong("hotfix.reason", detail))
     }
 }
 

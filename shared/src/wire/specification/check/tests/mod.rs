@@ -2,8 +2,10 @@
 
 mod capacity;
 mod checks;
+mod gate;
 mod model;
 mod policy;
+mod preconditions;
 mod rollback;
 mod routing;
 

@@ -1,0 +1,221 @@
+//! The page behind an approval: what is to be approved, with the evidence, and a form. Looking at it
+//! changes nothing; only the form's POST approves, so that a preview in a chat or a mail client never
+//! does.
+//!
+//! No script, and everything that is shown is escaped; the headers forbid the browser whatever the page
+//! does not need. The form posts to the page's own address, with the reason as the browser sends it. A
+//! deployed stack asks for a signature, which no browser makes by itself: there the page is for
+//! whoever reads it through a signing client, and it names the command that does the same.
+
+use std::fmt::Write as _;
+
+use axum::body::Bytes;
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use http::{HeaderMap, StatusCode, header};
+use shared::domain::comparison::effect::percent;
+use shared::domain::evidence::Totals;
+use shared::domain::state::Phase;
+use shared::gateway::Asked;
+use shared::wire::api::{DeploymentView, Measured};
+
+use super::{Id, Shared, load, view};
+use crate::problems::Answer;
+
+/// What the browser may do with the page: show it, and send its form back.
+const POLICY: &str =
+    "default-src 'none'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'";
+/// What a form without files is sent as.
+const FORM: &str = "application/x-www-form-urlencoded";
+
+/// `GET /deployments/{id}/approve`.
+pub(super) async fn page(State(aws): Shared, asked: Asked, Id(id): Id) -> Result<Response, Answer> {
+    let loaded = load(&aws, &asked, &id).await?;
+    let headers = [
+        (header::CONTENT_TYPE, "text/html; charset=utf-8"),
+        (header::CONTENT_SECURITY_POLICY, POLICY),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (header::CACHE_CONTROL, "no-store"),
+        // With no referrer at all the form's Origin would be null, which the local mode refuses.
+        (header::REFERRER_POLICY, "same-origin"),
+    ];
+    Ok((headers, html(&view(&aws, &loaded))).into_response())
+}
+
+/// Whether a request is the page's own form, and not a program's JSON.
+pub(super) fn is_form(headers: &HeaderMap) -> bool {
+    let kind = headers.get(header::CONTENT_TYPE);
+    let kind = kind.and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+    kind.split(';')
+        .next()
+        .is_some_and(|kind| kind.trim().eq_ignore_ascii_case(FORM))
+}
+
+/// The reason in the form; one that was left empty is none.
+pub(super) fn reason(body: &Bytes) -> Option<String> {
+    let text = std::str::from_utf8(body).unwrap_or_default();
+    let field = text
+        .split('&')
+        .find_map(|field| field.strip_prefix("reason="));
+    field
+        .map(decoded)
+        .filter(|reason| !reason.trim().is_empty())
+}
+
+/// Back to the page, which shows what came of it.
+pub(super) fn back() -> Response {
+    let headers = [
+        (header::LOCATION, "approve"),
+        (header::CONTENT_TYPE, "text/html; charset=utf-8"),
+    ];
+    (StatusCode::SEE_OTHER, headers).into_response()
+}
+
+/// `+` is a space, and `%` begins a byte; what is no text becomes the mark for that.
+fn decoded(text: &str) -> String {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let [first, tail @ ..] = rest {
+        let byte = match (first, tail) {
+            (b'%', [high, low, ..]) => {
+                let digit = |digit: &u8| char::from(*digit).to_digit(16);
+                digit(high)
+                    .zip(digit(low))
+                    .and_then(|(high, low)| u8::try_from(high * 16 + low).ok())
+            }
+            _ => None,
+        };
+        if let Some(byte) = byte {
+            bytes.push(byte);
+            rest = &tail[2..];
+        } else {
+            bytes.push(if *first == b'+' { b' ' } else { *first });
+            rest = tail;
+        }
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+fn html(view: &DeploymentView) -> String {
+    let title = format!(
+        "{}: {} for {}",
+        view.endpoint, view.model, view.former_model
+    );
+    let mut text = format!(
+        "<!DOCTYPE html>\n<html lang=\"en\">\n<head><meta charset=\"utf-8\"><title>{title}</title></head>\n<body>\n<h1>{title}</h1>\n",
+        title = escaped(&title)
+    );
+    let mut facts = vec![
+        ("Deployment", view.deployment_id.clone()),
+        ("Asked for by", view.created_by.clone()),
+        ("Status", format!("{}/{}", view.status, view.phase)),
+        ("Why", view.reason.clone()),
+        ("Canary now", format!("{} of the traffic", view.weight)),
+    ];
+    let next = view.stages.iter().find(|stage| stage.weight > view.weight);
+    if let Some(next) = next {
+        facts.push((
+            "After an approval",
+            format!("{} of the traffic", next.weight),
+        ));
+    }
+    facts.extend(view.gate.iter().map(|gate| ("Gate", gate.clone())));
+    let attested = view.preconditions.iter();
+    facts.extend(attested.map(|it| ("Attested", it.to_string())));
+    if let Some(measured) = &view.measured {
+        facts.extend(evidence(measured));
+    }
+    text.push_str("<table>\n");
+    for (name, value) in facts {
+        let value = escaped(&value);
+        writeln!(
+            text,
+            "<tr><th scope=\"row\">{name}</th><td>{value}</td></tr>"
+        )
+        .expect("a string takes everything");
+    }
+    text.push_str("</table>\n");
+    text.push_str(&ending(view));
+    text.push_str("</body>\n</html>\n");
+    text
+}
+
+fn evidence(measured: &Measured) -> Vec<(&'static str, String)> {
+    let totals = |totals: &Totals| {
+        let (requests, errors) = (totals.invocations, totals.errors_5xx);
+        format!("{requests} requests, {errors} of them answered 5XX")
+    };
+    let mut facts = vec![
+        ("Canary so far", totals(&measured.canary)),
+        ("Production meanwhile", totals(&measured.production)),
+        ("Judged through", measured.judged_through.to_string()),
+    ];
+    for (name, signal) in &measured.signals {
+        let rate = |rate: Option<f64>| rate.map_or_else(|| "-".to_owned(), percent);
+        let (canary, production) = (rate(signal.canary_rate), rate(signal.production_rate));
+        facts.push((
+            "Signal",
+            format!("{name}: canary {canary}, production {production}"),
+        ));
+    }
+    let objections = [
+        ("Blind", &measured.blind),
+        ("Against it", &measured.objection),
+    ];
+    for (name, words) in objections {
+        facts.extend(words.iter().map(|words| (name, words.clone())));
+    }
+    facts
+}
+
+/// The form, where there is something to approve.
+fn ending(view: &DeploymentView) -> String {
+    if view.phase != Phase::AwaitingApproval {
+        return "<p>No approval is asked for now. Nothing here changes anything.</p>\n".to_owned();
+    }
+    let id = escaped(&view.deployment_id);
+    format!(
+        "<form method=\"post\" action=\"approve\">\n<p><label>Why: <input name=\"reason\" maxlength=\"500\" size=\"60\"></label> <button>Approve the next raise</button></p>\n</form>\n<p>Who asked for the deployment can't approve it. The same on the command line: <code>canary approve {id}</code>; against it: <code>canary rollback {id}</code>.</p>\n"
+    )
+}
+
+fn escaped(text: &str) -> String {
+    let mut safe = String::with_capacity(text.len());
+    for character in text.chars() {
+        match character {
+            '&' => safe.push_str("&amp;"),
+            '<' => safe.push_str("&lt;"),
+            '>' => safe.push_str("&gt;"),
+            '"' => safe.push_str("&quot;"),
+            '\'' => safe.push_str("&#39;"),
+            other => safe.push(other),
+        }
+    }
+    safe
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_people_wrote_stays_text() {
+        assert_eq!(
+            escaped("<script>alert(\"a & b\")</script> 'x'"),
+            "&lt;script&gt;alert(&quot;a &amp; b&quot;)&lt;/script&gt; &#39;x&#39;"
+        );
+    }
+
+    #[test]
+    fn a_form_is_read_as_browsers_send_it() {
+        let of = |text: &'static str| reason(&Bytes::from_static(text.as_bytes()));
+        assert_eq!(
+            of("reason=looks+good%2C+50+%25"),
+            Some("looks good, 50 %".to_owned())
+        );
+        assert_eq!(of("a=b&reason=%C3%BC"), Some("\u{fc}".to_owned()));
+        assert_eq!(of("reason=%zz%4"), Some("%zz%4".to_owned()));
+        assert_eq!(of("reason=%FF"), Some("\u{fffd}".to_owned()));
+        assert_eq!((of("reason=+"), of("reason="), of("")), (None, None, None));
+    }
+}
