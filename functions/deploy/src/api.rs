@@ -3,17 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::body::Bytes;
-use axum::extract::rejection::{BytesRejection, QueryRejection};
-use axum::extract::{DefaultBodyLimit, FromRequestParts, Path, Query, State};
+use axum::extract::{DefaultBodyLimit, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post, put};
 use axum::{Json, Router, middleware};
-use http::request::Parts;
 use http::{HeaderMap, StatusCode};
 use serde::Deserialize;
-use serde::de::DeserializeOwned;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use shared::app::accept::{self, Key};
 use shared::app::announce::sweep_for;
 use shared::app::authority::Reader;
@@ -27,17 +23,20 @@ use shared::domain::judge::MinuteReport;
 use shared::domain::quantity::Weight;
 use shared::domain::replay::Recorded;
 use shared::domain::specification::is_name;
-use shared::domain::state::Status;
 use shared::gateway::{self, Asked};
 use shared::wire::api::{
     CommandBody, DeploymentView, LONGEST_REASON, ListView, PlanView, WeightBody,
 };
 use shared::wire::items::{check_key, created_key, is_check_key, is_created_key};
 use shared::wire::problem::Problem;
-use shared::wire::specification::{self, SpecificationError};
+use shared::wire::specification;
 
 use crate::access;
 use crate::problems::{Answer, unknown};
+use crate::request::{
+    BODY_LIMIT, Body, Id, Parameters, document, given_out, idempotency_key, optional, page_size,
+    parameters, status, typed, within_limit,
+};
 
 /// This API, described. Made and held by `cargo xtask openapi`.
 const OPENAPI: &str = include_str!("../../../docs/openapi.json");
@@ -45,10 +44,6 @@ const OPENAPI: &str = include_str!("../../../docs/openapi.json");
 pub(crate) const COMMANDS: [&str; 6] = [
     "pause", "resume", "promote", "rollback", "cancel", "approve",
 ];
-/// The largest body of a request.
-pub(crate) const BODY_LIMIT: usize = 128 * 1024;
-/// The longest Idempotency-Key.
-pub(crate) const KEY_LIMIT: usize = 255;
 /// Deployments on a page, unless the caller says otherwise, and at the most.
 pub(crate) const DEPLOYMENTS: usize = 20;
 pub(crate) const MOST_DEPLOYMENTS: usize = 100;
@@ -62,24 +57,6 @@ mod approval;
 mod freeze;
 
 type Shared = State<Arc<Aws>>;
-type Body = Result<Bytes, BytesRejection>;
-type Parameters = Result<Query<Vec<(String, String)>>, QueryRejection>;
-
-/// The id in a path.
-struct Id(String);
-
-impl<S: Send + Sync> FromRequestParts<S> for Id {
-    type Rejection = Answer;
-
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Answer> {
-        // The router's own refusal would be a plain text.
-        let Path(id) = Path::from_request_parts(parts, state).await.map_err(|_| {
-            let detail = "the path can't be read: the id of a deployment is a UUID";
-            Problem::new(400, "unreadable-path", detail)
-        })?;
-        Ok(Self(id))
-    }
-}
 
 /// Every route but inference.
 pub fn router(aws: Aws) -> Router {
@@ -482,130 +459,6 @@ fn view(aws: &Aws, loaded: &Loaded) -> DeploymentView {
 /// Sends what was just written; what fails is swept by the next tick.
 async fn announce(aws: &Aws, loaded: &Loaded) {
     sweep_for(aws, &loaded.deployment.terms.id, ANNOUNCING).await;
-}
-
-/// The JSON of a body, and its digest for the Idempotency-Key.
-fn document(body: Body) -> Result<(Value, String), Answer> {
-    let bytes = within_limit(body)?;
-    let value = specification::from_json(&bytes)?;
-    // Of the document, not of its bytes: spaces and the order of keys make no other request.
-    let digest = shared::wire::digest(value.to_string().as_bytes());
-    Ok((value, digest))
-}
-
-fn within_limit(body: Body) -> Result<Bytes, Answer> {
-    body.map_err(|rejection| {
-        if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE {
-            Problem::new(
-                413,
-                "body-too-large",
-                format!("a body has at most {BODY_LIMIT} bytes"),
-            )
-            .into()
-        } else {
-            Problem::new(400, "unreadable-body", "the body could not be read").into()
-        }
-    })
-}
-
-/// A body that may be left out.
-fn optional<T: DeserializeOwned + Default>(body: Body) -> Result<T, Answer> {
-    let bytes = within_limit(body)?;
-    if bytes.iter().all(u8::is_ascii_whitespace) {
-        return Ok(T::default());
-    }
-    typed(&document(Ok(bytes))?.0)
-}
-
-fn typed<T: DeserializeOwned>(value: &Value) -> Result<T, Answer> {
-    specification::typed(value).map_err(|error| located("invalid-body", error))
-}
-
-/// The field is absent where the whole document is at fault.
-fn located(kind: &str, error: SpecificationError) -> Answer {
-    let problem = Problem::new(422, kind, error.detail);
-    if error.field.is_empty() {
-        problem.into()
-    } else {
-        problem.field(error.field).into()
-    }
-}
-
-fn parameters<T: DeserializeOwned>(query: Parameters) -> Result<T, Answer> {
-    let Query(pairs) = query
-        .map_err(|_| Problem::new(400, "unreadable-query", "the query string can't be read"))?;
-    let mut fields = Map::new();
-    for (name, text) in pairs {
-        if fields.contains_key(&name) {
-            let detail = "this parameter is given twice; keep one of the two";
-            return Err(Problem::new(422, "invalid-parameter", detail)
-                .field(specification::shown(&name))
-                .into());
-        }
-        let number = if name == "limit" {
-            text.parse::<u64>().ok()
-        } else {
-            None
-        };
-        fields.insert(name, number.map_or(Value::String(text), Value::from));
-    }
-    specification::typed(&Value::Object(fields))
-        .map_err(|error| located("invalid-parameter", error))
-}
-
-fn page_size(limit: Option<usize>, default: usize, most: usize) -> Result<usize, Answer> {
-    match limit {
-        None => Ok(default),
-        Some(limit) if (1..=most).contains(&limit) => Ok(limit),
-        Some(_) => Err(Problem::new(
-            422,
-            "invalid-parameter",
-            format!("limit is a number from 1 to {most}"),
-        )
-        .field("limit")
-        .into()),
-    }
-}
-
-/// A cursor goes into a query: it must look like one that a page ended with.
-fn given_out(cursor: Option<String>, fits: fn(&str) -> bool) -> Result<Option<String>, Answer> {
-    if cursor.as_deref().is_none_or(fits) {
-        return Ok(cursor);
-    }
-    let detail = "cursor is the one that the page before ended with, as it was given";
-    Err(Problem::new(422, "invalid-parameter", detail)
-        .field("cursor")
-        .into())
-}
-
-fn status(text: &str) -> Result<Status, Answer> {
-    let names: Vec<String> = Status::ALL.iter().map(ToString::to_string).collect();
-    let found = Status::ALL
-        .into_iter()
-        .find(|status| status.to_string() == text);
-    found.ok_or_else(|| {
-        Problem::new(
-            422,
-            "invalid-parameter",
-            format!("status is one of {}", names.join(", ")),
-        )
-        .field("status")
-        .into()
-    })
-}
-
-fn idempotency_key(headers: &HeaderMap, caller: &str) -> Result<Option<String>, Answer> {
-    let Some(value) = headers.get("idempotency-key") else {
-        return Ok(None);
-    };
-    let key = value.to_str().ok().filter(|key| {
-        (1..=KEY_LIMIT).contains(&key.len()) && key.bytes().all(|byte| byte.is_ascii_graphic())
-    });
-    let key = key.ok_or_else(|| {
-        let detail = format!("an Idempotency-Key has 1 to {KEY_LIMIT} visible ASCII characters without spaces, like a UUID");
-        Problem::new(422, "invalid-idempotency-key", detail).field("Idempotency-Key")
-    })?;
-    Ok(Some(format!("{caller}#{key}")))
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ mod api;
 #[cfg(feature = "openapi")]
 pub mod openapi;
 mod problems;
+mod request;
 
 use std::time::Duration;
 

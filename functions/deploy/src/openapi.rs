@@ -5,9 +5,8 @@ use serde_json::{Map, Value, json};
 use shared::domain::state::Status;
 use shared::wire::openapi::{BEFORE, BEHIND, BODY, Kind, NAME, problems, reference};
 
-use crate::api::{
-    BODY_LIMIT, CHECKS, COMMANDS, DEPLOYMENTS, KEY_LIMIT, MOST_CHECKS, MOST_DEPLOYMENTS,
-};
+use crate::api::{CHECKS, COMMANDS, DEPLOYMENTS, MOST_CHECKS, MOST_DEPLOYMENTS};
+use crate::request::{BODY_LIMIT, KEY_LIMIT};
 
 /// What a request about one deployment may meet.
 const ID: &[Kind] = &[(400, "unreadable-path"), (404, "deployment-not-found")];

@@ -23,8 +23,6 @@ pub struct Transaction {
     pub writes_evidence: bool,
     /// Whether the endpoint's lock is freed.
     pub ends: bool,
-    /// Whether the deployment leaves the active index: at its end, or with the watch after it.
-    pub leaves: bool,
 }
 
 impl Transaction {
@@ -43,7 +41,6 @@ impl Transaction {
             if_judged_through: commit.before.evidence.judged_through,
             writes_record,
             writes_evidence: *commit.evidence != commit.before.evidence,
-            leaves: before.is_active() && !next.state.is_active(),
             ends: next.state.status.is_terminal() && !before.status.is_terminal(),
             next,
         })

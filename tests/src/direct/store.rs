@@ -197,7 +197,8 @@ impl MemoryStore {
         if transaction.ends {
             tables.locks.remove(&terms.endpoint);
         }
-        if transaction.leaves {
+        let was_active = commit.before.deployment.state.is_active();
+        if was_active && !transaction.next.state.is_active() {
             let at = self.clock.now();
             tables.moves.push((at, terms.id.clone(), false));
         }

@@ -19,8 +19,9 @@ use shared::domain::state::Phase;
 use shared::gateway::Asked;
 use shared::wire::api::{DeploymentView, Measured};
 
-use super::{Id, Shared, load, view};
+use super::{Shared, load, view};
 use crate::problems::Answer;
+use crate::request::Id;
 
 /// What the browser may do with the page: show it, and send its form back.
 const POLICY: &str =

@@ -9,9 +9,10 @@ use shared::gateway::Asked;
 use shared::wire::api::{FreezeBody, FreezeView, LONGEST_REASON};
 use shared::wire::problem::Problem;
 
-use super::{Body, Id, Shared, document, told, typed};
+use super::{Shared, told};
 use crate::access;
 use crate::problems::Answer;
+use crate::request::{Body, Id, document, typed};
 
 /// The name in the path, for a caller who may do to it what was asked for.
 async fn named(aws: &shared::aws::Aws, asked: &Asked, name: String) -> Result<String, Answer> {

@@ -68,7 +68,6 @@ fn moved_on(deployment: &Deployment, endpoint: &EndpointReading) -> Option<Strin
         &terms.final_config
     };
     match endpoint {
-        EndpointReading::Failed { .. } => None,
         EndpointReading::Missing => Some("the endpoint was deleted".to_owned()),
         EndpointReading::Seen(view) if !view.was_made_at(terms.endpoint_created_at) => {
             Some("the endpoint was deleted and made again".to_owned())
@@ -76,7 +75,7 @@ fn moved_on(deployment: &Deployment, endpoint: &EndpointReading) -> Option<Strin
         EndpointReading::Seen(view) if view.config != *left_on => {
             Some(format!("the endpoint is on config {} by now", view.config))
         }
-        EndpointReading::Seen(_) => None,
+        EndpointReading::Seen(_) | EndpointReading::Failed { .. } => None,
     }
 }
 

@@ -316,17 +316,17 @@ fn refine_model(all: &mut Schemas) {
     refine(
         all,
         "FairnessGuard.min_samples",
-        json!({"minimum": 1, "default": GROUP_SAMPLES}),
+        json!({"minimum": 1, "maximum": MOST_SAMPLES, "default": GROUP_SAMPLES}),
     );
     refine(
         all,
         "QualityGuard.min_labels",
-        json!({"minimum": 0, "default": 0}),
+        json!({"minimum": 0, "maximum": MOST_SAMPLES, "default": 0}),
     );
     refine(
         all,
         "StageSpecification.min_labels",
-        json!({"minimum": 0, "default": 0}),
+        json!({"minimum": 0, "maximum": MOST_SAMPLES, "default": 0}),
     );
     refine(
         all,

@@ -7,6 +7,7 @@ use super::super::raw::{
     RawConsequence, RawCost, RawFairness, RawGroup, RawPolicy, RawQuality, RawReadings,
 };
 use super::super::{SpecificationError, wrong};
+use super::policy::MOST_SAMPLES;
 use crate::domain::cost::is_price;
 use crate::domain::fairness::{Fairness, FairnessRule, Measure};
 use crate::domain::model_signals::{Grouping, OTHER, Quality, Readings};
@@ -180,6 +181,9 @@ impl Asked {
 
 fn check_labels(policy: &Policy, plan: &Plan) -> Result<(), SpecificationError> {
     let counts = |rule: &SignalRule| rule.source == Source::Quality(Quality::Accuracy);
+    for (stage, asked) in plan.stages.iter().enumerate() {
+        labels(asked.min_labels, format!("plan.stages[{stage}].min_labels"))?;
+    }
     let asking = plan.stages.iter().position(|stage| stage.min_labels > 0);
     match asking {
         Some(stage) if !policy.signals.iter().any(counts) => Err(wrong(
@@ -188,6 +192,16 @@ fn check_labels(policy: &Policy, plan: &Plan) -> Result<(), SpecificationError> 
         )),
         _ => Ok(()),
     }
+}
+
+fn labels(asked: u64, field: String) -> Result<u64, SpecificationError> {
+    let is_usable = asked <= MOST_SAMPLES;
+    is_usable.then_some(asked).ok_or_else(|| {
+        wrong(
+            field,
+            "min_labels is a number of labels from 0, which asks for none, to 1000000000",
+        )
+    })
 }
 
 impl RawQuality {
@@ -225,7 +239,7 @@ impl RawQuality {
             source: Source::Quality(quality),
             compares,
             limit: self.limit.and_then(of_bad),
-            min_samples: self.min_labels,
+            min_samples: labels(self.min_labels, format!("{field}.min_labels"))?,
             consequence: consequence.check().unwrap_or_default(),
             family: None,
         })
@@ -235,10 +249,10 @@ impl RawQuality {
 impl RawFairness {
     fn check(self, labels: &[String]) -> Result<Fairness, SpecificationError> {
         let min_samples = self.min_samples.unwrap_or(GROUP_SAMPLES);
-        if min_samples == 0 {
+        if !(1..=MOST_SAMPLES).contains(&min_samples) {
             return Err(wrong(
                 "policy.fairness.min_samples",
-                "a number of predictions from 1: of a group without any nothing can be said",
+                "a number of predictions of a group from 1 to 1000000000: of none nothing can be said",
             ));
         }
         let asked = [

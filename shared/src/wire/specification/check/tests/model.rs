@@ -244,6 +244,16 @@ fn costs_stages_and_labels_that_make_no_sense_name_their_field() {
             "policy.accuracy",
         ),
         (
+            json!({"plan": {"stages": [{"weight": 50, "bake": "1h", "min_labels": 1_000_000_001}, {"weight": 100}]}}),
+            "plan.stages[0].min_labels",
+            "to 1000000000",
+        ),
+        (
+            json!({"policy": {"accuracy": {"limit": "85%", "min_labels": 1_000_000_001}}}),
+            "policy.accuracy.min_labels",
+            "to 1000000000",
+        ),
+        (
             json!({"model_signals": {"positive_label": "fraud", "positive_from": 0.5}}),
             "model_signals.positive_label",
             "positive_from",
