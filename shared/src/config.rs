@@ -120,7 +120,6 @@ impl Config {
 /// nothing.
 fn access(given: impl Fn(&'static str) -> Option<String>) -> Result<Settings, MissingSetting> {
     const TOPIC: &str = "CANARY_TOPIC_ARN";
-    const PRICES: &str = "CANARY_PRICES";
     let text = |name, unset: &str| given(name).unwrap_or_else(|| unset.to_owned());
     let names = |name| Names::parse(&text(name, ""));
     let patterns = |name, unset| Patterns::parse(&text(name, unset));
@@ -139,7 +138,7 @@ fn access(given: impl Fn(&'static str) -> Option<String>) -> Result<Settings, Mi
         by_tag: true,
         home: Home::of(&topic).ok_or(MissingSetting(TOPIC))?,
         topic,
-        prices: PriceList::parse(&text(PRICES, "")).ok_or(MissingSetting(PRICES))?,
+        prices: PriceList::parse(&text("CANARY_PRICES", "")),
     })
 }
 

@@ -3,7 +3,7 @@
 //! A model is waited for as long as the invocation lasts, less what the answer takes: whoever asks is told
 //! that the model is late, and not that the function died of it.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -145,8 +145,8 @@ async fn answer(
     let group = group.map(str::to_owned);
     let request = aws.new_id();
     let invocation = payload.invocation(&endpoint, target, &request);
+    let asked_for = invocation.target_variant.clone();
     let (answered, is_by_name) = invoke(serving, invocation, wait).await;
-    let answer = answered.map_err(|error| Box::new(problem(&endpoint, &error)))?;
     let made = Made {
         at: aws.now(),
         request,
@@ -154,6 +154,14 @@ async fn answer(
         group,
         is_by_name,
     };
+    let answer = answered.map_err(|error| {
+        if error.has_reached_the_model()
+            && let Some(variant) = asked_for.filter(|_| is_by_name)
+        {
+            tally(aws, &route, &made, &variant, BTreeMap::new());
+        }
+        Box::new(problem(&made.endpoint, &error))
+    })?;
     let predictions = predictions(&answer);
     let prediction = counted(aws, &route, &made, &answer.variant, &predictions);
     let id = made.id(&route, &answer.variant, prediction);
@@ -237,8 +245,7 @@ impl Made {
     }
 }
 
-/// Counts what the answer says, and how the request was routed, in one line at the most. Answers the
-/// prediction, where it is one that can be read.
+/// Counts what the answer says, and answers the prediction, where it is one that can be read.
 fn counted(
     aws: &Aws,
     route: &Route,
@@ -249,7 +256,12 @@ fn counted(
     let readings = route.readings.as_ref();
     let read = readings.map(|readings| reading::read(readings, predictions));
     let read = read.unwrap_or_default();
-    let mut figures = read.figures;
+    tally(aws, route, made, variant, read.figures);
+    read.only
+}
+
+/// Counts figures, and how the request was routed, in one line at the most.
+fn tally(aws: &Aws, route: &Route, made: &Made, variant: &str, mut figures: BTreeMap<Figure, u64>) {
     if route.counts_names() {
         figures.insert(Figure::Served, 1);
         if made.is_by_name {
@@ -262,7 +274,6 @@ fn counted(
         group: made.group.clone(),
         figures,
     });
-    read.only
 }
 
 async fn take_labels(

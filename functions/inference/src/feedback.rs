@@ -7,7 +7,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_util::{StreamExt as _, stream};
 use jiff::{SignedDuration, Timestamp};
@@ -36,8 +36,10 @@ pub(crate) const BODY_LIMIT: usize = 128 * 1024;
 const CLOCKS: SignedDuration = SignedDuration::from_mins(5);
 /// Rows that are written at once.
 const AT_ONCE: usize = 25;
-/// How long a row is waited for. All of a request's take four times that at the most.
+/// How long all the rows of a request are waited for.
 const WRITE_LIMIT: Duration = Duration::from_secs(3);
+/// How long one is waited for before it is asked whether it is there.
+const ROW_LIMIT: Duration = Duration::from_millis(1500);
 
 /// Labels: one, or up to 100 as `items`.
 #[derive(Deserialize)]
@@ -118,14 +120,15 @@ pub(crate) enum Answer {
     Unknown,
     /// The prediction is older than 30 days.
     Expired,
-    /// The prediction was made before the deployment that is under way.
+    /// The prediction was made before the deployment that is under way, or by a function that could not
+    /// read the records.
     BeforeDeployment,
     /// The prediction is said to be made later than now.
     Future,
     /// What the prediction was could not be read, or there were several under one id: nothing can be
     /// said about it.
     Unread,
-    /// The label could not be kept, or the records not be read: send it again.
+    /// The label could not be kept, or the records or the keys not be read: send it again.
     Retry,
 }
 
@@ -171,11 +174,13 @@ const FIELDS: &str = "inference_id, actual, items";
 
 /// A label and what its id says.
 pub(crate) struct Label {
-    pub(crate) id: Result<InferenceId, Unknown>,
+    /// Or what can be said without it.
+    pub(crate) id: Result<InferenceId, Answer>,
     actual: bool,
 }
 
-/// Opens the ids. A key that is not at hand may be a new one: then the keys are read once more.
+/// Opens the ids. A key that is not at hand may be a new one: then the keys are read once more, and where
+/// they can't be, nobody knows whether the id is one of ours.
 pub(crate) async fn opened(
     aws: &Aws,
     keys: &SigningKeys,
@@ -186,19 +191,27 @@ pub(crate) async fn opened(
             "the keys that predictions are signed with can't be read; send the labels again";
         Box::new(Problem::new(503, "temporarily-unavailable", detail))
     };
-    let open = |keys: &Arc<Keys>| -> Vec<Label> {
-        let opened = items.iter().map(|item| Label {
-            id: InferenceId::open(&item.inference_id, keys),
-            actual: item.actual.0,
-        });
-        opened.collect()
+    let open = |keys: &Keys| -> Vec<_> {
+        let ids = items.iter();
+        ids.map(|item| InferenceId::open(&item.inference_id, keys))
+            .collect()
     };
-    let labels = open(&keys.of(aws).await.ok_or_else(unread)?);
-    let is_newer = |label: &Label| label.id == Err(Unknown::NoSuchKey);
-    if !labels.iter().any(is_newer) {
-        return Ok(labels);
+    let mut ids = open(&*keys.of(aws).await.ok_or_else(unread)?);
+    let mut without_key = Answer::Unknown;
+    if ids.contains(&Err(Unknown::NoSuchKey)) {
+        match keys.renewed(aws).await {
+            Some(keys) => ids = open(&keys),
+            None => without_key = Answer::Retry,
+        }
     }
-    Ok(open(&keys.renewed(aws).await.ok_or_else(unread)?))
+    let labels = ids.into_iter().zip(items).map(|(id, item)| Label {
+        id: id.map_err(|unknown| match unknown {
+            Unknown::NoSuchKey => without_key,
+            _ => Answer::Unknown,
+        }),
+        actual: item.actual.0,
+    });
+    Ok(labels.collect())
 }
 
 /// The endpoints that the ids are of, each once.
@@ -219,8 +232,11 @@ pub(crate) async fn count(
     routes: &HashMap<String, Arc<Route>>,
     labels: &[Label],
 ) -> FeedbackView {
-    let now = aws.now();
-    let pending = labels.iter().map(|label| answer(aws, routes, label, now));
+    let (now, started) = (aws.now(), Instant::now());
+    let left = || WRITE_LIMIT.saturating_sub(started.elapsed());
+    let pending = labels
+        .iter()
+        .map(|label| answer(aws, routes, label, now, &left));
     let pending: Vec<_> = pending.collect();
     let answers: Vec<Answer> = stream::iter(pending).buffered(AT_ONCE).collect().await;
     let mut tallies: BTreeMap<(&str, &str, Option<&str>), Tally> = BTreeMap::new();
@@ -272,18 +288,26 @@ async fn answer(
     routes: &HashMap<String, Arc<Route>>,
     label: &Label,
     now: Timestamp,
+    left: &(impl Fn() -> Duration + Sync),
 ) -> Answer {
-    let Ok(id) = &label.id else {
-        return Answer::Unknown;
+    let id = match &label.id {
+        Ok(id) => id,
+        Err(without) => return *without,
     };
     let route = routes.get(&id.endpoint);
     if let Some(without) = uncounted(id, route.map(|route| &**route), now) {
         return without;
     }
     let item = LabelItem::new(&id.request.to_string(), aws.new_id(), id.at);
-    let late = || PortError::new(Class::InDoubt, "label", "no answer in time");
-    let written = aws.within(WRITE_LIMIT, aws.label(&item)).await;
-    match written.unwrap_or_else(|| Err(late())) {
+    // The row knows its own writer: written once more, it says whether the first attempt came through.
+    let mut written = put(aws, &item, left().min(ROW_LIMIT)).await;
+    if written
+        .as_ref()
+        .is_err_and(|error| error.class == Class::InDoubt)
+    {
+        written = put(aws, &item, left()).await;
+    }
+    match written {
         Ok(true) => Answer::Counted,
         Ok(false) => Answer::Repeated,
         Err(error) => {
@@ -291,6 +315,12 @@ async fn answer(
             Answer::Retry
         }
     }
+}
+
+async fn put(aws: &Aws, item: &LabelItem, limit: Duration) -> Result<bool, PortError> {
+    let late = || PortError::new(Class::InDoubt, "label", "no answer in time");
+    let written = aws.within(limit, aws.label(item)).await;
+    written.unwrap_or_else(|| Err(late()))
 }
 
 /// Why a label is not counted, whether it is the first or not.
@@ -303,12 +333,18 @@ fn uncounted(id: &InferenceId, route: Option<&Route>, now: Timestamp) -> Option<
     if age.as_secs() >= lifetime {
         return Some(Answer::Expired);
     }
-    let Some(route) = route.filter(|route| route.is_known) else {
+    let Some((route, read_at)) = route.and_then(|route| Some((route, route.read_at?))) else {
         return Some(Answer::Retry);
     };
     let made_in = id.deployment.map(|deployment| deployment.to_string());
     if route.active.is_some() && route.active != made_in {
-        return Some(Answer::BeforeDeployment);
+        // What was read before the prediction was made may not know its deployment yet; an id has whole seconds.
+        let is_old_news = read_at < id.at + SignedDuration::from_secs(1);
+        return Some(if is_old_news {
+            Answer::Retry
+        } else {
+            Answer::BeforeDeployment
+        });
     }
     id.prediction.is_none().then_some(Answer::Unread)
 }

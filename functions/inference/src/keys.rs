@@ -25,6 +25,8 @@ struct Kept {
     until: Timestamp,
     /// Not to be read again before.
     earliest: Timestamp,
+    /// Whether the last read succeeded.
+    is_fresh: bool,
 }
 
 /// The keys as read last.
@@ -44,16 +46,16 @@ impl SigningKeys {
         self.read(aws).await
     }
 
-    /// The keys as they are now: an id may be signed by one that is newer than those kept.
+    /// The keys as they are now: an id may be signed by one that is newer than those kept. Nothing where
+    /// the last read failed.
     pub(crate) async fn renewed(&self, aws: &Aws) -> Option<Arc<Keys>> {
         let now = aws.now();
-        {
-            let kept = self.kept();
-            if now < kept.earliest {
-                return kept.keys.clone();
-            }
+        let is_due = self.kept().earliest <= now;
+        if is_due {
+            self.read(aws).await;
         }
-        self.read(aws).await
+        let kept = self.kept();
+        kept.keys.clone().filter(|_| kept.is_fresh)
     }
 
     async fn read(&self, aws: &Aws) -> Option<Arc<Keys>> {
@@ -63,6 +65,7 @@ impl SigningKeys {
         let mut kept = self.kept();
         let now = aws.now();
         kept.earliest = now + PAUSE;
+        kept.is_fresh = read.is_ok();
         match read {
             Ok(keys) => {
                 kept.keys = Some(Arc::new(keys));

@@ -1,7 +1,8 @@
 //! What the records say about an endpoint: who is asked of which variant by name, which model stands
-//! behind which variant, and how the model's answers are read. Kept for a few seconds. A store that can't
-//! be read, or does not answer in time, changes nothing: what was known last decides, or the weights where
-//! nothing was, and for those seconds no other request waits for it.
+//! behind which variant, and how the model's answers are read. Kept for a few seconds. Where the store
+//! can't be read, or does not answer in time, nobody is sent to the canary by name any longer: a rollback
+//! may have begun that this process can't see. The weights decide, or production where it was asked for by
+//! name before; and for those seconds no other request waits for the store.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -25,8 +26,8 @@ const CAPACITY: usize = 1000;
 /// What the records say about an endpoint.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Route {
-    /// Whether this was read, now or before: otherwise nothing is known.
-    pub(crate) is_known: bool,
+    /// When this was read, now or before; nothing is known without it.
+    pub(crate) read_at: Option<Timestamp>,
     /// The deployment that is under way.
     pub(crate) active: Option<String>,
     /// How the model's answers are read, by the deployment that is under way or was the last.
@@ -58,6 +59,14 @@ impl Route {
         let known = self.variants.iter().flatten();
         let mut known = known.filter(|(name, _)| name == variant);
         known.next().map(|(_, model)| model.as_str())
+    }
+
+    /// What is still true of it when the store can't be read.
+    fn unread(&self) -> Self {
+        Self {
+            share: None,
+            ..self.clone()
+        }
     }
 
     /// Whether it is counted which requests were asked for by name.
@@ -103,11 +112,10 @@ impl Routes {
         let route = match read.unwrap_or_else(|| Err(late())) {
             Ok(route) => Arc::new(route),
             Err(error) => {
-                tracing::warn!(endpoint, %error, "the records can't be read: what was known last decides");
+                tracing::warn!(endpoint, %error, "the records can't be read: nobody is sent to the canary by name");
                 let kept = self.kept();
-                kept.get(endpoint)
-                    .map(|(_, route)| route.clone())
-                    .unwrap_or_default()
+                let known = kept.get(endpoint).map(|(_, route)| route.unread());
+                Arc::new(known.unwrap_or_default())
             }
         };
         let mut kept = self.kept();
@@ -137,6 +145,7 @@ impl Routes {
 
 /// From the deployment that holds the lock, or else from the endpoint's last one.
 async fn read(aws: &Aws, endpoint: &str) -> Result<Route, PortError> {
+    let read_at = Some(aws.now());
     let deployment = if let Some(id) = aws.lock_holder(endpoint).await? {
         aws.load(&id).await?.map(|loaded| loaded.deployment)
     } else {
@@ -148,7 +157,7 @@ async fn read(aws: &Aws, endpoint: &str) -> Result<Route, PortError> {
         aws.list(&newest).await?.items.pop()
     };
     Ok(Route {
-        is_known: true,
+        read_at,
         ..deployment.as_ref().map(route).unwrap_or_default()
     })
 }
@@ -157,7 +166,7 @@ fn route(deployment: &Deployment) -> Route {
     let terms = &deployment.terms;
     let is_active = !deployment.state.status.is_terminal();
     Route {
-        is_known: true,
+        read_at: None,
         active: is_active.then(|| terms.id.clone()),
         readings: terms.readings.clone(),
         pin: deployment

@@ -422,7 +422,7 @@ fn prices(
         known.ok_or_else(|| {
             let kind = kind.unwrap_or("an unknown type");
             let detail = format!(
-                "there is no price for {kind}: add dollars an hour of one instance, like {{{kind}: 0.102}}, here or to the stack's parameter InstancePrices"
+                "there is no price for {kind}: add dollars an hour of one instance, like {{{kind}: 0.102}}, here or, once and above 0, to the stack's parameter InstancePrices"
             );
             unfit("price-unknown", "policy.cost.prices", detail)
         })

@@ -64,6 +64,13 @@ pub enum InvokeError {
     Port(#[from] PortError),
 }
 
+impl InvokeError {
+    /// Whether the request went to the variant that was asked for, and is one of its invocations.
+    pub const fn has_reached_the_model(&self) -> bool {
+        matches!(self, Self::Model { .. } | Self::Late(_))
+    }
+}
+
 /// The most of a model's error body that is passed on.
 const MESSAGE_LIMIT: usize = 1024;
 

@@ -35,24 +35,24 @@ pub fn is_price(dollars: f64) -> bool {
 }
 
 impl PriceList {
-    /// Prices as the stack's parameter has them, `ml.c6i.large=0.102 ml.m5.large=0.115`; nothing where
-    /// one can't be read, or two are of the same type.
-    pub fn parse(text: &str) -> Option<Self> {
-        let mut prices = BTreeMap::new();
+    /// Prices as the stack's parameter has them, `ml.c6i.large=0.102 ml.m5.large=0.115`. A type whose
+    /// price can't be read, or that stands there twice, has none: whoever needs it is told so, and nobody
+    /// else is held up.
+    pub fn parse(text: &str) -> Self {
+        let mut given: BTreeMap<String, Option<u64>> = BTreeMap::new();
         for pair in text.split_whitespace() {
-            let (kind, price) = pair.split_once('=')?;
-            let dollars: f64 = price.parse().ok().filter(|dollars| is_price(*dollars))?;
-            #[expect(
-                clippy::cast_possible_truncation,
-                clippy::cast_sign_loss,
-                reason = "above zero and below 10^10"
-            )]
-            let millionths = (dollars * 1e6).round() as u64;
-            if prices.insert(kind.to_owned(), millionths).is_some() {
-                return None;
-            }
+            let (kind, price) = pair.split_once('=').unwrap_or((pair, ""));
+            given
+                .entry(kind.to_owned())
+                .and_modify(|twice| *twice = None)
+                .or_insert_with(|| millionths(price));
         }
-        Some(Self(prices))
+        let readable = given.into_iter();
+        Self(
+            readable
+                .filter_map(|(kind, price)| Some((kind, price?)))
+                .collect(),
+        )
     }
 
     /// Dollars for an hour of an instance of this type.
@@ -99,6 +99,17 @@ fn charged(deployment: &Deployment, instances: u32) -> f64 {
     }
 }
 
+fn millionths(price: &str) -> Option<u64> {
+    let dollars: f64 = price.parse().ok().filter(|dollars| is_price(*dollars))?;
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "above zero and below 10^10"
+    )]
+    let millionths = (dollars * 1e6).round() as u64;
+    Some(millionths)
+}
+
 fn share_of(own: &ArmMinute, other: &ArmMinute) -> f64 {
     let all = own.invocations + other.invocations;
     if all == 0 {
@@ -113,12 +124,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_list_of_prices_is_read_whole_or_not_at_all() {
-        let list = PriceList::parse(" ml.c6i.large=0.102  ml.m5.large=1 ").expect("two prices");
+    fn a_price_that_can_not_be_read_is_none_and_costs_the_others_nothing() {
+        let list = PriceList::parse(" ml.c6i.large=0.102  ml.m5.large=1 ");
         assert_eq!(list.of("ml.c6i.large"), Some(0.102));
         assert_eq!(list.of("ml.m5.large"), Some(1.0));
         assert_eq!(list.of("ml.m5.xlarge"), None);
-        assert_eq!(PriceList::parse(""), Some(PriceList::default()));
+        assert_eq!(PriceList::parse(""), PriceList::default());
         for text in [
             "ml.c6i.large",
             "ml.c6i.large=",
@@ -128,8 +139,11 @@ mod tests {
             "ml.c6i.large=0,102",
             "ml.c6i.large=10000",
             "ml.c6i.large=1 ml.c6i.large=2",
+            "ml.c6i.large=1 ml.c6i.large=1 ml.c6i.large=1",
         ] {
-            assert_eq!(PriceList::parse(text), None, "{text}");
+            let list = PriceList::parse(&format!("{text} ml.m5.large=1"));
+            assert_eq!(list.of("ml.c6i.large"), None, "{text}");
+            assert_eq!(list.of("ml.m5.large"), Some(1.0), "{text}");
         }
     }
 }

@@ -399,3 +399,42 @@ async fn each_wrong_field_is_named() {
     }
     assert_eq!(world.count_calls("PutItem"), 0, "nothing was written");
 }
+
+#[tokio::test]
+async fn a_request_that_failed_by_name_was_meant_all_the_same() {
+    let world = world().await;
+    let changes = json!({
+        "routing": {"sticky": "user_id"},
+        "plan": {"stages": [{"weight": 50, "bake": "2h"}, {"weight": 100}], "soak": "5m"},
+    });
+    let id = world.deploy(&specification_with(changes)).await;
+    world
+        .until(&id, 30, |loaded| {
+            loaded.deployment.state.weight.percent() == 50
+        })
+        .await;
+    world.pass(SignedDuration::from_secs(6)).await;
+    let failing = Distribution {
+        error_rate: 1.0,
+        ..Distribution::default()
+    };
+    for model in [OLD, NEW] {
+        world
+            .simulator()
+            .set_backend(model, Backend::Distribution(failing.clone()));
+    }
+    for user in 0..10 {
+        let body =
+            json!({"endpoint": ENDPOINT, "features": [1], "user_id": format!("user-{user}")});
+        let (status, answer) = world.post("/inference", &body).await;
+        assert_eq!(status, StatusCode::FAILED_DEPENDENCY, "{answer}");
+    }
+    for name in ["Served", "Routed"] {
+        let counted = figure(&world, name, None);
+        assert!((counted - 10.0).abs() < 0.5, "{name}: {counted}");
+    }
+    // Which variant failed is not told where the weights decided.
+    let body = json!({"endpoint": ENDPOINT, "features": [1]});
+    world.post("/inference", &body).await;
+    assert!((figure(&world, "Served", None) - 10.0).abs() < 0.5);
+}

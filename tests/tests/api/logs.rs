@@ -2,8 +2,10 @@
 
 use std::process::Command;
 
-use http::Method;
+use http::{Method, StatusCode};
+use jiff::SignedDuration;
 use serde_json::json;
+use shared::app::ports::Loaded;
 use simulator::{Backend, Distribution};
 use tests::{ENDPOINT, OLD, World, specification_with};
 
@@ -88,6 +90,7 @@ async fn requests_full_of_markers() {
     ] {
         world.get(&format!("/route?{query}{MARKER}")).await;
     }
+    personal_signals(&world).await;
     world
         .post(
             "/deploy",
@@ -97,4 +100,32 @@ async fn requests_full_of_markers() {
     world
         .request(Method::POST, "/deploy", &[], MARKER.as_bytes().to_vec())
         .await;
+}
+
+/// Predictions of a deployment that knows users and their groups, and all that is counted of them.
+async fn personal_signals(world: &World) {
+    let world_began = world.now();
+    let good = Distribution::default();
+    world
+        .simulator()
+        .set_backend(OLD, Backend::Distribution(good));
+    let signals = json!({
+        "routing": {"sticky": "user_id", "salt": "2026"},
+        "model_signals": {"score": "/score", "group": {"attribute": "region", "labels": ["north", "south"]}},
+    });
+    let id = world.deploy(&specification_with(signals)).await;
+    let is_shared = |loaded: &Loaded| loaded.deployment.state.weight.percent() > 0;
+    world.until(&id, 30, is_shared).await;
+    world.pass(SignedDuration::from_secs(6)).await;
+    let body = json!({
+        "endpoint": ENDPOINT, "features": [MARKER], "user_id": MARKER, "attributes": {"region": MARKER},
+    });
+    let (status, answer) = world.post("/inference", &body).await;
+    assert_eq!(status, StatusCode::OK);
+    let label = json!({"inference_id": answer["inference_id"], "actual": true});
+    world.post("/feedback", &label).await;
+    let span = (world_began, world.now() + SignedDuration::from_hours(1));
+    let counted = world.simulator().cloudwatch().samples(span);
+    assert!(!counted.is_empty());
+    println!("{counted:?}");
 }

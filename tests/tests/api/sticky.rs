@@ -191,6 +191,32 @@ async fn a_store_that_can_not_be_read_leaves_it_to_the_weights() {
 }
 
 #[tokio::test]
+async fn a_share_that_can_not_be_read_any_longer_is_nobodys() {
+    let world = World::new().await;
+    let id = deploy(&world).await;
+    let canary = at(&world, &id, 50).await;
+    let user = users().find(|user| sticky().bucket(user) < 50);
+    let user = user.expect("one of sixty");
+    assert_eq!(variant(&world, Some(&user)).await, canary);
+    let denied = FaultKind::Error {
+        status: 400,
+        code: "AccessDeniedException".to_owned(),
+        message: "not authorized".to_owned(),
+    };
+    world.disturb(service::DYNAMODB, "GetItem", 1000, denied);
+    world.pass(SignedDuration::from_secs(6)).await;
+    // A rollback may have begun by now, and who could tell?
+    let bucket = sticky().bucket(&user);
+    let weights = json!({"variant": null, "is_canary": null, "bucket": bucket});
+    assert_eq!(way(&world, &user).await, weights);
+    let mut seen = BTreeSet::new();
+    for _ in 0..40 {
+        seen.insert(variant(&world, Some(&user)).await);
+    }
+    assert_eq!(seen.len(), 2, "by the weights: {seen:?}");
+}
+
+#[tokio::test]
 async fn a_question_that_can_not_be_answered_names_what_is_wrong() {
     let world = World::new().await;
     let long = "u".repeat(257);

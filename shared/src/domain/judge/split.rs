@@ -2,7 +2,8 @@
 //!
 //! A bucket holds a hundredth of the users and not of their requests, so the weights alone don't say
 //! what a fair split is: a few heavy users are no fault of routing. What `inference` asked for by name
-//! counts as meant, and the weights speak for the rest. Who calls SageMaker without `inference` may go
+//! counts as meant, whether it was answered or not, and the weights speak for the rest. A request that went by
+//! the weights and failed is not told of: nobody says which variant it was. Who calls SageMaker without `inference` may go
 //! by either, which nobody can tell: then nothing is said about the split.
 
 use crate::domain::comparison::Counts;
@@ -28,7 +29,7 @@ pub(super) fn intended(
     let accounted = ours.n() + theirs.n();
     if accounted == 0 || accounted * 10 < all * ACCOUNTED_OF_TEN {
         return Err(format!(
-            "the split is not judged: inference answered {accounted} of {all} requests, and nobody knows by what the others were routed"
+            "the split is not judged: of {all} requests inference tells of {accounted} by what they were routed; the others failed, or came another way"
         ));
     }
     let by_weight = accounted - ours.x() - theirs.x();
