@@ -16,8 +16,9 @@ use crate::domain::signal::SignalRule;
 /// rollback no longer holds it: without bad outcomes in either arm it would stand for ever.
 const FORGIVEN_AFTER: u64 = 60;
 
-/// What breaches are told apart by, the strongest first. What is critical stands by itself: it alone
-/// takes everything back at once where the others go by steps.
+/// What breaches are told apart by, the strongest first. Each is won by what asks for it or for more,
+/// together. What is critical takes everything back at once only where critical signals have won by
+/// themselves: where it took others beside them, the breach goes by steps as theirs would.
 const RANKS: [(Action, bool); 5] = [
     (Action::Rollback, true),
     (Action::Rollback, false),
@@ -37,6 +38,9 @@ fn rank_of(rule: &SignalRule) -> Option<(Action, bool)> {
     let action = rule.consequence.action()?;
     Some(rank(action, severity))
 }
+
+/// What breaches of no single signal go by.
+const TOGETHER: &str = "comparison.together";
 
 /// Whether something spoke against the canary within the last hour.
 fn is_fed(rule: &SignalRule, evidence: &Evidence) -> bool {
@@ -115,7 +119,7 @@ impl Bench<'_> {
             let adds =
                 |rule: &SignalRule| counts(rule) && (!stronger_won || rank_of(rule) == Some(rank));
             if is_won(self.ln_total_of(evidence, adds)) {
-                breaches.extend(self.comparison_breach(evidence, action, adds));
+                breaches.extend(self.comparison_breach(evidence, rank, adds));
             }
             stronger_won |= is_won(self.ln_total_of(evidence, counts));
         }
@@ -180,7 +184,7 @@ impl Bench<'_> {
     fn comparison_breach(
         &self,
         evidence: &Evidence,
-        action: Action,
+        rank: (Action, bool),
         counts: impl Fn(&SignalRule) -> bool,
     ) -> Option<Breach> {
         let rule = self
@@ -190,14 +194,74 @@ impl Bench<'_> {
             .filter(|rule| counts(rule))
             .max_by(|a, b| weight_of(a, evidence).total_cmp(&weight_of(b, evidence)))?;
         let (value, limit) = self.figures(rule, evidence)?;
+        let own = rule.consequence.severity;
+        // A stronger signal that could not win by itself lends its weight and not its severity.
+        let severity = if rank_of(rule) == Some(rank) {
+            own
+        } else {
+            own.min(Grade::High)
+        };
         Some(Breach {
             name: rule.known_as().to_owned(),
-            action,
-            severity: rule.consequence.severity,
+            action: rank.0,
+            severity,
             reason: self.sentence(rule, evidence),
             value,
             limit,
         })
+    }
+
+    /// Everything that speaks against the model, each signal by itself, the worst first: for where
+    /// nothing acts on it and people are told, so that no signal stands behind a heavier one. What was
+    /// told stands until its capital is worth no holding any more, so that it is not told again and
+    /// again around the threshold. Signals that have won only together are one, and go by a name of
+    /// their own.
+    pub fn breaches_apart(&self, evidence: &Evidence) -> Vec<Breach> {
+        let mut breaches = self.guard_breaches(evidence);
+        breaches.extend(self.fairness_breaches(evidence));
+        let speaks = |rule: &SignalRule| {
+            let action = rule.consequence.action();
+            action >= Some(Action::StepBack) || (action.is_some() && is_fed(rule, evidence))
+        };
+        let stands = |name: &str, ln_total: f64| {
+            comparison::calls_for_rollback(ln_total, self.policy.comparison.alpha)
+                || (evidence.told.contains(name) && comparison::forbids_promotion(ln_total))
+        };
+        let names: BTreeSet<&str> = self.acting().map(SignalRule::known_as).collect();
+        let mut is_any = false;
+        for name in names {
+            let own = |rule: &SignalRule| speaks(rule) && rule.known_as() == name;
+            if stands(name, self.ln_total_of(evidence, own))
+                && let Some(breach) = self.heaviest_breach(evidence, own)
+            {
+                breaches.push(breach);
+                is_any = true;
+            }
+        }
+        if !is_any && stands(TOGETHER, self.ln_total_of(evidence, speaks)) {
+            let heaviest = self.heaviest_breach(evidence, speaks);
+            breaches.extend(heaviest.map(|breach| Breach {
+                name: TOGETHER.to_owned(),
+                severity: breach.severity.min(Grade::High),
+                reason: format!("several signals together, most of all {}", breach.reason),
+                ..breach
+            }));
+        }
+        breaches.sort_by_key(|breach| std::cmp::Reverse((breach.severity, breach.action)));
+        breaches
+    }
+
+    /// The one of these that weighs most, at its own rank.
+    fn heaviest_breach(
+        &self,
+        evidence: &Evidence,
+        counts: impl Fn(&SignalRule) -> bool,
+    ) -> Option<Breach> {
+        let rules = self.policy.signals.iter().filter(|rule| counts(rule));
+        let heaviest =
+            rules.max_by(|a, b| weight_of(a, evidence).total_cmp(&weight_of(b, evidence)))?;
+        let rank = rank_of(heaviest)?;
+        self.comparison_breach(evidence, rank, |rule| rule.name == heaviest.name)
     }
 
     /// What speaks against more traffic at any time, the amount of data apart.
@@ -228,7 +292,7 @@ impl Bench<'_> {
 
     fn heaviest(&self, evidence: &Evidence) -> Option<String> {
         let holds = |rule: &SignalRule| rule.consequence.holds() && is_fed(rule, evidence);
-        let breach = self.comparison_breach(evidence, Action::Hold, holds)?;
+        let breach = self.comparison_breach(evidence, (Action::Hold, false), holds)?;
         Some(format!(
             "too much speaks against it for more traffic: {}",
             breach.reason
