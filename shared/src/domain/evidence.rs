@@ -299,7 +299,7 @@ impl Evidence {
             }
         }
         let fairness = policy.fairness.as_ref();
-        if fairness.is_some_and(|it| it.consequence.action() == Some(Action::StepBack)) {
+        if fairness.is_some_and(|fairness| is_meant(fairness.consequence)) {
             self.tallies.clear();
         }
         for rule in &policy.signals {

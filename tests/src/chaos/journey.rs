@@ -319,7 +319,7 @@ fn specification(endpoint: &str, model: &str, chance: &mut Chance) -> Value {
     }
     if chance.per_mille(250) {
         given["rollback"] =
-            json!({"mode": "gradual", "weights": [40, 10], "every": "2m", "step_backs": 1});
+            json!({"mode": "gradual", "weights": [40, 10], "every": "5m", "step_backs": 1});
     }
     given
 }

@@ -284,7 +284,7 @@ fn step_back() -> Scenario {
 
 /// Bad at 50 %, and taken back by way of 25 and 10 %.
 fn down_by_steps() -> Scenario {
-    let rollback = json!({"rollback": {"mode": "gradual", "weights": [25, 10], "every": "1m"}});
+    let rollback = json!({"rollback": {"mode": "gradual", "weights": [25, 10], "every": "5m"}});
     let script = vec![at_rest(
         |rollout| rollout.is_at(Phase::Baking, 50),
         What::Challenger(BAD),

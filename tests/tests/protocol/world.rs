@@ -5,7 +5,8 @@
 //! by what the rules make of them. [`World`]'s hash is over [`Key`], in which
 //!
 //! - every time is an age in minutes, cut off above the longest wait that the rules know here (a
-//!   minute for bake, soak and cleanup, two for an update that settles and for a lease);
+//!   minute for bake, soak and cleanup, two for an update that settles and for a lease, six for a step
+//!   on the way down);
 //! - version, event numbers, texts, ids and the watermark appear only as what they decide: whether
 //!   a worker's record is still the stored one, whether a lease is this worker's, whether a minute
 //!   is still to be judged;
@@ -23,6 +24,7 @@ use jiff::{SignedDuration, Timestamp};
 use shared::app::ports::Loaded;
 use shared::domain::baseline::Baseline;
 use shared::domain::clearance::Clearance;
+use shared::domain::decide::ROLLBACK_BUDGET;
 use shared::domain::deployment::{CanaryCapacity, Cleanup, Deployment, Terms};
 use shared::domain::evidence::{Evidence, Finding};
 use shared::domain::judge::last_judgeable;
@@ -515,6 +517,8 @@ pub(crate) struct RecordKey {
     is_cleaned: bool,
     has_drifted: bool,
     goes_down: bool,
+    /// Minutes that a step down has been under way or kept, as far as the rules tell them apart.
+    on_the_way_down: i64,
     is_behind: bool,
     guard: Option<(u8, u32)>,
 }
@@ -577,6 +581,7 @@ impl RecordKey {
             is_cleaned: state.cleaned,
             has_drifted: state.drift.is_some(),
             goes_down: state.descent.is_some(),
+            on_the_way_down: on_the_way_down(loaded, now),
             is_behind: !back && loaded.evidence.judged_through < last_judgeable(now),
             guard: guard.map(|guard| {
                 let finding = match guard.last.as_ref().map(|check| check.finding) {
@@ -588,6 +593,19 @@ impl RecordKey {
                 (finding, guard.breaches.min(2))
             }),
         }
+    }
+}
+
+/// A step has [`ROLLBACK_BUDGET`] to be confirmed, and a share is kept for that much longer than its
+/// minute at the most, until a minute of it was judged.
+fn on_the_way_down(loaded: &Loaded, now: Timestamp) -> i64 {
+    let state = &loaded.deployment.state;
+    let budget = ROLLBACK_BUDGET.duration().as_mins();
+    match (&state.descent, state.rests_on_the_way_down()) {
+        (None, _) => 0,
+        (Some(_), false) => minutes_between(state.phase_since, now).min(budget),
+        (Some(_), true) if loaded.evidence.judged_through >= state.stage_since => -1,
+        (Some(_), true) => minutes_between(state.stage_since, now).min(1 + budget),
     }
 }
 

@@ -124,7 +124,7 @@ async fn run(steps: &[Step], goes_down: bool) {
     let world = World::new().await;
     let mut given = specification();
     if goes_down {
-        given["rollback"] = json!({"mode": "gradual", "weights": [25, 5], "every": "3m"});
+        given["rollback"] = json!({"mode": "gradual", "weights": [25, 5], "every": "5m"});
     }
     let id = world.deploy(&given).await;
     for step in steps {

@@ -1,23 +1,49 @@
 //! Down by steps, where the specification asks for it: each share is confirmed, kept for a while and
 //! judged, until production has everything. Whatever is worse than what set it going, and whatever
-//! makes the next step doubtful, takes everything back at once. Forward goes only an operator.
+//! makes the next step doubtful, takes everything back at once: an endpoint that can't be read when a
+//! step is due, a step that is not confirmed in time, weights or instances that somebody else changed.
+//! A rollback is tried unseen, and pins production meanwhile; a step is neither. Forward goes only an
+//! operator.
 
 use super::breach::{about, loudness};
-use super::{Pass, said};
+use super::{Pass, ROLLBACK_BUDGET, said};
 use crate::domain::deployment::Deployment;
 use crate::domain::history::{Name, Severity};
 use crate::domain::judge::Breach;
 use crate::domain::observation::{EndpointView, TOLERANCE};
-use crate::domain::policy::Grade;
+use crate::domain::policy::{Action, Grade};
 use crate::domain::quantity::{Span, Weight};
 use crate::domain::retreat::Descent;
 use crate::domain::state::{Event, IllegalEvent, Outcome, Phase};
 
 impl Pass {
-    /// Whether this breach lowers the share by steps, where it would take everything back.
+    /// Whether this breach lowers the share by steps, where it would take everything back. No way
+    /// down begins unseen: nobody could tell whether its first step was taken.
     pub(super) fn goes_down_by_steps(&self, breach: &Breach) -> bool {
-        let is_milder = breach.severity < Grade::Critical;
-        is_milder && (self.next.state.descent.is_some() || step_below(&self.next).is_some())
+        let begins = || !self.is_unread && step_below(&self.next).is_some();
+        breach.severity < Grade::Critical && (self.next.state.descent.is_some() || begins())
+    }
+
+    /// Whether this breach takes everything back at once. On the way down there is no stage left to
+    /// step back to, and what is critical waits for no further step.
+    pub(super) fn takes_all_back(&self, breach: &Breach) -> bool {
+        match breach.action {
+            Action::Rollback => !self.goes_down_by_steps(breach),
+            Action::StepBack => {
+                self.next.state.descent.is_some() && breach.severity == Grade::Critical
+            }
+            Action::Hold | Action::Notify => false,
+        }
+    }
+
+    /// Why a breach that would go down by steps does not, as the end of a sentence.
+    pub(super) fn why_at_once(&self, breach: &Breach) -> &'static str {
+        let could = breach.severity < Grade::Critical && step_below(&self.next).is_some();
+        if could && self.is_unread {
+            "; the endpoint could not be read, so no step down could be confirmed"
+        } else {
+            ""
+        }
     }
 
     /// The first step down. One that is under way already goes on as it does.
@@ -46,8 +72,30 @@ impl Pass {
         Ok(())
     }
 
+    /// On the way down: the step that is under way is confirmed, or the next one taken. A step that is
+    /// not confirmed in time may be one that the endpoint does not take.
+    pub(super) fn descend(&mut self, view: Option<&EndpointView>) -> Result<(), IllegalEvent> {
+        if self.next.state.rests_on_the_way_down() {
+            return self.step_down();
+        }
+        if let Some(view) = view {
+            self.confirm_step(view)?;
+        }
+        let state = &self.next.state;
+        let is_moving = state.descent.is_some() && !state.rests_on_the_way_down();
+        if !is_moving || Span::between(state.phase_since, self.now) < ROLLBACK_BUDGET {
+            return Ok(());
+        }
+        let refusal = state.refusal.as_ref();
+        let refusal = refusal.map_or_else(String::new, |told| format!(" ({told})"));
+        let target = state.target;
+        self.end_descent(&format!(
+            "the step to {target} could not be confirmed within {ROLLBACK_BUDGET}{refusal}"
+        ))
+    }
+
     /// The step that the endpoint was asked for: confirmed, or overtaken by somebody else's.
-    pub(super) fn confirm_step(&mut self, view: &EndpointView) -> Result<(), IllegalEvent> {
+    fn confirm_step(&mut self, view: &EndpointView) -> Result<(), IllegalEvent> {
         // The raise that the first step overtook may still land: wait until it can't.
         if self.next.is_leased(self.now) || !view.is_in_service() {
             return Ok(());
@@ -87,20 +135,28 @@ impl Pass {
         Ok(())
     }
 
-    /// The next step, once the present share was kept for long enough.
-    pub(super) fn step_down(&mut self) -> Result<(), IllegalEvent> {
+    /// The next step, once the present share was kept for long enough and a minute of it was judged.
+    /// That minute is not waited for without end: less traffic on the canary is safe unjudged too.
+    fn step_down(&mut self) -> Result<(), IllegalEvent> {
         let state = &self.next.state;
-        let every = self.next.terms.rollback.every();
-        let kept = Span::between(state.stage_since, self.now);
-        if kept < every {
-            return Ok(());
+        if let Some(drift) = state.drift.clone() {
+            return self.end_descent(&drift);
         }
-        if state.drift.is_some() {
-            return self.end_descent("somebody else changed the weights");
+        let every = self.next.terms.rollback.every();
+        let longest = Span::from_secs(every.secs().saturating_add(ROLLBACK_BUDGET.secs()));
+        let is_judged = self.evidence.judged_through >= state.stage_since;
+        let least = if is_judged { every } else { longest };
+        if Span::between(state.stage_since, self.now) < least {
+            return Ok(());
         }
         let Some(lower) = step_below(&self.next) else {
             return self.end_descent("the last step down is over");
         };
+        if self.is_unread {
+            return self.end_descent(
+                "the endpoint could not be read, so no further step could be confirmed",
+            );
+        }
         let reason = format!(
             "{} was kept for {every}: further down to {lower}",
             state.weight

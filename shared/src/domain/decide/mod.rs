@@ -106,6 +106,8 @@ pub(super) struct Pass {
     pub(super) by: Option<String>,
     /// Whether a freeze was seen that holds this deployment.
     frozen: bool,
+    /// Whether the endpoint could not be looked at.
+    is_unread: bool,
 }
 
 /// What happened, how loudly, and the figures it goes with.
@@ -146,6 +148,7 @@ impl Pass {
             now,
             by: None,
             frozen: false,
+            is_unread: false,
         }
     }
 
@@ -170,6 +173,7 @@ impl Pass {
             EndpointReading::Seen(view) => Some(view),
             EndpointReading::Failed { .. } | EndpointReading::Missing => None,
         };
+        self.is_unread = view.is_none();
         if let Some(view) = view {
             self.watch_status(view);
         }
@@ -269,11 +273,10 @@ impl Pass {
                 "no alarm of the policy in ALARM".to_owned(),
             );
         }
-        if let Some(breach) = verdict
-            .asks_for(Action::Rollback)
-            .filter(|breach| !self.goes_down_by_steps(breach))
-        {
-            let what = breach::about(breach, Name::RollingBack, Severity::Critical, "");
+        let mut breaches = verdict.breaches.iter();
+        if let Some(breach) = breaches.find(|breach| self.takes_all_back(breach)) {
+            let end = self.why_at_once(breach);
+            let what = breach::about(breach, Name::RollingBack, Severity::Critical, end);
             return Some(what);
         }
         let (used, deadline) = (state.clock.used_at(self.now), self.next.terms.plan.deadline);

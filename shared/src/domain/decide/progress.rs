@@ -112,8 +112,7 @@ impl Pass {
         self.watch_drift(view)?;
         match self.next.state.phase {
             Phase::Scaling => self.confirm_capacity(view, seen, verdict),
-            Phase::Retreating if self.next.state.rests_on_the_way_down() => self.step_down(),
-            Phase::Retreating if self.next.state.descent.is_some() => self.confirm_step(view),
+            Phase::Retreating if self.next.state.descent.is_some() => self.descend(Some(view)),
             Phase::Shifting | Phase::Retreating => self.confirm_weights(view),
             Phase::Baking | Phase::Holding => self.advance(seen, verdict),
             Phase::Soaking => self.soak(seen, verdict),
@@ -123,10 +122,10 @@ impl Pass {
     }
 
     /// With the endpoint unread there is no progress, but a bake that is over is said to be held, and
-    /// the next step down is taken.
+    /// a way down by steps waits no longer than it would otherwise.
     fn advance_blindly(&mut self) -> Result<(), IllegalEvent> {
-        if self.next.state.rests_on_the_way_down() {
-            return self.step_down();
+        if self.next.state.descent.is_some() {
+            return self.descend(None);
         }
         if self.next.state.phase == Phase::Baking && self.is_baked() {
             return self.hold("DescribeEndpoint could not be read".to_owned());

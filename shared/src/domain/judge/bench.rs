@@ -152,7 +152,9 @@ impl<'a> Bench<'a> {
         self.take_in_split(evidence, minute);
         let Some(canary) = minute.canary else { return };
         self.take_in_guards(evidence, canary, minute);
-        if let Some(fairness) = &self.policy.fairness {
+        if let Some(fairness) = &self.policy.fairness
+            && !self.is_of_another_stage(minute, fairness.consequence)
+        {
             fairness.take_in(&mut evidence.tallies, canary, minute.production);
         }
         for rule in &self.policy.signals {

@@ -188,11 +188,14 @@ impl Case {
         Self::new(Status::InProgress, Phase::Retreating, at, target)
     }
     /// On the way down by [`steps`], half an hour after it began; where both are the same, the step is
-    /// confirmed.
+    /// confirmed, else it began a minute ago.
     pub(super) fn descending(at: u8, target: u8) -> Self {
         Self::retreating(at, target).with(|case| {
             case.deployment.terms.rollback.steps = Some(steps());
             let state = &mut case.deployment.state;
+            if at != target {
+                state.phase_since = case.now - minutes(1);
+            }
             state.clock.run(false, case.now);
             state.descent = Some(Descent {
                 since: case.now - minutes(30),

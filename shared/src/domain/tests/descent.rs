@@ -2,12 +2,17 @@
 
 use super::builders::*;
 use crate::domain::command::{Command, IllegalCommand, apply};
+use crate::domain::comparison::Counts;
+use crate::domain::decide::{Decision, decide};
 use crate::domain::due::Effect;
+use crate::domain::fairness::{Fairness, FairnessRule, Measure};
 use crate::domain::history::Name;
-use crate::domain::observation::AlarmReading;
+use crate::domain::judge::floor_minute;
+use crate::domain::observation::{AlarmReading, ArmMinute, EndpointStatus};
 use crate::domain::policy::{Action, Consequence, Grade};
 use crate::domain::quantity::Span;
-use crate::domain::signal::{CLIENT_ERRORS, ERRORS};
+use crate::domain::retreat::Steps;
+use crate::domain::signal::{CLIENT_ERRORS, ERRORS, SLOWNESS};
 use crate::domain::state::{Outcome, Phase, Status};
 
 const GUARD: &str = "error_rate.limit";
@@ -170,7 +175,6 @@ fn each_step_is_confirmed_and_kept_before_the_next() {
         &seen(split(25)),
         &down(25, 10).tells(&[Name::Retreating]).due(shift(10)),
     );
-    check(&kept(30), &reading(unread()), &down(25, 10));
     let last = kept(30).with(|case| {
         let state = &mut case.deployment.state;
         (state.weight, state.target) = (weight(10), weight(10));
@@ -179,6 +183,213 @@ fn each_step_is_confirmed_and_kept_before_the_next() {
         .says("too many errors; the last step down is over")
         .due(Effect::TakeBack);
     check(&last, &seen(split(10)), &over);
+}
+
+#[test]
+fn no_step_is_taken_unseen() {
+    // Immediate is taken back unseen too, and pins production; a step would be neither.
+    let begins = by_steps(Case::baking(60)).red(GUARD, 2);
+    let at_once = rolls_back()
+        .says("could not be read, so no step down could be confirmed")
+        .due(Effect::TakeBack);
+    check(&begins, &reading(unread()), &at_once);
+    let rests = |minutes_ago: i64| {
+        Case::descending(25, 25).with(|case| {
+            case.deployment.state.stage_since = case.now - minutes(minutes_ago);
+        })
+    };
+    let waits = down(25, 25).quietly().nothing_due();
+    check(&rests(29), &reading(unread()), &waits);
+    let ends = rolls_back()
+        .says("no further step could be confirmed")
+        .due(Effect::TakeBack);
+    check(&rests(30), &reading(unread()), &ends);
+}
+
+#[test]
+fn a_step_that_is_not_confirmed_in_time_takes_everything_back() {
+    let moving = |minutes_ago: i64| {
+        Case::descending(30, 25).with(|case| {
+            let state = &mut case.deployment.state;
+            state.phase_since = case.now - minutes(minutes_ago);
+            state.refusal = Some("ThrottlingException: slow down".to_owned());
+        })
+    };
+    let updating = || seen(split(30).is(EndpointStatus::Updating));
+    // Unread, taking no updates, and refusing.
+    for seen in [reading(unread()), updating(), seen(split(30))] {
+        check(&moving(4), &seen, &down(30, 25).quietly());
+        let late = rolls_back()
+            .says("the step to 25 % could not be confirmed within 5m")
+            .says("slow down")
+            .due(Effect::TakeBack);
+        let decision = check(&moving(5), &seen, &late);
+        assert!(decision.next.pins_production());
+    }
+    // Late, and confirmed all the same.
+    check(&moving(5), &seen(split(25)), &down(25, 25));
+}
+
+#[test]
+fn a_step_waits_for_a_minute_of_its_own_and_not_for_ever() {
+    let kept = |minutes_ago: i64, judged: i64| {
+        Case::descending(25, 25).with(|case| {
+            case.deployment.terms.rollback.steps = Some(Steps {
+                every: Span::from_mins(5),
+                ..steps()
+            });
+            let since = case.now - minutes(minutes_ago);
+            case.deployment.state.stage_since = since;
+            case.evidence.judged_through = floor_minute(since) + minutes(judged);
+        })
+    };
+    for (minutes_ago, judged, goes_on) in
+        [(5, 0, false), (9, 0, false), (10, 0, true), (5, 1, true)]
+    {
+        let expected = if goes_on {
+            down(25, 10).tells(&[Name::Retreating]).due(shift(10))
+        } else {
+            down(25, 25).quietly().nothing_due()
+        };
+        check(&kept(minutes_ago, judged), &seen(split(25)), &expected);
+    }
+}
+
+#[test]
+fn what_is_critical_goes_at_once_even_where_it_would_only_step_back() {
+    let consequence = Consequence {
+        on_breach: Action::StepBack,
+        ..Consequence::of(Grade::Critical)
+    };
+    for case in [Case::descending(30, 25), Case::descending(25, 25)] {
+        let at = case.deployment.state.weight.percent();
+        let critical = graded(case.red(GUARD, 2), GUARD, consequence);
+        check(&critical, &seen(split(at)), &rolls_back());
+        let milder = graded(critical, GUARD, Consequence::of(Grade::Medium));
+        check(&milder, &seen(split(at)), &down(at, 25));
+    }
+    let baking = graded(by_steps(Case::baking(60)), GUARD, consequence).red(GUARD, 2);
+    check(
+        &baking,
+        &seen(split(60)),
+        &down(60, 50).says("to bake again"),
+    );
+}
+
+#[test]
+fn a_critical_signal_that_needs_others_to_win_is_no_critical_breach() {
+    // Alone neither of both has a hundredfold capital; together they have.
+    let case = by_steps(Case::baking(60)).with(|case| {
+        let policy = &mut case.deployment.terms.policy;
+        policy.guards.clear();
+        policy.signals.retain(|rule| rule.name != SLOWNESS);
+        for rule in &mut policy.signals {
+            if rule.name == CLIENT_ERRORS {
+                rule.consequence = Consequence::of(Grade::Critical);
+            }
+        }
+    });
+    let minute = |errors_4xx, errors_5xx| ArmMinute {
+        errors_4xx,
+        ..arm(1500, errors_5xx)
+    };
+    let production = ArmMinute {
+        errors_4xx: 4,
+        ..arm(1000, 4)
+    };
+    let judged = |lasting: i64, client: u64, server: u64| {
+        let mut case = case.clone();
+        let canary = minute(client, server);
+        let metrics = last_minutes(&mut case, lasting, Some(&canary), Some(&production));
+        let seen = seen(split(60)).metrics(metrics);
+        decide(&case.deployment, &case.evidence, &seen, case.now).expect("a decision")
+    };
+    // So many client errors that they are the heavier by one, and none of both suffices alone.
+    let stays = |decision: &Decision| decision.next.state.target == weight(60);
+    let together = |(lasting, count): (i64, u64)| {
+        let both = judged(lasting, count + 1, count);
+        let goes_down = both.next.state.phase == Phase::Retreating;
+        let apart = || [judged(lasting, count + 1, 6), judged(lasting, 6, count)];
+        (goes_down && apart().iter().all(stays)).then_some(both)
+    };
+    let mut tried = (3..20).flat_map(|lasting| (8..40).map(move |count| (lasting, count)));
+    let decision = tried.find_map(together);
+    let decision = decision.expect("counts that suffice together");
+    let state = &decision.next.state;
+    assert_eq!((state.phase, state.target), (Phase::Retreating, weight(25)));
+    let entry = &decision.entries[0];
+    assert_eq!(entry.signal.as_deref(), Some(CLIENT_ERRORS));
+    assert_eq!(entry.signal_severity, Some(Grade::High));
+}
+
+#[test]
+fn a_disparity_stands_for_the_share_at_which_it_was_seen() {
+    let fairness = |consequence| Fairness {
+        rules: vec![FairnessRule {
+            measure: Measure::DemographicParity,
+            limit: 0.1,
+            min_samples: 100,
+        }],
+        groups: ["north", "south"].map(str::to_owned).to_vec(),
+        consequence,
+    };
+    let grouped = |requests: u64, positive: [u64; 2]| {
+        let mut minute = arm(requests, 0);
+        for (label, x) in ["north", "south"].into_iter().zip(positive) {
+            let counts = Counts::new(requests / 2, x).expect("no more than all");
+            let name = format!("fairness.parity.{label}");
+            minute.checks.insert(name, counts);
+        }
+        minute
+    };
+    for (consequence, is_forgotten) in [
+        (Consequence::of(Grade::High), true),
+        (Consequence::of(Grade::Medium), true),
+        (Consequence::of(Grade::Critical), false),
+    ] {
+        let with = |case: Case, consequence| {
+            case.with(|case| {
+                let policy = &mut case.deployment.terms.policy;
+                policy.guards.clear();
+                policy.fairness = Some(fairness(consequence));
+            })
+        };
+        let mut before = with(Case::baking(60), Consequence::of(Grade::Low));
+        let unfair = grouped(3000, [900, 300]);
+        let even = grouped(2000, [500, 500]);
+        let metrics = last_minutes(&mut before, 5, Some(&unfair), Some(&even));
+        let seen_unfair = seen(split(60)).metrics(metrics);
+        let unfair = decide(
+            &before.deployment,
+            &before.evidence,
+            &seen_unfair,
+            before.now,
+        );
+        let tallies = unfair.expect("a decision").evidence.tallies;
+        assert!(!tallies.is_empty());
+        let moving = with(Case::descending(30, 25), consequence);
+        let moving = moving.with(|case| case.evidence.tallies = tallies);
+        let decision = decide(
+            &moving.deployment,
+            &moving.evidence,
+            &seen(split(25)),
+            moving.now,
+        )
+        .expect("a decision");
+        if !is_forgotten {
+            assert_eq!(decision.next.state.status, Status::RollingBack);
+            continue;
+        }
+        assert_eq!(decision.evidence.tallies.len(), 0, "{consequence:?}");
+        // Nor do the minutes before the step that are judged after it.
+        let mut rests = moving;
+        (rests.deployment, rests.evidence) = (decision.next, decision.evidence);
+        rests.now += minutes(1);
+        let unfair = grouped(3000, [900, 300]);
+        let late = last_minutes(&mut rests, 3, Some(&unfair), Some(&even));
+        let decision = check(&rests, &seen(split(25)).metrics(late), &down(25, 25));
+        assert_eq!(decision.evidence.tallies.len(), 0, "{consequence:?}");
+    }
 }
 
 #[test]
@@ -322,19 +533,23 @@ fn only_a_resume_stops_it_and_only_where_nothing_speaks_against_that() {
 }
 
 #[test]
-fn weights_that_somebody_else_moves_end_it() {
-    let rests = Case::descending(25, 25);
-    // More is put back at once, less is left alone.
-    check(
-        &rests,
-        &seen(split(40)),
-        &down(25, 25).tells(&[Name::Drift]).due(shift(25)),
-    );
-    check(
-        &rests,
-        &seen(split(5)),
-        &down(25, 25).tells(&[Name::Drift]).nothing_due(),
-    );
+fn weights_or_instances_that_somebody_else_moves_end_it_at_once() {
+    let rests = Case::descending(25, 25).with(|case| {
+        case.deployment.state.canary_instances = INSTANCES;
+    });
+    let ends = || {
+        becomes(Status::RollingBack, Phase::Reverting)
+            .target(0)
+            .tells(&[Name::Drift, Name::RollingBack])
+            .due(Effect::TakeBack)
+    };
+    for share in [40, 5] {
+        let changed = ends().says("somebody else changed the weights");
+        check(&rests, &seen(split(share)), &changed);
+    }
+    let fewer = split(25).canary_instances(INSTANCES, 1);
+    let taken = ends().says("is to have 1 instances, not the 4");
+    check(&rests, &seen(fewer), &taken);
     // A step that would be a way up is none.
     let moving = Case::descending(30, 25);
     check(
@@ -342,18 +557,13 @@ fn weights_that_somebody_else_moves_end_it() {
         &seen(split(5)),
         &rolls_back().says("somebody else has put less"),
     );
-    let due = rests.with(|case| {
-        case.deployment.state.stage_since = case.now - minutes(31);
-        case.deployment.state.drift = Some("moved".to_owned());
-    });
-    check(&due, &seen(split(5)), &rolls_back_past_drift());
-}
-
-/// The drift ends with the rollback, which is not said apart.
-fn rolls_back_past_drift() -> Expect {
-    becomes(Status::RollingBack, Phase::Reverting)
-        .target(0)
-        .says("somebody else changed the weights")
+    // What stood before the endpoint could not be read any more stands.
+    let drifted = rests.with(|case| case.deployment.state.drift = Some("moved".to_owned()));
+    check(
+        &drifted,
+        &reading(unread()),
+        &rolls_back().says("; moved, so"),
+    );
 }
 
 #[test]

@@ -7,8 +7,9 @@ use crate::domain::retreat::{Rollback, Steps};
 
 /// The most steps that are taken for meant.
 pub(in super::super) const MOST_STEPS: usize = 20;
-/// How long a share on the way down may be kept: a judged minute at the least.
-pub(in super::super) const EVERY: (Span, Span) = (Span::from_mins(1), Span::from_hours(24));
+/// How long a share on the way down may be kept. A minute that lies wholly in it is judged four
+/// minutes after the step at the latest, and without one nobody could tell whether to `resume`.
+pub(in super::super) const EVERY: (Span, Span) = (Span::from_mins(5), Span::from_hours(24));
 
 impl RawRollback {
     pub(super) fn check(self) -> Result<Rollback, SpecificationError> {
@@ -67,7 +68,7 @@ fn lasting(every: Option<Span>) -> Result<Span, SpecificationError> {
         Some(every) if (shortest..=longest).contains(&every) => Ok(every),
         Some(_) => Err(wrong(
             "rollback.every",
-            "every is from 1m to 24h: metrics come once a minute, and a breach is not to last for days",
+            "every is from 5m to 24h: a share is judged some minutes late, and a breach is not to last for days",
         )),
         None => Err(wrong(
             "rollback.every",

@@ -23,6 +23,8 @@ fn at_once_unless_steps_are_named() {
     }
     assert_eq!(read(&json!({"step_backs": 0})).step_backs, 0);
     assert_eq!(read(&json!({"step_backs": 10})).step_backs, 10);
+    let shortest = read(&json!({"mode": "gradual", "weights": [25], "every": "5m"}));
+    assert_eq!(shortest.every(), Span::from_mins(5));
     let gradual = read(&json!({"mode": "gradual", "weights": [99, 25, 1], "every": "1h"}));
     let weights = [99, 25, 1].map(|percent| Weight::new(percent).expect("a percentage"));
     let steps = Steps {
@@ -81,14 +83,14 @@ fn what_makes_no_sense_is_refused_with_the_way_out() {
             "how long each share is kept",
         ),
         (
-            gradual(json!([25]), json!("59s")),
+            gradual(json!([25]), json!("299s")),
             "rollback.every",
-            "from 1m to 24h",
+            "from 5m to 24h",
         ),
         (
             gradual(json!([25]), json!("25h")),
             "rollback.every",
-            "from 1m to 24h",
+            "from 5m to 24h",
         ),
         (
             json!({"weights": [25]}),
