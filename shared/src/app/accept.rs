@@ -490,7 +490,7 @@ async fn check_scaling<P: Ports>(
 }
 
 /// What production has, or is about to have.
-fn live_instances(view: &EndpointView, production: &str) -> u32 {
+pub(super) fn live_instances(view: &EndpointView, production: &str) -> u32 {
     let has = |variant: &VariantView| variant.current_instances.max(variant.desired_instances);
     view.variant(production).map_or(1, has).max(1)
 }

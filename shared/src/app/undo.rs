@@ -5,6 +5,9 @@
 //! instances before it gets traffic, guards judge it, and the model it replaces stays beside it at
 //! weight 0 for the soak, so that even this can be taken back. What the former model ran on is read
 //! from the config that the endpoint was on before; where that is gone, nobody knows it any more.
+//!
+//! An undo itself has no undo: that would bring the model back that was taken out, past its gate, its
+//! approvals and every freeze.
 
 use std::collections::BTreeMap;
 
@@ -16,9 +19,10 @@ use crate::domain::cost::Prices;
 use crate::domain::deployment::{CanaryCapacity, Cleanup, Deployment, Terms};
 use crate::domain::observation::EndpointView;
 use crate::domain::plan::{Plan, Stage};
-use crate::domain::policy::{OnDrift, Policy};
+use crate::domain::policy::{Action, OnDrift, Policy};
 use crate::domain::quantity::{Span, Weight};
 use crate::domain::retreat::Rollback;
+use crate::domain::scaling::Bounds;
 use crate::domain::specification::Specification;
 use crate::domain::state::Status;
 
@@ -43,7 +47,11 @@ pub async fn undo<P: Ports>(
     let kept = kept(ports, terms).await?;
     let present = ports.endpoint_config(&view.config).await?;
     let present = present.and_then(|config| config.variants.into_iter().next());
-    let specification = specification(&completed.deployment, &kept, present.as_ref());
+    let fleet = Fleet {
+        present: live_instances(&view, &terms.canary),
+        most: ports.bounds(&terms.endpoint, &terms.canary).await?,
+    };
+    let specification = specification(&completed.deployment, &kept, present.as_ref(), &fleet);
     let (proposed, past) = propose(ports, &specification, caller).await?;
     let given = json!({
         "undo": terms.id,
@@ -59,6 +67,12 @@ fn no(detail: String) -> Refusal {
 
 fn is_completed(deployment: &Deployment) -> Result<(), Refusal> {
     let (terms, status) = (&deployment.terms, deployment.state.status);
+    if let Some(undone) = &terms.undoes {
+        return Err(no(format!(
+            "deployment {} has undone {undone}, and an undo can't be undone: deploy {} with a specification of its own",
+            terms.id, terms.former_model
+        )));
+    }
     let way_out = match status {
         Status::Completed if terms.cleanup.keep_old_variant => {
             return Err(no(format!(
@@ -133,20 +147,28 @@ async fn kept<P: Ports>(ports: &P, terms: &Terms) -> Result<ConfigVariant, Refus
     Ok(kept)
 }
 
+/// What the model that is undone runs on now.
+struct Fleet {
+    /// Its instances.
+    present: u32,
+    /// What its scaling allows, which the former model takes over: more would be refused.
+    most: Option<Bounds>,
+}
+
 /// The former model on what it ran on, with the instances that the total traffic needs.
 fn specification(
     completed: &Deployment,
     kept: &ConfigVariant,
     present: Option<&ConfigVariant>,
+    fleet: &Fleet,
 ) -> Specification {
     let terms = &completed.terms;
     let is_other_type = present.is_some_and(|present| present.instance_type != kept.instance_type);
     let other_type = kept.instance_type.clone().filter(|_| is_other_type);
+    let needed = completed.instances_to_undo(fleet.present, !is_other_type);
+    let most = fleet.most.as_ref().map_or(u32::MAX, |bounds| bounds.max);
     let capacity = CanaryCapacity {
-        // So many of its own type as it had; of the present one as many as there are now.
-        instances: other_type
-            .is_some()
-            .then(|| completed.production_needs().max(1)),
+        instances: Some(needed.min(most)),
         instance_type: other_type,
         autoscaling: None,
     };
@@ -206,13 +228,42 @@ fn prices(
 }
 
 /// The policy that the deployment had, without what the model that is undone would fail by: alarms that
-/// it may have set off, limits that it breaks today, and a gate that asks for proof first.
+/// it may have set off, limits that it breaks today, and a gate that asks for proof first. How fair the
+/// former model is was known before, and is told.
 fn policy(had: &Policy) -> Policy {
-    Policy {
+    let mut policy = Policy {
         alarms: Vec::new(),
         safe_gate: false,
         on_drift: OnDrift::Hold,
         accept_baseline: true,
         ..had.clone()
+    };
+    if let Some(fairness) = &mut policy.fairness {
+        fairness.consequence.on_breach = Action::Notify;
+    }
+    policy
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::fairness::Fairness;
+    use crate::domain::plan::Preset;
+    use crate::domain::policy::Consequence;
+
+    #[test]
+    fn the_former_model_is_told_of_its_unfairness_and_not_kept_away_by_it() {
+        let mut had = Policy::preset(Preset::Linear);
+        had.alarms.push("pager".to_owned());
+        had.fairness = Some(Fairness {
+            rules: Vec::new(),
+            groups: Vec::new(),
+            consequence: Consequence::default(),
+        });
+        let policy = policy(&had);
+        let fairness = policy.fairness.expect("it is judged on");
+        assert_eq!(fairness.consequence.action(), Some(Action::Notify));
+        assert_eq!(policy.alarms, Vec::<String>::new());
+        assert_eq!(policy.guards, had.guards);
     }
 }

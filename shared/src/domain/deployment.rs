@@ -470,6 +470,12 @@ impl Terms {
         self.clearance.hotfix.is_some() || self.plan.allows_raise_at(now)
     }
 
+    /// Whether it brings back a model that production had. No proof is asked of that one, and callers
+    /// who have turned away from the model that it replaces must not keep it away.
+    pub const fn is_undo(&self) -> bool {
+        self.undoes.is_some()
+    }
+
     /// Whether production alone is on this config: the one it was found on, or the copy of it.
     pub fn is_home(&self, config: &str) -> bool {
         config == self.original_config || config == self.former_config()

@@ -141,7 +141,7 @@ pub fn due(
 /// Whether a raise, though committed, may not be made now.
 fn bars_raises(deployment: &Deployment, evidence: &Evidence, now: Timestamp) -> bool {
     evidence.blind.is_some()
-        || evidence.silent
+        || (evidence.silent && !deployment.terms.is_undo())
         || Bench::of(deployment).objection_to_order(evidence).is_some()
         || !deployment.terms.allows_raise_at(now)
 }

@@ -5,13 +5,16 @@
 //! where production needs time to take the traffic back (cold caches, a slow scaling): then a breach
 //! below critical lowers the share through the weights that lie below the present one and ends with
 //! the usual rollback. Nothing on that way ever raises the share by itself.
+//!
+//! After a completion the way back is a deployment of its own, which has to bring the instances that
+//! the former model needs for today's traffic.
 
 use std::fmt;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::deployment::State;
+use super::deployment::{Deployment, State};
 use super::quantity::{Span, Weight};
 
 /// How a deployment goes back.
@@ -96,6 +99,21 @@ impl fmt::Display for Rollback {
             1 => f.write_str("; after 1 step back at the most"),
             most => write!(f, "; after {most} step backs at the most"),
         }
+    }
+}
+
+impl Deployment {
+    /// How many instances the model that was replaced needs for today's traffic, where the one that
+    /// replaced it has `present` of them and whether it had the same type: what it needed for all of the
+    /// traffic during the rollout, and more by as much as the present fleet has grown since. Never fewer
+    /// than either of both: who undoes something has no time for a fleet that is too small.
+    pub fn instances_to_undo(&self, present: u32, is_same_type: bool) -> u32 {
+        let needed = self.production_needs().max(1);
+        let present_then = self.canary_instances_for(Weight::FULL);
+        let grown = (u64::from(needed) * u64::from(present)).div_ceil(u64::from(present_then));
+        let grown = u32::try_from(grown).unwrap_or(u32::MAX);
+        let alike = if is_same_type { present } else { 0 };
+        needed.max(grown).max(alike)
     }
 }
 

@@ -230,6 +230,26 @@ async fn a_reading_that_failed_is_told_with_its_deployment() {
     assert_eq!(errors(&lines, "Denied", &id), 1);
 }
 
+#[tokio::test]
+async fn an_undo_that_aws_does_not_let_through_is_told_with_its_deployment() {
+    let mut world = World::new().await;
+    let id = world.deploy(&specification()).await;
+    world.until_over(&id, Status::Completed).await;
+    let lines = listen(&mut world);
+    let world = world.with_a_new_router();
+    let denied = FaultKind::Error {
+        status: 400,
+        code: "AccessDeniedException".to_owned(),
+        message: "not allowed to describe".to_owned(),
+    };
+    world.disturb(service::SAGEMAKER, "DescribeEndpointConfig", 1, denied);
+    let (status, problem) = world
+        .post(&format!("/deployments/{id}/undo"), &json!({}))
+        .await;
+    assert!(status.is_server_error(), "{problem}");
+    assert_eq!(errors(&lines, "Denied", &id), 1);
+}
+
 /// The record as another version of the functions would have left it.
 async fn set_version(world: &World, id: &str, version: u32) {
     let update = json!({

@@ -1,19 +1,51 @@
 //! Back to the former model after a completion: what comes back, and when that can't be.
 
+use std::collections::BTreeMap;
+
 use http::StatusCode;
 use serde_json::{Value, json};
-use shared::app::ports::Endpoints;
+use shared::app::ports::{Endpoints, Loaded, Scaling};
 use shared::domain::history::Name;
+use shared::domain::scaling::{ScalableTarget, Suspension};
 use shared::domain::state::{Phase, Status};
 use simulator::{Backend, Distribution};
-use tests::{CONFIG, ENDPOINT, NEW, OLD, World, specification, specification_with};
+use tests::{
+    CONFIG, ENDPOINT, NEW, OLD, PRODUCTION, Setup, World, specification, specification_with,
+};
 
 /// A deployment that is over and went well.
 async fn completed(given: &Value) -> (World, String) {
-    let world = World::new().await;
+    completed_in(World::new().await, given).await
+}
+
+async fn completed_in(world: World, given: &Value) -> (World, String) {
     let id = world.deploy(given).await;
     world.until_over(&id, Status::Completed).await;
     (world, id)
+}
+
+/// A world with so many instances in production.
+async fn of_instances(instances: i32) -> World {
+    let setup = Setup {
+        instances,
+        ..Setup::default()
+    };
+    World::with(setup).await
+}
+
+/// An undo that has all the traffic.
+async fn undone(world: &World, id: &str) -> Loaded {
+    let (status, view) = undo(world, id).await;
+    assert_eq!(status, StatusCode::ACCEPTED, "{view}");
+    let back = view["deployment_id"].as_str().expect("an id").to_owned();
+    world.until_phase(&back, Phase::Soaking).await
+}
+
+/// The instances of the former model, once it has all the traffic again.
+async fn fleet(world: &World, back: &Loaded) -> u32 {
+    let view = world.endpoint().await;
+    let former = view.variant(&back.deployment.terms.canary);
+    former.expect("the variant").current_instances
 }
 
 async fn undo(world: &World, id: &str) -> (StatusCode, Value) {
@@ -123,6 +155,71 @@ async fn the_former_instance_type_comes_back() {
 }
 
 #[tokio::test]
+async fn the_former_model_gets_the_fleet_it_had_and_not_that_of_the_smaller_one() {
+    let given = specification_with(json!({"canary": {"instances": 1}}));
+    let (world, id) = completed_in(of_instances(4).await, &given).await;
+    assert_eq!(world.endpoint().await.variants[0].current_instances, 1);
+    let back = undone(&world, &id).await;
+    assert_eq!(fleet(&world, &back).await, 4);
+}
+
+#[tokio::test]
+async fn the_former_model_gets_more_where_the_fleet_has_grown_since() {
+    for (canary, expected) in [
+        (json!({}), 6),
+        (json!({"instances": 3, "instance_type": "ml.c6i.xlarge"}), 4),
+    ] {
+        let given = specification_with(json!({"canary": canary}));
+        let (world, id) = completed_in(of_instances(2).await, &given).await;
+        // Three times as many as then: in the second case six instead of three, so twice as many.
+        let terms = world.load(&id).await.deployment.terms;
+        let grown = world.stack.aws.set_instances(ENDPOINT, &terms.canary, 6);
+        grown.await.expect("room for more");
+        world.minutes(10).await;
+        assert_eq!(world.endpoint().await.variants[0].current_instances, 6);
+        let back = undone(&world, &id).await;
+        assert_eq!(fleet(&world, &back).await, expected, "{given}");
+    }
+}
+
+#[tokio::test]
+async fn no_more_is_asked_for_than_the_scaling_allows() {
+    let target = |max| ScalableTarget {
+        min: 1,
+        max,
+        policies: Vec::new(),
+        suspended: Suspension::default(),
+        tags: BTreeMap::new(),
+    };
+    let world = of_instances(4).await;
+    let aws = world.stack.aws.clone();
+    let registered = aws.register(ENDPOINT, PRODUCTION, &target(10)).await;
+    registered.expect("a variant to scale");
+    let given = specification_with(json!({"canary": {"instances": 1}}));
+    let (world, id) = completed_in(world, &given).await;
+    let canary = world.load(&id).await.deployment.terms.canary;
+    let lowered = aws.register(ENDPOINT, &canary, &target(3)).await;
+    lowered.expect("the new variant scales");
+    let back = undone(&world, &id).await;
+    assert_eq!(back.deployment.terms.capacity.instances, Some(3));
+}
+
+/// The bad model's callers have turned away, so there is no traffic at all.
+#[tokio::test]
+async fn an_undo_does_not_wait_for_traffic_or_for_proof() {
+    let (world, id) = completed(&specification()).await;
+    world.minutes(20).await;
+    world.simulator().set_traffic(ENDPOINT, 0.0);
+    world.minutes(5).await;
+    let asked = world.now();
+    let back = undone(&world, &id).await.deployment.terms;
+    assert!(back.baseline.requests_per_minute() > 100.0, "it was busy");
+    world.until_over(&back.id, Status::Completed).await;
+    let took = world.now().duration_since(asked).as_mins();
+    assert!(took <= 60, "a soak of 30 minutes, and it took {took}");
+}
+
+#[tokio::test]
 async fn what_is_not_completed_is_not_undone() {
     let world = World::new().await;
     let id = world.deploy(&specification()).await;
@@ -162,11 +259,15 @@ async fn no_way_back_once_the_former_config_is_gone_or_the_endpoint_has_moved_on
     assert_eq!(problem["deployment_id"], back.as_str());
     world.until_over(&back, Status::Completed).await;
     refused(&world, &id, "undo what came after it first").await;
-    // The undo's own former config.
-    let terms = world.load(&back).await.deployment.terms;
+    // What was taken out comes back by a specification, past its gate and its approvals.
+    refused(&world, &back, "an undo can't be undone").await;
+    refused(&world, &back, &format!("deploy {NEW}")).await;
+    let again = world.deploy(&specification()).await;
+    world.until_over(&again, Status::Completed).await;
+    let terms = world.load(&again).await.deployment.terms;
     let deleted = world.stack.aws.delete_config(&terms.original_config).await;
     deleted.expect("it is not in use");
-    refused(&world, &back, "was deleted since").await;
+    refused(&world, &again, "was deleted since").await;
     assert_eq!(
         world.endpoint().await.config,
         terms.final_config,

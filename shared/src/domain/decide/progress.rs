@@ -147,10 +147,11 @@ impl Pass {
             && there >= needed
             && floor_is_held(&self.next)
             && canary_floor_is_held(&self.next);
-        if !ready
-            || self.warning(seen, verdict).is_some()
-            || !self.next.terms.allows_raise_at(self.now)
-        {
+        if !ready || !self.next.terms.allows_raise_at(self.now) {
+            return Ok(());
+        }
+        if let Some(warning) = self.warning(seen, verdict) {
+            self.next.state.reason = warning;
             return Ok(());
         }
         let target = self.next.state.target;
@@ -320,13 +321,18 @@ impl Pass {
         )
     }
 
-    /// What stands in the way of more traffic, in words; `None` when nothing does.
+    /// What stands in the way of more traffic, in words; `None` when nothing does. An undo is asked for
+    /// no proof: production had its model before.
     fn obstacle(&self, seen: &Observation, verdict: &Verdict) -> Option<String> {
-        let lack = || Bench::of(&self.next).lacking(&self.evidence);
-        let unshown = || Bench::of(&self.next).unshown(&self.evidence);
-        self.warning(seen, verdict)
-            .or_else(|| unshown().map(|reason| format!("holding: {reason}")))
-            .or_else(|| lack().map(|lack| format!("holding: {}", self.needs(&lack))))
+        let warning = self.warning(seen, verdict);
+        if warning.is_some() || self.next.terms.is_undo() {
+            return warning;
+        }
+        let bench = Bench::of(&self.next);
+        let unshown = bench.unshown(&self.evidence);
+        let lacking = || Some(self.needs(&bench.lacking(&self.evidence)?));
+        let missing = unshown.or_else(lacking)?;
+        Some(format!("holding: {missing}"))
     }
 
     /// What speaks against more traffic at any time, the amount of data apart.
@@ -340,7 +346,7 @@ impl Pass {
                 self.evidence.judged_through
             ));
         }
-        if self.evidence.silent {
+        if self.evidence.silent && !self.next.terms.is_undo() {
             let usual = self.next.terms.baseline.requests_per_minute();
             return Some(format!(
                 "holding: neither model has had a request in the last minute, and the endpoint has {usual:.0} a minute"

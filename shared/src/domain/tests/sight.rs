@@ -319,6 +319,48 @@ fn a_minute_without_a_request_of_either_model_raises_nothing_where_there_usually
         &seen(split(30)),
         &goes_on(Phase::Shifting).target(40).nothing_due(),
     );
+    // And says so while its instances are there already.
+    let scaling = Case::scaling(30, 40).with(|case| {
+        case.evidence.silent = true;
+        case.deployment.state.canary_instances = 2;
+    });
+    let waits = goes_on(Phase::Scaling).says("neither model has had a request");
+    check(&scaling, &seen(split(30)), &waits.nothing_due());
+}
+
+#[test]
+fn callers_who_have_turned_away_from_a_bad_model_do_not_keep_the_former_one_away() {
+    let undo = |case: Case| {
+        case.with(|case| {
+            case.deployment.terms.undoes = Some("019b".to_owned());
+            case.evidence.silent = true;
+        })
+    };
+    let scaling = undo(Case::scaling(0, 100));
+    check(&scaling, &seen(split(0)), &goes_on(Phase::Shifting));
+    let shift = Effect::Shift {
+        weight: weight(100),
+    };
+    let shifting = undo(Case::shifting(0, 100));
+    check(
+        &shifting,
+        &seen(split(0)),
+        &goes_on(Phase::Shifting).due(shift),
+    );
+    let over = undo(Case::soaking());
+    check(&over, &seen(split(100)), &goes_on(Phase::Finalizing));
+}
+
+#[test]
+fn an_undo_is_asked_for_no_proof() {
+    let soaking = Case::soaking().with(|case| case.evidence.stage_samples = 0);
+    let waits = goes_on(Phase::Soaking).says("needs about 500 more canary requests");
+    check(&soaking, &seen(split(100)), &waits);
+    let undo = soaking.with(|case| case.deployment.terms.undoes = Some("019b".to_owned()));
+    check(&undo, &seen(split(100)), &goes_on(Phase::Finalizing));
+    // What speaks against it speaks against it all the same.
+    let red = undo.red("error_rate.limit", 1);
+    check(&red, &seen(split(100)), &goes_on(Phase::Soaking));
 }
 
 #[test]
