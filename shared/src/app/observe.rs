@@ -263,7 +263,9 @@ fn batches(all: &[Loaded], now: Timestamp) -> Vec<Batch> {
         }
         let is_near = now.duration_since(from) <= LAGGING;
         let mut open = if is_near { shared.take() } else { None };
-        for query in arms(loaded).iter().flat_map(Arm::queries) {
+        let (canary, production) = arms(loaded);
+        let queries = production.iter().flat_map(Arm::queries);
+        for query in canary.queries().into_iter().chain(queries) {
             let batch = open.get_or_insert_with(|| Batch::new(from, through));
             batch.from = batch.from.min(from);
             batch.through = batch.through.max(through);
@@ -298,9 +300,12 @@ pub(super) async fn answers<P: ports::Metrics + Meter>(
     answers
 }
 
-fn arms(loaded: &Loaded) -> [Arm<'_>; 2] {
-    let terms = &loaded.deployment.terms;
-    [&terms.canary, &terms.production].map(|variant| Arm::of(&loaded.deployment, variant))
+/// Both variants; after a completion the old one is gone, or has nothing to do any more.
+fn arms(loaded: &Loaded) -> (Arm<'_>, Option<Arm<'_>>) {
+    let (terms, state) = (&loaded.deployment.terms, &loaded.deployment.state);
+    let production = || Arm::of(&loaded.deployment, &terms.production);
+    let canary = Arm::of(&loaded.deployment, &terms.canary);
+    (canary, state.watch.is_none().then(production))
 }
 
 /// Reads a batch; on a refusal as invalid, its halves. Any other error is of every query in the call.
@@ -358,14 +363,17 @@ fn assemble(loaded: &Loaded, answers: Answers, now: Timestamp) -> Metrics {
         };
     }
     let within = trimmed(answers, from, through);
-    let [canary, production] = arms(loaded).map(|arm| arm.minutes(&within));
-    let mut unread = canary.1;
-    unread.extend(production.1);
+    let (canary, production) = arms(loaded);
+    let (canary, mut unread) = canary.minutes(&within);
+    let production = production.map(|arm| arm.minutes(&within));
+    let (production, also) =
+        production.unwrap_or_else(|| (Series::Read(BTreeMap::new()), BTreeMap::new()));
+    unread.extend(also);
     Metrics {
         from,
         through,
-        canary: canary.0,
-        production: production.0,
+        canary,
+        production,
         unread,
     }
 }

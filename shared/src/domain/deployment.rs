@@ -1,6 +1,8 @@
 //! The record of a deployment: the terms it was accepted on, which never change, and the state
 //! the control loop commits.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -247,6 +249,9 @@ pub struct Watch {
     pub since: Timestamp,
     /// When it ends by itself.
     pub until: Timestamp,
+    /// What can't be seen at the moment, and since when.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub unseen: BTreeMap<String, Timestamp>,
 }
 
 /// Nobody else may raise or update, and no terminal state is written, before it ends.

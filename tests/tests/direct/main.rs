@@ -1,6 +1,7 @@
 //! The fast world itself: what it runs is the product's own loop, to the same ends, and the same
 //! choices give the same calls.
 
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use jiff::SignedDuration;
@@ -43,6 +44,34 @@ fn a_rollback_from_the_middle_gives_everything_back() {
         scaling.bounds(tests::ENDPOINT, tests::PRODUCTION),
         Some((1, 8))
     );
+}
+
+#[test]
+fn after_a_completion_the_model_that_is_left_is_asked_about_and_no_other() {
+    let mut world = Scenario::default().world();
+    let id = world.accepted(json!({"watch": {"for": "4h"}}));
+    world.run();
+    world.until(&id, 60, |loaded| loaded.deployment.state.watch.is_some());
+    let canary = world.load(&id).deployment.terms.canary;
+    let asked = Arc::new(Mutex::new(Vec::new()));
+    let heard = Arc::clone(&asked);
+    world.set_lens(move |query, answer| {
+        let variant = query.dimensions.iter().find(|it| it.0 == "VariantName");
+        let variant = variant.map(|it| it.1.clone()).unwrap_or_default();
+        heard.lock().expect("no panic").push(variant);
+        answer
+    });
+    let before = world.load(&id).evidence.canary.invocations;
+    for _ in 0..60 {
+        world.minute();
+    }
+    let asked = asked.lock().expect("no panic");
+    assert!(asked.iter().all(|variant| *variant == canary), "{asked:?}");
+    // What docs/costs.md goes by: 13 or 14 metrics, every five minutes.
+    let count = asked.len();
+    assert!((11 * 13..=13 * 14).contains(&count), "{count} in an hour");
+    let judged = world.load(&id).evidence.canary.invocations - before;
+    assert!(judged > 50 * 250, "{judged} requests were judged");
 }
 
 /// A whole rollout in which every minute has two ticks, and whatever lives takes turns by chance.

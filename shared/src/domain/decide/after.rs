@@ -2,26 +2,42 @@
 //! told. Nothing is taken back by itself any more: that is an order of its own, `canary undo`.
 //!
 //! There is no production beside it, so it is held against the absolute limits and against what
-//! production was at its worst, by the same bench and on the same evidence. The watch holds no lock:
-//! it ends when a new deployment begins on the endpoint, when the endpoint is no longer as this one
-//! left it, or when its time is over.
+//! production was at its worst, by the same bench and on the same evidence. Since nothing acts, nothing
+//! is summed up either: every guard and every signal is told by itself, once, and again only after it
+//! had recovered, and so are the policy's alarms and whatever can't be seen for long. What is not seen
+//! is not healthy.
+//!
+//! The watch holds no lock: it ends when a new deployment begins on the endpoint, when the endpoint is
+//! no longer as this one left it, or when its time is over.
 
-use jiff::Timestamp;
+use std::collections::BTreeMap;
+
+use jiff::{SignedDuration, Timestamp};
 
 use super::breach::{about, loudness};
 use super::{Decision, Pass, Said, said};
 use crate::domain::deployment::{Deployment, Watch};
 use crate::domain::evidence::Evidence;
 use crate::domain::history::{Name, Severity};
-use crate::domain::judge::{self, Verdict};
-use crate::domain::observation::{EndpointReading, Observation};
-use crate::domain::quantity::Span;
+use crate::domain::judge::bench::Bench;
+use crate::domain::judge::{self, MinuteReport};
+use crate::domain::observation::{AlarmReading, EndpointReading, Metrics, Observation, Series};
+use crate::domain::quantity::{Span, Weight};
 
 /// How far the watch lets minutes lie before it takes them in: nothing is decided by them, and each
 /// reading of the metrics costs money.
 pub const EVERY: Span = Span::from_mins(5);
-/// The name under which a model that can't be seen is remembered.
-const SIGHT: &str = "sight";
+/// What is told in one pass: with up to 40 minutes, 20 lines and their announcements fill a
+/// transaction. What is left over is news at the next pass.
+const MOST_NEWS: usize = 20;
+/// What the name begins with under which an alarm that fires is remembered.
+const ALARM: &str = "alarm:";
+/// The same of what can't be seen. No guard and no signal has a colon in its name.
+const UNSEEN: &str = "unseen:";
+/// The model as a whole, its requests, and the policy's alarms, among what may be unseen.
+const MODEL: &str = "unseen:model";
+const REQUESTS: &str = "unseen:requests";
+const ALARMS: &str = "unseen:alarms";
 
 /// One pass over a completed deployment that is still watched. `successor` is the deployment that has
 /// the endpoint by now.
@@ -43,9 +59,9 @@ pub fn look_after(
         pass.end_watch(watch, &why);
         return pass.finish();
     }
-    let (verdict, minutes) = judge::judge(before, &mut pass.evidence, &seen.metrics, now);
-    pass.minutes = minutes;
-    pass.tell_watched(&verdict);
+    pass.judge_each_minute(before, &seen.metrics);
+    pass.tell_alarms(&seen.alarms);
+    pass.tell_unseen(watch, &seen.alarms);
     if now >= watch.until {
         pass.end_watch(watch, "its time is over");
     }
@@ -59,7 +75,8 @@ pub fn is_due(deployment: &Deployment, evidence: &Evidence, now: Timestamp) -> b
     behind >= EVERY || until.is_some_and(|until| now >= until)
 }
 
-/// Why the endpoint is no longer the one that was left. What could not be read says nothing.
+/// Why the endpoint is no longer the one that was left. What could not be read says nothing, nor do
+/// the weights of an endpoint that is changing.
 fn moved_on(deployment: &Deployment, endpoint: &EndpointReading) -> Option<String> {
     let terms = &deployment.terms;
     let left_on = if terms.cleanup.keep_old_variant {
@@ -67,16 +84,26 @@ fn moved_on(deployment: &Deployment, endpoint: &EndpointReading) -> Option<Strin
     } else {
         &terms.final_config
     };
-    match endpoint {
-        EndpointReading::Missing => Some("the endpoint was deleted".to_owned()),
-        EndpointReading::Seen(view) if !view.was_made_at(terms.endpoint_created_at) => {
-            Some("the endpoint was deleted and made again".to_owned())
-        }
-        EndpointReading::Seen(view) if view.config != *left_on => {
-            Some(format!("the endpoint is on config {} by now", view.config))
-        }
-        EndpointReading::Seen(_) | EndpointReading::Failed { .. } => None,
+    let view = match endpoint {
+        EndpointReading::Missing => return Some("the endpoint was deleted".to_owned()),
+        EndpointReading::Failed { .. } => return None,
+        EndpointReading::Seen(view) => view,
+    };
+    if !view.was_made_at(terms.endpoint_created_at) {
+        return Some("the endpoint was deleted and made again".to_owned());
     }
+    if view.config != *left_on {
+        return Some(format!("the endpoint is on config {} by now", view.config));
+    }
+    let has_all = !view.is_in_service() || view.is_settled_at(&terms.canary, Weight::FULL);
+    (!has_all).then(|| {
+        let share = view.share(&terms.canary).unwrap_or(0.0) * 100.0;
+        format!("somebody else changed the weights, and it has {share:.2} % of the traffic")
+    })
+}
+
+fn is_silent(row: &&MinuteReport) -> bool {
+    row.canary.as_ref().is_none_or(|arm| arm.invocations == 0)
 }
 
 impl Pass {
@@ -95,39 +122,136 @@ impl Pass {
         ));
     }
 
-    /// Says once what stands against the model, and again only after it had recovered.
-    fn tell_watched(&mut self, verdict: &Verdict) {
-        let undo = format!(
-            "; the deployment is over, so nothing is taken back by itself: canary undo {}",
-            self.next.terms.id
-        );
-        let mut news: Vec<(String, Said)> = verdict
-            .breaches
-            .iter()
-            .map(|breach| {
-                let what = about(breach, Name::Breached, loudness(breach.severity), &undo);
-                (breach.name.clone(), what)
-            })
-            .collect();
-        news.extend(self.unseen().map(|what| (SIGHT.to_owned(), what)));
-        let standing = news.iter().map(|(name, _)| name.clone()).collect();
-        let known = std::mem::replace(&mut self.evidence.told, standing);
-        for (name, what) in news {
-            if !known.contains(&name) {
-                self.tell(what);
+    /// Takes in the minutes one by one: what trips and recovers within one reading is news too.
+    fn judge_each_minute(&mut self, before: &Deployment, metrics: &Metrics) {
+        let minute = SignedDuration::from_mins(1);
+        let mut through = metrics.from.max(self.evidence.judged_through + minute);
+        loop {
+            let part = Metrics {
+                through: through.min(metrics.through),
+                ..metrics.clone()
+            };
+            let (_, minutes) = judge::judge(before, &mut self.evidence, &part, self.now);
+            self.minutes.extend(minutes);
+            self.tell_breaches_apart();
+            through += minute;
+            if through > metrics.through || matches!(metrics.canary, Series::Failed { .. }) {
+                return;
             }
         }
     }
 
+    fn tell_breaches_apart(&mut self) {
+        let undo = self.what_can_be_done();
+        let breaches = Bench::of(&self.next).breaches_apart(&self.evidence);
+        let standing = breaches.iter().map(|breach| {
+            let what = about(breach, Name::Breached, loudness(breach.severity), &undo);
+            (breach.name.clone(), what)
+        });
+        self.tell_news(standing.collect(), |name| !name.contains(':'));
+    }
+
+    fn what_can_be_done(&self) -> String {
+        let terms = &self.next.terms;
+        let way_out = if terms.is_undo() {
+            "it was an undo, which has none itself: deploy another model".to_owned()
+        } else {
+            format!("canary undo {}", terms.id)
+        };
+        format!("; the deployment is over, so nothing is taken back by itself: {way_out}")
+    }
+
+    fn tell_alarms(&mut self, alarms: &AlarmReading) {
+        let names: &[String] = match alarms {
+            AlarmReading::Firing(names) => names.as_slice(),
+            AlarmReading::NotAsked => &[],
+            // They stand as they were told.
+            AlarmReading::Failed { .. } => return,
+        };
+        let undo = self.what_can_be_done();
+        let standing = names.iter().map(|name| {
+            let reason = format!("CloudWatch alarm {name} is in state ALARM{undo}");
+            let what = said(
+                Name::Breached,
+                Severity::Critical,
+                reason,
+                name,
+                "no alarm of the policy in ALARM",
+            );
+            (format!("{ALARM}{name}"), what)
+        });
+        self.tell_news(standing.collect(), |name| name.starts_with(ALARM));
+    }
+
     /// What can't be seen is not healthy, and people have to know that nobody watches.
-    fn unseen(&self) -> Option<Said> {
-        let limit = self.next.terms.policy.blind_limit;
-        let blind = self.evidence.blind.as_ref()?;
-        let lasted = Span::between(blind.since, self.now);
-        (lasted >= limit).then(|| {
+    fn tell_unseen(&mut self, watch: &Watch, alarms: &AlarmReading) {
+        let unseen = self.unseen(alarms);
+        let since: BTreeMap<String, Timestamp> = unseen
+            .keys()
+            .map(|name| (name.clone(), self.unseen_since(watch, name)))
+            .collect();
+        let (now, limit) = (self.now, self.next.terms.policy.blind_limit);
+        let lasting = unseen.into_iter().filter_map(|(name, reason)| {
+            let lasted = Span::between(since[&name], now);
+            let (value, least) = (lasted.to_string(), limit.to_string());
+            let what = said(Name::Blind, Severity::Warning, reason, value, least);
+            (lasted >= limit).then_some((name, what))
+        });
+        self.tell_news(lasting.collect(), |name| name.starts_with(UNSEEN));
+        if let Some(watch) = &mut self.next.state.watch {
+            watch.unseen = since;
+        }
+    }
+
+    /// What can't be seen now, each by its name, with a sentence.
+    fn unseen(&self, alarms: &AlarmReading) -> BTreeMap<String, String> {
+        let checks = self.evidence.unread.iter().map(|(name, why)| {
+            let reason = format!("the check {name} could not be read: {why}");
+            (format!("{UNSEEN}{name}"), reason)
+        });
+        let mut unseen: BTreeMap<String, String> = checks.collect();
+        if let Some(blind) = &self.evidence.blind {
             let reason = format!("the model can't be seen: {}", blind.reason);
-            let (lasted, limit) = (lasted.to_string(), limit.to_string());
-            said(Name::Blind, Severity::Warning, reason, lasted, limit)
-        })
+            unseen.insert(MODEL.to_owned(), reason);
+        }
+        if self.evidence.silent {
+            let usual = self.next.terms.baseline.requests_per_minute();
+            let reason = format!(
+                "the model has no requests, and the endpoint had {usual:.0} a minute before it"
+            );
+            unseen.insert(REQUESTS.to_owned(), reason);
+        }
+        if let AlarmReading::Failed { reason } = alarms {
+            let reason = format!("the policy's alarms could not be read: {reason}");
+            unseen.insert(ALARMS.to_owned(), reason);
+        }
+        unseen
+    }
+
+    fn unseen_since(&self, watch: &Watch, name: &str) -> Timestamp {
+        let known = watch.unseen.get(name).copied();
+        match (name, &self.evidence.blind) {
+            (MODEL, Some(blind)) => blind.since,
+            (REQUESTS, _) => {
+                let latest_first = self.minutes.iter().rev();
+                let silent: Vec<_> = latest_first.take_while(is_silent).collect();
+                let first = silent.last().map_or(self.now, |row| row.minute);
+                // A silence that is as old as this reading may be older.
+                let is_all = silent.len() == self.minutes.len();
+                known.filter(|_| is_all).unwrap_or(first)
+            }
+            _ => known.unwrap_or(self.now),
+        }
+    }
+
+    /// Says what is new among what stands of a kind, and forgets what no longer does.
+    fn tell_news(&mut self, standing: Vec<(String, Said)>, is_of_kind: impl Fn(&str) -> bool) {
+        let told = &mut self.evidence.told;
+        told.retain(|name| !is_of_kind(name) || standing.iter().any(|(known, _)| known == name));
+        for (name, what) in standing {
+            if self.entries.len() < MOST_NEWS && self.evidence.told.insert(name) {
+                self.tell(what);
+            }
+        }
     }
 }

@@ -1,6 +1,8 @@
 //! The ways out: production takes everything back, what the rollout made is cleaned up, and the
 //! terminal status is written from a reading of the endpoint that confirms it.
 
+use std::collections::BTreeMap;
+
 use super::{Pass, ROLLBACK_BUDGET, Said, said};
 use crate::domain::deployment::Watch;
 use crate::domain::history::{Name, Severity};
@@ -199,6 +201,7 @@ impl Pass {
             (outcome == Outcome::Completed && !watch.is_zero()).then(|| Watch {
                 since: self.now,
                 until: self.now + watch.duration(),
+                unseen: BTreeMap::new(),
             });
         Ok(())
     }
