@@ -120,8 +120,9 @@ async fn what_may_be_repeated_is() {
     client.deployment("0193").await.unwrap();
     let key = HeaderValue::from_static("build-17");
     client.deploy(&json!({}), &key).await.unwrap();
+    client.undo("0193", None, &key).await.unwrap();
     let asked = gateway.asked();
-    assert_eq!(asked.len(), 6);
+    assert_eq!(asked.len(), 9);
     for seen in &asked[3..] {
         assert_eq!(seen.headers["idempotency-key"], "build-17");
     }

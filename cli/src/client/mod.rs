@@ -187,6 +187,25 @@ impl Client {
         self.call(Call::new(Method::POST, &path).body(&body)).await
     }
 
+    /// `POST /deployments/{id}/undo`.
+    pub(crate) async fn undo(
+        &self,
+        id: &str,
+        reason: Option<String>,
+        key: &HeaderValue,
+    ) -> Result<DeploymentView, ClientError> {
+        let path = format!("/deployments/{}/undo", encoded(id));
+        let body = serde_json::to_value(CommandBody { reason }).expect("texts make JSON");
+        let call = Call::new(Method::POST, &path).body(&body);
+        self.call(Call {
+            key: Some(key.clone()),
+            // The key makes it start one deployment only.
+            may_repeat: true,
+            ..call
+        })
+        .await
+    }
+
     /// `PUT /deployments/{id}/weight`.
     pub(crate) async fn weight(
         &self,

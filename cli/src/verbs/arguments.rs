@@ -169,6 +169,9 @@ pub(crate) struct UndoArgs {
     /// Follow the new deployment, as `watch` does.
     #[arg(long)]
     pub(crate) wait: bool,
+    /// Repeat the request safely: the same key starts one deployment only.
+    #[arg(long, value_name = "KEY", value_parser = idempotency_key)]
+    pub(crate) idempotency_key: Option<HeaderValue>,
 }
 
 #[derive(Debug, Args)]

@@ -32,6 +32,7 @@ fn verbs_take_what_they_need() {
         "canary rollback 0193 --reason errors",
         "canary cancel",
         "canary approve 0193",
+        "canary undo 0193 --reason complaints --wait --idempotency-key night-shift",
         "canary --api http://127.0.0.1:1 -o json get",
         "canary get --no-color",
         "canary replay --policy spec.yaml trace.csv",

@@ -31,7 +31,7 @@ use arguments::{FreezeArgs, Frozen, OrderArgs, PromoteArgs, Target, UndoArgs, Ve
 use compare::Uncounted;
 use follow::{Pace, follow};
 use replay::Unplayed;
-use specification::Unread;
+use specification::{Unread, drawn_key, unstarted};
 use which::NoneTaken;
 
 /// Why a verb did not do what was asked.
@@ -225,11 +225,11 @@ async fn order(
     Ok(())
 }
 
-/// A second one while the first is under way is refused, with the first one's id: so a lost answer needs
-/// no more than another try.
 async fn undo(client: &Client, args: UndoArgs, output: &mut Output<'_>) -> Result<Exit, Failure> {
     let id = which::take(client, Some(args.id), output).await?;
-    let view = client.order(&id, "undo", args.reason).await?;
+    let key = args.idempotency_key.unwrap_or_else(drawn_key);
+    let view = client.undo(&id, args.reason, &key).await;
+    let view = view.map_err(|error| unstarted(&key, error))?;
     output.answer(&view, |look| deployment::accepted(look, &view))?;
     if !args.wait {
         return Ok(Exit::Done);

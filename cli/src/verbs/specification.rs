@@ -45,7 +45,7 @@ pub(super) async fn deploy(
 }
 
 /// Without a key of the caller's own, one that makes the tries of this call a single request.
-fn drawn_key() -> HeaderValue {
+pub(super) fn drawn_key() -> HeaderValue {
     let drawn = format!("canary-{:032x}", rand::random::<u128>());
     HeaderValue::try_from(drawn).expect("letters, digits and a hyphen")
 }

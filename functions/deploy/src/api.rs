@@ -10,7 +10,7 @@ use axum::{Json, Router, middleware};
 use http::{HeaderMap, StatusCode};
 use serde::Deserialize;
 use serde_json::{Value, json};
-use shared::app::accept::{self, Key};
+use shared::app::accept::{self, Accepted, Key};
 use shared::app::announce::sweep_for;
 use shared::app::authority::Reader;
 use shared::app::health;
@@ -27,6 +27,7 @@ use shared::gateway::{self, Asked};
 use shared::wire::api::{
     CommandBody, DeploymentView, LONGEST_REASON, ListView, PlanView, WeightBody,
 };
+use shared::wire::digest;
 use shared::wire::items::{check_key, created_key, is_check_key, is_created_key};
 use shared::wire::problem::Problem;
 use shared::wire::specification;
@@ -128,13 +129,7 @@ async fn deploy(
     let caller = asked.caller.name();
     let key = idempotency_key(&headers, caller)?.map(|key| Key { key, digest });
     let accepted = accept::accept(&*aws, &specification, &given, caller, key).await?;
-    announce(&aws, &accepted.loaded).await;
-    let status = if accepted.repeated {
-        StatusCode::OK
-    } else {
-        StatusCode::ACCEPTED
-    };
-    Ok((status, Json(view(&aws, &accepted.loaded))).into_response())
+    Ok(answered(&aws, &accepted).await)
 }
 
 async fn plan(State(aws): Shared, asked: Asked, body: Body) -> Result<Json<PlanView>, Answer> {
@@ -385,15 +380,29 @@ async fn undo(
     State(aws): Shared,
     asked: Asked,
     Id(id): Id,
+    headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Answer> {
     let body: CommandBody = optional(body)?;
-    check_reason(body.reason.as_deref())?;
-    let completed = load(&aws, &asked, &id).await?;
+    let why = body.reason.as_deref();
+    check_reason(why)?;
     let caller = asked.caller.name();
-    let accepted = take_back(&*aws, &completed, caller, body.reason.as_deref()).await?;
-    announce(&aws, &accepted.loaded).await;
-    Ok((StatusCode::ACCEPTED, Json(view(&aws, &accepted.loaded))).into_response())
+    let digest = digest(json!({"undo": id, "reason": why}).to_string().as_bytes());
+    let key = idempotency_key(&headers, caller)?.map(|key| Key { key, digest });
+    let completed = load(&aws, &asked, &id).await?;
+    let accepted = take_back(&*aws, &completed, caller, why, key.as_ref()).await?;
+    Ok(answered(&aws, &accepted).await)
+}
+
+/// What a new deployment is answered with, or one that the same request made before.
+async fn answered(aws: &Aws, accepted: &Accepted) -> Response {
+    announce(aws, &accepted.loaded).await;
+    let status = if accepted.repeated {
+        StatusCode::OK
+    } else {
+        StatusCode::ACCEPTED
+    };
+    (status, Json(view(aws, &accepted.loaded))).into_response()
 }
 
 async fn follow(

@@ -69,7 +69,6 @@ const COMMAND: &[Kind] = &[
 ];
 /// What bringing the former model back may meet beside what a new deployment may.
 const UNDO: &[Kind] = &[
-    (409, "endpoint-locked"),
     (409, "no-way-back"),
     (422, "invalid-body"),
     (422, "invalid-reason"),
@@ -237,16 +236,19 @@ fn document() -> Value {
     )
 }
 
-fn deploy() -> Value {
-    let key = json!({
+fn key() -> Value {
+    json!({
         "name": "Idempotency-Key", "in": "header",
         "description": "Names the request: the same key with the same body makes no second deployment for 24 h. A UUID, for example. The keys of different roles are different keys.",
         "schema": {"type": "string", "minLength": 1, "maxLength": KEY_LIMIT, "pattern": "^[!-~]+$"},
-    });
+    })
+}
+
+fn deploy() -> Value {
     operation(
         ("deploy", "deployments", "Begin a deployment"),
         "Checks the specification, writes what is wanted and answers. The deployment begins within a minute; follow it under `links`.",
-        json!({"parameters": [key], "requestBody": body("Specification", true)}),
+        json!({"parameters": [key()], "requestBody": body("Specification", true)}),
         json!({
             "202": linked("Accepted."),
             "200": linked("The deployment that the same request made before."),
@@ -360,10 +362,14 @@ fn undo() -> Value {
         ("undo", "deployments", "Bring the former model back"),
         "A new deployment, of the model that a completed one replaced, on what it ran on: 100 % in one \
          stage, with the replaced model kept at weight 0 for a soak of 30 minutes. It is accepted as long as \
-         the endpoint is as the completed deployment left it and the config before it is still there.",
-        json!({"parameters": [id()], "requestBody": body("Command", false)}),
-        json!({"202": linked("Accepted: the new deployment.")}),
-        &[BEFORE, ID, BODY, SPECIFICATION, UNDO, BEHIND],
+         the endpoint is as the completed deployment left it and the config before it is still there. What an undo has taken \
+         out comes back by a deployment of its own, not by undoing the undo.",
+        json!({"parameters": [id(), key()], "requestBody": body("Command", false)}),
+        json!({
+            "202": linked("Accepted: the new deployment."),
+            "200": linked("The deployment that the same request made before."),
+        }),
+        &[BEFORE, ID, BODY, SPECIFICATION, ACCEPT, UNDO, BEHIND],
     )
 }
 

@@ -114,14 +114,8 @@ pub async fn accept<P: Ports>(
     if let Some(accepted) = answered_before(ports, key.as_ref()).await? {
         return Ok(accepted);
     }
-    match accept_new(ports, specification, given, caller, key.as_ref()).await {
-        // The same request may have won the race for the lock a moment ago.
-        Err(refusal @ (Refusal::Locked { .. } | Refusal::KeyInProgress)) => {
-            match answered_before(ports, key.as_ref()).await? {
-                Some(accepted) => Ok(accepted),
-                None => Err(refusal),
-            }
-        }
+    let made = accept_new(ports, specification, given, caller, key.as_ref()).await;
+    match or_answered(ports, key.as_ref(), made).await {
         Err(Refusal::Port(error)) => {
             health::report(ports, None, &error);
             Err(error.into())
@@ -151,25 +145,40 @@ async fn accept_new<P: Ports>(
         gate::announce(ports, specification, sentence, caller, key).await?;
     }
     let (deployment, past) = proposed?;
+    accept_proposed(ports, (deployment, past.as_slice()), given, None, key).await
+}
+
+/// Writes a deployment that was proposed, with production's minutes before it, and under the key that
+/// it was asked for with.
+pub(super) async fn accept_proposed<P: Ports>(
+    ports: &P,
+    (proposed, past): (Deployment, &[Recorded]),
+    given: &serde_json::Value,
+    why: Option<&str>,
+    key: Option<&Key>,
+) -> Result<Accepted, Refusal> {
     let claim = key.map(|key| IdempotencyClaim {
         key: key.key.clone(),
         digest: key.digest.clone(),
-        deployment_id: deployment.terms.id.clone(),
+        deployment_id: proposed.terms.id.clone(),
     });
-    let loaded = create(ports, deployment, &past, given, None, claim.as_ref()).await?;
+    let loaded = create(ports, proposed, past, given, why, claim.as_ref()).await?;
     Ok(woken(ports, loaded).await)
 }
 
-/// Writes a deployment that was proposed here, not by a specification of the caller's.
-pub(super) async fn accept_proposed<P: Ports>(
+/// What was made, or what the same request has made: it may have won the race for the lock a moment
+/// ago.
+pub(super) async fn or_answered<P: Ports>(
     ports: &P,
-    proposed: Deployment,
-    past: &[Recorded],
-    given: &serde_json::Value,
-    why: Option<&str>,
+    key: Option<&Key>,
+    made: Result<Accepted, Refusal>,
 ) -> Result<Accepted, Refusal> {
-    let loaded = create(ports, proposed, past, given, why, None).await?;
-    Ok(woken(ports, loaded).await)
+    match made {
+        Err(refusal @ (Refusal::Locked { .. } | Refusal::KeyInProgress)) => {
+            answered_before(ports, key).await?.ok_or(refusal)
+        }
+        other => other,
+    }
 }
 
 async fn woken<P: Ports>(ports: &P, loaded: Loaded) -> Accepted {
@@ -185,7 +194,7 @@ async fn woken<P: Ports>(ports: &P, loaded: Loaded) -> Accepted {
 }
 
 /// The answer that the key had in the last 24 h, if it was used.
-async fn answered_before<P: Ports>(
+pub(super) async fn answered_before<P: Ports>(
     ports: &P,
     key: Option<&Key>,
 ) -> Result<Option<Accepted>, Refusal> {

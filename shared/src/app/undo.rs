@@ -13,7 +13,10 @@ use std::collections::BTreeMap;
 
 use serde_json::json;
 
-use super::accept::{Accepted, Refusal, accept_proposed, propose};
+use super::accept::{
+    Accepted, Key, Refusal, accept_proposed, answered_before, live_instances, or_answered, propose,
+};
+use super::health;
 use super::ports::{ConfigVariant, Loaded, Ports};
 use crate::domain::cost::Prices;
 use crate::domain::deployment::{CanaryCapacity, Cleanup, Deployment, Terms};
@@ -35,6 +38,35 @@ pub async fn undo<P: Ports>(
     completed: &Loaded,
     caller: &str,
     why: Option<&str>,
+    key: Option<&Key>,
+) -> Result<Accepted, Refusal> {
+    let undone = once(ports, completed, caller, why, key).await;
+    if let Err(Refusal::Port(error)) = &undone {
+        health::report(ports, Some(&completed.deployment.terms.id), error);
+    }
+    undone
+}
+
+async fn once<P: Ports>(
+    ports: &P,
+    completed: &Loaded,
+    caller: &str,
+    why: Option<&str>,
+    key: Option<&Key>,
+) -> Result<Accepted, Refusal> {
+    if let Some(accepted) = answered_before(ports, key).await? {
+        return Ok(accepted);
+    }
+    let made = bring_back(ports, completed, caller, why, key).await;
+    or_answered(ports, key, made).await
+}
+
+async fn bring_back<P: Ports>(
+    ports: &P,
+    completed: &Loaded,
+    caller: &str,
+    why: Option<&str>,
+    key: Option<&Key>,
 ) -> Result<Accepted, Refusal> {
     let terms = &completed.deployment.terms;
     is_completed(&completed.deployment)?;
@@ -58,7 +90,7 @@ pub async fn undo<P: Ports>(
         "endpoint": specification.endpoint,
         "model": specification.model,
     });
-    accept_proposed(ports, proposed, &past, &given, why).await
+    accept_proposed(ports, (proposed, past.as_slice()), &given, why, key).await
 }
 
 fn no(detail: String) -> Refusal {

@@ -206,3 +206,40 @@ async fn of_two_simultaneous_requests_with_one_key_none_makes_a_second_deploymen
         StatusCode::OK
     );
 }
+
+#[tokio::test]
+async fn an_undo_that_is_asked_for_twice_is_one_deployment() {
+    let world = World::new().await;
+    let id = world.deploy(&specification()).await;
+    world.until_over(&id, Status::Completed).await;
+    let undo = async |key: &str, why: &str| {
+        let path = format!("/deployments/{id}/undo");
+        let body = json!({"reason": why}).to_string().into_bytes();
+        let headers = [("idempotency-key", key)];
+        world.request(Method::POST, &path, &headers, body).await
+    };
+    let (status, first) = undo("night-shift", "complaints").await;
+    assert_eq!(status, StatusCode::ACCEPTED, "{first}");
+    let again = undo("night-shift", "complaints").await;
+    assert_eq!(again, (StatusCode::OK, first.clone()), "the same answer");
+    let (status, problem) = undo("night-shift", "another reason").await;
+    assert_eq!(
+        (status, kind(&problem)),
+        (StatusCode::UNPROCESSABLE_ENTITY, "idempotency-key-reused")
+    );
+    // The key of a deployment is none of an undo, and another key is another request.
+    let (status, problem) = undo("day-shift", "complaints").await;
+    assert_eq!(
+        (status, kind(&problem)),
+        (StatusCode::CONFLICT, "endpoint-locked")
+    );
+    assert_eq!(problem["deployment_id"], first["deployment_id"]);
+    world.stack.simulator.run_functions().await;
+    let back = first["deployment_id"].as_str().expect("an id").to_owned();
+    world.until_over(&back, Status::Completed).await;
+    let (status, late) = undo("night-shift", "complaints").await;
+    assert_eq!(
+        (status, &late["status"]),
+        (StatusCode::OK, &json!("COMPLETED"))
+    );
+}
