@@ -436,7 +436,7 @@ impl World {
     }
 }
 
-/// A short rollout with a small `min_samples`: 10, 50 and 100 %.
+/// A short rollout with a small `min_samples`: 10, 50 and 100 %, over with its completion.
 pub fn specification() -> Value {
     json!({
         "endpoint": ENDPOINT,
@@ -444,6 +444,7 @@ pub fn specification() -> Value {
         "plan": {"stages": [{"weight": 10, "bake": "5m"}, {"weight": 50, "bake": "5m"}, {"weight": 100}], "soak": "5m"},
         "policy": {"min_samples": 100},
         "cleanup": {"after": "5m"},
+        "watch": {"for": "0s"},
     })
 }
 

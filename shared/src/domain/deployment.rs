@@ -463,6 +463,11 @@ impl Deployment {
     }
 }
 
+impl Watch {
+    /// How long a completed deployment is watched unless the specification says otherwise.
+    pub const USUAL: Span = Span::from_hours(7 * 24);
+}
+
 impl Terms {
     /// The config that a rollback deploys once the old variant is gone: the original one, with the
     /// instances that the total traffic needs.

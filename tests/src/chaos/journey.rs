@@ -303,6 +303,7 @@ fn specification(endpoint: &str, model: &str, chance: &mut Chance) -> Value {
         "plan": {"stages": stages, "soak": soak},
         "policy": {"min_samples": 20, "on_drift": on_drift},
         "cleanup": {"after": "1m", "keep_old_variant": chance.per_mille(250)},
+        "watch": {"for": "0s"},
     });
     if chance.per_mille(150) {
         given["plan"]["change_windows"] =

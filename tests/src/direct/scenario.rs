@@ -49,7 +49,7 @@ impl Default for Scenario {
     }
 }
 
-/// A short rollout: 25, 50 and 100 %.
+/// A short rollout: 25, 50 and 100 %, over with its completion.
 pub fn specification() -> Value {
     json!({
         "endpoint": ENDPOINT,
@@ -64,6 +64,7 @@ pub fn specification() -> Value {
         },
         "policy": {"min_samples": 20},
         "cleanup": {"after": "1m"},
+        "watch": {"for": "0s"},
     })
 }
 

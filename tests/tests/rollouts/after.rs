@@ -141,4 +141,16 @@ async fn how_long_is_said_in_the_specification() {
     }
     let id = world.deploy(&watched("0s")).await;
     world.until_over(&id, Status::Completed).await;
+    // A week, where nothing is said.
+    let mut given = specification_with(json!({"model": OLD}));
+    given.as_object_mut().expect("fields").remove("watch");
+    let id = world.deploy(&given).await;
+    let watch = world
+        .until(&id, 100, is_watched)
+        .await
+        .deployment
+        .state
+        .watch;
+    let watch = watch.expect("it is watched");
+    assert_eq!(watch.until.duration_since(watch.since).as_hours(), 7 * 24);
 }

@@ -17,7 +17,7 @@ use super::check::{
 };
 use super::check::{LONGEST_BY, LONGEST_LINK, MOST_PRECONDITIONS};
 use super::raw::{Instances, QuotedText, Raw, WholePercent};
-use crate::domain::deployment::Cleanup;
+use crate::domain::deployment::{Cleanup, Watch};
 use crate::domain::gate::{MOST_ROWS, Rules};
 use crate::domain::model_signals::OTHER;
 use crate::domain::plan::{Plan, Preset};
@@ -88,7 +88,8 @@ fn refine_top(all: &mut Schemas) {
     );
     let after = Cleanup::AFTER.to_string();
     refine(all, "Cleanup.after", json!({"default": after}));
-    refine(all, "Watch.for", json!({"examples": ["7d"]}));
+    let usual = Watch::USUAL.to_string();
+    refine(all, "Watch.for", json!({"examples": [usual, "0s"]}));
     refine(all, "Cleanup.keep_old_variant", json!({"default": false}));
     refine(
         all,

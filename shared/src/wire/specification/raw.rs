@@ -40,7 +40,7 @@ pub(super) struct Raw {
     /// What is left behind, and when it goes.
     #[serde(default)]
     pub(super) cleanup: RawCleanup,
-    /// How the new model is watched once the deployment is completed; not at all if left out.
+    /// How the new model is watched once the deployment is completed; for seven days if left out.
     pub(super) watch: Option<RawWatch>,
     /// Who is told beside the stack's own topic.
     #[serde(default)]

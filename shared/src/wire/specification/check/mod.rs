@@ -32,7 +32,7 @@ use super::raw::{
     Instances, Raw, RawAutoscaling, RawCanary, RawGate, RawHotfix, RawReadings, RawWatch,
 };
 use super::{SpecificationError, wrong};
-use crate::domain::deployment::{CanaryCapacity, Cleanup};
+use crate::domain::deployment::{CanaryCapacity, Cleanup, Watch};
 use crate::domain::quantity::Span;
 use crate::domain::scaling::Autoscaling;
 use crate::domain::specification::{Specification, is_name};
@@ -98,7 +98,7 @@ impl Raw {
                 keep_old_variant: self.cleanup.keep_old_variant,
             },
             rollback: self.rollback.unwrap_or_default().check()?,
-            watch: self.watch.map_or(Ok(Span::ZERO), RawWatch::check)?,
+            watch: self.watch.map_or(Ok(Watch::USUAL), RawWatch::check)?,
             topic,
             gate: self.gate.map(RawGate::check).transpose()?,
             preconditions: self.preconditions,
