@@ -187,8 +187,9 @@ impl<'scenario> Rollout<'scenario> {
         self.let_rest();
     }
 
+    /// Over, and watched no longer.
     fn is_over(&self) -> bool {
-        self.deployment().state.status.is_terminal()
+        !self.deployment().state.is_active()
     }
 
     fn is_told(&self) -> bool {

@@ -13,8 +13,9 @@ use crate::rollout::{Act, Moment, Other, Rollout, Scenario, What};
 use crate::steps;
 
 /// Every scenario.
-pub(crate) const ALL: [fn() -> Scenario; 29] = [
+pub(crate) const ALL: [fn() -> Scenario; 30] = [
     complete,
+    complete_and_be_watched,
     complete_and_keep_the_old_variant,
     roll_back_from_provisioning,
     roll_back_from_25_percent,
@@ -88,6 +89,12 @@ fn weight(percent: u8) -> Weight {
 /// Everything goes well.
 pub(crate) fn complete() -> Scenario {
     scenario("complete", json!({}), vec![])
+}
+
+/// The same, with two readings of the minutes after it and the end of the watch.
+fn complete_and_be_watched() -> Scenario {
+    let watch = json!({"watch": {"for": "12m"}});
+    scenario("complete_and_be_watched", watch, vec![])
 }
 
 fn complete_and_keep_the_old_variant() -> Scenario {

@@ -77,6 +77,8 @@ pub(crate) const GIVEN_BACK: &str = "commit the answer, the lease given back";
 
 /// The terminal status is written.
 pub(crate) const END: &str = "commit the end, the lock freed";
+/// What `monitor` writes of a completed deployment that is watched.
+pub(crate) const WATCHED: &str = "commit minutes after the end";
 /// What `monitor` writes of a minute that changed no phase.
 pub(crate) const MINUTE: &str = "commit a minute without a transition";
 /// What `monitor` writes of a minute that did.
@@ -117,6 +119,7 @@ fn commit(by: Role, before: &Deployment, after: &Deployment) -> &'static str {
     };
     match by {
         Role::Api => "commit an order",
+        Role::Monitor if before.status.is_terminal() => WATCHED,
         Role::Monitor if after.status.is_terminal() => END,
         Role::Monitor if after.phase != before.phase => TRANSITION,
         Role::Monitor => MINUTE,

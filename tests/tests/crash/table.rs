@@ -10,7 +10,7 @@ use std::fmt::Write as _;
 
 use crate::faults::Ended;
 use crate::rollout::Crash;
-use crate::steps::{self, END, GIVEN_BACK, MINUTE, Step, TRANSITION};
+use crate::steps::{self, END, GIVEN_BACK, MINUTE, Step, TRANSITION, WATCHED};
 use tests::direct::gate::Role;
 
 /// Every pair of steps, with what was seen of crashes between them.
@@ -154,6 +154,6 @@ fn repair<'run>(clean: &Ended, run: &'run Ended, crash: &Crash, step: &Step) -> 
 
 /// Whether two steps do the same: a tick makes up for a tick, whatever it then finds.
 fn is_alike(one: &Step, other: &Step) -> bool {
-    let of_a_tick = |step: &Step| [MINUTE, TRANSITION, END].contains(&step.label);
+    let of_a_tick = |step: &Step| [MINUTE, TRANSITION, END, WATCHED].contains(&step.label);
     one.label == other.label || (of_a_tick(one) && of_a_tick(other))
 }
