@@ -173,11 +173,8 @@ impl<'a> Arm<'a> {
         };
         for (name, pair, trials, outcomes) in counted {
             for (at, minute) in &mut minutes {
-                // Trials without a point of their outcomes: a counter that had nothing to count.
-                let bad = outcomes.get(at).copied().unwrap_or(0.0);
-                let counts = trials
-                    .get(at)
-                    .and_then(|n| pair.counts(whole(*n), whole(bad)));
+                let of = |points: &Points| points.get(at).copied().map(whole);
+                let counts = pair.counts(of(&trials), of(&outcomes));
                 minute
                     .checks
                     .extend(counts.map(|counts: Counts| (name.clone(), counts)));

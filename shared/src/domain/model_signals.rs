@@ -320,6 +320,7 @@ impl Quality {
             bad: bad.source(None),
             of: of.source(None),
             direction,
+            beside: false,
         }
     }
 }
@@ -330,6 +331,17 @@ pub fn score_pair(bin: u8) -> MetricPair {
         bad: Figure::Score(bin).source(None),
         of: Figure::Predictions.source(None),
         direction: Direction::HigherIsWorse,
+        beside: false,
+    }
+}
+
+/// Predictions that could not be read, beside those that could.
+pub fn unread_pair() -> MetricPair {
+    MetricPair {
+        bad: Figure::UnreadPredictions.source(None),
+        of: Figure::Predictions.source(None),
+        direction: Direction::HigherIsWorse,
+        beside: true,
     }
 }
 
@@ -339,6 +351,7 @@ pub fn routed_pair() -> MetricPair {
         bad: Figure::Routed.source(None),
         of: Figure::Served.source(None),
         direction: Direction::HigherIsWorse,
+        beside: false,
     }
 }
 
@@ -348,6 +361,7 @@ pub fn parity_pair(label: &str) -> MetricPair {
         bad: Figure::PositivePredictions.source(Some(label)),
         of: Figure::Predictions.source(Some(label)),
         direction: Direction::HigherIsWorse,
+        beside: false,
     }
 }
 
@@ -357,12 +371,14 @@ pub fn opportunity_pair(label: &str) -> MetricPair {
         bad: Figure::TruePositives.source(Some(label)),
         of: Figure::ActualPositives.source(Some(label)),
         direction: Direction::HigherIsWorse,
+        beside: false,
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::comparison::Counts;
 
     fn counted(outcomes: &[(bool, bool, u64)], figure: Figure) -> u64 {
         let all = outcomes.iter().flat_map(|(predicted, actual, times)| {
@@ -409,7 +425,7 @@ mod tests {
                 counted(&CELLS, figure.expect("a figure of that name"))
             };
             let counts = pair
-                .counts(sum(&pair.of), sum(&pair.bad))
+                .counts(Some(sum(&pair.of)), Some(sum(&pair.bad)))
                 .expect("fewer than all");
             let bad = counts.rate().expect("something was counted");
             let found = if quality.is_at_least() {
@@ -451,6 +467,17 @@ mod tests {
         ] {
             assert_eq!(Readings::bin(score), bin, "{score}");
         }
+    }
+
+    #[test]
+    fn predictions_that_can_not_be_read_are_tried_beside_the_others() {
+        let counts = |read, unread| unread_pair().counts(read, unread);
+        assert_eq!(counts(Some(90), Some(10)), Counts::new(100, 10));
+        // A minute in which none could be read has no point of the others.
+        assert_eq!(counts(None, Some(10)), Counts::new(10, 10));
+        assert_eq!(counts(Some(90), None), Counts::new(90, 0));
+        assert_eq!(counts(None, None), None);
+        assert_eq!(score_pair(3).counts(None, Some(10)), None, "of what?");
     }
 
     #[test]

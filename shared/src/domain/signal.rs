@@ -2,9 +2,9 @@
 //! trials and the bad ones among them.
 //!
 //! Three come with every endpoint: answers 5XX, answers 4XX, and requests slower than a limit that
-//! is fixed before the rollout. What the model says about itself, how good its predictions are and how
-//! its scores lie, is counted by `inference`; any further check of the specification is a pair of
-//! counts in CloudWatch. None of them needs machinery of its own.
+//! is fixed before the rollout. What the model says about itself, whether it can be read, how good its
+//! predictions are and how its scores lie, is counted by `inference`; any further check of the
+//! specification is a pair of counts in CloudWatch. None of them needs machinery of its own.
 
 use std::collections::BTreeMap;
 
@@ -48,6 +48,8 @@ pub struct SignalRule {
 
 /// The family of the bins of the scores.
 pub const DRIFT: &str = "drift";
+/// The name of the signal of predictions that could not be read.
+pub const UNREAD: &str = "unread_predictions";
 
 /// Where a signal's counts come from.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -65,6 +67,8 @@ pub enum Source {
     Quality(Quality),
     /// Predictions, and those whose score lies in this bin, 0 to 9.
     Score(u8),
+    /// Predictions, and those that could not be read.
+    Unread,
 }
 
 /// Two metrics that count.
@@ -76,6 +80,9 @@ pub struct MetricPair {
     pub of: MetricSource,
     /// Which way is worse.
     pub direction: Direction,
+    /// Whether the counted outcomes are none of the trials but beside them: both together are tried.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub beside: bool,
 }
 
 /// Which way of a share is worse.
@@ -130,6 +137,7 @@ impl SignalRule {
             Source::Slowness => "slow requests".to_owned(),
             Source::Metrics(_) => self.name.clone(),
             Source::Quality(quality) => quality.bad().to_owned(),
+            Source::Unread => "predictions that could not be read".to_owned(),
             Source::Score(bin) => {
                 let edge = |bin: u8| f64::from(bin) / f64::from(model_signals::BINS);
                 format!("scores from {:.1} to {:.1}", edge(bin), edge(bin + 1))
@@ -149,17 +157,33 @@ impl SignalRule {
             Source::Metrics(pair) => Some(pair.clone()),
             Source::Quality(quality) => Some(quality.pair()),
             Source::Score(bin) => Some(model_signals::score_pair(*bin)),
+            Source::Unread => Some(model_signals::unread_pair()),
         }
     }
 
-    /// One signal for each bin of the scores.
-    pub fn drift(consequence: Consequence) -> impl Iterator<Item = Self> {
+    /// Whether the canary's answers can be read as production's can. A model that answers in another
+    /// form says nothing about itself, and whatever is asked of what it says would be silent.
+    pub fn unread(consequence: Consequence) -> Self {
+        Self {
+            name: UNREAD.to_owned(),
+            source: Source::Unread,
+            compares: true,
+            limit: None,
+            min_samples: 0,
+            consequence,
+            family: None,
+        }
+    }
+
+    /// One signal for each bin of the scores. Of fewer predictions than `min_samples` nobody knows
+    /// where they lie.
+    pub fn drift(consequence: Consequence, min_samples: u64) -> impl Iterator<Item = Self> {
         (0..model_signals::BINS).map(move |bin| Self {
             name: format!("{DRIFT}.{bin}"),
             source: Source::Score(bin),
             compares: true,
             limit: None,
-            min_samples: 0,
+            min_samples,
             consequence,
             family: Some(DRIFT.to_owned()),
         })
@@ -177,14 +201,24 @@ impl SignalRule {
                 let latency = minute.latency.as_ref()?;
                 Counts::new(latency.samples, latency.slower(slow_over?)?)
             }
-            Source::Metrics(_) | Source::Quality(_) | Source::Score(_) => None,
+            Source::Metrics(_) | Source::Quality(_) | Source::Score(_) | Source::Unread => None,
         }
     }
 }
 
 impl MetricPair {
-    /// The counts of two sums; absent when there can't be so many bad ones.
-    pub fn counts(&self, trials: u64, counted: u64) -> Option<Counts> {
+    /// The counts of two sums, each absent where it has no point; absent when nothing was tried, or
+    /// when there can't be so many bad ones. Trials without a point of their outcomes had none.
+    pub fn counts(&self, trials: Option<u64>, counted: Option<u64>) -> Option<Counts> {
+        let trials = if self.beside {
+            // Where every outcome is a bad one, nothing else was counted.
+            let is_counted = trials.is_some() || counted.is_some();
+            let both = trials.unwrap_or(0).saturating_add(counted.unwrap_or(0));
+            is_counted.then_some(both)?
+        } else {
+            trials?
+        };
+        let counted = counted.unwrap_or(0);
         match self.direction {
             Direction::HigherIsWorse => Counts::new(trials, counted),
             Direction::LowerIsWorse => Counts::new(trials, trials.checked_sub(counted)?),

@@ -34,6 +34,12 @@ fn sound(body: &[u8]) -> Vec<u8> {
     answer(body, |score, _| score)
 }
 
+/// As sound, and in another form.
+fn renamed(body: &[u8]) -> Vec<u8> {
+    let sound = String::from_utf8(sound(body)).expect("JSON is text");
+    sound.replace("\"score\"", "\"prob\"").into_bytes()
+}
+
 /// Says yes to everybody.
 fn eager(body: &[u8]) -> Vec<u8> {
     answer(body, |_, _| 0.95)
@@ -283,6 +289,33 @@ async fn scores_that_moved_hold_and_are_told_and_take_nothing_back() {
     let history = world.history(&id).await;
     let told = history.iter().filter(|entry| entry.event == Name::Breached);
     assert_eq!(told.count(), 1, "ten bins are one word to people");
+}
+
+#[tokio::test]
+async fn answers_that_can_not_be_read_as_productions_can_hold_the_rollout() {
+    for (policy, reason) in [
+        (json!({"accuracy": {"limit": "85%"}}), "could not be read"),
+        // What speaks against the canary is said before what it lacks.
+        (
+            json!({"drift": {}, "unread_predictions": {"muted": true}}),
+            "100 more trials of drift",
+        ),
+    ] {
+        let world = world(renamed).await;
+        let id = deploy(&world, &specification(policy, "5m")).await;
+        let crowd = Crowd::of(20, &["north", "south"]);
+        for _ in 0..15 {
+            crowd.minute(&world, false).await;
+        }
+        let state = world.load(&id).await.deployment.state;
+        assert_eq!(
+            (state.status, state.phase),
+            (Status::InProgress, Phase::Holding),
+            "{}",
+            state.reason
+        );
+        assert!(state.reason.contains(reason), "{}", state.reason);
+    }
 }
 
 /// On instances of twice the price, at this bake.

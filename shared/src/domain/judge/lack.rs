@@ -35,7 +35,7 @@ impl Bench<'_> {
             let missing = rule.min_samples.saturating_sub(seen);
             (missing > 0 && rule.consequence.holds()).then(|| Lack {
                 more: Some(missing),
-                of: format!("trials of {}", rule.name),
+                of: format!("trials of {}", rule.known_as()),
             })
         });
         let labelled = |rule: &&SignalRule| rule.source == Source::Quality(Quality::Accuracy);

@@ -124,7 +124,7 @@ fn drifting() -> Case {
             .terms
             .policy
             .signals
-            .extend(SignalRule::drift(hold));
+            .extend(SignalRule::drift(hold, 0));
     })
 }
 
@@ -172,6 +172,52 @@ fn the_same_scores_hold_nothing() {
         "{}",
         decision.next.state.reason
     );
+}
+
+#[test]
+fn a_stage_waits_for_scores_that_can_be_read() {
+    let waiting = |min_samples, canary: &ArmMinute| {
+        let mut case = drifting();
+        for rule in &mut case.deployment.terms.policy.signals {
+            rule.min_samples = min_samples;
+        }
+        after(&mut case, 5, canary, &scored(9000, 900)).next.state
+    };
+    let silent = waiting(500, &arm(1000, 0));
+    assert_eq!(silent.phase, Phase::Holding, "nothing was read of it");
+    assert!(
+        silent.reason.contains("500 more trials of drift"),
+        "{}",
+        silent.reason
+    );
+    let read = waiting(5000, &scored(1000, 100));
+    assert_eq!(read.phase, Phase::Scaling, "{}", read.reason);
+}
+
+#[test]
+fn answers_that_can_not_be_read_hold_and_are_told() {
+    let judged = |unread| {
+        let mut case = baking(10).with(|case| {
+            let signals = &mut case.deployment.terms.policy.signals;
+            signals.push(SignalRule::unread(Consequence {
+                on_breach: Action::Hold,
+                ..Consequence::of(Grade::Medium)
+            }));
+        });
+        let canary = counted(arm(1000, 0), "unread_predictions", 1000, unread);
+        let production = counted(arm(9000, 0), "unread_predictions", 9000, 90);
+        after(&mut case, 10, &canary, &production)
+    };
+    let other_form = judged(1000);
+    assert_eq!(other_form.next.state.phase, Phase::Holding);
+    let reason = &other_form.next.state.reason;
+    assert!(
+        reason.contains("predictions that could not be read: canary 100.00%"),
+        "{reason}"
+    );
+    assert!(other_form.evidence.told.contains("unread_predictions"));
+    let as_ever = judged(10).next.state;
+    assert_eq!(as_ever.phase, Phase::Scaling, "{}", as_ever.reason);
 }
 
 #[test]

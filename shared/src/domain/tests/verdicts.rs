@@ -380,6 +380,7 @@ fn further(name: &str) -> SignalRule {
         bad: source.clone(),
         of: source,
         direction: Direction::HigherIsWorse,
+        beside: false,
     };
     SignalRule {
         name: name.to_owned(),

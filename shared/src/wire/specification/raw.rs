@@ -233,8 +233,11 @@ pub(super) struct RawPolicy {
     /// Whether groups are treated alike.
     pub(super) fairness: Option<RawFairness>,
     /// Whether the scores lie as production's do: a breach holds and notifies unless it is told
-    /// otherwise.
+    /// otherwise. A stage waits for `min_samples` predictions whose score could be read.
     pub(super) drift: Option<RawConsequence>,
+    /// Predictions that could not be read, compared with production wherever there is `model_signals`: a
+    /// breach holds and notifies unless it is told otherwise.
+    pub(super) unread_predictions: Option<RawConsequence>,
     /// What a request costs beside production's.
     pub(super) cost: Option<RawCost>,
 }

@@ -11,6 +11,7 @@ use super::super::{SpecificationError, wrong};
 use super::policy::MOST_SAMPLES;
 use crate::domain::comparison::Limit;
 use crate::domain::model_signals::Quality;
+use crate::domain::policy::Consequence;
 use crate::domain::quantity::Rate;
 use crate::domain::signal::{self, Direction, MetricPair, MetricSource, SignalRule, Source};
 
@@ -64,7 +65,9 @@ fn check_name(field: &str, name: &str) -> Result<(), SpecificationError> {
             ),
         ));
     }
-    if Quality::ALL.iter().any(|quality| quality.name() == name) || name == signal::DRIFT {
+    if Quality::ALL.iter().any(|quality| quality.name() == name)
+        || [signal::DRIFT, signal::UNREAD].contains(&name)
+    {
         return Err(wrong(
             field,
             format!(
@@ -118,11 +121,16 @@ impl RawCheck {
         };
         Ok(SignalRule {
             name: self.name,
-            source: Source::Metrics(MetricPair { bad, of, direction }),
+            source: Source::Metrics(MetricPair {
+                bad,
+                of,
+                direction,
+                beside: false,
+            }),
             compares,
             limit: self.limit,
             min_samples,
-            consequence: consequence.check().unwrap_or_default(),
+            consequence: consequence.check(Consequence::default()),
             family: None,
         })
     }

@@ -104,8 +104,16 @@ pub(super) struct Asked {
     quality: [(Quality, Option<RawQuality>); 5],
     fairness: Option<RawFairness>,
     drift: Option<RawConsequence>,
+    unread: Option<RawConsequence>,
     cost: Option<RawCost>,
 }
+
+/// What is told and holds without taking anything back: that predictions are different is not yet that
+/// they are bad.
+const HOLDS: Consequence = Consequence {
+    on_breach: Action::Hold,
+    ..Consequence::of(Grade::Medium)
+};
 
 impl Asked {
     /// Takes these fields out of a policy.
@@ -123,6 +131,7 @@ impl Asked {
             ],
             fairness: policy.fairness.take(),
             drift: policy.drift.take(),
+            unread: policy.unread_predictions.take(),
             cost: policy.cost.take(),
         }
     }
@@ -141,6 +150,13 @@ impl Asked {
                 "needs model_signals, which says where the score stands in the model's answers, like {score: \"/score\"}",
             )),
         };
+        if self.unread.is_some() {
+            read("policy.unread_predictions")?;
+        }
+        if readings.is_some() {
+            let consequence = self.unread.unwrap_or_default().check(HOLDS);
+            policy.signals.push(SignalRule::unread(consequence));
+        }
         for (quality, asked) in self.quality {
             if let Some(asked) = asked {
                 let field = format!("policy.{}", quality.name());
@@ -155,11 +171,8 @@ impl Asked {
                     "needs scores: labels, which model_signals.positive_label asks for, have no bins",
                 ));
             }
-            let consequence = drift.check().unwrap_or(Consequence {
-                on_breach: Action::Hold,
-                ..Consequence::of(Grade::Medium)
-            });
-            policy.signals.extend(SignalRule::drift(consequence));
+            let bins = SignalRule::drift(drift.check(HOLDS), policy.min_samples);
+            policy.signals.extend(bins);
         }
         if let Some(fairness) = self.fairness {
             let groups = read("policy.fairness")?.group.as_ref().ok_or_else(|| {
@@ -240,7 +253,7 @@ impl RawQuality {
             compares,
             limit: self.limit.and_then(of_bad),
             min_samples: labels(self.min_labels, format!("{field}.min_labels"))?,
-            consequence: consequence.check().unwrap_or_default(),
+            consequence: consequence.check(Consequence::default()),
             family: None,
         })
     }
@@ -289,7 +302,7 @@ impl RawFairness {
         Ok(Fairness {
             rules,
             groups: labels.to_vec(),
-            consequence: consequence.check().unwrap_or_default(),
+            consequence: consequence.check(Consequence::default()),
         })
     }
 }
@@ -328,7 +341,7 @@ impl RawCost {
             name: "cost.ratio".to_owned(),
             test: Test::CostRatio(ratio),
             sustain: Sustain::For(sustained),
-            consequence: consequence.check().unwrap_or(Consequence::of(Grade::Low)),
+            consequence: consequence.check(Consequence::of(Grade::Low)),
         })
     }
 }

@@ -100,17 +100,18 @@ fn check_gate(policy: &Policy) -> Result<(), SpecificationError> {
 }
 
 impl RawConsequence {
-    /// Absent when nothing is said, so that a preset keeps its own.
-    pub(super) fn check(self) -> Option<Consequence> {
-        if self.severity.is_none() && self.on_breach.is_none() && self.muted.is_none() {
-            return None;
-        }
-        let usual = Consequence::of(self.severity.unwrap_or_default());
-        Some(Consequence {
+    /// What is said laid over the usual consequence of what it is said of: a severity says the action
+    /// too, unless that is named, and what is left out stays as it is.
+    pub(super) fn check(self, usual: Consequence) -> Consequence {
+        let usual = Consequence {
+            muted: usual.muted,
+            ..self.severity.map_or(usual, Consequence::of)
+        };
+        Consequence {
             on_breach: self.on_breach.unwrap_or(usual.on_breach),
-            muted: self.muted.unwrap_or_default(),
+            muted: self.muted.unwrap_or(usual.muted),
             ..usual
-        })
+        }
     }
 }
 
@@ -220,10 +221,9 @@ fn guards_of<'a>(policy: &'a mut Policy, key: &'a str) -> impl Iterator<Item = &
 }
 
 fn settle(policy: &mut Policy, key: &str, sustain: Option<Sustain>, consequence: RawConsequence) {
-    let consequence = consequence.check();
     for guard in guards_of(policy, key) {
         guard.sustain = sustain.unwrap_or(guard.sustain);
-        guard.consequence = consequence.unwrap_or(guard.consequence);
+        guard.consequence = consequence.check(guard.consequence);
     }
 }
 
@@ -253,7 +253,7 @@ impl RawComparison {
         for (name, consequence) in said {
             let rules = policy.signals.iter_mut().filter(|rule| rule.name == name);
             for rule in rules {
-                rule.consequence = consequence.check().unwrap_or(rule.consequence);
+                rule.consequence = consequence.check(rule.consequence);
             }
         }
         Ok(())

@@ -6,7 +6,7 @@ use super::{assert_refused, of_guard, of_signal, parse, read};
 use crate::domain::fairness::Measure;
 use crate::domain::policy::{Action, Grade, Sustain, Test};
 use crate::domain::quantity::Span;
-use crate::domain::signal::DRIFT;
+use crate::domain::signal::{DRIFT, SignalRule};
 
 /// These fields of a policy, over a model whose answers are read and grouped.
 fn with(policy: &Value) -> Value {
@@ -80,6 +80,65 @@ fn drift_holds_unless_it_is_told_otherwise() {
         [Action::Notify; 10]
     );
     assert_eq!(bins(&json!({})), []);
+}
+
+#[test]
+fn answers_that_can_not_be_read_are_judged_wherever_answers_are_read() {
+    let unread = |policy: &Value| {
+        let policy = read(&with(policy)).unwrap();
+        of_signal(&policy, "unread_predictions")
+    };
+    let usual = unread(&json!({}));
+    assert_eq!(
+        (usual.severity, usual.on_breach, usual.muted),
+        (Grade::Medium, Action::Hold, false)
+    );
+    let muted = unread(&json!({"unread_predictions": {"muted": true}}));
+    assert!(muted.muted);
+    let policy = read(&json!({"policy": {}})).unwrap();
+    let is_unread = |rule: &SignalRule| rule.name == "unread_predictions";
+    assert!(!policy.signals.iter().any(is_unread), "nothing is read");
+}
+
+#[test]
+fn drift_waits_for_as_many_scores_as_a_stage_for_requests() {
+    let asked = |policy: &Value| {
+        let policy = read(&with(policy)).unwrap();
+        let mut bins = policy.signals.into_iter();
+        bins.find(|rule| rule.family.as_deref() == Some(DRIFT))
+            .unwrap()
+            .min_samples
+    };
+    assert_eq!(asked(&json!({"drift": {}})), 500);
+    assert_eq!(asked(&json!({"drift": {}, "min_samples": 70})), 70);
+}
+
+#[test]
+fn a_word_about_one_part_of_a_consequence_leaves_the_others() {
+    let policy = read(&with(&json!({
+        "drift": {"muted": false},
+        "cost": {"prices": {}, "muted": false},
+        "fairness": {"disparate_impact": 0.8, "on_breach": "notify"},
+        "unread_predictions": {"severity": "high"},
+    })))
+    .unwrap();
+    let drift = of_signal(&policy, "drift.0");
+    assert_eq!(
+        (drift.severity, drift.on_breach, drift.muted),
+        (Grade::Medium, Action::Hold, false)
+    );
+    let cost = of_guard(&policy, "cost.ratio");
+    assert_eq!(
+        (cost.severity, cost.on_breach),
+        (Grade::Low, Action::Notify)
+    );
+    let fairness = policy.fairness.as_ref().unwrap().consequence;
+    assert_eq!(
+        (fairness.severity, fairness.on_breach),
+        (Grade::High, Action::Notify)
+    );
+    let unread = of_signal(&policy, "unread_predictions");
+    assert_eq!(unread.on_breach, Action::Rollback, "a severity says both");
 }
 
 #[test]
@@ -172,6 +231,11 @@ fn what_makes_no_sense_names_its_field() {
         (
             json!({"policy": {"drift": {}}}),
             "policy.drift",
+            "model_signals",
+        ),
+        (
+            json!({"policy": {"unread_predictions": {}}}),
+            "policy.unread_predictions",
             "model_signals",
         ),
         (
