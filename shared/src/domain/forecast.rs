@@ -133,7 +133,7 @@ fn watched(deployment: &Deployment, rule: &SignalRule) -> Option<Watched> {
         rate: past.counts.rate()?,
         settings: bench.settings(rule),
         // As measured, not as tempered: it is the noise that is to be expected.
-        kappa: past.variation.excess()
+        kappa: bench.variation(rule).excess()
             * (1.0 + f64::from(production.max(1)) / f64::from(canary.max(1))),
         parts: bench.parts(),
         alpha: deployment.terms.policy.comparison.alpha,

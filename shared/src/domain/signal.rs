@@ -48,6 +48,9 @@ pub struct SignalRule {
 
 /// The family of the bins of the scores.
 pub const DRIFT: &str = "drift";
+/// So many labels of the canary are judged as a minute of requests is. A minute says when labels came
+/// and not when the predictions were made, and a night's may come in one.
+pub const LABELS_AT_ONCE: u64 = 100;
 /// The name of the signal of predictions that could not be read.
 pub const UNREAD: &str = "unread_predictions";
 
@@ -148,6 +151,14 @@ impl SignalRule {
     /// The name that breaches go by: the family's, where it has one.
     pub fn known_as(&self) -> &str {
         self.family.as_deref().unwrap_or(&self.name)
+    }
+
+    /// In how many parts a minute with so many trials of the canary is judged.
+    pub const fn parts_of(&self, trials: u64) -> u64 {
+        match self.source {
+            Source::Quality(_) => trials / LABELS_AT_ONCE,
+            _ => 1,
+        }
     }
 
     /// The two metrics that it is read from, where they are not SageMaker's own.

@@ -73,6 +73,14 @@ impl AbsoluteSettings {
         self.ceiling = lowered(ceiling);
         self
     }
+
+    /// As [`super::Settings::in_parts`].
+    #[must_use]
+    pub fn in_parts(mut self, parts: u64) -> Self {
+        let parts = parts.max(1) as f64;
+        (self.kappa, self.ceiling) = (self.kappa / parts, self.ceiling * parts);
+        self
+    }
 }
 
 /// Evidence that the canary's share of bad outcomes is above a limit, by the same mixture as the

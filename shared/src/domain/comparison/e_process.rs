@@ -72,6 +72,18 @@ impl Settings {
         self
     }
 
+    /// For a minute whose trials were not made in that minute, in so many equal parts: each is
+    /// tempered, and may add, as a minute does. How many must be known without the outcomes.
+    ///
+    /// Parts that share the outcomes evenly multiply to the power of the whole, with as many ceilings:
+    /// still at most what the fair factor is.
+    #[must_use]
+    pub fn in_parts(mut self, parts: u64) -> Self {
+        let parts = parts.max(1) as f64;
+        (self.kappa, self.ceiling) = (self.kappa / parts, self.ceiling * parts);
+        self
+    }
+
     /// The odds ratio still tolerated.
     pub const fn tolerate(&self) -> f64 {
         self.tolerate

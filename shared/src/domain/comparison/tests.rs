@@ -3,12 +3,14 @@
 //!
 //! | module | holds |
 //! |---|---|
+//! | [`batches`] | outcomes that come many at a time, as labels do |
 //! | [`bursts`] | how bursts are measured; the sample-ratio check |
 //! | [`validity`] | E[factor] <= 1 by enumerating small tables |
 //! | [`stability`] | extremes, restarts, order, monotony |
 //! | [`rollouts`] | seeded simulations: false alarms and medians to detection |
 //! | [`words`] | intervals and sentences |
 
+mod batches;
 mod bursts;
 mod rollouts;
 mod stability;

@@ -14,7 +14,7 @@ use crate::domain::guard;
 use crate::domain::observation::ArmMinute;
 use crate::domain::policy::{Action, Consequence, Policy};
 use crate::domain::quantity::Weight;
-use crate::domain::signal::SignalRule;
+use crate::domain::signal::{SignalRule, Source};
 
 /// What a canary is judged under.
 #[derive(Debug, Clone, Copy)]
@@ -128,11 +128,17 @@ impl<'a> Bench<'a> {
         self.baseline.signals.get(&rule.name)
     }
 
+    /// How production's bad outcomes vary beyond chance. Those of labels vary as the labels come, by
+    /// the night or by the batch, which is no burst of wrong predictions.
+    pub fn variation(&self, rule: &SignalRule) -> Variation {
+        let past = self.past(rule);
+        past.filter(|_| !matches!(rule.source, Source::Quality(_)))
+            .map_or_else(Variation::default, |past| past.variation)
+    }
+
     /// By how much evidence is tempered, and the most that one minute may add.
     fn tempering(&self, rule: &SignalRule) -> (f64, f64) {
-        let variation = self
-            .past(rule)
-            .map_or_else(Variation::default, |past| past.variation);
+        let variation = self.variation(rule);
         let Instances { canary, production } = self.instances;
         (
             burstiness::kappa(variation.excess(), production, canary),
@@ -185,13 +191,14 @@ impl<'a> Bench<'a> {
         if minute.in_stage {
             state.stage_samples += canary.n();
         }
+        let parts = rule.parts_of(canary.n());
         if let Some(settings) = self.absolute(rule) {
-            state.absolute.take_in(&settings, canary);
+            state.absolute.take_in(&settings.in_parts(parts), canary);
         }
         if !rule.compares {
             return;
         }
-        let settings = self.settings(rule);
+        let settings = self.settings(rule).in_parts(parts);
         if let Some(production) = production {
             state
                 .comparison

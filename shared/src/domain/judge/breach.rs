@@ -171,7 +171,7 @@ impl Bench<'_> {
 
     /// A measure that is not shown to be fair: small groups are unknown, and with that no stage is
     /// left. It can't stand in the way of the first share, before which there is nothing to show.
-    pub fn unshown(&self, evidence: &Evidence) -> Option<String> {
+    pub(super) fn unfair(&self, evidence: &Evidence) -> Option<String> {
         let (fairness, _) = self
             .fairness_that_acts()
             .filter(|(_, action)| *action >= Action::Hold)?;

@@ -17,6 +17,31 @@ pub struct Lack {
 }
 
 impl Bench<'_> {
+    /// What is not shown although it was asked for: with that no stage is left.
+    pub fn unshown(&self, evidence: &Evidence) -> Option<String> {
+        self.unfair(evidence)
+            .or_else(|| self.past_its_limit(evidence))
+    }
+
+    /// A measure of quality on the wrong side of its limit, proven or not: labels are few and late,
+    /// and a share that looks too bad is not shown to be good enough.
+    fn past_its_limit(&self, evidence: &Evidence) -> Option<String> {
+        let rules = self.policy.signals.iter();
+        let mut asked = rules
+            .filter(|rule| matches!(rule.source, Source::Quality(_)) && rule.consequence.holds());
+        asked.find_map(|rule| {
+            let limit = rule.limit?;
+            let state = evidence.signals.get(&rule.name)?;
+            let rate = state.absolute.canary().rate()?;
+            (rate > limit.fraction()).then(|| {
+                format!(
+                    "not shown to be within its limit: {}",
+                    self.sentence(rule, evidence)
+                )
+            })
+        })
+    }
+
     /// What a stage still lacks before it may be left, in words and in canary requests.
     pub fn lacking(&self, evidence: &Evidence) -> Option<Lack> {
         let missing = self

@@ -74,6 +74,56 @@ fn accuracy_below_85_percent_rolls_back_although_production_is_no_better() {
     );
 }
 
+/// One night's labels of both arms come in one minute.
+fn a_night(limit: Option<f64>, wrong: u64) -> Decision {
+    let mut case = baking(10);
+    case.deployment.terms.policy.signals.push(quality(limit));
+    let canary = counted(arm(1000, 0), "accuracy", 50_000, wrong);
+    let production = counted(arm(9000, 0), "accuracy", 450_000, 22_500);
+    after(&mut case, 1, &canary, &production)
+}
+
+#[test]
+fn the_labels_of_a_night_are_worth_more_than_a_minute_of_requests() {
+    for limit in [Some(15.0), None] {
+        let half_wrong = a_night(limit, 25_000).next.state;
+        assert_eq!(half_wrong.status, Status::RollingBack, "{limit:?}");
+        let sound = a_night(limit, 2500).next.state;
+        assert_eq!(sound.phase, Phase::Scaling, "{}", sound.reason);
+    }
+}
+
+#[test]
+fn a_few_labels_past_the_limit_hold_what_they_do_not_prove() {
+    let judged = |wrong, consequence| {
+        let mut case = baking(10);
+        let rule = SignalRule {
+            consequence,
+            ..quality(Some(15.0))
+        };
+        case.deployment.terms.policy.signals.push(rule);
+        let canary = counted(arm(1000, 0), "accuracy", 40, wrong);
+        let production = counted(arm(9000, 0), "accuracy", 360, 40);
+        after(&mut case, 1, &canary, &production)
+    };
+    let held = judged(10, Consequence::default());
+    assert_eq!(held.next.state.phase, Phase::Holding);
+    let reason = &held.next.state.reason;
+    assert!(
+        reason.contains("not shown to be within its limit: wrong predictions"),
+        "{reason}"
+    );
+    let last = held.minutes.last().expect("a minute");
+    assert_eq!(last.verdict, "inconclusive");
+    for (wrong, consequence) in [
+        (6, Consequence::default()),
+        (10, Consequence::of(Grade::Low)),
+    ] {
+        let state = judged(wrong, consequence).next.state;
+        assert_eq!(state.phase, Phase::Scaling, "{}", state.reason);
+    }
+}
+
 #[test]
 fn a_stage_waits_for_the_labels_it_asks_for() {
     let waiting = |labels| {

@@ -13,7 +13,7 @@ const MINUTES: u64 = 600;
 const LONGEST: u64 = 5_760;
 
 /// SplitMix64 (Steele, Lea and Flood 2014): a fixed seed gives the same rollouts everywhere.
-struct Chance(u64);
+pub(super) struct Chance(pub(super) u64);
 
 impl Chance {
     fn next(&mut self) -> u64 {
@@ -35,7 +35,7 @@ impl Chance {
     }
 
     /// Bad ones of n, by the gaps between them.
-    fn binomial(&mut self, n: u64, rate: f64) -> u64 {
+    pub(super) fn binomial(&mut self, n: u64, rate: f64) -> u64 {
         let (mut at, mut bad) = (0.0, 0);
         loop {
             at += (self.uniform().ln() / (-rate).ln_1p()).floor() + 1.0;

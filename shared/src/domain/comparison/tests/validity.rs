@@ -53,7 +53,12 @@ fn all_settings() -> Vec<Settings> {
     .into_iter()
     .flat_map(|(kappa, history)| {
         let settings = Settings::new(TOLERATED, 2, history, kappa).expect("these are fit");
-        [settings, settings.with_ceiling(0.12)]
+        [
+            settings,
+            settings.with_ceiling(0.12),
+            settings.in_parts(7),
+            settings.with_ceiling(0.12).in_parts(3),
+        ]
     })
     .collect()
 }
