@@ -115,6 +115,7 @@ pub fn judge(
             canary,
             production,
             is_whole,
+            unread: &metrics.unread,
         };
         take_in(deployment, evidence, minute, arms);
         reports.push(report::report(
@@ -143,16 +144,18 @@ fn take_in(deployment: &Deployment, evidence: &mut Evidence, minute: Timestamp, 
     let canary = canary.filter(|minute| minute.invocations > 0);
     let usual = deployment.terms.baseline.requests_per_minute();
     evidence.silent = canary.is_none() && production.is_none() && usual >= BLIND_FROM;
+    let by_weight = sight::by_weight(deployment, production, arms.unread);
     match canary {
-        None => sight::expect(state, evidence, in_stage, production),
+        None => sight::expect(deployment, evidence, in_stage, by_weight),
         Some(canary) => count(deployment, evidence, in_stage, canary),
     }
     if state.drift.is_some() {
         // Somebody else's split is no fault of routing.
         evidence.split = Split::default();
     }
-    let has_share =
-        in_stage && arms.is_whole && is_settled(state) && !is_unseen(state, canary, production);
+    // The canary is missing where its share makes that blindness rather than chance.
+    let is_unseen = canary.is_none() && sight::predicted(deployment, by_weight) >= BLIND_FROM;
+    let has_share = in_stage && arms.is_whole && is_settled(state) && !is_unseen;
     let minute = Minute {
         at: minute,
         in_stage,
@@ -170,6 +173,8 @@ struct Arms<'a> {
     production: Option<&'a ArmMinute>,
     /// Whether production could be read.
     is_whole: bool,
+    /// What beside SageMaker's own figures could not be read.
+    unread: &'a BTreeMap<String, String>,
 }
 
 /// Whether the weights at the endpoint are the committed ones: nothing moves them, and no raise that
@@ -182,14 +187,6 @@ fn is_settled(state: &State) -> bool {
         _ => state.rests_on_the_way_down() || state.watch.is_some(),
     };
     rests && state.drift.is_none()
-}
-
-/// Whether the canary is missing where its share makes that blindness rather than chance.
-fn is_unseen(state: &State, canary: Option<&ArmMinute>, production: Option<&ArmMinute>) -> bool {
-    let share = state.weight.fraction();
-    let predicted =
-        production.map_or(0.0, |minute| minute.invocations as f64) * share / (1.0 - share);
-    canary.is_none() && predicted >= BLIND_FROM
 }
 
 fn count(deployment: &Deployment, evidence: &mut Evidence, in_stage: bool, canary: &ArmMinute) {

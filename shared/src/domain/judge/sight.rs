@@ -1,15 +1,19 @@
 //! Whether the canary can be seen at all.
 //!
 //! - **Blind**: the canary's query failed or was partial, or the canary has no points although its
-//!   share of production's traffic predicts ten requests or more.
+//!   share of production's traffic predicts ten requests or more. Of the traffic that goes by the
+//!   weights: a request that was asked of production by name says nothing of how many the canary gets.
 //! - **Silent**: no requests of either model in the last minute, on an endpoint that has ten a
 //!   minute. Either nobody asks or CloudWatch lags; nothing is raised until there are some again.
 //! - **Quiet**: little traffic, so few points. Nothing is wrong and nothing is proved.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 
-use crate::domain::deployment::State;
+use crate::domain::deployment::Deployment;
 use crate::domain::evidence::{Blind, Evidence};
+use crate::domain::model_signals::ROUTED;
 use crate::domain::observation::{ArmMinute, Metrics, Series};
 use crate::domain::quantity::{Span, Weight};
 
@@ -18,17 +22,41 @@ pub const BLIND_FROM: f64 = 10.0;
 
 /// A minute without canary requests: how many its share of production's would have been.
 pub(super) fn expect(
-    state: &State,
+    deployment: &Deployment,
     evidence: &mut Evidence,
     in_stage: bool,
-    production: Option<&ArmMinute>,
+    by_weight: u64,
 ) {
-    let weight = state.weight;
+    let weight = deployment.state.weight;
     if in_stage && weight > Weight::ZERO && weight < Weight::FULL {
-        let predicted = weight.fraction() / (1.0 - weight.fraction());
-        evidence.expected_unseen +=
-            production.map_or(0.0, |minute| minute.invocations as f64 * predicted);
+        evidence.expected_unseen += predicted(deployment, by_weight);
     }
+}
+
+/// Production's requests that went by the weights. With users routed by name, none where it could not
+/// be read how many were asked by name: of them all it would predict a canary that there need not be.
+pub(super) fn by_weight(
+    deployment: &Deployment,
+    production: Option<&ArmMinute>,
+    unread: &BTreeMap<String, String>,
+) -> u64 {
+    let Some(production) = production else {
+        return 0;
+    };
+    if deployment.terms.routing.is_none() {
+        return production.invocations;
+    }
+    if unread.contains_key(ROUTED) {
+        return 0;
+    }
+    let by_name = production.checks.get(ROUTED).map_or(0, |routed| routed.x());
+    production.invocations.saturating_sub(by_name)
+}
+
+/// The canary requests that so many of production's predict, at a share below 100 %.
+pub(super) fn predicted(deployment: &Deployment, by_weight: u64) -> f64 {
+    let share = deployment.state.weight.fraction();
+    by_weight as f64 * share / (1.0 - share)
 }
 
 /// Blind since when, or seen again.

@@ -558,6 +558,39 @@ fn routed(requests: u64, served: u64, by_name: u64) -> ArmMinute {
 }
 
 #[test]
+fn users_who_are_asked_of_production_by_name_predict_no_canary() {
+    let unseen = |case: Case, production: &ArmMinute, unread: bool| {
+        let mut case = sticky(case);
+        let mut metrics = last_minutes(&mut case, 12, None, Some(production));
+        if unread {
+            metrics
+                .unread
+                .insert(ROUTED.to_owned(), "InternalError".to_owned());
+        }
+        let share = case.deployment.state.weight.percent();
+        let seen = seen(split(share)).metrics(metrics);
+        decide(&case.deployment, &case.evidence, &seen, case.now).unwrap()
+    };
+    // Twenty users at a share of 5 %: none of them is the canary's in a third of all rollouts.
+    let all_by_name = routed(2000, 2000, 2000);
+    for unread in [false, true] {
+        let decision = unseen(baking(10), &all_by_name, unread);
+        assert_eq!(decision.evidence.blind, None);
+        assert!(decision.evidence.expected_unseen < 1e-9);
+        assert_eq!(decision.next.state.status, Status::InProgress);
+    }
+    // What goes by the weights predicts as ever: 90 of them, 10 of the canary's.
+    for (by_weight, is_blind) in [(7, false), (8, true)] {
+        let production = routed(2000, 2000, 2000 - by_weight);
+        let decision = unseen(baking(10), &production, false);
+        assert_eq!(decision.evidence.blind.is_some(), is_blind, "{by_weight}");
+    }
+    // A long time without the canary, and nobody by name: it is unseen.
+    let blind = unseen(baking(10).blind_for(10, false), &routed(2000, 100, 0), false);
+    assert_eq!(blind.next.state.status, Status::RollingBack);
+}
+
+#[test]
 fn the_split_follows_what_was_asked_for_by_name() {
     let judged = |canary: &ArmMinute, production: &ArmMinute| {
         after(&mut sticky(baking(10)), 8, canary, production)
