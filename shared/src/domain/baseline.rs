@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::comparison::burstiness::{self, Variation};
 use super::comparison::{Counts, Limit, Signal};
 use super::evidence::{Finding, GuardState};
+use super::fairness::Fairness;
 use super::guard::{self, WindowSize};
 use super::observation::ArmMinute;
 use super::policy::{Guard, Policy, Sustain, Test};
@@ -43,6 +44,9 @@ pub struct Baseline {
     pub latency_ms: Option<(f64, f64)>,
     /// By signal.
     pub signals: BTreeMap<String, Past>,
+    /// What is counted by group, by the counter's name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub groups: BTreeMap<String, Counts>,
 }
 
 /// How requests slower than a limit are counted.
@@ -141,6 +145,12 @@ impl Baseline {
             baseline.minutes += 1;
             baseline.requests += minute.invocations;
             baseline.take_in(&policy.signals, minute);
+            for (key, _) in policy.fairness.iter().flat_map(Fairness::counters) {
+                if let Some(counts) = minute.checks.get(&key) {
+                    let before = baseline.groups.entry(key).or_default();
+                    *before = before.plus(*counts);
+                }
+            }
         }
         if let (Some((first, _)), Some((last, _))) =
             (minutes.first_key_value(), minutes.last_key_value())

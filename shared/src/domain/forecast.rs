@@ -250,6 +250,8 @@ fn general_warnings(deployment: &Deployment) -> Vec<String> {
             rule.name
         )
     }));
+    let groups = policy.fairness.iter().filter(|it| it.consequence.holds());
+    warnings.extend(groups.flat_map(|it| it.past_of_production(&baseline.groups)));
     let wide = policy.guards.iter().filter_map(|guard| {
         let minutes = baseline.window_size(guard, policy.min_samples).least_minutes;
         (minutes > 1).then(|| {

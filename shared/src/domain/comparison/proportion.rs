@@ -36,8 +36,8 @@ pub fn bounds(counts: Counts, alpha: f64) -> Bounds {
             high: 1.0,
         };
     };
-    let ceiling = -alpha.ln();
-    let is_refuted = |share: f64| ln_capital(counts, share) >= ceiling;
+    let (ceiling, mixture) = (-alpha.ln(), ln_mixture(counts));
+    let is_refuted = |share: f64| mixture - ln_likelihood(counts, share) >= ceiling;
     let edge = |refuted_end: f64| {
         let (mut inside, mut outside) = (rate, refuted_end);
         for _ in 0..HALVINGS {
@@ -60,11 +60,15 @@ pub fn bounds(counts: Counts, alpha: f64) -> Bounds {
     }
 }
 
-/// The logarithm of the capital against this chance: the mixture's likelihood over its own.
-fn ln_capital(counts: Counts, chance: f64) -> f64 {
+/// The logarithm of the mixture's likelihood; the capital against a chance is that over its own.
+fn ln_mixture(counts: Counts) -> f64 {
     let (hits, misses) = (counts.x() as f64, (counts.n() - counts.x()) as f64);
-    let likelihood = times_ln(hits, chance) + times_ln(misses, 1.0 - chance);
-    ln_beta(hits + 0.5, misses + 0.5) - ln_beta(0.5, 0.5) - likelihood
+    ln_beta(hits + 0.5, misses + 0.5) - ln_beta(0.5, 0.5)
+}
+
+fn ln_likelihood(counts: Counts, chance: f64) -> f64 {
+    let (hits, misses) = (counts.x() as f64, (counts.n() - counts.x()) as f64);
+    times_ln(hits, chance) + times_ln(misses, 1.0 - chance)
 }
 
 /// `times` x ln `of`, where nothing times anything is nothing.
