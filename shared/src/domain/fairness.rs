@@ -512,7 +512,7 @@ mod tests {
     #[test]
     fn two_arms_that_are_unfair_alike_are_hardly_ever_told_apart() {
         let mut random = rand_chacha::ChaCha8Rng::seed_from_u64(11);
-        let (rollouts, looks, each) = (100, 40, 25);
+        let (rollouts, looks, each) = (100, 50, 50);
         let (mut blamed, mut shared) = (0, 0);
         for _ in 0..rollouts {
             let mut positive = [[0u64; 2]; 2];
@@ -542,11 +542,9 @@ mod tests {
             groups: vec!["low".to_owned(), "high".to_owned()],
             consequence: Consequence::default(),
         };
-        let before = |high| {
-            let counts = |(name, counts): Group<'_>| (format!("fairness.parity.{name}"), counts);
-            [group("low", 1000, 400), group("high", 1000, high)]
-                .map(counts)
-                .into()
+        let before = |high| -> BTreeMap<String, Counts> {
+            let named = |(label, counts): Group<'_>| (format!("fairness.parity.{label}"), counts);
+            BTreeMap::from([group("low", 1000, 400), group("high", 1000, high)].map(named))
         };
         let named = fairness.past_of_production(&before(510));
         let [sentence] = named.as_slice() else {

@@ -154,9 +154,9 @@ pub enum Figure {
     FalsePositives,
     /// Negative, and should not have been.
     FalseNegatives,
-    /// What F1 is a share of: 2 true positives + false positives + false negatives.
+    /// What F1 is about: true positives + false positives + false negatives.
     F1Trials,
-    /// What F1 loses: false positives + false negatives.
+    /// The wrong ones among them: false positives + false negatives.
     F1Misses,
 }
 
@@ -211,7 +211,7 @@ impl Outcome {
     pub fn figures(self) -> Vec<(Figure, u64)> {
         let Self { predicted, actual } = self;
         let cell = match (predicted, actual) {
-            (true, true) => vec![(Figure::TruePositives, 1), (Figure::F1Trials, 2)],
+            (true, true) => vec![(Figure::TruePositives, 1), (Figure::F1Trials, 1)],
             (true, false) => vec![
                 (Figure::FalsePositives, 1),
                 (Figure::F1Trials, 1),
@@ -285,14 +285,28 @@ impl Quality {
             Self::Accuracy => "wrong predictions among the labelled (1 - accuracy)",
             Self::Recall => "missed positives (1 - recall)",
             Self::Precision => "wrong ones among the flagged (1 - precision)",
-            Self::F1 => "losses of F1 (1 - F1)",
+            Self::F1 => "false alarms and misses among all flagged or positive (F1)",
             Self::FalsePositiveRate => "wrongly flagged negatives",
         }
     }
 
-    /// Whether its limit is the lowest value still good, not the highest.
-    pub const fn is_at_least(self) -> bool {
-        !matches!(self, Self::FalsePositiveRate)
+    /// The share of bad outcomes at a value of the measure, both 0 to 1.
+    ///
+    /// F1 = 2 TP / (2 TP + FP + FN) counts a true positive twice, which no trial can. Among the trials
+    /// TP + FP + FN the share q of false alarms and misses gives F1 = 2 (1 - q) / (2 - q), which falls
+    /// as q grows: a limit of the one is a limit of the other.
+    pub fn bad_share(self, value: f64) -> f64 {
+        match self {
+            Self::F1 => 2.0 * (1.0 - value) / (2.0 - value),
+            Self::FalsePositiveRate => value,
+            Self::Accuracy | Self::Recall | Self::Precision => 1.0 - value,
+        }
+    }
+
+    /// The value of the measure at a share of bad outcomes: [`Self::bad_share`] turned round, which
+    /// comes to the same formula.
+    pub fn value(self, bad_share: f64) -> f64 {
+        self.bad_share(bad_share)
     }
 
     /// The counts that it is judged by.
@@ -428,11 +442,8 @@ mod tests {
                 .counts(Some(sum(&pair.of)), Some(sum(&pair.bad)))
                 .expect("fewer than all");
             let bad = counts.rate().expect("something was counted");
-            let found = if quality.is_at_least() {
-                1.0 - bad
-            } else {
-                bad
-            };
+            let found = quality.value(bad);
+            assert!((quality.bad_share(value) - bad).abs() < 1e-12, "{quality:?}");
             assert!(
                 (found - value).abs() < 1e-12,
                 "{quality:?}: {found}, not {value}"

@@ -125,7 +125,7 @@ async fn a_label_counts_once_for_its_variant_and_its_group() {
         ("ActualPositives", None, 2.0),
         ("ActualPositives", Some("other"), 1.0),
         ("ActualNegatives", None, 2.0),
-        ("F1Trials", None, 4.0),
+        ("F1Trials", None, 3.0),
         ("F1Misses", None, 2.0),
         ("UnreadPredictions", None, 0.0),
         // Nobody told users apart.

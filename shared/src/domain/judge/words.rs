@@ -6,7 +6,8 @@ use crate::domain::comparison::effect::{self, percent};
 use crate::domain::comparison::{Counts, Effect};
 use crate::domain::drift::{self, Stability};
 use crate::domain::evidence::{Evidence, SignalState};
-use crate::domain::signal::{DRIFT, SignalRule};
+use crate::domain::model_signals::Quality;
+use crate::domain::signal::{DRIFT, SignalRule, Source};
 
 impl Bench<'_> {
     /// What a signal shows, in numbers.
@@ -53,6 +54,7 @@ impl Bench<'_> {
         if let Some(limit) = rule.limit {
             parts.push(effect::against_limit(&what, &state.absolute, limit));
         }
+        parts.extend(f1_words(rule, state));
         if rule.family.as_deref() == Some(DRIFT) {
             parts.extend(self.stability(evidence).map(in_words));
         }
@@ -83,6 +85,29 @@ impl Bench<'_> {
             percent(limit.fraction()),
         ))
     }
+}
+
+/// F1 itself, which no share of trials is.
+fn f1_words(rule: &SignalRule, state: &SignalState) -> Option<String> {
+    if rule.source != Source::Quality(Quality::F1) {
+        return None;
+    }
+    let value = |share: f64| format!("{:.3}", Quality::F1.value(share));
+    let canary = if rule.limit.is_some() {
+        state.absolute.canary()
+    } else {
+        state.comparison.canary()
+    };
+    let production = state.comparison.production().rate();
+    let production = production.map(|share| format!(", production {}", value(share)));
+    let least = rule.limit;
+    let least = least.map(|limit| format!(", at least {} is asked for", value(limit.fraction())));
+    Some(format!(
+        "F1 canary {}{}{}",
+        value(canary.rate()?),
+        production.unwrap_or_default(),
+        least.unwrap_or_default()
+    ))
 }
 
 fn in_words(stability: Stability) -> String {

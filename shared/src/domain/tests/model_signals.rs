@@ -1,18 +1,18 @@
 //! What the model says about itself: how good, how fair, how different and how dear it is.
 
 use super::builders::*;
-use crate::domain::comparison::Counts;
+use crate::domain::comparison::{AbsoluteGuard, AbsoluteSettings, Counts, Limit};
 use crate::domain::cost::Prices;
 use crate::domain::decide::{Decision, decide};
 use crate::domain::fairness::{Fairness, FairnessRule, Measure};
 use crate::domain::history::Name;
 use crate::domain::judge::bench::Bench;
-use crate::domain::model_signals::{Quality, ROUTED};
+use crate::domain::model_signals::{Figure, Outcome, Quality, ROUTED};
 use crate::domain::observation::ArmMinute;
 use crate::domain::policy::{Action, Consequence, Grade, Guard, Sustain, Test};
 use crate::domain::quantity::{Rate, Span};
 use crate::domain::routing::Sticky;
-use crate::domain::signal::{SignalRule, Source};
+use crate::domain::signal::{MetricSource, SignalRule, Source};
 use crate::domain::state::{Interrupted, Phase, Status};
 
 /// A stage without guards that is over as soon as nothing speaks against it.
@@ -72,6 +72,66 @@ fn accuracy_below_85_percent_rolls_back_although_production_is_no_better() {
         "{}",
         compared_alone.reason
     );
+}
+
+#[test]
+fn f1_is_said_as_f1() {
+    let mut case = baking(10);
+    let rule = SignalRule {
+        name: Quality::F1.name().to_owned(),
+        source: Source::Quality(Quality::F1),
+        // 85 % of F1: 6 of 23 trials.
+        ..quality(Some(600.0 / 23.0))
+    };
+    case.deployment.terms.policy.signals.push(rule);
+    // 600 true positives, 500 false alarms and misses: F1 is 1200 / 1700. Production's is 12 / 13.
+    let canary = counted(arm(1000, 0), "f1", 1100, 500);
+    let production = counted(arm(9000, 0), "f1", 7000, 1000);
+    let state = after(&mut case, 1, &canary, &production).next.state;
+    assert_eq!(state.status, Status::RollingBack);
+    assert!(
+        state
+            .reason
+            .ends_with("F1 canary 0.706, production 0.923, at least 0.850 is asked for"),
+        "{}",
+        state.reason
+    );
+}
+
+/// What one labelled prediction adds to the capital against its own limit, where 3 in 10 are true
+/// positives, 2 false alarms, 2 misses and 3 true negatives, is a fair game for every measure.
+#[test]
+fn no_label_of_a_model_at_its_limit_is_expected_to_gain() {
+    let cells = [
+        ((true, true), 0.3),
+        ((true, false), 0.2),
+        ((false, true), 0.2),
+        ((false, false), 0.3),
+    ];
+    // By hand: accuracy 0.6, recall and precision 3/5, F1 6/10, 2 of 5 negatives flagged.
+    for (quality, value) in Quality::ALL.into_iter().zip([0.6, 0.6, 0.6, 0.6, 0.4]) {
+        let pair = quality.pair();
+        let percent = quality.bad_share(value) * 100.0;
+        let limit = Limit::new(Rate::from_percent(percent).unwrap()).unwrap();
+        let settings = AbsoluteSettings::new(limit, 1, 0.0).unwrap();
+        let (mut counted, mut expected) = (0.0, 0.0);
+        for ((predicted, actual), chance) in cells {
+            let figures = Outcome { predicted, actual }.figures();
+            let of = |source: &MetricSource| {
+                let named = |(figure, _): &&(Figure, u64)| figure.metric() == source.metric;
+                figures.iter().find(named).map_or(0, |(_, by)| *by)
+            };
+            let counts = pair.counts(Some(of(&pair.of)), Some(of(&pair.bad))).unwrap();
+            let mut guard = AbsoluteGuard::default();
+            if guard.take_in(&settings, counts) {
+                counted += chance;
+                expected += chance * guard.ln_e().exp();
+            }
+        }
+        // Of the capital 94 parts in 100 are laid at the first of one minute.
+        let gain = expected / counted / 0.94;
+        assert!(gain < 1.0 + 1e-9, "{quality:?}: {gain}");
+    }
 }
 
 /// One night's labels of both arms come in one minute.

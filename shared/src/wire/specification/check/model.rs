@@ -234,13 +234,9 @@ impl RawQuality {
             ));
         }
         let of_bad = |limit: Rate| {
-            if quality.is_at_least() {
-                // To a billionth of a percent: 100 % less 85 % is 15 %, and is shown as that.
-                let rest = (1.0 - limit.fraction()) * 100.0;
-                Rate::from_percent((rest * 1e9).round() / 1e9)
-            } else {
-                Some(limit)
-            }
+            // To a billionth of a percent: 100 % less 85 % is 15 %, and is shown as that.
+            let bad = quality.bad_share(limit.fraction()) * 100.0;
+            Rate::from_percent((bad * 1e9).round() / 1e9)
         };
         let consequence = RawConsequence {
             severity: self.severity,

@@ -37,6 +37,7 @@ fn a_limit_of_quality_is_the_share_that_is_still_good() {
         "accuracy": {"limit": "85%", "min_labels": 200},
         "false_positive_rate": {"limit": "2%", "compare": false, "severity": "critical"},
         "f1": {},
+        "precision": {"limit": "85%", "compare": false},
     })))
     .unwrap();
     let rule = |name: &str| {
@@ -60,6 +61,16 @@ fn a_limit_of_quality_is_the_share_that_is_still_good() {
         Grade::Critical
     );
     assert_eq!((bad("f1"), rule("f1").compares), (None, true));
+    assert_eq!(bad("precision").as_deref(), Some("15%"));
+}
+
+/// F1 of 85 % is 2 TP = 0.85 (2 TP + FP + FN), so FP + FN = 6/17 TP and 6 of 23 trials are bad.
+#[test]
+fn a_limit_of_f1_is_one_of_false_alarms_and_misses_among_its_trials() {
+    let policy = read(&with(&json!({"f1": {"limit": "85%"}}))).unwrap();
+    let rule = policy.signals.iter().find(|rule| rule.name == "f1");
+    let limit = rule.unwrap().limit.unwrap();
+    assert!((limit.fraction() - 6.0 / 23.0).abs() < 1e-11, "{limit}");
 }
 
 #[test]
