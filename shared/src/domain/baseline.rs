@@ -170,7 +170,8 @@ impl Baseline {
         }
     }
 
-    /// What a guard's window has to hold. An emergency does not wait for bursts to average out, a
+    /// What a guard's window has to hold. Costs vary from minute to minute as requests do, so one check
+    /// of them spans all the time for which they must be past the limit. An emergency does not wait for bursts to average out, a
     /// guard that is sustained for a time looks at no more than that time at once, and the bounds of
     /// a ratio only widen with more minutes.
     pub fn window_size(&self, guard: &Guard, min_samples: u64) -> WindowSize {
@@ -185,7 +186,10 @@ impl Baseline {
             Sustain::For(span) => span.secs().div_ceil(60).max(1),
             Sustain::Checks(_) => u64::MAX,
         };
-        let least = past.map_or(1, Past::bursts_average_out);
+        let least = match (guard.test, guard.sustain) {
+            (Test::CostRatio(_), Sustain::For(_)) => u32::MAX,
+            _ => past.map_or(1, Past::bursts_average_out),
+        };
         WindowSize {
             min_samples,
             least_minutes: u32::try_from(longest).unwrap_or(u32::MAX).min(least),

@@ -3,18 +3,27 @@
 //! Two things would make a healthy canary look dear, or a dear one cheap, and are taken out:
 //!
 //! - Instances come whole. A share of 10 % of four instances is served by one, which is 2.5 times
-//!   what it needs. The part of an instance that is there by rounding alone is not charged.
+//!   what it needs. The part of an instance that is there by rounding alone is not charged, whoever
+//!   asked for that instance.
 //! - Production keeps what the total traffic needs all through the rollout, to be able to take it back.
-//!   It is charged for its own share of that.
+//!
+//! So each arm is charged for its measured share of production's instances, and the canary beside that
+//! for those that are more than its weight asks for. The shares are measured minute by minute: few
+//! requests, and users who are asked by name, make them other than the weights. A minute without a
+//! canary request counts too, or the canary's part of the others would look larger than it is.
 
 use std::collections::BTreeMap;
 
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::deployment::Deployment;
+use super::deployment::{Deployment, State};
 use super::observation::{ArmMinute, Metrics, Series};
 
 const MINUTES_AN_HOUR: f64 = 60.0;
+const MILLION: f64 = 1e6;
+/// Standard deviations by which a minute's share may differ from the weight by chance.
+const DEVIATIONS: f64 = 3.0;
 
 /// Dollars for an hour of an instance.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -29,9 +38,10 @@ pub struct Prices {
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct PriceList(BTreeMap<String, u64>);
 
-/// Whether this can be the price of an hour of an instance, in dollars.
+/// Whether this can be the price of an hour of an instance, in dollars: what rounds to no millionth of
+/// one would be a price of nothing.
 pub fn is_price(dollars: f64) -> bool {
-    dollars.is_finite() && dollars > 0.0 && dollars < 10_000.0
+    dollars.is_finite() && (dollars * MILLION).round() >= 1.0 && dollars < 10_000.0
 }
 
 impl PriceList {
@@ -57,11 +67,12 @@ impl PriceList {
 
     /// Dollars for an hour of an instance of this type.
     pub fn of(&self, kind: &str) -> Option<f64> {
-        self.0.get(kind).map(|millionths| *millionths as f64 / 1e6)
+        self.0.get(kind).map(|millionths| *millionths as f64 / MILLION)
     }
 }
 
-/// Writes the cost of each minute into the reading, where prices and the canary's instances are known.
+/// Writes the cost of each minute of the present stage into the reading, where prices and the canary's
+/// instances are known: those of another share are not known any more.
 pub fn price(metrics: &mut Metrics, deployment: &Deployment, canary_instances: Option<u32>) {
     let (Some(prices), Some(instances)) = (deployment.terms.prices, canary_instances) else {
         return;
@@ -71,31 +82,43 @@ pub fn price(metrics: &mut Metrics, deployment: &Deployment, canary_instances: O
     else {
         return;
     };
-    let needs = charged(deployment, instances);
-    for (at, ours) in canary.iter_mut() {
+    let state = &deployment.state;
+    let total = f64::from(state.production_instances);
+    let of = |arm: &BTreeMap<Timestamp, ArmMinute>| -> Vec<Timestamp> {
+        let served = arm.range(state.stage_since..);
+        let served = served.filter(|(_, minute)| minute.invocations > 0);
+        served.map(|(at, _)| *at).collect()
+    };
+    for at in [of(canary), of(production)].concat() {
+        let theirs = production.get_mut(&at);
+        let ours = canary.entry(at).or_default();
+        let rest = theirs.as_ref().map_or(0, |theirs| theirs.invocations);
+        let all = (ours.invocations + rest) as f64;
+        let share = ours.invocations as f64 / all;
+        let needs = charged(state, f64::from(instances), share, all);
         ours.cost = Some(prices.canary / MINUTES_AN_HOUR * needs);
-        if let Some(theirs) = production.get_mut(at) {
-            let part = share_of(theirs, ours);
-            let total = f64::from(deployment.state.production_instances);
-            theirs.cost = Some(prices.production / MINUTES_AN_HOUR * total * part);
+        if let Some(theirs) = theirs {
+            theirs.cost = Some(prices.production / MINUTES_AN_HOUR * total * (1.0 - share));
         }
     }
 }
 
-/// The canary's instances less what rounding up made of its share.
-fn charged(deployment: &Deployment, instances: u32) -> f64 {
-    let instances = f64::from(instances);
-    if deployment.terms.capacity.instances.is_some() {
-        return instances;
-    }
-    let exact =
-        f64::from(deployment.state.production_instances) * deployment.state.weight.fraction();
-    let rounding = exact.ceil().max(1.0) - exact;
-    // With fewer than its share needs it is charged for all of them.
-    if instances > exact {
-        (instances - rounding).max(exact)
-    } else {
+/// The canary's instances, as many as its share of production's needs exactly, and those beyond the
+/// whole ones that its weight asks for. With fewer than its weight asks for it is charged for as much
+/// less, and for no more than it has where its share is above its weight by more than chance: cut off
+/// at every lucky minute, a dear canary would look cheaper than it is.
+fn charged(state: &State, instances: f64, share: f64, requests: f64) -> f64 {
+    let total = f64::from(state.production_instances);
+    let whole = f64::from(state.weight.part_of(state.production_instances).max(1));
+    let beyond = (instances - whole).max(0.0);
+    // At no weight nothing is asked for: the quotient is no bound then.
+    let there = (instances / (total * state.weight.fraction())).min(1.0);
+    let of = |share: f64| total * share * there + beyond;
+    let by_chance = DEVIATIONS * (share * (1.0 - share) / requests).sqrt();
+    if of(share - by_chance) >= instances {
         instances
+    } else {
+        of(share)
     }
 }
 
@@ -106,17 +129,8 @@ fn millionths(price: &str) -> Option<u64> {
         clippy::cast_sign_loss,
         reason = "above zero and below 10^10"
     )]
-    let millionths = (dollars * 1e6).round() as u64;
+    let millionths = (dollars * MILLION).round() as u64;
     Some(millionths)
-}
-
-fn share_of(own: &ArmMinute, other: &ArmMinute) -> f64 {
-    let all = own.invocations + other.invocations;
-    if all == 0 {
-        0.0
-    } else {
-        own.invocations as f64 / all as f64
-    }
 }
 
 #[cfg(test)]
@@ -134,6 +148,7 @@ mod tests {
             "ml.c6i.large",
             "ml.c6i.large=",
             "ml.c6i.large=0",
+            "ml.c6i.large=0.0000001",
             "ml.c6i.large=-1",
             "ml.c6i.large=NaN",
             "ml.c6i.large=0,102",

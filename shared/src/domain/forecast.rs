@@ -252,7 +252,9 @@ fn general_warnings(deployment: &Deployment) -> Vec<String> {
     }));
     let groups = policy.fairness.iter().filter(|it| it.consequence.holds());
     warnings.extend(groups.flat_map(|it| it.past_of_production(&baseline.groups)));
-    let wide = policy.guards.iter().filter_map(|guard| {
+    let bursty = policy.guards.iter();
+    let bursty = bursty.filter(|guard| !guard.test.is_of_cost());
+    let wide = bursty.filter_map(|guard| {
         let minutes = baseline.window_size(guard, policy.min_samples).least_minutes;
         (minutes > 1).then(|| {
             format!(

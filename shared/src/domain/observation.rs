@@ -197,6 +197,17 @@ pub struct ArmMinute {
     pub checks: BTreeMap<String, Counts>,
 }
 
+impl ArmMinute {
+    /// Whether nothing was measured of it: it is there for what its instances cost.
+    pub fn is_idle(&self) -> bool {
+        let only_cost = Self {
+            cost: self.cost,
+            ..Self::default()
+        };
+        self.cost.is_some() && *self == only_cost
+    }
+}
+
 /// ModelLatency of one variant in one minute.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]

@@ -79,6 +79,11 @@ impl Test {
             Self::ErrorsWorseBy(_) | Self::LatencyRatio(..) | Self::CostRatio(_)
         )
     }
+
+    /// Whether it is about what instances cost, which they do without requests too.
+    pub const fn is_of_cost(self) -> bool {
+        matches!(self, Self::CostRatio(_))
+    }
 }
 
 /// How long a breach must go on before it counts.

@@ -12,6 +12,7 @@
 //! | [`effects`] | what is due, for each state and endpoint status |
 //! | [`guards`] | windows and checks |
 //! | [`model_signals`] | what the model says about itself |
+//! | [`costs`] | what a request costs |
 //! | [`verdicts`] | the signals: roll back, step back, hold, notify; the baseline |
 //! | [`second_look`] | what a fresh reader of the verdict found |
 //! | [`watching`] | instances, an endpoint that is changing, phases that do not end |
@@ -27,6 +28,7 @@ mod after;
 mod authority;
 mod builders;
 mod commands;
+mod costs;
 mod decide;
 mod descent;
 mod effects;

@@ -48,7 +48,7 @@ pub struct Minute<'a> {
     pub in_stage: bool,
     /// The canary's confirmed share, while it is not being moved.
     pub share: Option<Weight>,
-    /// Absent without requests.
+    /// Absent without requests; or, without any, what its instances cost all the same.
     pub canary: Option<&'a ArmMinute>,
     /// Absent without requests.
     pub production: Option<&'a ArmMinute>,
@@ -158,6 +158,9 @@ impl<'a> Bench<'a> {
         self.take_in_split(evidence, minute);
         let Some(canary) = minute.canary else { return };
         self.take_in_guards(evidence, canary, minute);
+        if canary.invocations == 0 {
+            return;
+        }
         if let Some(fairness) = &self.policy.fairness
             && !self.is_of_another_stage(minute, fairness.consequence)
         {
@@ -246,7 +249,8 @@ impl<'a> Bench<'a> {
                 evidence.guards.remove(&rule.name);
                 continue;
             }
-            if self.is_of_another_stage(minute, rule.consequence) {
+            let says_nothing = canary.invocations == 0 && !rule.test.is_of_cost();
+            if says_nothing || self.is_of_another_stage(minute, rule.consequence) {
                 continue;
             }
             let state = evidence.guards.entry(rule.name.clone()).or_default();

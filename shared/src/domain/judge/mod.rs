@@ -118,6 +118,7 @@ pub fn judge(
             unread: &metrics.unread,
         };
         take_in(deployment, evidence, minute, arms);
+        let canary = canary.filter(|minute| !minute.is_idle());
         reports.push(report::report(
             deployment, evidence, minute, canary, production,
         ));
@@ -160,7 +161,8 @@ fn take_in(deployment: &Deployment, evidence: &mut Evidence, minute: Timestamp, 
         at: minute,
         in_stage,
         share: has_share.then_some(state.weight),
-        canary,
+        // One without requests has its cost, of which nothing else is judged.
+        canary: arms.canary,
         production,
     };
     Bench::of(deployment).take_in(evidence, minute);

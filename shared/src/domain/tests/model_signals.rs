@@ -1,16 +1,15 @@
-//! What the model says about itself: how good, how fair, how different and how dear it is.
+//! What the model says about itself: how good, how fair and how different it is.
 
 use super::builders::*;
 use crate::domain::comparison::{AbsoluteGuard, AbsoluteSettings, Counts, Limit};
-use crate::domain::cost::Prices;
 use crate::domain::decide::{Decision, decide};
 use crate::domain::fairness::{Fairness, FairnessRule, Measure};
 use crate::domain::history::Name;
 use crate::domain::judge::bench::Bench;
 use crate::domain::model_signals::{Figure, Outcome, Quality, ROUTED};
 use crate::domain::observation::ArmMinute;
-use crate::domain::policy::{Action, Consequence, Grade, Guard, Sustain, Test};
-use crate::domain::quantity::{Rate, Span};
+use crate::domain::policy::{Action, Consequence, Grade};
+use crate::domain::quantity::Rate;
 use crate::domain::routing::Sticky;
 use crate::domain::signal::{MetricSource, SignalRule, Source};
 use crate::domain::state::{Interrupted, Phase, Status};
@@ -465,101 +464,6 @@ fn a_group_too_small_to_tell_holds_what_fairness_would_take_back() {
         Phase::Scaling,
         "{}",
         known.next.state.reason
-    );
-}
-
-/// An hour at a share, on so many instances of the canary, at these prices.
-fn costing(at: u8, instances: u32, prices: Option<Prices>) -> Decision {
-    let mut case = baking(at).with(|case| {
-        let terms = &mut case.deployment.terms;
-        terms.prices = prices;
-        terms.policy.min_samples = 100;
-        terms.policy.guards.push(Guard {
-            name: "cost.ratio".to_owned(),
-            test: Test::CostRatio(1.5),
-            sustain: Sustain::For(Span::from_mins(30)),
-            consequence: Consequence::of(Grade::Low),
-        });
-    });
-    let requests = |share: u64| arm(100 * share, 0);
-    let share = u64::from(at);
-    let metrics = last_minutes(
-        &mut case,
-        35,
-        Some(&requests(share)),
-        Some(&requests(100 - share)),
-    );
-    let mut view = split(at);
-    for variant in &mut view.variants {
-        if variant.name == CANARY {
-            (variant.current_instances, variant.desired_instances) = (instances, instances);
-        }
-    }
-    decide(
-        &case.deployment,
-        &case.evidence,
-        &seen(view).metrics(metrics),
-        case.now,
-    )
-    .unwrap()
-}
-
-fn prices(canary: f64, production: f64) -> Prices {
-    Prices { canary, production }
-}
-
-fn is_told(decision: &Decision) -> bool {
-    decision.evidence.told.contains("cost.ratio")
-}
-
-#[test]
-fn a_dearer_request_is_told_and_holds_nothing() {
-    let decision = costing(50, 2, Some(prices(0.4, 0.2)));
-    assert!(is_told(&decision), "{:?}", decision.evidence.guards);
-    let entry = decision
-        .entries
-        .iter()
-        .find(|entry| entry.event == Name::Breached);
-    let reason = &entry.expect("told").reason;
-    // Two of four instances at half the traffic of 10000 requests a minute.
-    assert!(
-        reason.contains("$0.0027 per 1000 requests against $0.0013"),
-        "{reason}"
-    );
-    assert_eq!(
-        decision.next.state.phase,
-        Phase::Scaling,
-        "{}",
-        decision.next.state.reason
-    );
-}
-
-#[test]
-fn an_instance_that_rounding_brings_costs_nothing_and_one_too_many_does() {
-    assert!(
-        !is_told(&costing(10, 1, Some(prices(0.2, 0.2)))),
-        "0.4 of an instance is needed"
-    );
-    assert!(
-        is_told(&costing(10, 1, Some(prices(0.4, 0.2)))),
-        "whatever is needed costs twice as much"
-    );
-    assert!(
-        is_told(&costing(50, 4, Some(prices(0.2, 0.2)))),
-        "two would do"
-    );
-}
-
-#[test]
-fn without_prices_nothing_is_said_of_costs() {
-    let decision = costing(50, 4, None);
-    assert!(!is_told(&decision));
-    assert!(
-        decision
-            .evidence
-            .guards
-            .values()
-            .all(|guard| guard.last.is_none())
     );
 }
 

@@ -304,6 +304,11 @@ fn costs_stages_and_labels_that_make_no_sense_name_their_field() {
             "above 0",
         ),
         (
+            json!({"policy": {"cost": {"prices": {"ml.m5.large": 0.000_000_1}}}}),
+            "policy.cost.prices.ml.m5.large",
+            "above 0",
+        ),
+        (
             json!({"policy": {"cost": {"prices": {}, "ratio": 0.5}}}),
             "policy.cost.ratio",
             "from 1 up",
