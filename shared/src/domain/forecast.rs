@@ -12,7 +12,8 @@ use super::judge::bench::Bench;
 use super::plan::Stage;
 use super::power::{self, Detection, Spread, Traffic, Watched};
 use super::quantity::{Latency, Weight};
-use super::signal::{SLOWNESS, SignalRule};
+use super::model_signals::Quality;
+use super::signal::{SLOWNESS, SignalRule, Source};
 
 /// A regression that any stage should be able to show: five times production's bad outcomes, and
 /// at least one in a hundred.
@@ -135,7 +136,7 @@ fn watched(deployment: &Deployment, rule: &SignalRule) -> Option<Watched> {
         // As measured, not as tempered: it is the noise that is to be expected.
         kappa: bench.variation(rule).excess()
             * (1.0 + f64::from(production.max(1)) / f64::from(canary.max(1))),
-        parts: bench.parts(),
+        parts: bench.parts_of(rule),
         alpha: deployment.terms.policy.comparison.alpha,
     })
 }
@@ -240,7 +241,7 @@ fn general_warnings(deployment: &Deployment) -> Vec<String> {
     }
     let silent = policy.signals.iter().filter(|rule| {
         let counts = baseline.signals.get(&rule.name).map(|past| past.counts);
-        rule.pair().is_some()
+        matches!(rule.source, Source::Metrics(_))
             && counts
                 .is_none_or(|counts| counts.n() == 0 || counts.x() == 0 || counts.x() == counts.n())
     });
@@ -250,6 +251,8 @@ fn general_warnings(deployment: &Deployment) -> Vec<String> {
             rule.name
         )
     }));
+    warnings.extend(unheard(deployment));
+    warnings.extend(not_waited_for(deployment));
     let groups = policy.fairness.iter().filter(|it| it.consequence.holds());
     warnings.extend(groups.flat_map(|it| it.past_of_production(&baseline.groups)));
     let bursty = policy.guards.iter();
@@ -272,4 +275,51 @@ fn general_warnings(deployment: &Deployment) -> Vec<String> {
         )
     }));
     warnings
+}
+
+/// What the model was not heard to say about itself in the last day, all of it in one sentence.
+fn unheard(deployment: &Deployment) -> Option<String> {
+    let baseline = &deployment.terms.baseline;
+    let says = |rule: &&SignalRule| {
+        matches!(
+            rule.source,
+            Source::Quality(_) | Source::Score(_) | Source::Unread
+        )
+    };
+    let rules = deployment.terms.policy.signals.iter().filter(says);
+    let is_heard = |rule: &&SignalRule| {
+        let past = baseline.signals.get(&rule.name);
+        past.is_some_and(|past| past.counts.n() > 0)
+    };
+    let mut names: Vec<&str> = rules
+        .filter(|rule| !is_heard(rule))
+        .map(SignalRule::known_as)
+        .collect();
+    names.dedup();
+    (!names.is_empty() && baseline.requests > 0).then(|| {
+        format!(
+            "inference and its labels told nothing of production's {} in the last day, so nothing is said of what the stages prove there; at a first deployment with model_signals that is so",
+            names.join(", ")
+        )
+    })
+}
+
+/// The measures of quality that a stage may be left without.
+fn not_waited_for(deployment: &Deployment) -> Option<String> {
+    let asks = below_full(deployment).all(|stage| stage.min_labels > 0);
+    let is_waited_for = |rule: &&SignalRule| {
+        rule.min_samples > 0 || (asks && rule.source == Source::Quality(Quality::Accuracy))
+    };
+    let rules = deployment.terms.policy.signals.iter();
+    let names: Vec<&str> = rules
+        .filter(|rule| matches!(rule.source, Source::Quality(_)) && rule.consequence.holds())
+        .filter(|rule| !is_waited_for(rule))
+        .map(SignalRule::known_as)
+        .collect();
+    (!names.is_empty()).then(|| {
+        format!(
+            "no stage waits for labels of {}: without any it is left as if they were good; min_labels of it waits",
+            names.join(", ")
+        )
+    })
 }

@@ -19,6 +19,7 @@
 //! | [`authority`] | who may do what |
 //! | [`after`] | the watch after a completion |
 //! | [`freezes`] | nothing goes up under a freeze, and a hotfix does |
+//! | [`forecasts`] | what is said beforehand about the model's own signals |
 //! | [`commands`] | every order in every phase |
 //! | [`quantities`] | numbers with units, plans, windows, names |
 //! | [`fuzz`] | the same numbers, windows and names, from any text |
@@ -33,6 +34,7 @@ mod decide;
 mod descent;
 mod effects;
 mod endings;
+mod forecasts;
 mod freezes;
 mod fuzz;
 mod guards;

@@ -382,6 +382,9 @@ impl Pass {
         let Some(missing) = lack.more else {
             return format!("needs more {of}, and at the present rate never has enough");
         };
+        if !lack.are_requests {
+            return format!("needs about {missing} more {of}");
+        }
         let rate = self.evidence.canary_per_minute;
         let how_long = if rate >= 0.5 {
             format!("{:.0} min at today's rate", (missing as f64 / rate).ceil())

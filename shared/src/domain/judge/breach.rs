@@ -69,8 +69,8 @@ impl Bench<'_> {
         rules.filter(|rule| !rule.consequence.muted)
     }
 
-    /// The logarithm of the part of the budget that each wager of a signal has.
-    fn ln_part(&self, rule: &SignalRule) -> f64 {
+    /// Into how many such parts the budget of a signal's wager goes: those of its family part theirs.
+    pub fn parts_of(&self, rule: &SignalRule) -> usize {
         let relatives = match &rule.family {
             Some(_) => self
                 .acting()
@@ -78,7 +78,12 @@ impl Bench<'_> {
                 .count(),
             None => 1,
         };
-        comparison::ln_even_part(self.parts()) + comparison::ln_even_part(relatives)
+        self.parts() * relatives.max(1)
+    }
+
+    /// The logarithm of the part of the budget that each wager of a signal has.
+    fn ln_part(&self, rule: &SignalRule) -> f64 {
+        comparison::ln_even_part(self.parts_of(rule))
     }
 
     fn ln_total_of(&self, evidence: &Evidence, counts: impl Fn(&SignalRule) -> bool) -> f64 {

@@ -14,6 +14,9 @@ pub struct Lack {
     pub more: Option<u64>,
     /// Of what.
     pub of: String,
+    /// Whether each canary request is one, so that today's rate says how long they take. Labels and
+    /// trials come at a rate of their own.
+    pub are_requests: bool,
 }
 
 impl Bench<'_> {
@@ -51,6 +54,7 @@ impl Bench<'_> {
         let of_requests = (missing > 0).then(|| Lack {
             more: Some(missing),
             of: "canary requests".to_owned(),
+            are_requests: true,
         });
         let of_signals = self.policy.signals.iter().filter_map(|rule| {
             let seen = evidence
@@ -61,6 +65,7 @@ impl Bench<'_> {
             (missing > 0 && rule.consequence.holds()).then(|| Lack {
                 more: Some(missing),
                 of: format!("trials of {}", rule.known_as()),
+                are_requests: false,
             })
         });
         let labelled = |rule: &&SignalRule| rule.source == Source::Quality(Quality::Accuracy);
@@ -71,11 +76,12 @@ impl Bench<'_> {
             (missing > 0).then(|| Lack {
                 more: Some(missing),
                 of: "labelled predictions of the canary".to_owned(),
+                are_requests: false,
             })
         });
         let of_gates = self
             .gates()
-            .filter_map(|(name, limit)| closed_gate(name, limit, evidence));
+            .filter_map(|(name, limit, of)| closed_gate(name, limit, of, evidence));
         of_requests
             .into_iter()
             .chain(of_signals)
@@ -86,28 +92,39 @@ impl Bench<'_> {
 
     /// The limits that the canary has to be shown below, where the policy asks for that: of guards
     /// and of signals, by name.
-    fn gates(&self) -> impl Iterator<Item = (&str, Limit)> {
+    fn gates(&self) -> impl Iterator<Item = (&str, Limit, Of)> {
         let guards = self.policy.guards.iter().filter_map(|rule| {
             let limit = guard::gate_limit(rule)?;
-            Some((rule.name.as_str(), rule.consequence, limit))
+            Some((rule.name.as_str(), rule.consequence, limit, Of::Requests))
         });
         let signals = self.policy.signals.iter().filter_map(|rule| {
             let limit = rule.limit.and_then(Limit::new)?;
-            Some((rule.name.as_str(), rule.consequence, limit))
+            Some((rule.name.as_str(), rule.consequence, limit, Of::Trials))
         });
         let asked = guards
             .chain(signals)
-            .filter(|(_, consequence, _)| consequence.holds());
+            .filter(|(_, consequence, ..)| consequence.holds());
         asked
             .filter(|_| self.policy.safe_gate)
-            .map(|(name, _, limit)| (name, limit))
+            .map(|(name, _, limit, of)| (name, limit, of))
     }
 }
 
-fn closed_gate(name: &str, limit: Limit, evidence: &Evidence) -> Option<Lack> {
+/// What a gate counts.
+#[derive(Clone, Copy)]
+enum Of {
+    Requests,
+    Trials,
+}
+
+fn closed_gate(name: &str, limit: Limit, of: Of, evidence: &Evidence) -> Option<Lack> {
     let gate = evidence.gates.get(name).copied().unwrap_or_default();
     (!gate.is_open(limit)).then(|| Lack {
         more: gate.more_needed(limit),
-        of: format!("canary requests to be shown below {name}"),
+        of: match of {
+            Of::Requests => format!("canary requests to be shown below {name}"),
+            Of::Trials => format!("trials of the canary to be shown below {name}"),
+        },
+        are_requests: matches!(of, Of::Requests),
     })
 }

@@ -78,9 +78,10 @@ pub struct SignalStanding {
     pub canary: Counts,
     /// Production's counts over the minutes compared.
     pub production: Counts,
-    /// Share of bad outcomes, 0 to 1.
+    /// Share of bad outcomes, 0 to 1: of a signal that is named for what is good, like `accuracy`, the
+    /// share of the others.
     pub canary_rate: Option<f64>,
-    /// Share of bad outcomes, 0 to 1.
+    /// Share of bad outcomes, 0 to 1, as `canary_rate`.
     pub production_rate: Option<f64>,
     /// The canary's rate over production's.
     pub ratio: Option<f64>,
@@ -88,7 +89,8 @@ pub struct SignalStanding {
     pub interval: Option<Interval>,
     /// The odds ratio that is still tolerated.
     pub tolerated: f64,
-    /// The signal's own limit, 0 to 1.
+    /// The share of bad outcomes that the signal may have at the most, 0 to 1: 0.15 where `accuracy` must
+    /// be 85 %.
     #[serde(default)]
     pub limit: Option<f64>,
     /// The logarithm of the evidence that the canary is worse; absent before the first minute.

@@ -208,8 +208,8 @@ fn a_stage_waits_for_the_labels_it_asks_for() {
     assert!(
         state
             .reason
-            .contains("1500 more labelled predictions of the canary"),
-        "{}",
+            .ends_with("needs about 1500 more labelled predictions of the canary"),
+        "requests say nothing of when labels come: {}",
         state.reason
     );
 }

@@ -251,7 +251,9 @@ pub(super) struct RawQuality {
     pub(super) limit: Option<Rate>,
     /// Whether it is compared with production.
     pub(super) compare: Option<bool>,
-    /// Labels that a stage needs before it is left; 0, the default, asks for none.
+    /// Of the canary's labels, how many that say something of this measure a stage needs before it is
+    /// left: all for accuracy, those of actual positives for recall, of flagged ones for precision, of
+    /// either for F1, of actual negatives for the false-positive rate. 0, the default, asks for none.
     #[serde(default)]
     pub(super) min_labels: u64,
     /// How bad a breach is, which says what it sets going unless `on_breach` does.
