@@ -67,7 +67,9 @@ impl PriceList {
 
     /// Dollars for an hour of an instance of this type.
     pub fn of(&self, kind: &str) -> Option<f64> {
-        self.0.get(kind).map(|millionths| *millionths as f64 / MILLION)
+        self.0
+            .get(kind)
+            .map(|millionths| *millionths as f64 / MILLION)
     }
 }
 

@@ -280,17 +280,14 @@ impl FairnessRule {
             return (Finding::Unknown, "not shown to be within the limit of");
         }
         // Worse than production by more than both intervals is the canary's own.
-        let alike = theirs
-            .filter(|theirs| self.is_past(theirs) && overlap(ours.interval, theirs.interval));
+        let alike =
+            theirs.filter(|theirs| self.is_past(theirs) && overlap(ours.interval, theirs.interval));
         match alike {
             None => (Finding::Broken, "past the limit of"),
             Some(theirs) if self.is_proven(theirs) => {
                 (Finding::Shared, "past, as production is, the limit of")
             }
-            Some(_) => (
-                Finding::Unknown,
-                "past, as production may be, the limit of",
-            ),
+            Some(_) => (Finding::Unknown, "past, as production may be, the limit of"),
         }
     }
 
@@ -524,7 +521,10 @@ mod tests {
                     }
                 }
                 let groups = positive.map(|[low, high]| {
-                    [group("low", look * each, low), group("high", look * each, high)]
+                    [
+                        group("low", look * each, low),
+                        group("high", look * each, high),
+                    ]
                 });
                 last.push(rule(PARITY, 0.1).judge(&groups[0], &groups[1]).finding);
             }

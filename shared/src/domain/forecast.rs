@@ -9,10 +9,10 @@ use super::baseline::SlowCount;
 use super::comparison::effect::percent;
 use super::deployment::Deployment;
 use super::judge::bench::Bench;
+use super::model_signals::Quality;
 use super::plan::Stage;
 use super::power::{self, Detection, Spread, Traffic, Watched};
 use super::quantity::{Latency, Weight};
-use super::model_signals::Quality;
 use super::signal::{SLOWNESS, SignalRule, Source};
 
 /// A regression that any stage should be able to show: five times production's bad outcomes, and

@@ -443,7 +443,10 @@ mod tests {
                 .expect("fewer than all");
             let bad = counts.rate().expect("something was counted");
             let found = quality.value(bad);
-            assert!((quality.bad_share(value) - bad).abs() < 1e-12, "{quality:?}");
+            assert!(
+                (quality.bad_share(value) - bad).abs() < 1e-12,
+                "{quality:?}"
+            );
             assert!(
                 (found - value).abs() < 1e-12,
                 "{quality:?}: {found}, not {value}"

@@ -237,6 +237,10 @@ fn four_hours(instances: u32, seed: u64) -> bool {
 /// not happen; over an hour it is off by 4 %.
 #[test]
 fn an_hour_of_costs_is_judged_as_an_hour() {
-    let told = |instances| (1..=100).filter(|seed| four_hours(instances, *seed)).count();
+    let told = |instances| {
+        (1..=100)
+            .filter(|seed| four_hours(instances, *seed))
+            .count()
+    };
     assert_eq!((told(8), told(7)), (100, 0));
 }

@@ -57,7 +57,9 @@ fn about<'a>(warnings: &'a [String], words: &str) -> Vec<&'a String> {
 fn what_the_model_never_said_is_one_sentence() {
     let rules = || {
         let own = [SignalRule::unread(HOLD), quality(Quality::Accuracy)];
-        own.into_iter().chain(SignalRule::drift(HOLD, 500)).collect()
+        own.into_iter()
+            .chain(SignalRule::drift(HOLD, 500))
+            .collect()
     };
     let first = warnings(&proposed(&arm(1000, 2), rules()));
     let told = about(&first, "inference and its labels told nothing");
@@ -98,7 +100,9 @@ fn quality_that_no_stage_waits_for_is_named() {
         }
         let warnings = warnings(&case);
         let named = about(&warnings, "no stage waits for labels of");
-        named.first().map(|it| it.split(':').next().unwrap().to_owned())
+        named
+            .first()
+            .map(|it| it.split(':').next().unwrap().to_owned())
     };
     let sentence = |names: &str| Some(format!("no stage waits for labels of {names}"));
     assert_eq!(named(0, 0), sentence("recall, accuracy"));

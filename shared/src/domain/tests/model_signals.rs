@@ -120,7 +120,9 @@ fn no_label_of_a_model_at_its_limit_is_expected_to_gain() {
                 let named = |(figure, _): &&(Figure, u64)| figure.metric() == source.metric;
                 figures.iter().find(named).map_or(0, |(_, by)| *by)
             };
-            let counts = pair.counts(Some(of(&pair.of)), Some(of(&pair.bad))).unwrap();
+            let counts = pair
+                .counts(Some(of(&pair.of)), Some(of(&pair.bad)))
+                .unwrap();
             let mut guard = AbsoluteGuard::default();
             if guard.take_in(&settings, counts) {
                 counted += chance;
@@ -550,7 +552,11 @@ fn users_who_are_asked_of_production_by_name_predict_no_canary() {
         assert_eq!(decision.evidence.blind.is_some(), is_blind, "{by_weight}");
     }
     // A long time without the canary, and nobody by name: it is unseen.
-    let blind = unseen(baking(10).blind_for(10, false), &routed(2000, 100, 0), false);
+    let blind = unseen(
+        baking(10).blind_for(10, false),
+        &routed(2000, 100, 0),
+        false,
+    );
     assert_eq!(blind.next.state.status, Status::RollingBack);
 }
 

@@ -44,12 +44,13 @@ fn a_batch_in_parts_proves_what_the_same_labels_prove_one_after_another() {
     // Beside 4500 of production's with 675 wrong, from the same computation.
     for (parts, expected) in [(1, -0.138_735_292_244_059_1), (5, 5.894_062_201_858_955)] {
         let mut signal = Signal::default();
-        signal.take_in(&against_production(parts), counts(500, 150), counts(4500, 675));
-        let found = signal.ln_e();
-        assert!(
-            (found - expected).abs() < 1e-9,
-            "{parts} parts: {found}"
+        signal.take_in(
+            &against_production(parts),
+            counts(500, 150),
+            counts(4500, 675),
         );
+        let found = signal.ln_e();
+        assert!((found - expected).abs() < 1e-9, "{parts} parts: {found}");
     }
 }
 

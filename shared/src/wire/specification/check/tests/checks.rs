@@ -75,7 +75,9 @@ fn a_check_is_a_signal_beside_the_three() {
     assert_eq!(rule.min_samples, Policy::MIN_SAMPLES);
     assert_eq!(rule.consequence, Consequence::default());
     let both = text_map(&[("EndpointName", "{endpoint}"), ("VariantName", "{variant}")]);
-    let MetricPair { bad, of, direction, .. } = pair(&policy);
+    let MetricPair {
+        bad, of, direction, ..
+    } = pair(&policy);
     assert_eq!(*direction, Direction::HigherIsWorse);
     for (source, metric) in [(bad, "Wrong"), (of, "Labelled")] {
         assert_eq!(source.namespace, "Canary/Model");
@@ -125,7 +127,9 @@ policy:
         }
     );
     assert_eq!(second.consequence, Consequence::of(Grade::Medium));
-    let MetricPair { bad, of, direction, .. } = pair(&policy);
+    let MetricPair {
+        bad, of, direction, ..
+    } = pair(&policy);
     assert_eq!(*direction, Direction::LowerIsWorse);
     assert_eq!(
         (bad.statistic.as_str(), of.statistic.as_str()),
@@ -144,7 +148,10 @@ fn the_limit_of_a_wanted_outcome_is_that_of_its_absence() {
     check["limit"] = json!("3%");
     let policy = read_one(&check);
     // 970 of 1000 right: 30 bad ones, which is the limit itself.
-    assert_eq!(pair(&policy).counts(Some(1000), Some(970)), Counts::new(1000, 30));
+    assert_eq!(
+        pair(&policy).counts(Some(1000), Some(970)),
+        Counts::new(1000, 30)
+    );
 }
 
 #[test]
