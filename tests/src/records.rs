@@ -15,12 +15,12 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 use shared::app::announce::{SHARDS, shard_of};
 use shared::app::ports::{
-    Class, Commit, Creation, IdempotencyClaim, ListQuery, Loaded, OutboxRow, PortError, Refused,
-    Store,
+    Class, Commit, Creation, FreezeTurn, IdempotencyClaim, ListQuery, Loaded, OutboxRow, PortError,
+    Refused, Store,
 };
 use shared::domain::deployment::State;
 use shared::domain::evidence::Evidence;
-use shared::domain::freeze::{EVERY_ENDPOINT, Freeze};
+use shared::domain::freeze::{EVERY_ENDPOINT, Freeze, Freezes};
 use shared::domain::history::{Entry, Way};
 use shared::domain::judge::MinuteReport;
 use shared::domain::replay::Recorded;
@@ -89,6 +89,8 @@ macro_rules! every_promise {
             the_outbox_is_in_order_until_it_is_sent,
             what_no_record_brings_is_told_once,
             a_freeze_is_the_endpoints_or_everybodys,
+            a_turn_of_the_switch_is_held_against_what_was_read,
+            nothing_begins_past_a_switch_that_was_turned,
             minutes_come_newest_first_page_by_page,
             evidence_comes_back_bit_by_bit,
             lists_come_newest_first_page_by_page,
@@ -118,6 +120,7 @@ async fn put<S: Store>(store: &S, loaded: &Loaded, key: Option<&str>) -> Result<
         past: &rows().past,
         entry: &rows().history[0],
         idempotency: claim.as_ref(),
+        freezes: None,
     };
     store.create(creation).await
 }
@@ -440,30 +443,115 @@ pub async fn what_no_record_brings_is_told_once<S: Store>(store: &S, _: &Clock) 
     assert_eq!(store.load(id).await.expect("a readable table"), None);
 }
 
-pub async fn a_freeze_is_the_endpoints_or_everybodys<S: Store>(store: &S, _: &Clock) {
-    let freeze = |reason: &str| Freeze {
+fn freeze(reason: &str, until: Option<Timestamp>) -> Freeze {
+    Freeze {
         reason: reason.to_owned(),
         by: "anna".to_owned(),
         at: start(),
-        until: None,
+        until,
+        prolonged: None,
+    }
+}
+
+async fn turn<S: Store>(
+    store: &S,
+    endpoint: &str,
+    before: Option<&Freeze>,
+    next: Option<&Freeze>,
+) -> Result<(), PortError> {
+    let told = OutboxRow {
+        endpoint: endpoint.to_owned(),
+        ..announcement()
     };
-    let (own, all) = (freeze("a sale"), freeze("the holidays"));
-    assert_eq!(store.freezes("a").await.expect("a readable table"), []);
-    let set = store.set_freeze("a", Some(&own)).await;
+    let turn = FreezeTurn {
+        endpoint,
+        before,
+        next,
+        told: &told,
+    };
+    store.turn_freeze(turn).await
+}
+
+pub async fn a_freeze_is_the_endpoints_or_everybodys<S: Store>(store: &S, _: &Clock) {
+    let (own, all) = (freeze("a sale", None), freeze("the holidays", None));
+    let read = async |name: &str| store.freezes(name).await.expect("a readable table");
+    let of = |own: Option<&Freeze>, stack: Option<&Freeze>| Freezes {
+        own: own.cloned(),
+        stack: stack.cloned(),
+    };
+    assert_eq!(read("a").await, Freezes::default());
+    let set = turn(store, "a", None, Some(&own)).await;
     set.expect("room for a row");
-    let set = store.set_freeze(EVERY_ENDPOINT, Some(&all)).await;
+    let set = turn(store, EVERY_ENDPOINT, None, Some(&all)).await;
     set.expect("room for a row");
-    let found = store.freezes("a").await.expect("a readable table");
-    assert_eq!(found, [own.clone(), all.clone()]);
-    let found = store.freezes("b").await.expect("a readable table");
-    assert_eq!(found, [all]);
+    assert_eq!(read("a").await, of(Some(&own), Some(&all)));
+    assert_eq!(read("A").await, of(Some(&own), Some(&all)), "one endpoint");
+    assert_eq!(read("b").await, of(None, Some(&all)));
+    assert_eq!(read(EVERY_ENDPOINT).await, of(Some(&all), None));
     // It outlasts deployments, and stands in no lock's way.
     created(store, 1, "a").await;
-    for _ in 0..2 {
-        let lifted = store.set_freeze(EVERY_ENDPOINT, None).await;
-        lifted.expect("lifting none is fine");
+    let lifted = turn(store, EVERY_ENDPOINT, Some(&all), None).await;
+    lifted.expect("a freeze to lift");
+    assert_eq!(read("A").await, of(Some(&own), None));
+}
+
+pub async fn a_turn_of_the_switch_is_held_against_what_was_read<S: Store>(store: &S, _: &Clock) {
+    let hour = start() + SignedDuration::from_hours(1);
+    let (own, longer) = (freeze("a sale", Some(hour)), freeze("a sale", None));
+    let refused = async |before: Option<&Freeze>, next: Option<&Freeze>| {
+        let turned = turn(store, "a", before, next).await;
+        assert_eq!(turned.expect_err("a conflict").class, Class::Conflict);
+    };
+    let told = announcement();
+    refused(Some(&own), None).await;
+    refused(Some(&own), Some(&longer)).await;
+    assert_eq!(waiting(store, &told.deployment_id).await, []);
+    let set = turn(store, "a", None, Some(&own)).await;
+    set.expect("room for a row");
+    assert_eq!(
+        waiting(store, &told.deployment_id).await.len(),
+        1,
+        "told with it"
+    );
+    refused(None, Some(&longer)).await;
+    refused(Some(&longer), None).await;
+    let found = store.freezes("a").await.expect("a readable table");
+    assert_eq!(found.own.as_ref(), Some(&own));
+    let set = turn(store, "a", Some(&own), Some(&longer)).await;
+    set.expect("what was read");
+    let lifted = turn(store, "a", Some(&longer), None).await;
+    lifted.expect("what was read");
+    let found = store.freezes("a").await.expect("a readable table");
+    assert_eq!(found, Freezes::default());
+}
+
+pub async fn nothing_begins_past_a_switch_that_was_turned<S: Store>(store: &S, _: &Clock) {
+    let loaded = record(1, "a");
+    let begin = async |read: &Freezes| {
+        let creation = Creation {
+            loaded: &loaded,
+            specification: &json!({"endpoint": "a"}),
+            past: &rows().past,
+            entry: &rows().history[0],
+            idempotency: None,
+            freezes: Some(read),
+        };
+        store.create(creation).await
+    };
+    let over = freeze("a sale", Some(start()));
+    for name in ["a", EVERY_ENDPOINT] {
+        let read = store.freezes("a").await.expect("a readable table");
+        let set = turn(store, name, None, Some(&over)).await;
+        set.expect("room for a row");
+        assert_eq!(begin(&read).await, Err(Refused::FreezeTurned), "{name}");
+        assert_eq!(store.load(&loaded.deployment.terms.id).await, Ok(None));
     }
-    assert_eq!(store.freezes("a").await.expect("a readable table"), [own]);
+    let read = store.freezes("a").await.expect("a readable table");
+    let lifted = turn(store, "a", Some(&over), None).await;
+    lifted.expect("a freeze to lift");
+    assert_eq!(begin(&read).await, Err(Refused::FreezeTurned), "or lifted");
+    let read = store.freezes("a").await.expect("a readable table");
+    assert_eq!(begin(&read).await, Ok(()), "one that is over lies there");
 }
 
 /// Every page's rows, as many at once.

@@ -1,10 +1,11 @@
 //! A new deployment. Everything is checked before anything is written, and nothing in SageMaker
 //! is changed here: the record is the intent, and `deploy` as provision carries it out.
 
+use std::time::Duration;
+
 use jiff::{SignedDuration, Timestamp};
 
 use super::fitness;
-use super::freeze;
 use super::gate;
 use super::health;
 use super::past::{self, Past};
@@ -18,7 +19,7 @@ use crate::domain::cost::{PriceList, Prices};
 use crate::domain::deployment::{Deployment, Terms};
 use crate::domain::due::Actor;
 use crate::domain::evidence::Evidence;
-use crate::domain::freeze::Freeze;
+use crate::domain::freeze::{Freeze, Freezes};
 use crate::domain::history::{Entry, Name, Severity};
 use crate::domain::judge::floor_minute;
 use crate::domain::observation::{EndpointStatus, EndpointView, VariantView};
@@ -26,6 +27,11 @@ use crate::domain::policy::{Guard, Policy, Test};
 use crate::domain::replay::Recorded;
 use crate::domain::scaling::ScalableTarget;
 use crate::domain::specification::Specification;
+
+/// How often a creation that met another writer is tried.
+const CREATIONS: usize = 4;
+/// The wait before the next try.
+const BETWEEN_CREATIONS: Duration = Duration::from_millis(50);
 
 /// Why a deployment was not accepted.
 #[derive(Debug, thiserror::Error)]
@@ -233,21 +239,53 @@ async fn create<P: Ports>(
         deployment,
         evidence,
     };
-    let creation = Creation {
-        loaded: &loaded,
-        specification: given,
-        past,
-        entry: &entry,
-        idempotency: claim,
-    };
-    match ports.create(creation).await {
-        Ok(()) => Ok(loaded),
-        Err(Refused::Locked { by }) => Err(Refusal::Locked {
-            endpoint: loaded.deployment.terms.endpoint,
-            by,
+    let terms = &loaded.deployment.terms;
+    let mut tries = 0;
+    loop {
+        tries += 1;
+        // Once more, and the write is conditional on it: the checks since the first look take a while.
+        let freezes = match terms.clearance.hotfix {
+            Some(_) => None,
+            None => Some(unfrozen(ports, &terms.endpoint).await?),
+        };
+        let creation = Creation {
+            loaded: &loaded,
+            specification: given,
+            past,
+            entry: &entry,
+            idempotency: claim,
+            freezes: freezes.as_ref(),
+        };
+        let error = match ports.create(creation).await {
+            Ok(()) => return Ok(loaded),
+            Err(Refused::Locked { by }) => {
+                let endpoint = terms.endpoint.clone();
+                return Err(Refusal::Locked { endpoint, by });
+            }
+            Err(Refused::KeyTaken) => return Err(Refusal::KeyInProgress),
+            Err(Refused::FreezeTurned) => {
+                let why = "the freeze switch was turned meanwhile";
+                PortError::new(Class::Conflict, "create", why)
+            }
+            Err(Refused::Port(error)) => error,
+        };
+        // Others who begin a deployment look at the stack's switch in the same moment.
+        if error.class != Class::Conflict || tries == CREATIONS {
+            return Err(error.into());
+        }
+        ports.pause(BETWEEN_CREATIONS).await;
+    }
+}
+
+/// What was read of the endpoint's freezes, where none of them stands.
+async fn unfrozen<P: Ports>(ports: &P, endpoint: &str) -> Result<Freezes, Refusal> {
+    let freezes = ports.freezes(endpoint).await?;
+    match freezes.clone().standing_at(ports.now()) {
+        None => Ok(freezes),
+        Some(freeze) => Err(Refusal::Frozen {
+            endpoint: endpoint.to_owned(),
+            freeze: Box::new(freeze),
         }),
-        Err(Refused::KeyTaken) => Err(Refusal::KeyInProgress),
-        Err(Refused::Port(error)) => Err(error.into()),
     }
 }
 
@@ -298,12 +336,8 @@ pub async fn propose<P: Ports>(
         return Err(outside.into());
     }
     let gate = gate::pass(specification, ports.now())?;
-    if specification.hotfix.is_none()
-        && let Some(freeze) = freeze::standing(ports, endpoint).await?
-    {
-        let endpoint = endpoint.clone();
-        let freeze = Box::new(freeze);
-        return Err(Refusal::Frozen { endpoint, freeze });
+    if specification.hotfix.is_none() {
+        unfrozen(ports, endpoint).await?;
     }
     let Some(view) = ports.endpoint(endpoint).await? else {
         return Err(unfit(

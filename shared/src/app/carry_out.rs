@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
+use super::freeze;
 use super::health;
 use super::observe::{self, SHORT_LOOK};
 use super::ports::{Class, Commit, Loaded, PortError, Ports, Recipe};
@@ -78,6 +79,12 @@ async fn attempt<P: Ports>(
     else {
         return Ok(Carried::Nothing);
     };
+    // A freeze that came after the raise was committed holds it here, at the last step before the call.
+    if effect.goes_up(&loaded.deployment, &endpoint)
+        && let Some(why) = freeze::holds(ports, &loaded.deployment).await
+    {
+        return Ok(Carried::NotYet(why));
+    }
     tracing::info!(deployment_id = id, ?effect, "carrying out");
     if !effect.is_leased() {
         return take_back(ports, &loaded, left).await;

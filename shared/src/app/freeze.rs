@@ -1,14 +1,12 @@
-//! The freeze switch: who turned it, until when, and that everybody is told.
+//! The freeze switch: who turned it, until when, and that subscribers are told.
 
 use std::time::Duration;
 
-use jiff::Timestamp;
-
 use super::announce::{shard_of, sweep_for};
 use super::health;
-use super::ports::{OutboxRow, PortError, Ports};
+use super::ports::{Class, FreezeTurn, OutboxRow, PortError, Ports};
 use crate::domain::deployment::Deployment;
-use crate::domain::freeze::{EVERY_ENDPOINT, Freeze, FreezeReading};
+use crate::domain::freeze::{EVERY_ENDPOINT, Freeze, FreezeReading, Freezes};
 use crate::domain::history::{Entry, Name, Severity};
 use crate::domain::quantity::Weight;
 use crate::domain::state::{Phase, Status};
@@ -19,11 +17,25 @@ const ANNOUNCING: Duration = Duration::from_secs(5);
 /// How long a pass waits for the reading.
 const LOOK: Duration = Duration::from_secs(3);
 
+/// How often a turn of the switch that somebody else was faster at is tried.
+const TRIES: usize = 5;
+
+/// Why a freeze was not set.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum FreezeError {
+    /// It would end before the one that stands, which is only for who may lift that.
+    #[error(
+        "it is {0}; a freeze that ends before that one would lift it, so name a later end or none"
+    )]
+    Shortens(Box<Freeze>),
+    /// Something could not be read or written.
+    #[error(transparent)]
+    Port(#[from] PortError),
+}
+
 /// The freeze that stands over an endpoint: its own, or that of the whole stack.
 pub async fn standing<P: Ports>(ports: &P, endpoint: &str) -> Result<Option<Freeze>, PortError> {
-    let found = ports.freezes(endpoint).await?;
-    let now = ports.now();
-    Ok(found.into_iter().find(|freeze| freeze.stands_at(now)))
+    Ok(ports.freezes(endpoint).await?.standing_at(ports.now()))
 }
 
 /// The same as a value in every case, for a pass.
@@ -44,59 +56,123 @@ pub(super) async fn reading<P: Ports>(ports: &P, deployment: &Deployment) -> Fre
     }
 }
 
-/// Freezes an endpoint, or all of them; a freeze that stands is replaced.
+/// Why nothing of this deployment may go up now, in words.
+pub(super) async fn holds<P: Ports>(ports: &P, deployment: &Deployment) -> Option<String> {
+    if deployment.terms.clearance.hotfix.is_some() {
+        return None;
+    }
+    reading(ports, deployment).await.obstacle()
+}
+
+/// Freezes an endpoint, or all of them. A freeze that stands is prolonged; only with `may_lift` does
+/// one that ends before it take its place.
 pub async fn freeze<P: Ports>(
     ports: &P,
     endpoint: &str,
-    reason: String,
+    order: &Freeze,
+    may_lift: bool,
+) -> Result<Freeze, FreezeError> {
+    for _ in 0..TRIES {
+        let before = ports.freezes(endpoint).await?.own;
+        let standing = before.as_ref().filter(|it| it.stands_at(ports.now()));
+        let next = match standing {
+            Some(standing) if !order.ends_before(standing) => standing.prolonged_by(order.clone()),
+            Some(standing) if !may_lift => {
+                return Err(FreezeError::Shortens(Box::new(standing.clone())));
+            }
+            _ => order.clone(),
+        };
+        let limit = next.until.map_or_else(
+            || "until it is lifted".to_owned(),
+            |at| format!("until {at}"),
+        );
+        let told = row(
+            ports,
+            endpoint,
+            Name::Frozen,
+            (next.to_string(), limit),
+            &order.by,
+        );
+        let turn = FreezeTurn {
+            endpoint,
+            before: before.as_ref(),
+            next: Some(&next),
+            told: &told,
+        };
+        if turned(ports, turn).await? {
+            return Ok(next);
+        }
+    }
+    Err(late().into())
+}
+
+/// Lifts the freeze under this name, and says which one still stands. Nobody is told where nothing
+/// stood.
+pub async fn thaw<P: Ports>(
+    ports: &P,
+    endpoint: &str,
     by: &str,
-    until: Option<Timestamp>,
-) -> Result<Freeze, PortError> {
-    let freeze = Freeze {
-        reason,
-        by: by.to_owned(),
-        at: ports.now(),
-        until,
-    };
-    ports.set_freeze(endpoint, Some(&freeze)).await?;
-    let limit = until.map_or_else(
-        || "until it is lifted".to_owned(),
-        |at| format!("until {at}"),
-    );
-    announce(
-        ports,
-        endpoint,
-        Name::Frozen,
-        (freeze.to_string(), limit),
-        by,
-    )
-    .await?;
-    Ok(freeze)
+) -> Result<Option<Freeze>, PortError> {
+    for _ in 0..TRIES {
+        let now = ports.now();
+        let Freezes { own, stack } = ports.freezes(endpoint).await?;
+        let stack = stack.filter(|freeze| freeze.stands_at(now));
+        let Some(own) = own.filter(|freeze| freeze.stands_at(now)) else {
+            return Ok(stack);
+        };
+        let limit = match &stack {
+            Some(stack) => format!("the whole stack is still {stack}"),
+            None if endpoint == EVERY_ENDPOINT => {
+                "raises go on, but for endpoints with a freeze of their own".to_owned()
+            }
+            None => "raises go on".to_owned(),
+        };
+        let reason = format!("the freeze was lifted by {by}; it was {own}");
+        let told = row(ports, endpoint, Name::Thawed, (reason, limit), by);
+        let turn = FreezeTurn {
+            endpoint,
+            before: Some(&own),
+            next: None,
+            told: &told,
+        };
+        if turned(ports, turn).await? {
+            return Ok(stack);
+        }
+    }
+    Err(late())
 }
 
-/// Lifts it; what is not frozen stays so.
-pub async fn thaw<P: Ports>(ports: &P, endpoint: &str, by: &str) -> Result<(), PortError> {
-    ports.set_freeze(endpoint, None).await?;
-    let said = (
-        format!("the freeze was lifted by {by}"),
-        "raises go on".to_owned(),
-    );
-    announce(ports, endpoint, Name::Thawed, said, by).await
+/// Turns the switch and tells people; false where somebody else was faster.
+async fn turned<P: Ports>(ports: &P, turn: FreezeTurn<'_>) -> Result<bool, PortError> {
+    let id = &turn.told.deployment_id;
+    match ports.turn_freeze(turn.clone()).await {
+        Ok(()) => {
+            sweep_for(ports, id, ANNOUNCING).await;
+            Ok(true)
+        }
+        Err(error) if error.class == Class::Conflict => Ok(false),
+        Err(error) => Err(error),
+    }
 }
 
-async fn announce<P: Ports>(
+fn late() -> PortError {
+    let why = "somebody else turned the switch at every try";
+    PortError::new(Class::Conflict, "turn_freeze", why)
+}
+
+fn row<P: Ports>(
     ports: &P,
     endpoint: &str,
     event: Name,
     (reason, limit): (String, String),
     by: &str,
-) -> Result<(), PortError> {
+) -> OutboxRow {
     let id = format!("freeze-{}", ports.new_id());
     let what = match endpoint {
         EVERY_ENDPOINT => "every endpoint of the stack".to_owned(),
         name => format!("endpoint {name}"),
     };
-    let row = OutboxRow {
+    OutboxRow {
         event_id: event_id(&id, 1),
         shard: shard_of(&id),
         topic: None,
@@ -121,8 +197,5 @@ async fn announce<P: Ports>(
             by: Some(by.to_owned()),
         },
         taken: None,
-    };
-    ports.tell(&row).await?;
-    sweep_for(ports, &row.deployment_id, ANNOUNCING).await;
-    Ok(())
+    }
 }

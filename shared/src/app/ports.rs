@@ -12,7 +12,7 @@ use crate::domain::authority::{Settings, Tags};
 use crate::domain::deployment::Deployment;
 use crate::domain::due::Actor;
 use crate::domain::evidence::Evidence;
-use crate::domain::freeze::Freeze;
+use crate::domain::freeze::{Freeze, Freezes};
 use crate::domain::history::{Entry, Way};
 use crate::domain::judge::MinuteReport;
 use crate::domain::observation::EndpointView;
@@ -114,6 +114,22 @@ pub struct Creation<'a> {
     pub entry: &'a Entry,
     /// The caller's key with a digest of the request, when one was given.
     pub idempotency: Option<&'a IdempotencyClaim>,
+    /// What was read of the endpoint's freezes, on which the write is conditional; absent where none
+    /// of them holds it.
+    pub freezes: Option<&'a Freezes>,
+}
+
+/// A turn of the freeze switch, with its announcement: both are written, or neither.
+#[derive(Debug, Clone)]
+pub struct FreezeTurn<'a> {
+    /// The endpoint, or `*`.
+    pub endpoint: &'a str,
+    /// What was read under this name; the write is conditional on it.
+    pub before: Option<&'a Freeze>,
+    /// What is to stand there; absent where it is lifted.
+    pub next: Option<&'a Freeze>,
+    /// What people are told.
+    pub told: &'a OutboxRow,
 }
 
 /// An `Idempotency-Key` as it is remembered for 24 h.
@@ -137,6 +153,8 @@ pub enum Refused {
     },
     /// The key was used a moment ago.
     KeyTaken,
+    /// Somebody froze the endpoint, or lifted a freeze, a moment ago.
+    FreezeTurned,
     /// Something else.
     Port(PortError),
 }
@@ -238,17 +256,14 @@ pub trait Store: Sync {
     fn past(&self, id: &str) -> impl Future<Output = Result<Vec<Recorded>, PortError>> + Send;
     /// Unsent announcements of a shard, in order per deployment.
     fn outbox(&self, shard: u8) -> impl Future<Output = Result<Outbox, PortError>> + Send;
-    /// The freeze of an endpoint and that of the whole stack, those that were ever set; whether they
-    /// still stand is the reader's to see.
-    fn freezes(
+    /// The freeze of an endpoint, in whatever case its name is spelled, and that of the whole stack;
+    /// whether they still stand is the reader's to see.
+    fn freezes(&self, endpoint: &str) -> impl Future<Output = Result<Freezes, PortError>> + Send;
+    /// Sets or removes a freeze and writes its announcement; `Class::Conflict` if somebody else has
+    /// turned the switch since.
+    fn turn_freeze(
         &self,
-        endpoint: &str,
-    ) -> impl Future<Output = Result<Vec<Freeze>, PortError>> + Send;
-    /// Sets or removes a freeze; removing none is fine.
-    fn set_freeze(
-        &self,
-        endpoint: &str,
-        freeze: Option<&Freeze>,
+        turn: FreezeTurn<'_>,
     ) -> impl Future<Output = Result<(), PortError>> + Send;
     /// Writes an announcement that no record's transaction brings; one of its id that waits already
     /// is replaced.

@@ -20,6 +20,7 @@ use super::ports::{Ambient, Class, Commit, Loaded, PortError, Ports};
 use crate::domain::decide::after::{self, look_after};
 use crate::domain::decide::{Decision, effect_after, settle};
 use crate::domain::deployment::Deployment;
+use crate::domain::freeze::FreezeReading;
 use crate::domain::observation::Observation;
 use crate::domain::quantity::Span;
 use crate::domain::state::{Phase, Status};
@@ -371,12 +372,13 @@ async fn pass<P: Ports>(
     now: Timestamp,
 ) -> Result<Done, PortError> {
     let mut decision = decided(ports, before, seen, now).await?;
-    // Asked only where something is about to be raised: a pass that raises nothing needs no answer,
-    // and no rollback waits for it.
-    if decision.goes_up_from(&before.deployment) {
-        let freeze = freeze::reading(ports, &before.deployment).await;
+    let mut frozen = FreezeReading::NotAsked;
+    // Asked only where something is about to be raised, or waits for that: any other pass needs no
+    // answer, and no rollback waits for one.
+    if decision.asks_for_freeze(&before.deployment, &seen.endpoint, now) {
+        frozen = freeze::reading(ports, &before.deployment).await;
         let seen = Observation {
-            freeze,
+            freeze: frozen.clone(),
             ..seen.clone()
         };
         decision = decided(ports, before, &seen, now).await?;
@@ -397,7 +399,9 @@ async fn pass<P: Ports>(
         }
     }
     let mut woken = false;
-    if let Some(effect) = effect_after(&decision, &seen.endpoint, now) {
+    let due = effect_after(&decision, &seen.endpoint, now);
+    let due = due.and_then(|due| frozen.let_through(due, &decision.next, &seen.endpoint));
+    if let Some(effect) = due {
         let id = &before.deployment.terms.id;
         match ports.wake(effect.actor(), id, version).await {
             Ok(()) => woken = true,

@@ -102,7 +102,10 @@ impl Command {
     pub fn raises(self, deployment: &Deployment) -> bool {
         match self {
             Self::Promote { .. } | Self::Approve => true,
-            Self::SetWeight(weight) => weight > deployment.state.weight,
+            // Where the weights were moved, what the canary has now is not in the record.
+            Self::SetWeight(weight) => {
+                weight > deployment.state.weight || deployment.state.drift.is_some()
+            }
             Self::Pause | Self::Resume | Self::Rollback | Self::Cancel => false,
         }
     }

@@ -74,6 +74,19 @@ impl Effect {
         }
     }
 
+    /// Whether it gives the canary more than it has now, or removes the way back: what a freeze holds.
+    /// A share that can't be seen counts as less.
+    pub fn goes_up(&self, deployment: &Deployment, endpoint: &EndpointReading) -> bool {
+        match (self, endpoint) {
+            (Self::Shift { weight }, EndpointReading::Seen(view)) => view
+                .share(&deployment.terms.canary)
+                .is_none_or(|share| share < weight.fraction() - TOLERANCE),
+            (Self::Shift { .. }, _) => true,
+            (Self::Deploy { config }, _) => *config == deployment.terms.final_config,
+            _ => false,
+        }
+    }
+
     /// Whether it needs a lease: what could do harm if it landed late. Taking everything back
     /// can't.
     pub const fn is_leased(&self) -> bool {

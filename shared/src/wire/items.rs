@@ -61,6 +61,12 @@ pub struct LockItem {
 /// Sort key of a freeze.
 pub const FREEZE_KEY: &str = "FREEZE";
 
+/// Partition key of a freeze. In lower case: SageMaker tells endpoints apart by nothing else, so one that
+/// is frozen under any spelling is frozen under all.
+pub fn freeze_key(endpoint: &str) -> String {
+    lock_key(&endpoint.to_ascii_lowercase())
+}
+
 /// `EP#{endpoint}` / `FREEZE`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct FreezeItem {

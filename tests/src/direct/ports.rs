@@ -7,14 +7,14 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use shared::app::health::Figure;
 use shared::app::ports::{
-    Access, Ambient, Class, Commit, ConfigView, Creation, Endpoints, Functions, IdempotencyClaim,
-    ListQuery, Loaded, Meter, MetricAnswer, MetricQuery, Metrics, Notifier, Outbox, OutboxRow,
-    Page, PortError, Recipe, Refused, Scaling, Store,
+    Access, Ambient, Class, Commit, ConfigView, Creation, Endpoints, FreezeTurn, Functions,
+    IdempotencyClaim, ListQuery, Loaded, Meter, MetricAnswer, MetricQuery, Metrics, Notifier,
+    Outbox, OutboxRow, Page, PortError, Recipe, Refused, Scaling, Store,
 };
 use shared::domain::authority::{Settings, Tags};
 use shared::domain::deployment::Deployment;
 use shared::domain::due::Actor;
-use shared::domain::freeze::Freeze;
+use shared::domain::freeze::Freezes;
 use shared::domain::history::{Entry, Way};
 use shared::domain::judge::MinuteReport;
 use shared::domain::observation::EndpointView;
@@ -38,7 +38,7 @@ impl Store for Direct {
         let now = self.now();
         let (loaded, entry) = (creation.loaded.clone(), creation.entry.clone());
         let (given, past) = (creation.specification.clone(), creation.past.to_vec());
-        let claim = creation.idempotency.cloned();
+        let (claim, freezes) = (creation.idempotency.cloned(), creation.freezes.cloned());
         let effect = move |shared: &Shared| {
             let creation = Creation {
                 loaded: &loaded,
@@ -46,6 +46,7 @@ impl Store for Direct {
                 past: &past,
                 entry: &entry,
                 idempotency: claim.as_ref(),
+                freezes: freezes.as_ref(),
             };
             Ok(shared.store.put(&creation, now))
         };
@@ -134,19 +135,24 @@ impl Store for Direct {
         self.usual("outbox", effect).await
     }
 
-    async fn freezes(&self, endpoint: &str) -> Result<Vec<Freeze>, PortError> {
+    async fn freezes(&self, endpoint: &str) -> Result<Freezes, PortError> {
         let endpoint = endpoint.to_owned();
         self.usual("freezes", move |shared| Ok(shared.store.frozen(&endpoint)))
             .await
     }
 
-    async fn set_freeze(&self, endpoint: &str, freeze: Option<&Freeze>) -> Result<(), PortError> {
-        let (endpoint, freeze) = (endpoint.to_owned(), freeze.cloned());
+    async fn turn_freeze(&self, turn: FreezeTurn<'_>) -> Result<(), PortError> {
+        let (endpoint, told) = (turn.endpoint.to_owned(), turn.told.clone());
+        let (before, next) = (turn.before.cloned(), turn.next.cloned());
         let effect = move |shared: &Shared| {
-            shared.store.keep_freeze(&endpoint, freeze.as_ref());
-            Ok(())
+            shared.store.turn(&FreezeTurn {
+                endpoint: &endpoint,
+                before: before.as_ref(),
+                next: next.as_ref(),
+                told: &told,
+            })
         };
-        self.usual("set_freeze", effect).await
+        self.usual("turn_freeze", effect).await
     }
 
     async fn tell(&self, row: &OutboxRow) -> Result<(), PortError> {

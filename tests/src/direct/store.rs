@@ -10,12 +10,12 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use jiff::{SignedDuration, Timestamp};
 use shared::app::announce::shard_of;
 use shared::app::ports::{
-    Class, Commit, Creation, IdempotencyClaim, ListQuery, Loaded, Outbox, OutboxRow, Page,
-    PortError, Refused, Store,
+    Class, Commit, Creation, FreezeTurn, IdempotencyClaim, ListQuery, Loaded, Outbox, OutboxRow,
+    Page, PortError, Refused, Store,
 };
 use shared::app::transaction::{Transaction, sound};
 use shared::domain::deployment::{Deployment, SCHEMA_VERSION, Terms};
-use shared::domain::freeze::{EVERY_ENDPOINT, Freeze};
+use shared::domain::freeze::{EVERY_ENDPOINT, Freeze, Freezes};
 use shared::domain::history::{Entry, Way};
 use shared::domain::judge::MinuteReport;
 use shared::domain::replay::Recorded;
@@ -39,7 +39,7 @@ struct Tables {
     /// By caller and key, with the end in seconds since 1970.
     keys: HashMap<String, (IdempotencyClaim, i64)>,
     outbox: BTreeMap<(u8, String), OutboxRow>,
-    /// By endpoint.
+    /// By endpoint in lower case.
     freezes: BTreeMap<String, Freeze>,
     /// When a deployment came into the active index (`true`) or left it, oldest first.
     moves: Vec<(Timestamp, String, bool)>,
@@ -126,9 +126,17 @@ impl MemoryStore {
         let (terms, id) = (&deployment.terms, &deployment.terms.id);
         sound(deployment)?;
         let mut tables = self.tables();
-        // In the order in which the adapter reads a cancelled transaction: the lock, then the key.
+        // In the order in which the adapter reads a cancelled transaction: the lock, the freezes, the
+        // key.
         if let Some(by) = tables.locks.get(&terms.endpoint) {
             return Err(Refused::Locked { by: by.clone() });
+        }
+        if let Some(read) = creation.freezes
+            && [(&*terms.endpoint, &read.own), (EVERY_ENDPOINT, &read.stack)]
+                .iter()
+                .any(|(name, read)| !tables.has_freeze(name, read.as_ref()))
+        {
+            return Err(Refused::FreezeTurned);
         }
         if let Some(claim) = creation.idempotency
             && let Some((_, until)) = tables.keys.get(&claim.key)
@@ -315,21 +323,31 @@ impl MemoryStore {
     }
 
     /// [`Store::freezes`].
-    pub fn frozen(&self, endpoint: &str) -> Vec<Freeze> {
+    pub fn frozen(&self, endpoint: &str) -> Freezes {
         let tables = self.tables();
-        let names = [endpoint, EVERY_ENDPOINT].into_iter();
-        names
-            .filter_map(|name| tables.freezes.get(name).cloned())
-            .collect()
+        let of = |name: &str| tables.freezes.get(&name.to_ascii_lowercase()).cloned();
+        Freezes {
+            own: of(endpoint),
+            stack: (endpoint != EVERY_ENDPOINT)
+                .then(|| of(EVERY_ENDPOINT))
+                .flatten(),
+        }
     }
 
-    /// [`Store::set_freeze`].
-    pub fn keep_freeze(&self, endpoint: &str, freeze: Option<&Freeze>) {
+    /// [`Store::turn_freeze`].
+    pub fn turn(&self, turn: &FreezeTurn<'_>) -> Result<(), PortError> {
         let mut tables = self.tables();
-        match freeze {
-            Some(freeze) => tables.freezes.insert(endpoint.to_owned(), freeze.clone()),
-            None => tables.freezes.remove(endpoint),
+        if !tables.has_freeze(turn.endpoint, turn.before) {
+            return Err(conflict("turn_freeze"));
+        }
+        let name = turn.endpoint.to_ascii_lowercase();
+        match turn.next {
+            Some(freeze) => tables.freezes.insert(name, freeze.clone()),
+            None => tables.freezes.remove(&name),
         };
+        let key = (turn.told.shard, turn.told.event_id.clone());
+        tables.outbox.insert(key, turn.told.clone());
+        Ok(())
     }
 
     /// [`Store::tell`].
@@ -371,6 +389,13 @@ impl Tables {
             && record.loaded.evidence.judged_through == transaction.if_judged_through
             && entries.iter().all(is_new)
             && (!transaction.ends || self.locks.get(&terms.endpoint) == Some(&terms.id))
+    }
+
+    /// Whether this is what was set under a name, as the adapter tells it: by when it was ordered and
+    /// when it ends.
+    fn has_freeze(&self, name: &str, read: Option<&Freeze>) -> bool {
+        let told = |freeze: &Freeze| (freeze.at, freeze.until);
+        self.freezes.get(&name.to_ascii_lowercase()).map(told) == read.map(told)
     }
 
     /// A line of history, and its announcement.
@@ -452,13 +477,12 @@ impl Store for MemoryStore {
         })
     }
 
-    async fn freezes(&self, endpoint: &str) -> Result<Vec<Freeze>, PortError> {
+    async fn freezes(&self, endpoint: &str) -> Result<Freezes, PortError> {
         Ok(self.frozen(endpoint))
     }
 
-    async fn set_freeze(&self, endpoint: &str, freeze: Option<&Freeze>) -> Result<(), PortError> {
-        self.keep_freeze(endpoint, freeze);
-        Ok(())
+    async fn turn_freeze(&self, turn: FreezeTurn<'_>) -> Result<(), PortError> {
+        self.turn(&turn)
     }
 
     async fn tell(&self, row: &OutboxRow) -> Result<(), PortError> {

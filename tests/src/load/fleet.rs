@@ -55,6 +55,7 @@ pub async fn set(deployments: usize) -> World {
             past: &[],
             entry: &entry,
             idempotency: None,
+            freezes: None,
         });
         created.await.expect("an endpoint without a deployment");
     }

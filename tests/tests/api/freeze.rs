@@ -4,6 +4,7 @@ use http::{Method, StatusCode};
 use jiff::SignedDuration;
 use serde_json::{Value, json};
 use shared::domain::history::Name;
+use simulator::{FaultKind, service};
 use tests::{ENDPOINT, World, specification, specification_with};
 
 use super::access::{Guarded, TAGS, role};
@@ -65,10 +66,19 @@ async fn a_freeze_is_seen_told_lifted_and_over_in_time() {
         seen["freeze"]["reason"], "the holidays",
         "of every endpoint"
     );
-    let (_, lifted) = ask(&world, Method::DELETE, ENDPOINT, &Value::Null).await;
-    assert_eq!(lifted["frozen"], true, "the stack's still stands");
-    let (_, lifted) = ask(&world, Method::DELETE, "*", &Value::Null).await;
-    assert_eq!(lifted, json!({"endpoint": "*", "frozen": false}));
+    let own = json!({"reason": "a sale"});
+    ask(&world, Method::PUT, ENDPOINT, &own).await;
+    for _ in 0..2 {
+        let (_, lifted) = ask(&world, Method::DELETE, ENDPOINT, &Value::Null).await;
+        assert_eq!(
+            lifted["freeze"]["reason"], "the holidays",
+            "the stack's still stands"
+        );
+    }
+    for _ in 0..2 {
+        let (_, lifted) = ask(&world, Method::DELETE, "*", &Value::Null).await;
+        assert_eq!(lifted, json!({"endpoint": "*", "frozen": false}));
+    }
 
     let told = told(&world);
     let names: Vec<_> = told
@@ -81,10 +91,29 @@ async fn a_freeze_is_seen_told_lifted_and_over_in_time() {
         [
             (frozen, "FROZEN"),
             (frozen, "FROZEN"),
+            (frozen, "FROZEN"),
             (thawed, "THAWED"),
             (thawed, "THAWED")
-        ]
+        ],
+        "nobody is told of what was not lifted"
     );
+    let events = world.simulator().events().into_iter();
+    let events = events.filter(|event| event.detail_type.starts_with("endpoint."));
+    for event in events {
+        let detail = &event.detail;
+        assert_eq!((detail.get("phase"), detail.get("weight")), (None, None));
+        let limit = detail["limit"].as_str().unwrap_or_default();
+        match (&*event.detail_type, detail["endpoint"].as_str()) {
+            ("endpoint.thawed", Some(ENDPOINT)) => {
+                assert!(
+                    limit.starts_with("the whole stack is still frozen"),
+                    "{limit}"
+                );
+            }
+            ("endpoint.thawed", _) => assert!(limit.starts_with("raises go on"), "{limit}"),
+            _ => assert!(limit.starts_with("until"), "{limit}"),
+        }
+    }
     assert!(
         told[0]
             .2
@@ -149,10 +178,128 @@ async fn what_is_no_freeze_is_refused() {
     assert_eq!(effects(&world), before);
 }
 
+/// What nobody could lift again would hold nothing: SageMaker tells no endpoint from another by case.
+#[tokio::test]
+async fn a_name_is_that_of_an_endpoint_in_whatever_case() {
+    let world = World::new().await;
+    let order = json!({"reason": "a sale"});
+    let answer = ask(&world, Method::PUT, "wine-qualify", &order).await;
+    assert_problem(&answer, 404, "endpoint-not-found", Some("name"));
+    let spelled = ENDPOINT.to_ascii_uppercase();
+    let refused = FaultKind::Error {
+        status: 400,
+        code: "AccessDeniedException".to_owned(),
+        message: "not by this role".to_owned(),
+    };
+    world.disturb(service::SAGEMAKER, "DescribeEndpoint", 1, refused);
+    let (status, answer) = ask(&world, Method::PUT, &spelled, &order).await;
+    assert_eq!(
+        status,
+        StatusCode::OK,
+        "it asks for no leave of SageMaker's: {answer}"
+    );
+    let refused = world.post("/deploy", &specification()).await;
+    assert_problem(&refused, 409, "endpoint-frozen", Some("endpoint"));
+    let (_, lifted) = ask(&world, Method::DELETE, ENDPOINT, &Value::Null).await;
+    assert_eq!(lifted["frozen"], false);
+    let (_, seen) = ask(&world, Method::GET, &spelled, &Value::Null).await;
+    assert_eq!(seen["frozen"], false);
+}
+
+#[tokio::test]
+async fn a_freeze_is_shortened_by_those_alone_who_may_lift_it() {
+    let guarded = Guarded::with(|settings| {
+        let names = shared::domain::authority::Names::parse;
+        settings.defaults.approvers = names("Chief");
+        settings.defaults.deployers = names("Release");
+    })
+    .await;
+    guarded.tag(ENDPOINT, &TAGS);
+    let soon = "2026-03-02T08:10:01Z";
+    for (name, lifter) in [(ENDPOINT, "OnCall"), ("*", "Chief")] {
+        let path = format!("/endpoints/{name}/freeze");
+        let put = async |who: &str, reason: &str, until: Value| {
+            let body = json!({"reason": reason, "until": until});
+            guarded.send(Some(&role(who)), "PUT", &path, &body).await
+        };
+        let (status, first) = put(lifter, "the holidays", Value::Null).await;
+        assert_eq!(status, StatusCode::OK, "{first}");
+        let refused = put("Release", "never mind", json!(soon)).await;
+        assert_problem(&refused, 403, "forbidden", Some("until"));
+        let detail = refused.1["detail"].as_str().expect("a detail");
+        assert!(detail.contains(": the holidays"), "{detail}");
+        // Nor is it theirs by freezing once more.
+        let (status, longer) = put("Release", "a sale", Value::Null).await;
+        assert_eq!(status, StatusCode::OK, "{longer}");
+        let freeze = &longer["freeze"];
+        assert_eq!(
+            (&freeze["reason"], &freeze["by"], &freeze["at"]),
+            (
+                &json!("the holidays"),
+                &json!(lifter),
+                &first["freeze"]["at"]
+            )
+        );
+        assert_eq!(
+            (&freeze["prolonged"]["by"], &freeze["prolonged"]["reason"]),
+            (&json!("Release"), &json!("a sale"))
+        );
+        let (status, shorter) = put(lifter, "until tonight", json!(soon)).await;
+        assert_eq!(status, StatusCode::OK, "{shorter}");
+        assert_eq!(shorter["freeze"]["reason"], "until tonight");
+    }
+    // While nobody's rights are known, a freeze can be set and not undone.
+    let path = format!("/endpoints/{ENDPOINT}/freeze");
+    let order = |until: Value| json!({"reason": "x", "until": until});
+    guarded.cut_off_tags();
+    let release = role("Release");
+    let (status, _) = guarded
+        .send(Some(&role("Release")), "PUT", &path, &order(Value::Null))
+        .await;
+    assert_eq!(status, StatusCode::OK);
+    for (who, expected) in [
+        ("Release", StatusCode::SERVICE_UNAVAILABLE),
+        ("Chief", StatusCode::SERVICE_UNAVAILABLE),
+        // Without the tags the stack's defaults decide who may freeze at all.
+        ("OnCall", StatusCode::FORBIDDEN),
+    ] {
+        let (status, answer) = guarded
+            .send(Some(&role(who)), "PUT", &path, &order(json!(soon)))
+            .await;
+        assert_eq!(status, expected, "{who}: {answer}");
+    }
+}
+
+/// An endpoint's approver may lift that endpoint's freeze, and so go through it, but not the stack's.
+#[tokio::test]
+async fn a_hotfix_goes_through_those_freezes_that_its_caller_could_lift() {
+    let guarded = Guarded::with(|settings| {
+        settings.defaults.approvers = shared::domain::authority::Names::parse("Chief Both");
+    })
+    .await;
+    guarded.tag(ENDPOINT, &TAGS);
+    let order = json!({"reason": "the holidays"});
+    let (status, _) = guarded
+        .send(Some(&role("Chief")), "PUT", "/endpoints/*/freeze", &order)
+        .await;
+    assert_eq!(status, StatusCode::OK);
+    let hotfix = specification_with(json!({"hotfix": {"reason": "v1 leaks"}}));
+    for path in ["/plan", "/deploy"] {
+        let refused = guarded
+            .send(Some(&role("Everyone")), "POST", path, &hotfix)
+            .await;
+        assert_problem(&refused, 403, "forbidden", None);
+        let (status, answer) = guarded
+            .send(Some(&role("Both")), "POST", path, &hotfix)
+            .await;
+        assert!(status.is_success(), "{path}: {answer}");
+    }
+}
+
 #[tokio::test]
 async fn who_may_lift_a_freeze_may_go_through_it() {
     let guarded = Guarded::with(|settings| {
-        settings.defaults.approvers = shared::domain::authority::Names::parse("Chief");
+        settings.defaults.approvers = shared::domain::authority::Names::parse("Chief Both");
     })
     .await;
     guarded.tag(ENDPOINT, &TAGS);

@@ -6,12 +6,14 @@ use std::time::{Duration, Instant};
 
 use jiff::SignedDuration;
 use serde_json::json;
-use shared::app::ports::{Class, PortError};
+use shared::app::accept::Refusal;
+use shared::app::ports::{Class, FreezeTurn, PortError};
 use shared::domain::command::Command;
+use shared::domain::freeze::{EVERY_ENDPOINT, Freeze};
 use shared::domain::state::{Phase, Status};
 use tests::direct::chance::Chance;
 use tests::direct::gate::{Call, Passed, Role, Verdict};
-use tests::direct::scenario::Scenario;
+use tests::direct::scenario::{Scenario, specification};
 use tests::direct::world::{Answer, Fast, Job, Policy};
 
 fn deployed() -> (Fast, String) {
@@ -207,4 +209,56 @@ fn how_long_a_rollout_takes() {
         begun.elapsed().as_secs_f64() * 1000.0 / f64::from(rollouts),
         setting_up.as_secs_f64() * 1000.0 / f64::from(rollouts),
     );
+}
+
+/// A freeze that comes between any two calls of a request: the deployment was there before it, or there
+/// is none.
+#[test]
+fn nothing_begins_after_a_freeze_whenever_it_comes() {
+    for name in [tests::ENDPOINT, EVERY_ENDPOINT] {
+        let mut refused = 0;
+        loop {
+            let mut world = Scenario::default().world();
+            let request = world.start(Job::Accept(specification(), None));
+            for _ in 0..refused {
+                world.step(request);
+            }
+            let was_there = !world.store().records().is_empty();
+            let freeze = Freeze {
+                reason: "a sale".to_owned(),
+                by: "anna".to_owned(),
+                at: world.now(),
+                until: None,
+                prolonged: None,
+            };
+            let turn = FreezeTurn {
+                endpoint: name,
+                before: None,
+                next: Some(&freeze),
+                told: &tests::records::announcement(),
+            };
+            world.store().turn(&turn).expect("nobody else's freeze");
+            while world.live().contains(&request) {
+                world.step(request);
+            }
+            let answer = world
+                .ended()
+                .first()
+                .and_then(|ended| ended.answer.as_ref());
+            let Some(Answer::Accepted(answer)) = answer else {
+                panic!("the request ended with {answer:?}");
+            };
+            let is_there = !world.store().records().is_empty();
+            assert_eq!(is_there, was_there, "{name} after {refused} calls");
+            match &**answer {
+                Ok(_) if was_there => break,
+                Err(Refusal::Frozen { .. }) if !was_there => refused += 1,
+                other => panic!("{name} after {refused} calls: {other:?}"),
+            }
+        }
+        assert!(
+            refused > 10,
+            "the record is the last of many calls: {refused}"
+        );
+    }
 }

@@ -1,6 +1,7 @@
 //! The freeze switch over whole rollouts: nothing goes up, guards go on, and a hotfix goes through.
 
 use http::{Method, StatusCode};
+use jiff::SignedDuration;
 use serde_json::{Value, json};
 use shared::domain::history::Name;
 use shared::domain::state::{Phase, Status};
@@ -138,4 +139,157 @@ async fn an_undo_waits_for_no_freeze() {
     assert_eq!(view["hotfix"], format!("deployment {id} is undone"));
     world.until_over(&back, Status::Completed).await;
     assert_eq!(world.load(&back).await.deployment.terms.model, OLD);
+}
+
+/// The endpoint refuses the call for a while, as one that is being updated does, and the freeze comes in
+/// between: the raise was committed on Friday, and is not made on Monday.
+#[tokio::test]
+async fn a_raise_that_was_committed_and_not_made_waits_for_the_freeze() {
+    let world = World::new().await;
+    let busy = FaultKind::Error {
+        status: 400,
+        code: "ThrottlingException".to_owned(),
+        message: "the endpoint is being updated".to_owned(),
+    };
+    let call = "UpdateEndpointWeightsAndCapacities";
+    world.disturb(service::SAGEMAKER, call, 3, busy);
+    let id = world.deploy(&specification()).await;
+    world.until_phase(&id, Phase::Shifting).await;
+    freeze(&world, "*").await;
+    let calls = world.count_calls(call);
+    world.minutes(60).await;
+    let held = world.load(&id).await.deployment.state;
+    assert_eq!((held.phase, held.weight.percent()), (Phase::Shifting, 0));
+    assert!(
+        held.reason.starts_with("waiting: frozen by local at "),
+        "{}",
+        held.reason
+    );
+    assert_eq!(world.count_calls(call), calls, "nobody even tries");
+    let used = held.clock.used_at(world.now());
+    assert!(used.secs() < 10 * 60, "the hour does not count: {used}");
+    thaw(&world, "*").await;
+    world.until_over(&id, Status::Completed).await;
+}
+
+/// The pass has decided and woken `traffic-shift`; the freeze comes before that looks.
+#[tokio::test]
+async fn a_freeze_holds_the_call_that_is_about_to_be_made() {
+    let world = World::new().await;
+    let id = world.deploy(&specification()).await;
+    let call = "UpdateEndpointWeightsAndCapacities";
+    for _ in 0..60 {
+        world.pass(SignedDuration::from_mins(1)).await;
+        world.stack.tick().await.expect("the tick goes through");
+        if world.load(&id).await.deployment.state.phase == Phase::Shifting {
+            break;
+        }
+        world.stack.simulator.run_functions().await;
+    }
+    let state = world.load(&id).await.deployment.state;
+    assert_eq!(state.phase, Phase::Shifting);
+    let calls = world.count_calls(call);
+    freeze(&world, ENDPOINT).await;
+    world.stack.simulator.run_functions().await;
+    assert_eq!(world.count_calls(call), calls);
+    world.minutes(5).await;
+    assert_eq!(world.count_calls(call), calls);
+    thaw(&world, ENDPOINT).await;
+    world.until_over(&id, Status::Completed).await;
+}
+
+/// A soak that is over has committed the end; the old variant is the way back, and stays.
+#[tokio::test]
+async fn the_old_variant_stays_while_the_end_waits_for_the_freeze() {
+    let world = World::new().await;
+    let id = world.deploy(&specification()).await;
+    world.until_phase(&id, Phase::Soaking).await;
+    let refused = FaultKind::Error {
+        status: 400,
+        code: "ThrottlingException".to_owned(),
+        message: "later".to_owned(),
+    };
+    world.disturb(service::SAGEMAKER, "UpdateEndpoint", 1, refused);
+    world.until_phase(&id, Phase::Finalizing).await;
+    freeze(&world, ENDPOINT).await;
+    let calls = world.count_calls("UpdateEndpoint");
+    world.minutes(60).await;
+    let held = world.load(&id).await.deployment.state;
+    assert_eq!(held.phase, Phase::Finalizing);
+    assert!(
+        held.reason.starts_with("waiting: frozen"),
+        "{}",
+        held.reason
+    );
+    assert_eq!(world.count_calls("UpdateEndpoint"), calls);
+    let stalled = world.history(&id).await;
+    let stalled = stalled.iter().filter(|entry| entry.event == Name::Stalled);
+    assert_eq!(stalled.count(), 0, "what it waits for is known");
+    thaw(&world, ENDPOINT).await;
+    world.until_over(&id, Status::Completed).await;
+}
+
+/// Somebody took the canary's share away. The same share once more is a raise of what it has, and so
+/// is a lower one.
+#[tokio::test]
+async fn a_share_that_somebody_else_lowered_is_not_put_back_under_a_freeze() {
+    let world = World::new().await;
+    let id = world.deploy(&specification()).await;
+    world.until_phase(&id, Phase::Baking).await;
+    let canary = world.load(&id).await.deployment.terms.canary;
+    let weights = json!({
+        "EndpointName": ENDPOINT,
+        "DesiredWeightsAndCapacities": [
+            {"VariantName": canary, "DesiredWeight": 0.0},
+        ],
+    });
+    let changed = world.simulator().call(
+        service::SAGEMAKER,
+        "UpdateEndpointWeightsAndCapacities",
+        &weights,
+    );
+    changed.expect("a variant of the endpoint");
+    world
+        .until(&id, 10, |loaded| loaded.deployment.state.drift.is_some())
+        .await;
+    freeze(&world, ENDPOINT).await;
+    let path = format!("/deployments/{id}/weight");
+    let headers = [("content-type", "application/json")];
+    for weight in [10, 5] {
+        let body = json!({"weight": weight}).to_string().into_bytes();
+        let (status, refused) = world.request(Method::PUT, &path, &headers, body).await;
+        assert_eq!(status, StatusCode::CONFLICT, "{weight}: {refused}");
+        let kind = refused["type"].as_str().expect("a type");
+        assert!(kind.ends_with(":endpoint-frozen"), "{kind}");
+    }
+    let (status, answer) = world
+        .post(&format!("/deployments/{id}/rollback"), &json!({}))
+        .await;
+    assert_eq!(status, StatusCode::ACCEPTED, "{answer}");
+    world.stack.simulator.run_functions().await;
+    world.until_over(&id, Status::RolledBack).await;
+}
+
+/// Where something else holds the rollout besides, the freeze stops the clock all the same.
+#[tokio::test]
+async fn the_deadline_stands_still_whatever_else_holds() {
+    let used_after_an_hour = async |is_frozen: bool| {
+        let world = World::new().await;
+        let id = world.deploy(&specification()).await;
+        world.until_phase(&id, Phase::Baking).await;
+        world.simulator().set_traffic(ENDPOINT, 0.0);
+        let held = world.until_phase(&id, Phase::Holding).await;
+        assert!(!held.deployment.state.reason.contains("frozen"));
+        let before = held.deployment.state.clock.used_at(world.now());
+        if is_frozen {
+            freeze(&world, ENDPOINT).await;
+        }
+        world.minutes(20).await;
+        let state = world.load(&id).await.deployment.state;
+        assert_eq!(state.phase, Phase::Holding, "{}", state.reason);
+        state.clock.used_at(world.now()).secs() - before.secs()
+    };
+    assert!(used_after_an_hour(false).await >= 19 * 60);
+    // The minute in which it came.
+    assert!(used_after_an_hour(true).await <= 60);
 }

@@ -4,6 +4,7 @@
 
 #[cfg(test)]
 mod fixtures;
+mod freezes;
 #[cfg(test)]
 mod fuzz;
 #[cfg(feature = "runtime")]
@@ -24,19 +25,19 @@ use super::Aws;
 use super::error::{nonsense, sort};
 use crate::app::announce::shard_of;
 use crate::app::ports::{
-    Ambient, Class, Commit, Creation, IdempotencyClaim, ListQuery, Loaded, Outbox, OutboxRow, Page,
-    PortError, Refused, Store,
+    Ambient, Class, Commit, Creation, FreezeTurn, IdempotencyClaim, ListQuery, Loaded, Outbox,
+    OutboxRow, Page, PortError, Refused, Store,
 };
 use crate::app::transaction::{Transaction, sound};
 use crate::domain::deployment::{Deployment, SCHEMA_VERSION};
-use crate::domain::freeze::{EVERY_ENDPOINT, Freeze};
+use crate::domain::freeze::{EVERY_ENDPOINT, Freezes};
 use crate::domain::history::{Entry, Way};
 use crate::domain::judge::MinuteReport;
 use crate::domain::replay::Recorded;
 use crate::wire::items::{
-    self, ACTIVE_KEY, CheckItem, EntryItem, EvidenceItem, FREEZE_KEY, FreezeItem, KeyItem,
-    LockItem, MetaItem, OutboxItem, PastItem, SpecItem, active_key, deployment_key, endpoint_key,
-    idempotency_key, lock_key, outbox_key,
+    self, ACTIVE_KEY, CheckItem, EntryItem, EvidenceItem, KeyItem, LockItem, MetaItem, OutboxItem,
+    PastItem, SpecItem, active_key, deployment_key, endpoint_key, idempotency_key, lock_key,
+    outbox_key,
 };
 
 type Item = HashMap<String, AttributeValue>;
@@ -83,15 +84,21 @@ impl Store for Aws {
             terms: terms.clone(),
             specification: creation.specification.to_string(),
         };
-        let mut writes = vec![
-            self.put_new(&lock)?,
+        let mut writes = vec![self.put_new(&lock)?];
+        let checks = match creation.freezes {
+            Some(freezes) => self.freezes_unchanged(&terms.endpoint, freezes)?,
+            None => Vec::new(),
+        };
+        let unfrozen = checks.len();
+        writes.extend(checks);
+        writes.extend([
             self.put_new(&spec)?,
             self.put_new(&MetaItem::new(deployment, deployment.state.version, shard))?,
             self.put_new(&evidence_item(&terms.id, evidence)?)?,
             self.put_new(&past_item(&terms.id, creation.past)?)?,
             self.put_new(&entry_item(&terms.id, creation.entry))?,
             self.put_new(&OutboxItem::new(terms, creation.entry, shard))?,
-        ];
+        ]);
         if let Some(claim) = creation.idempotency {
             writes.push(self.put_key(claim)?);
         }
@@ -103,7 +110,7 @@ impl Store for Aws {
             .await
         {
             Ok(_) => Ok(()),
-            Err(error) => Err(Self::creation_refused(&error)),
+            Err(error) => Err(Self::creation_refused(&error, unfrozen)),
         }
     }
 
@@ -299,37 +306,27 @@ impl Store for Aws {
         Ok(outbox)
     }
 
-    async fn freezes(&self, endpoint: &str) -> Result<Vec<Freeze>, PortError> {
-        let mut found = Vec::new();
-        for name in [endpoint, EVERY_ENDPOINT] {
-            let item = self.get(&lock_key(name), FREEZE_KEY).await?;
-            let item: Option<FreezeItem> = item.map(read).transpose()?;
-            found.extend(item.map(|item| item.freeze));
+    async fn freezes(&self, endpoint: &str) -> Result<Freezes, PortError> {
+        let mut found = Freezes {
+            own: self.freeze_of(endpoint).await?,
+            stack: None,
+        };
+        if endpoint != EVERY_ENDPOINT {
+            found.stack = self.freeze_of(EVERY_ENDPOINT).await?;
         }
         Ok(found)
     }
 
-    async fn set_freeze(&self, endpoint: &str, freeze: Option<&Freeze>) -> Result<(), PortError> {
-        let Some(freeze) = freeze else {
-            let delete = self.dynamodb.delete_item().table_name(&self.config.table);
-            let delete = delete
-                .key("pk", text(lock_key(endpoint)))
-                .key("sk", text(FREEZE_KEY));
-            let deleted = delete.send().await;
-            return deleted
-                .map(drop)
-                .map_err(|error| sort("DeleteItem", &error));
-        };
-        let item = FreezeItem {
-            pk: lock_key(endpoint),
-            sk: FREEZE_KEY.to_owned(),
-            freeze: freeze.clone(),
-        };
+    async fn turn_freeze(&self, turn: FreezeTurn<'_>) -> Result<(), PortError> {
+        let told = outbox_item(turn.told, turn.told.taken);
         let written = self.dynamodb.transact_write_items();
-        let written = written.transact_items(self.put(&item)?).send().await;
+        let written = written
+            .transact_items(self.write_freeze(&turn)?)
+            .transact_items(self.put(&told)?);
+        let written = written.send().await;
         written
             .map(drop)
-            .map_err(|error| transaction_error("set_freeze", &error))
+            .map_err(|error| transaction_error("turn_freeze", &error))
     }
 
     async fn tell(&self, row: &OutboxRow) -> Result<(), PortError> {

@@ -119,8 +119,11 @@ impl Aws {
         Ok(TransactWriteItem::builder().delete(delete).build())
     }
 
-    /// The lock is the first write and the key the last one.
-    pub(super) fn creation_refused(error: &SdkError<TransactWriteItemsError>) -> Refused {
+    /// The lock is the first write, so many checks of freezes follow, and the key is the last one.
+    pub(super) fn creation_refused(
+        error: &SdkError<TransactWriteItemsError>,
+        freezes: usize,
+    ) -> Refused {
         if let Some(TransactWriteItemsError::TransactionCanceledException(cancelled)) =
             error.as_service_error()
         {
@@ -136,6 +139,9 @@ impl Aws {
                 return Refused::Locked {
                     by: holder.cloned().unwrap_or_default(),
                 };
+            }
+            if reasons.iter().skip(1).take(freezes).any(failed) {
+                return Refused::FreezeTurned;
             }
             if reasons.last().is_some_and(failed) {
                 return Refused::KeyTaken;

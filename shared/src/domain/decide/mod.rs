@@ -57,6 +57,21 @@ impl Decision {
         ) || (then.phase, next.phase) == (Phase::Soaking, Phase::CleaningUp);
         next.status == Status::InProgress && next.phase != then.phase && rises
     }
+
+    /// Whether it has to be known whether a freeze stands: where something goes up, be it a raise
+    /// that was committed before, and where one waits, so that the time does not count.
+    pub fn asks_for_freeze(
+        &self,
+        before: &Deployment,
+        endpoint: &EndpointReading,
+        now: Timestamp,
+    ) -> bool {
+        let waits = self.next.state.phase == Phase::Holding;
+        let effect = || effect_after(self, endpoint, now);
+        waits
+            || self.goes_up_from(before)
+            || effect().is_some_and(|effect| effect.goes_up(&self.next, endpoint))
+    }
 }
 
 /// Decides one pass. Total: the error is a bug in the transition table's use, never a state of
@@ -183,8 +198,28 @@ impl Pass {
             (Status::Pending, _) => self.confirm_provisioned(view),
             _ => self.judge(view, seen, verdict),
         }?;
-        self.watch_stall();
+        if !self.waits_for_freeze(seen) {
+            self.watch_stall();
+        }
         Ok(())
+    }
+
+    /// Whether what was committed before is held by a freeze, which is said: nobody has to look for
+    /// what else might be in its way.
+    fn waits_for_freeze(&mut self, seen: &Observation) -> bool {
+        let Some(obstacle) = seen.freeze.obstacle() else {
+            return false;
+        };
+        let (next, endpoint) = (&self.next, &seen.endpoint);
+        let due = due::due(next, &self.evidence, endpoint, self.now);
+        let waits = due.is_some_and(|effect| {
+            let let_through = seen.freeze.let_through(effect, next, endpoint);
+            let_through.is_none()
+        });
+        if waits {
+            self.next.state.reason = format!("waiting: {obstacle}");
+        }
+        waits
     }
 
     /// The strongest thing that is asked for: all the way back, a stage back, or on.

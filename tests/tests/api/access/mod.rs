@@ -95,7 +95,7 @@ impl Guarded {
     }
 
     /// The tags of endpoints can't be read from here on, by either service.
-    fn cut_off_tags(&self) {
+    pub(super) fn cut_off_tags(&self) {
         // Of those errors that the SDK does not repeat: its waits would be the test's.
         let refused = || FaultKind::Error {
             status: 400,
