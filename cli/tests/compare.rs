@@ -172,6 +172,16 @@ fn the_block_it_writes_is_part_of_a_specification() {
     let given = file("given.yaml", &format!("{specification}{rules}"));
     let path = file("block.csv", &predictions(GOOD[0], GOOD[1]));
     let output = compare(&[&path, "-f", &given, "--write"], "");
+    assert_eq!((code(&output), stdout(&output)), (2, ""));
+    assert!(
+        stderr(&output).contains("--champion"),
+        "{}",
+        stderr(&output)
+    );
+    let bare = ["--model", "v2", "--leave-out", "f1_ratio", "--write"];
+    let output = compare(&[&[&*path][..], &bare].concat(), "");
+    assert_eq!((code(&output), stderr(&output)), (0, ""));
+    let output = compare(&[&path, "-f", &given, "--champion", "v1", "--write"], "");
     assert_eq!((code(&output), stderr(&output)), (0, ""));
     let block = stdout(&output);
     assert!(block.starts_with("gate:\n  recall: \"90%\"\n"), "{block}");
@@ -215,4 +225,14 @@ fn a_file_that_makes_no_sense_is_an_error_with_its_place() {
     assert!(stderr(&output).contains("/nowhere/at/all.csv"));
     let output = compare(&[&path, "--recall", "0.95"], "");
     assert_eq!(code(&output), 2);
+    // With nothing required anything would have passed.
+    let all = ["recall", "fpr", "latency", "f1_ratio"];
+    let all: Vec<&str> = all.iter().flat_map(|it| ["--leave-out", *it]).collect();
+    let output = compare(&[&[&*path][..], &all].concat(), "");
+    assert_eq!((code(&output), stdout(&output)), (2, ""));
+    assert!(
+        stderr(&output).contains("every requirement"),
+        "{}",
+        stderr(&output)
+    );
 }

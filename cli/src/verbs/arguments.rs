@@ -270,7 +270,8 @@ pub(crate) struct CompareArgs {
     /// The challenger's name as a SageMaker model: the result is bound to it.
     #[arg(long, value_name = "NAME")]
     pub(crate) model: Option<String>,
-    /// The champion's name; the API then checks that it is the one in production.
+    /// The champion's name, which --write asks for unless f1_ratio is left out; the API checks that it is
+    /// the model in production.
     #[arg(long, value_name = "NAME")]
     pub(crate) champion: Option<String>,
     /// The score from which a row is called positive.

@@ -9,7 +9,7 @@ use std::io::{self, BufReader};
 use std::path::{Path, PathBuf};
 
 use jiff::{SignedDuration, Timestamp};
-use shared::domain::gate::{Outcome, Results, Rules, judge};
+use shared::domain::gate::{Outcome, Requirement, Results, Rules, judge};
 use shared::wire::predictions::{Counted, PredictionsError, Reading, read};
 use shared::wire::specification::parse;
 
@@ -40,6 +40,14 @@ pub(crate) enum Uncounted {
         /// Where and what.
         source: PredictionsError,
     },
+    /// Whatever stood in the file would pass.
+    #[error("this leaves out every requirement, so there is nothing to find out")]
+    NothingAsked,
+    /// The API would refuse the block.
+    #[error(
+        "the requirement f1_ratio is about the model in production: name it with --champion, or --leave-out f1_ratio"
+    )]
+    NoChampion,
 }
 
 impl Uncounted {
@@ -48,6 +56,8 @@ impl Uncounted {
         match self {
             Self::Unread { .. } => "unreadable-file",
             Self::Predictions { .. } => "invalid-predictions",
+            Self::NothingAsked => "nothing-required",
+            Self::NoChampion => "champion-missing",
         }
     }
 }
@@ -90,6 +100,13 @@ fn asked(args: &CompareArgs) -> Result<(Option<String>, Rules), Failure> {
     }
     if !args.leave_out.is_empty() {
         rules.leave_out.clone_from(&args.leave_out);
+    }
+    let is_left_out = |it: &Requirement| rules.leave_out.contains(it);
+    if Requirement::ALL.iter().all(is_left_out) {
+        return Err(Uncounted::NothingAsked.into());
+    }
+    if args.write && args.champion.is_none() && !is_left_out(&Requirement::F1Ratio) {
+        return Err(Uncounted::NoChampion.into());
     }
     Ok((model, rules))
 }

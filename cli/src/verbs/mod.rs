@@ -97,7 +97,8 @@ impl Failure {
     /// What the process ends with.
     pub(crate) fn exit(&self) -> Exit {
         match self {
-            Self::Place(PlaceError::Address { .. }) => Exit::Usage,
+            Self::Place(PlaceError::Address { .. })
+            | Self::Uncounted(Uncounted::NothingAsked | Uncounted::NoChampion) => Exit::Usage,
             Self::TimedOut { .. } => Exit::TimedOut,
             Self::Client(ClientError::Problem(problem)) if problem.is(REJECTED_BY_GATE) => {
                 Exit::Rejected

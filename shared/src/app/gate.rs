@@ -57,9 +57,13 @@ pub(super) async fn announce<P: Ports>(
     caller: &str,
     key: Option<&Key>,
 ) -> Result<(), PortError> {
+    // A key that is used once more for another request, which a refusal leaves free, is another event.
     let id = key.map_or_else(
         || ports.new_id(),
-        |key| format!("{:.32}", digest(key.key.as_bytes())),
+        |Key {
+             key,
+             digest: request,
+         }| { format!("{:.32}", digest(format!("{key}#{request}").as_bytes())) },
     );
     let id = format!("rejected-{id}");
     let results = specification
@@ -106,6 +110,7 @@ impl From<Unbound> for Refusal {
     fn from(unbound: Unbound) -> Self {
         let (kind, field) = match &unbound {
             Unbound::Missing { .. } => ("gate-results-missing", "gate.results"),
+            Unbound::NoChampion => ("gate-results-missing", "gate.results.champion"),
             Unbound::OtherModel { .. } => ("gate-results-of-another", "gate.results.model"),
             Unbound::OtherChampion { .. } => ("gate-results-of-another", "gate.results.champion"),
             Unbound::TooOld { .. } => ("gate-results-too-old", "gate.results.compared_at"),

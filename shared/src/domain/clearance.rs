@@ -11,7 +11,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::authority::{Names, Tags};
-use super::gate::Gate;
+use super::gate::{Gate, TOO_FEW};
 
 /// The tag that names what an endpoint asks for, separated by spaces.
 pub const PRECONDITIONS_TAG: &str = "canary:preconditions";
@@ -55,10 +55,13 @@ pub struct Clearance {
 impl Clearance {
     /// In words, for the first line of history; absent where there is nothing to say.
     pub fn sentence(&self) -> Option<String> {
-        let gate = self
-            .gate
-            .as_ref()
-            .map(|_| "it has passed the gate".to_owned());
+        let gate = self.gate.as_ref().map(|said| {
+            if said.starts_with(TOO_FEW) {
+                "it was accepted by the gate with too few rows".to_owned()
+            } else {
+                "it has passed the gate".to_owned()
+            }
+        });
         let attested = self.preconditions.iter().map(ToString::to_string);
         let attested = attested.collect::<Vec<_>>().join(", ");
         let attested = (!attested.is_empty()).then(|| format!("attested: {attested}"));

@@ -166,6 +166,58 @@ async fn a_rejection_outlives_an_hour_without_sns_and_keeps_its_id() {
     assert_eq!(ids.len(), 1, "the same request is the same event");
 }
 
+/// A refusal leaves the key free for the mended request; where that is refused too, it is told.
+#[tokio::test]
+async fn another_request_with_the_same_key_is_another_event() {
+    let world = World::new().await;
+    let headers = [
+        ("content-type", "application/json"),
+        ("idempotency-key", "build-17"),
+    ];
+    for found in [895, 890] {
+        let counts = json!({"both": found, "champion": 15, "challenger": 43, "neither": 47});
+        let body = gated(&world, json!({"positives": counts}));
+        let body = body.to_string().into_bytes();
+        let answer = world.request(Method::POST, "/deploy", &headers, body).await;
+        assert_problem(&answer, 422, "rejected-by-gate", Some("gate.results"));
+    }
+    let told = told(&world);
+    let [first, second] = &told[0][..] else {
+        panic!("both of them: {told:?}")
+    };
+    assert_ne!(first["event_id"], second["event_id"]);
+    assert_ne!(first["value"], second["value"]);
+}
+
+/// What the record keeps does not say more than was measured.
+#[tokio::test]
+async fn a_deployment_that_was_let_in_on_few_rows_says_so() {
+    let world = World::new().await;
+    let mut few = gated(
+        &world,
+        json!({
+            "positives": {"both": 10, "champion": 0, "challenger": 10, "neither": 0},
+            "negatives": {"both": 0, "champion": 0, "challenger": 0, "neither": 20},
+            "latency": {"rows": 20, "p95_ms": 80.0},
+        }),
+    );
+    few["gate"]["too_few"] = json!("accept");
+    let id = world.deploy(&few).await;
+    let path = format!("/deployments/{id}");
+    let (_, view) = world.request(Method::GET, &path, &[], Vec::new()).await;
+    let gate = view["gate"].as_str().expect("what the gate said");
+    assert!(
+        gate.starts_with("accepted with too few rows: recall 100"),
+        "{gate}"
+    );
+    let first = world.entry(&id, Name::Started).await;
+    let told = "; it was accepted by the gate with too few rows";
+    assert!(first.reason.ends_with(told), "{}", first.reason);
+    few["gate"]["results"]["latency"] = Value::Null;
+    let refused = world.post("/plan", &few).await;
+    assert_problem(&refused, 422, "rejected-by-gate", Some("gate.results"));
+}
+
 /// A rejection that can't be kept is none: the caller repeats, and then it is told.
 #[tokio::test]
 async fn a_rejection_that_cannot_be_written_is_an_error() {
@@ -206,10 +258,11 @@ async fn results_that_do_not_speak_for_this_deployment_are_refused() {
         champion,
     )
     .await;
+    let missing = "gate-results-missing";
+    refuse(json!({"champion": null}), missing, champion).await;
     let at = "gate.results.compared_at";
     refuse(json!({"compared_at": days(31)}), "gate-results-too-old", at).await;
     refuse(json!({"compared_at": days(-1)}), "gate-results-too-new", at).await;
     let bare = specification_with(json!({"gate": {}})).to_string();
-    let missing = "gate-results-missing";
     refused(&world, bare.as_bytes(), 422, missing, Some("gate.results")).await;
 }

@@ -22,7 +22,7 @@ use std::fmt;
 use jiff::Timestamp;
 use serde::{Deserialize, Deserializer, Serialize, de};
 
-pub use self::ruling::{Finding, Judgement, Outcome, Verdict, judge};
+pub use self::ruling::{Finding, Judgement, Outcome, TOO_FEW, Verdict, judge};
 use super::quantity::{Latency, Rate, Span};
 
 /// The most rows that results may stand for.
@@ -86,7 +86,7 @@ pub enum TooFew {
     /// Not passed.
     #[default]
     Reject,
-    /// Let through.
+    /// Let through where the figure itself is on the right side.
     Accept,
 }
 
@@ -304,9 +304,9 @@ pub const QUANTILE: f64 = 0.95;
 #[serde(deny_unknown_fields)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = GateResults))]
 pub struct Results {
-    /// The challenger: the model that is to be deployed, or the ARN of its package.
+    /// The challenger: the model that is to be deployed.
     pub model: String,
-    /// The champion; where it is named, it must be the model in production.
+    /// The champion: the model in production. It may be left out where `f1_ratio` is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub champion: Option<String>,
     /// When they were compared.
@@ -366,6 +366,11 @@ pub enum Unbound {
         /// The model to deploy.
         model: String,
     },
+    /// They do not say with whom it was compared.
+    #[error(
+        "these results name no champion, which the requirement f1_ratio is about: compare with the model in production and name it (`canary compare --champion NAME`), or leave f1_ratio out"
+    )]
+    NoChampion,
     /// The champion is not in production.
     #[error(
         "the champion of these results is {found}, and production serves {model}; compare with that one"
@@ -402,6 +407,10 @@ impl Gate {
         if results.model != model {
             let found = results.model.clone();
             return Err(Unbound::OtherModel { found, model });
+        }
+        let asks_for_champion = !self.rules.leave_out.contains(&Requirement::F1Ratio);
+        if asks_for_champion && results.champion.is_none() {
+            return Err(Unbound::NoChampion);
         }
         let at = results.compared_at;
         if at.duration_since(now) > AHEAD.duration() {

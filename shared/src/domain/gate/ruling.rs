@@ -2,9 +2,13 @@
 
 use serde::Serialize;
 
-use super::{By, Cells, Measured, Requirement, Results, Rules, TooFew, interval, resample};
+use super::{
+    By, Cells, Measured, QUANTILE, Requirement, Results, Rules, TooFew, interval, resample,
+};
 use crate::domain::comparison::effect::percent;
 
+/// How the sentence begins about a challenger that was let in on too few rows.
+pub const TOO_FEW: &str = "accepted with too few rows: ";
 /// A limit that is met to the last digit is met, however the digits came about.
 const DUST: f64 = 1e-12;
 /// Rows on which the models must differ before one can be better: were all in the challenger's
@@ -52,6 +56,9 @@ pub struct Finding {
     pub limit: f64,
     /// Both in words, with the counts.
     pub sentence: String,
+    /// Whether the figure itself is on the right side; of one that is not known it is not.
+    #[serde(skip)]
+    pub is_met: bool,
 }
 
 /// All requirements that were made.
@@ -67,12 +74,14 @@ impl Judgement {
     /// Why it is as it is: the requirements that were not passed, or all of them.
     pub fn sentence(&self) -> String {
         let fails = |finding: &&Finding| finding.verdict != Verdict::Passed;
-        let mut told: Vec<&Finding> = self.requirements.iter().filter(fails).collect();
-        if self.outcome == Outcome::Passed {
-            told = self.requirements.iter().collect();
-        }
+        let failing: Vec<&Finding> = self.requirements.iter().filter(fails).collect();
+        let (begins, told) = match self.outcome {
+            Outcome::Passed if failing.is_empty() => ("", self.requirements.iter().collect()),
+            Outcome::Passed => (TOO_FEW, self.requirements.iter().collect()),
+            Outcome::Rejected => ("", failing),
+        };
         let told: Vec<&str> = told.iter().map(|finding| &*finding.sentence).collect();
-        told.join("; ")
+        format!("{begins}{}", told.join("; "))
     }
 }
 
@@ -93,7 +102,8 @@ pub fn judge(results: &Results, rules: &Rules) -> Judgement {
     let passes = |finding: &Finding| match finding.verdict {
         Verdict::Passed => true,
         Verdict::Failed => false,
-        Verdict::TooFew => rules.too_few == TooFew::Accept,
+        // What was not measured, or lies on the wrong side, is no matter of how many rows there are.
+        Verdict::TooFew => rules.too_few == TooFew::Accept && finding.is_met,
     };
     let outcome = if requirements.iter().all(passes) {
         Outcome::Passed
@@ -160,12 +170,14 @@ fn recall(cells: &Cells, rules: &Rules) -> Finding {
         is_enough: interval::share(all, all).0 >= limit,
     };
     let verdict = stand.verdict(rules.by);
-    let what = "recall";
+    let (what, is_met) = ("recall", stand.is_met);
     let counted = format!("{found} of {all} positive rows found");
     let bound = format!("at least {}", rules.recall);
-    of_share(Requirement::Recall, verdict, (found, all), limit, |value| {
-        sentence(what, value, &counted, &bound, verdict)
-    })
+    let words = |value: &str| sentence(what, value, &counted, &bound, verdict);
+    Finding {
+        is_met,
+        ..of_share(Requirement::Recall, verdict, (found, all), limit, words)
+    }
 }
 
 fn fpr(cells: &Cells, rules: &Rules) -> Finding {
@@ -178,12 +190,14 @@ fn fpr(cells: &Cells, rules: &Rules) -> Finding {
         is_enough: interval::share(0, all).1 <= limit,
     };
     let verdict = stand.verdict(rules.by);
-    let what = "false positive rate";
+    let (what, is_met) = ("false positive rate", stand.is_met);
     let counted = format!("{alarms} of {all} negative rows called positive");
     let bound = format!("at most {}", rules.fpr);
-    of_share(Requirement::Fpr, verdict, (alarms, all), limit, |value| {
-        sentence(what, value, &counted, &bound, verdict)
-    })
+    let words = |value: &str| sentence(what, value, &counted, &bound, verdict);
+    Finding {
+        is_met,
+        ..of_share(Requirement::Fpr, verdict, (alarms, all), limit, words)
+    }
 }
 
 /// A finding about a share; the words get the figure with its interval.
@@ -211,6 +225,7 @@ fn of_share(
         high: value.map(|_| high),
         limit,
         sentence: words(&shown),
+        is_met: false,
     }
 }
 
@@ -226,15 +241,18 @@ fn latency(measured: Option<&Measured>, rules: &Rules) -> Finding {
             high: None,
             limit,
             sentence: format!("latency p95 was not measured, {bound} is required"),
+            is_met: false,
         };
     };
+    // By the rows, and not by whether somebody sent an upper bound.
+    let is_enough = interval::ranks(QUANTILE, seen.rows).1.is_some();
     let stand = Stand {
-        is_met: seen.p95_ms <= limit + DUST,
+        is_met: seen.rows > 0 && seen.p95_ms <= limit + DUST,
         interval: Lies::of(
-            seen.high_ms.is_some_and(|high| high <= limit),
+            is_enough && seen.high_ms.is_some_and(|high| high <= limit),
             seen.low_ms.is_some_and(|low| low > limit),
         ),
-        is_enough: seen.high_ms.is_some(),
+        is_enough,
     };
     let verdict = stand.verdict(rules.by);
     let bounds = match (seen.low_ms, seen.high_ms) {
@@ -251,6 +269,7 @@ fn latency(measured: Option<&Measured>, rules: &Rules) -> Finding {
         high: seen.high_ms,
         limit,
         sentence: sentence("latency p95", &value, &counted, &bound, verdict),
+        is_met: stand.is_met,
     }
 }
 
@@ -262,13 +281,14 @@ fn f1_ratio(cells: &Cells, rules: &Rules) -> Finding {
     let (low, high) = bounds.unzip();
     // A champion without a single hit is no measure: what finds any is better.
     let is_better = champion.is_none_or(|f1| f1 <= 0.0) && challenger.is_some_and(|f1| f1 > 0.0);
+    let differ = cells.differing() >= LEAST_DIFFERING;
     let stand = Stand {
         is_met: is_better || ratio.is_some_and(|ratio| ratio >= limit - DUST),
         interval: Lies::of(
-            low.is_some_and(|low| low >= limit),
+            low.is_some_and(|low| low >= limit) || (is_better && differ),
             high.is_some_and(|high| high < limit),
         ),
-        is_enough: (ratio.is_none() || bounds.is_some()) && cells.differing() >= LEAST_DIFFERING,
+        is_enough: (ratio.is_none() || bounds.is_some()) && differ,
     };
     let verdict = stand.verdict(rules.by);
     let shown = match (ratio, bounds) {
@@ -294,6 +314,7 @@ fn f1_ratio(cells: &Cells, rules: &Rules) -> Finding {
         high,
         limit,
         sentence: sentence("F1 over the champion's", &shown, &counted, &bound, verdict),
+        is_met: stand.is_met,
     }
 }
 

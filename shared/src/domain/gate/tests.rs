@@ -236,6 +236,101 @@ fn too_few_rows_are_told_from_bad_ones() {
     );
 }
 
+/// Few rows are let through where the gate says so; what they show to be missed is not, nor what
+/// nobody measured.
+#[test]
+fn too_few_rows_are_accepted_only_where_the_figure_itself_is_met() {
+    let lenient = |by| Rules {
+        too_few: TooFew::Accept,
+        by,
+        ..Rules::default()
+    };
+    // Flawless on few rows.
+    let few = Results {
+        latency: Some(Measured {
+            rows: 20,
+            p95_ms: 80.0,
+            low_ms: Some(70.0),
+            high_ms: None,
+        }),
+        ..results(Cells {
+            positives: called(10, 0, 10, 0),
+            negatives: called(0, 0, 0, 20),
+        })
+    };
+    for by in [By::Estimate, By::Interval] {
+        let judgement = judge(&few, &lenient(by));
+        assert_eq!(judgement.outcome, Outcome::Passed, "{by:?}");
+        let sentence = judgement.sentence();
+        assert!(
+            sentence.starts_with("accepted with too few rows: recall "),
+            "{sentence}"
+        );
+        let strict = Rules {
+            too_few: TooFew::Reject,
+            ..lenient(by)
+        };
+        assert_eq!(judge(&few, &strict).outcome, Outcome::Rejected, "{by:?}");
+    }
+    let rejected = |change: fn(&mut Results), by, what: &str| {
+        let mut results = few.clone();
+        change(&mut results);
+        let judgement = judge(&results, &lenient(by));
+        assert_eq!(
+            judgement.outcome,
+            Outcome::Rejected,
+            "{what}: {}",
+            judgement.sentence()
+        );
+    };
+    for by in [By::Estimate, By::Interval] {
+        rejected(|it| it.latency = None, by, "no latency");
+        rejected(|it| it.latency.as_mut().unwrap().rows = 0, by, "of no row");
+        rejected(
+            |it| it.latency.as_mut().unwrap().p95_ms = 120.0,
+            by,
+            "too slow",
+        );
+        rejected(|it| it.positives = Called::default(), by, "no positive row");
+        rejected(|it| it.negatives = Called::default(), by, "no negative row");
+        rejected(|it| it.positives = called(10, 0, 8, 2), by, "finds too few");
+        let none = |it: &mut Results| {
+            (it.positives, it.negatives, it.latency) = Default::default();
+        };
+        rejected(none, by, "nothing at all");
+    }
+    // 940 of 1,000, whose interval lies across 95 %.
+    let across = results(Cells {
+        positives: called(890, 10, 50, 50),
+        ..cells()
+    });
+    let judgement = judge(&across, &lenient(By::Interval));
+    assert_eq!(judgement.requirements[0].verdict, Verdict::TooFew);
+    assert_eq!(judgement.outcome, Outcome::Rejected);
+}
+
+/// So many rows are enough whoever sent an upper bound: 72 by scipy, as above.
+#[test]
+fn enough_rows_with_a_latency_are_counted_and_not_claimed() {
+    let of = |rows, high_ms| {
+        let mut results = results(cells());
+        results.latency = Some(Measured {
+            rows,
+            p95_ms: 90.0,
+            low_ms: None,
+            high_ms,
+        });
+        let strict = Rules {
+            by: By::Interval,
+            ..Rules::default()
+        };
+        [Rules::default(), strict].map(|rules| verdicts(&results, &rules)[2].1)
+    };
+    assert_eq!(of(72, None), [Verdict::Passed, Verdict::TooFew]);
+    assert_eq!(of(72, Some(95.0)), [Verdict::Passed; 2]);
+    assert_eq!(of(71, Some(95.0)), [Verdict::TooFew; 2], "the bound is made up");
+}
+
 #[test]
 fn what_was_not_measured_is_not_passed() {
     let mut unmeasured = results(cells());
@@ -263,6 +358,16 @@ fn a_champion_without_a_hit_is_no_measure() {
     let better = of(blind(98));
     assert_eq!((better.verdict, better.value), (Verdict::Passed, None));
     assert_eq!(of(blind(0)).verdict, Verdict::TooFew, "neither finds any");
+    // Any is better, by whatever it is judged, on rows enough to tell.
+    let strict = Rules {
+        by: By::Interval,
+        ..Rules::default()
+    };
+    let of = |cells| judge(&results(cells), &strict).requirements[3].verdict;
+    assert_eq!(
+        (of(blind(98)), of(blind(5))),
+        (Verdict::Passed, Verdict::TooFew)
+    );
 }
 
 #[test]
@@ -309,6 +414,20 @@ fn results_speak_for_one_model_and_not_for_ever() {
     let missing = gate(None);
     let missing = missing.results_for("wine-quality-v2", now);
     assert!(matches!(missing, Err(Unbound::Missing { .. })));
+    let unnamed = gate(Some(Results {
+        champion: None,
+        ..results(cells())
+    }));
+    let of = |gate: &Gate| gate.results_for("wine-quality-v2", now).map(drop);
+    assert_eq!(of(&unnamed), Err(Unbound::NoChampion));
+    let alone = Gate {
+        rules: Rules {
+            leave_out: vec![Requirement::F1Ratio],
+            ..Rules::default()
+        },
+        ..unnamed
+    };
+    assert_eq!(of(&alone), Ok(()), "nothing is asked of a champion");
     assert_eq!(measured.champion_is("wine-quality-v1"), Ok(()));
     assert!(measured.champion_is("wine-quality-v0").is_err());
     assert_eq!(gate(None).champion_is("wine-quality-v0"), Ok(()));

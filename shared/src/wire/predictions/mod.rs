@@ -97,6 +97,15 @@ pub fn read(input: impl BufRead, reading: &Reading) -> Result<Counted, Predictio
         let detail = "there is no row below the header".to_owned();
         return Err(reader.wrong(None, detail));
     }
+    if let Some(label) = &reading.positive
+        && reader.cells.positives.rows() == 0
+    {
+        let detail = format!(
+            "no row has the label `{}`, which is to be the positive one; write it as the file does",
+            shown(label)
+        );
+        return Err(reader.wrong(Some(COLUMNS[0]), detail));
+    }
     Ok(reader.counted())
 }
 

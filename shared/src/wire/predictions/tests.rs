@@ -57,6 +57,18 @@ fn labels_and_thresholds_say_what_is_positive() {
         (found.cells.positives.champion, found.cells.negatives.both),
         (1, 1)
     );
+    // A label that is misspelled would find every row negative, and nothing wrong with them.
+    let reading = Reading {
+        positive: Some("Fraud".to_owned()),
+        ..reading
+    };
+    let error = read(text.as_bytes(), &reading).expect_err("no positive row");
+    assert!(
+        error
+            .to_string()
+            .contains("y_true: no row has the label `Fraud`"),
+        "{error}"
+    );
     let text = "y_true,champion,challenger\n1,0.3,0.3\n";
     let reading = Reading {
         challenger_from: 0.3,
