@@ -135,6 +135,7 @@ fn access(given: impl Fn(&'static str) -> Option<String>) -> Result<Settings, Mi
         endpoints: patterns("CANARY_ENDPOINTS", "*").lowercase(),
         roles: patterns("CANARY_EXECUTION_ROLES", ""),
         preconditions: names("CANARY_PRECONDITIONS"),
+        approvals: given("CANARY_APPROVAL_URL").filter(|address| !address.is_empty()),
         by_tag: true,
         home: Home::of(&topic).ok_or(MissingSetting(TOPIC))?,
         topic,
@@ -302,8 +303,10 @@ mod tests {
             ("CANARY_MODELS", ""),
             ("CANARY_ENDPOINTS", " "),
             ("CANARY_DEPLOYERS", ""),
+            ("CANARY_APPROVAL_URL", ""),
         ]);
         let settings = settings.expect("a home");
+        assert_eq!(settings.approvals, None, "the parameter's default");
         assert!(!settings.models.allow("wine-v2") && !settings.endpoints.allow("wine"));
         assert_eq!(settings.defaults, Grants::default());
     }
@@ -319,8 +322,11 @@ mod tests {
             ("CANARY_TOPICS", "canary-*"),
             ("CANARY_ENDPOINTS", "Wine-*"),
             ("CANARY_PRICES", "ml.c6i.large=0.102"),
+            ("CANARY_APPROVAL_URL", "https://canary.example.com"),
         ]);
         let settings = settings.expect("a home");
+        let approvals = settings.approvals.as_deref();
+        assert_eq!(approvals, Some("https://canary.example.com"));
         assert_eq!(settings.prices.of("ml.c6i.large"), Some(0.102));
         assert!(settings.defaults.deployers.hold("user/anna"));
         assert!(settings.defaults.approvers.hold("OnCall"));

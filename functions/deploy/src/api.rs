@@ -38,6 +38,7 @@ use crate::request::{
     BODY_LIMIT, Body, Id, Parameters, document, given_out, idempotency_key, optional, page_size,
     parameters, status, typed, within_limit,
 };
+use crate::site;
 
 /// This API, described. Made and held by `cargo xtask openapi`.
 const OPENAPI: &str = include_str!("../../../docs/openapi.json");
@@ -88,6 +89,7 @@ pub fn router(aws: Aws) -> Router {
     }
     router
         .route_layer(middleware::from_fn_with_state(aws.clone(), gateway::admit))
+        .route_layer(middleware::from_fn_with_state(aws.clone(), site::guard))
         .fallback(async || {
             Answer::from(Problem::new(
                 404,
@@ -136,6 +138,9 @@ async fn plan(State(aws): Shared, asked: Asked, body: Body) -> Result<Json<PlanV
     let (given, _) = document(body)?;
     let specification = specification::parse(&given)?;
     access::to_endpoint(&aws, &asked, &specification.endpoint).await?;
+    if specification.hotfix.is_some() {
+        access::to_override(&aws, &asked, &specification.endpoint).await?;
+    }
     let (proposed, _) = accept::propose(&*aws, &specification, asked.caller.name()).await?;
     Ok(Json(PlanView::new(&proposed)))
 }
@@ -341,9 +346,7 @@ async fn command(
         }
     };
     if name == "approve" && approval::is_form(&headers) {
-        let reason = approval::reason(&within_limit(body)?);
-        follow(&aws, &asked, &id, Command::Approve, reason).await?;
-        return Ok(approval::back());
+        return approval::approve(&aws, &asked, &id, &within_limit(body)?).await;
     }
     let body: CommandBody = optional(body)?;
     let command = match name {

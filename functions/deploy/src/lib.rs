@@ -10,6 +10,7 @@ mod api;
 pub mod openapi;
 mod problems;
 mod request;
+mod site;
 
 use std::time::Duration;
 

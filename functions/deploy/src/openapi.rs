@@ -77,7 +77,15 @@ const WEIGHT: &[Kind] = &[(409, "same-weight"), (422, "invalid-weight")];
 /// What a freeze may meet.
 const FREEZE: &[Kind] = &[(400, "unreadable-path"), (422, "invalid-parameter")];
 /// And one that is ordered.
-const FREEZE_ORDER: &[Kind] = &[(422, "invalid-body"), (422, "invalid-reason")];
+const FREEZE_ORDER: &[Kind] = &[
+    (404, "endpoint-not-found"),
+    (422, "invalid-body"),
+    (422, "invalid-reason"),
+];
+/// What anything may meet that changes something.
+const SITE: &[Kind] = &[(403, "from-another-site")];
+/// What the page's form may meet.
+const FORM: &[Kind] = &[(409, "approval-outdated")];
 const TRACE: &[Kind] = &[(422, "trace-too-large")];
 
 /// Every path of this function.
@@ -253,7 +261,7 @@ fn deploy() -> Value {
             "202": linked("Accepted."),
             "200": linked("The deployment that the same request made before."),
         }),
-        &[BEFORE, BODY, SPECIFICATION, ACCEPT, BEHIND],
+        &[BEFORE, SITE, BODY, SPECIFICATION, ACCEPT, BEHIND],
     )
 }
 
@@ -263,7 +271,7 @@ fn plan() -> Value {
         "The same checks as those of a deployment, and nothing done. An endpoint that has a deployment can be planned for.",
         json!({"requestBody": body("Specification", true)}),
         json!({"200": answer("Stages with dates and what they will show.", "Plan")}),
-        &[BEFORE, BODY, SPECIFICATION, BEHIND],
+        &[BEFORE, SITE, BODY, SPECIFICATION, BEHIND],
     )
 }
 
@@ -353,7 +361,7 @@ fn weight() -> Value {
         "It is recorded, and the plan goes on from there. To take everything back, roll back.",
         json!({"parameters": [id()], "requestBody": body("WeightChange", true)}),
         json!({"202": answer("Ordered.", "Deployment")}),
-        &[BEFORE, ID, BODY, COMMAND, WEIGHT, BEHIND],
+        &[BEFORE, SITE, ID, BODY, COMMAND, WEIGHT, BEHIND],
     )
 }
 
@@ -369,7 +377,7 @@ fn undo() -> Value {
             "202": linked("Accepted: the new deployment."),
             "200": linked("The deployment that the same request made before."),
         }),
-        &[BEFORE, ID, BODY, SPECIFICATION, ACCEPT, UNDO, BEHIND],
+        &[BEFORE, SITE, ID, BODY, SPECIFICATION, ACCEPT, UNDO, BEHIND],
     )
 }
 
@@ -397,7 +405,11 @@ fn add_form(approve: &mut Value) {
     approve["requestBody"]["content"]["application/x-www-form-urlencoded"] = json!({
         "schema": {
             "type": "object",
-            "properties": {"reason": {"type": "string", "description": "Why; may be left empty."}},
+            "properties": {
+                "reason": {"type": "string", "description": "Why; may be left empty."},
+                "shown": {"type": "string", "description": "Since when the stage that the page showed has waited."},
+            },
+            "required": ["shown"],
         },
     });
     approve["responses"]["303"] = json!({
@@ -423,17 +435,17 @@ fn freeze() -> Value {
         ),
         "put": operation(
             ("freeze", "freezes", "Raise nothing"),
-            "No deployment begins and none is raised until the freeze is lifted or over; guards go on judging, and roll back. One that stands is replaced. Everybody is told.",
+            "No deployment begins and none is raised until the freeze is lifted or over; guards go on judging, and roll back. One that stands is prolonged; only who may lift it can have it end earlier. Who has subscribed to the stack's topic or listens to the bus is told.",
             json!({"parameters": parameters, "requestBody": body("FreezeOrder", true)}),
             json!({"200": answer("Frozen.", "FreezeState")}),
-            &[BEFORE, FREEZE, BODY, FREEZE_ORDER, BEHIND],
+            &[BEFORE, SITE, FREEZE, BODY, FREEZE_ORDER, BEHIND],
         ),
         "delete": operation(
             ("thaw", "freezes", "Let raises go on"),
-            "Of the freeze that is named alone: an endpoint stays frozen while the whole stack is. Everybody is told.",
+            "Of the freeze that is named alone: an endpoint stays frozen while the whole stack is. Where one was lifted, who has subscribed to the stack's topic or listens to the bus is told.",
             json!({"parameters": parameters}),
             json!({"200": answer("What still stands.", "FreezeState")}),
-            &[BEFORE, FREEZE, BEHIND],
+            &[BEFORE, SITE, FREEZE, BEHIND],
         ),
     })
 }
@@ -476,11 +488,12 @@ fn command(name: &str) -> Value {
             json!({"type": "boolean", "const": false, "default": false}),
         ));
     }
+    let form = if name == "approve" { FORM } else { &[] };
     operation(
         (name, "commands", summary),
         description,
         json!({"parameters": parameters, "requestBody": body("Command", false)}),
         json!({"202": answer("Ordered.", "Deployment")}),
-        &[BEFORE, ID, QUERY, BODY, COMMAND, BEHIND],
+        &[BEFORE, SITE, ID, QUERY, BODY, COMMAND, form, BEHIND],
     )
 }

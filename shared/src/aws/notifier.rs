@@ -24,6 +24,7 @@ impl Notifier for Aws {
             model: &row.model,
             former_model: &row.former_model,
             entry: &row.entry,
+            approvals: self.config.access.approvals.as_deref(),
         };
         if way == Way::Bus {
             return self.put_event(about).await;

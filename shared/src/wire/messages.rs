@@ -1,6 +1,8 @@
 //! Announcements as people and machines get them: an e-mail that reads by itself, a card for chat,
 //! a line for a phone, JSON for programs, and attributes for filter policies.
 
+use std::fmt::Write as _;
+
 use serde_json::{Value, json};
 
 use crate::domain::history::{Entry, Name, Severity};
@@ -21,6 +23,8 @@ pub struct About<'a> {
     pub former_model: &'a str,
     /// What happened.
     pub entry: &'a Entry,
+    /// Where browsers reach the API, if they do: `https://…` without a slash at the end.
+    pub approvals: Option<&'a str>,
 }
 
 /// What is announced without a deployment has none of its statuses.
@@ -35,6 +39,11 @@ const fn own_status(event: Name) -> Option<&'static str> {
 
 fn status(entry: &Entry) -> String {
     own_status(entry.event).map_or_else(|| entry.status.to_string(), str::to_owned)
+}
+
+/// Whether it is about a deployment: of anything else there is no phase, and no share of a canary.
+const fn is_of_deployment(entry: &Entry) -> bool {
+    own_status(entry.event).is_none()
 }
 
 /// What is announced without a deployment may have no model to name.
@@ -111,7 +120,7 @@ pub fn attributes(about: About) -> Vec<(&'static str, String)> {
 /// The announcement for programs: what SQS, Lambda and EventBridge get.
 pub fn machine(about: About) -> Value {
     let entry = about.entry;
-    json!({
+    let mut message = json!({
         "event_id": about.event_id,
         "event": entry.event,
         "severity": entry.severity,
@@ -120,8 +129,6 @@ pub fn machine(about: About) -> Value {
         "model": about.model,
         "former_model": about.former_model,
         "status": status(entry),
-        "phase": entry.phase,
-        "weight": entry.weight,
         "reason": entry.reason,
         "value": entry.value,
         "limit": entry.limit,
@@ -129,7 +136,12 @@ pub fn machine(about: About) -> Value {
         "signal": entry.signal,
         "signal_severity": entry.signal_severity,
         "at": entry.at,
-    })
+    });
+    if is_of_deployment(entry) {
+        message["phase"] = json!(entry.phase);
+        message["weight"] = json!(entry.weight);
+    }
+    message
 }
 
 /// An e-mail that reads by itself.
@@ -141,12 +153,19 @@ pub fn email(about: About) -> String {
         format!("Endpoint    {}", about.endpoint),
         format!("New model   {}", known(about.model)),
         format!("Old model   {}", known(about.former_model)),
-        format!("Status      {} / {}", status(entry), entry.phase),
-        format!("Canary      {} of the traffic (intended)", entry.weight),
+    ];
+    if is_of_deployment(entry) {
+        lines.push(format!("Status      {} / {}", status(entry), entry.phase));
+        let weight = entry.weight;
+        lines.push(format!("Canary      {weight} of the traffic (intended)"));
+    } else {
+        lines.push(format!("Status      {}", status(entry)));
+    }
+    lines.extend([
         format!("Measured    {}", entry.value),
         format!("Limit       {}", entry.limit),
         format!("When        {}", entry.at),
-    ];
+    ]);
     if let Some(by) = &entry.by {
         lines.push(format!("By          {by}"));
     }
@@ -181,8 +200,25 @@ pub fn chat(about: About) -> Value {
     };
     let steps: Vec<String> = next_steps(about)
         .into_iter()
-        .map(|(step, command)| format!("{step}: `{command}`"))
+        .map(|(step, command)| {
+            // A link is one only outside a code span.
+            if command.starts_with("https://") {
+                format!("{step}: {command}")
+            } else {
+                format!("{step}: `{command}`")
+            }
+        })
         .collect();
+    let mut description = format!(
+        "{}\n*Measured* {}\n*Limit* {}",
+        sentence(&entry.reason),
+        entry.value,
+        entry.limit
+    );
+    if is_of_deployment(entry) {
+        write!(description, "\n*Canary* {} of the traffic", entry.weight)
+            .expect("a string takes everything");
+    }
     json!({
         "version": "1.0",
         "source": "custom",
@@ -190,7 +226,7 @@ pub fn chat(about: About) -> Value {
         "content": {
             "textType": "client-markdown",
             "title": format!("{mark}{}: {} ({})", about.endpoint, entry.event, status(entry)),
-            "description": format!("{}\n*Measured* {}\n*Limit* {}\n*Canary* {} of the traffic", sentence(&entry.reason), entry.value, entry.limit, entry.weight),
+            "description": description,
             "nextSteps": steps,
             "keywords": [about.endpoint, about.model],
         },
@@ -225,6 +261,10 @@ fn next_steps(about: About) -> Vec<(&'static str, String)> {
     let mut steps = vec![("See what happened", format!("canary history {id}"))];
     if about.entry.event == Name::ApprovalNeeded {
         steps.push(("Approve it", format!("canary approve {id}")));
+        if let Some(address) = about.approvals {
+            let page = format!("{address}/deployments/{id}/approve");
+            steps.push(("What it is about", page));
+        }
     }
     // Once the end has begun, that order is refused.
     if matches!(about.entry.status, Status::Pending | Status::InProgress)

@@ -230,7 +230,7 @@ fn refine_answers(all: &mut Schemas) {
 pub const NO_CONTROL_CHARACTERS: &str = r"^[^\u0000-\u001f\u007f-\u009f]*$";
 
 fn is_answer(name: &str) -> bool {
-    const ANSWERS: [&str; 21] = [
+    const ANSWERS: [&str; 22] = [
         "CaughtRegression",
         "Check",
         "Counts",
@@ -245,6 +245,7 @@ fn is_answer(name: &str) -> bool {
         "Measured",
         "Plan",
         "PlannedStage",
+        "Prolonged",
         "History",
         "SignalStanding",
         "Stage",
@@ -265,6 +266,10 @@ pub const KINDS: &[(&str, &str)] = &[
     ("alarm-firing", "an alarm of the policy is in ALARM already"),
     ("alarm-not-found", "an alarm of the policy does not exist"),
     ("approval-needed", "the stage is left by approve alone"),
+    (
+        "approval-outdated",
+        "the page's form was of another stage, or of another time that this one waited",
+    ),
     ("async-endpoint", "the endpoint is asynchronous"),
     (
         "baseline-breaks-policy",
@@ -313,8 +318,12 @@ pub const KINDS: &[(&str, &str)] = &[
         "IAM, or the endpoint's tags, do not admit the caller",
     ),
     (
+        "from-another-site",
+        "a page of another site made a browser send this",
+    ),
+    (
         "gate-results-missing",
-        "the specification has a gate, and no results for it",
+        "the specification has a gate, and no results for it, or none that name their champion",
     ),
     (
         "gate-results-of-another",

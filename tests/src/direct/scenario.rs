@@ -257,6 +257,7 @@ fn message(row: &OutboxRow) -> Told {
         model: &row.model,
         former_model: &row.former_model,
         entry: &row.entry,
+        approvals: None,
     };
     Told {
         event_id: row.event_id.clone(),

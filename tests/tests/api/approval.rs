@@ -3,6 +3,7 @@
 use axum::body::Body;
 use http::{Method, Request, StatusCode, header};
 use http_body_util::BodyExt;
+use jiff::SignedDuration;
 use serde_json::json;
 use shared::domain::history::Name;
 use shared::domain::state::{Phase, Status};
@@ -56,7 +57,7 @@ async fn the_page_shows_what_is_to_be_approved_and_changes_nothing() {
         "<tr><th scope=\"row\">After an approval</th><td>100 % of the traffic</td></tr>",
         "model_card by &lt;b&gt;anna&lt;/b&gt; (https://wiki.example.com/?a=1&amp;b=2)",
         "errors: canary ",
-        "<form method=\"post\" action=\"approve\">",
+        "<form method=\"post\" action=\"approve\">\n<input type=\"hidden\" name=\"shown\" value=\"20",
     ] {
         assert!(page.contains(part), "{part} in {page}");
     }
@@ -75,9 +76,12 @@ async fn the_form_approves_with_its_reason_and_leads_back() {
         let body = body.as_bytes().to_vec();
         world.request(Method::POST, &path, &form, body).await
     };
-    let refused = send("reason=a%0Ab").await;
+    let shown = shown(&world, &id).await;
+    let refused = send(&format!("shown={shown}&reason=a%0Ab")).await;
     assert_problem(&refused, 422, "invalid-reason", Some("reason"));
-    let (status, _) = send("reason=looks+good%2C+really").await;
+    let refused = send("reason=looks+good").await;
+    assert_problem(&refused, 422, "invalid-body", Some("shown"));
+    let (status, _) = send(&format!("shown={shown}&reason=looks+good%2C+really")).await;
     assert_eq!(status, StatusCode::SEE_OTHER);
     let approved = world.entry(&id, Name::Approved).await;
     assert!(
@@ -93,10 +97,133 @@ async fn the_form_approves_with_its_reason_and_leads_back() {
         page.contains("No approval is asked for now") && !page.contains("<form"),
         "{page}"
     );
-    let again = send("reason=").await;
+    let again = send(&format!("shown={shown}&reason=")).await;
     assert_problem(&again, 409, "illegal-command", None);
     world.stack.simulator.run_functions().await;
     world.until_over(&id, Status::Completed).await;
+}
+
+/// What the page's form carries besides the reason, as a browser sends it.
+async fn shown(world: &World, id: &str) -> String {
+    let path = format!("/deployments/{id}/approve");
+    let (_, page) = world.request(Method::GET, &path, &[], Vec::new()).await;
+    let page = page.as_str().expect("a page");
+    let (_, value) = page.split_once("name=\"shown\" value=\"").expect("a field");
+    let (value, _) = value.split_once('"').expect("its end");
+    value.replace(':', "%3A")
+}
+
+/// Somebody else has approved the stage since, and the next one waits: its evidence is another.
+#[tokio::test]
+async fn a_page_that_was_left_open_approves_no_other_stage() {
+    let world = World::new().await;
+    let plan = json!({
+        "stages": [
+            {"weight": 10, "bake": "5m", "approval": true},
+            {"weight": 50, "bake": "5m", "approval": true},
+            {"weight": 100},
+        ],
+        "soak": "5m",
+    });
+    let id = world
+        .deploy(&specification_with(json!({"plan": plan})))
+        .await;
+    world.until_phase(&id, Phase::AwaitingApproval).await;
+    let path = format!("/deployments/{id}/approve");
+    let form = [("content-type", "application/x-www-form-urlencoded")];
+    let send = async |shown: &str| {
+        let body = format!("shown={shown}&reason=").into_bytes();
+        world.request(Method::POST, &path, &form, body).await
+    };
+    let first = shown(&world, &id).await;
+    let (status, _) = world.post(&path, &json!({})).await;
+    assert_eq!(status, StatusCode::ACCEPTED);
+    world.stack.simulator.run_functions().await;
+    let waiting = world.until(&id, 60, |loaded| {
+        let state = &loaded.deployment.state;
+        state.phase == Phase::AwaitingApproval && state.weight.percent() == 50
+    });
+    waiting.await;
+    let outdated = send(&first).await;
+    assert_problem(&outdated, 409, "approval-outdated", None);
+    let state = world.load(&id).await.deployment.state;
+    assert_eq!(state.phase, Phase::AwaitingApproval);
+    // The same stage once more, after a pause, is to be looked at once more.
+    let second = shown(&world, &id).await;
+    for order in ["pause", "resume"] {
+        world.pass(SignedDuration::from_secs(30)).await;
+        let path = format!("/deployments/{id}/{order}");
+        let (status, answer) = world.post(&path, &json!({})).await;
+        assert_eq!(status, StatusCode::ACCEPTED, "{answer}");
+    }
+    let outdated = send(&second).await;
+    assert_problem(&outdated, 409, "approval-outdated", None);
+    let third = shown(&world, &id).await;
+    let (status, _) = send(&third).await;
+    assert_eq!(status, StatusCode::SEE_OTHER);
+}
+
+/// A page that somebody is lured to: where a proxy signs, or nothing is signed, its form would count.
+#[tokio::test]
+async fn no_page_of_another_site_approves() {
+    let (world, id) = awaiting().await;
+    let path = format!("/deployments/{id}/approve");
+    let shown = shown(&world, &id).await;
+    let body = format!("shown={shown}&reason=");
+    let kinds = [
+        "application/x-www-form-urlencoded",
+        "application/json",
+        "text/plain",
+    ];
+    let send = async |kind: &str, site: (&str, &str)| {
+        let headers = [("host", "127.0.0.1:8686"), ("content-type", kind), site];
+        let body = match kind {
+            "application/x-www-form-urlencoded" => body.clone().into_bytes(),
+            _ => Vec::new(),
+        };
+        world.request(Method::POST, &path, &headers, body).await
+    };
+    let before = effects(&world);
+    for kind in kinds {
+        for site in [
+            ("sec-fetch-site", "cross-site"),
+            ("sec-fetch-site", "same-site"),
+            ("origin", "https://evil.example"),
+            ("origin", "null"),
+        ] {
+            let refused = send(kind, site).await;
+            assert_problem(&refused, 403, "from-another-site", None);
+        }
+    }
+    assert_eq!(effects(&world), before);
+    let own = ("origin", "http://127.0.0.1:8686");
+    let (status, answer) = send(kinds[0], own).await;
+    assert_eq!(status, StatusCode::SEE_OTHER, "{answer}");
+}
+
+/// Nor does it raise anything by another way.
+#[tokio::test]
+async fn no_page_of_another_site_orders_anything() {
+    let world = World::new().await;
+    let id = world.deploy(&specification_with(json!({}))).await;
+    world.until_phase(&id, Phase::Baking).await;
+    let before = effects(&world);
+    for (method, path) in [
+        (Method::POST, format!("/deployments/{id}/promote")),
+        (Method::POST, format!("/deployments/{id}/rollback")),
+        (Method::PUT, format!("/deployments/{id}/weight")),
+        (Method::POST, "/deploy".to_owned()),
+        (Method::DELETE, "/endpoints/wine-quality/freeze".to_owned()),
+    ] {
+        let site = [("sec-fetch-site", "cross-site")];
+        let refused = world.request(method, &path, &site, Vec::new()).await;
+        assert_problem(&refused, 403, "from-another-site", None);
+    }
+    assert_eq!(effects(&world), before);
+    let site = [("sec-fetch-site", "cross-site")];
+    let path = format!("/deployments/{id}");
+    let (status, _) = world.request(Method::GET, &path, &site, Vec::new()).await;
+    assert_eq!(status, StatusCode::OK, "a link leads here from anywhere");
 }
 
 /// Elsewhere a form is what any other body is that is no JSON.

@@ -100,6 +100,7 @@ fn about<'a>(event_id: &'a str, entry: &'a Entry) -> About<'a> {
         model: "wine-quality-v2",
         former_model: "wine-quality-v1",
         entry,
+        approvals: None,
     }
 }
 
@@ -296,4 +297,69 @@ fn a_text_message_is_one_part() {
     );
     let event_id = event_id(ID, entry.seq);
     assert!(sms(about(&event_id, &entry)).chars().count() <= 140);
+}
+
+#[test]
+fn a_message_about_an_approval_links_to_the_page_where_there_is_one() {
+    let waits = entry(
+        Name::ApprovalNeeded,
+        Severity::Warning,
+        "the stage at 10 % asks for a person's approval before the next raise",
+        ("10 %", "an approval"),
+        (Status::InProgress, Phase::AwaitingApproval),
+    );
+    let event_id = event_id(ID, waits.seq);
+    let bare = about(&event_id, &waits);
+    let shown = About {
+        approvals: Some("https://canary.example.com/stack"),
+        ..bare
+    };
+    let page = format!("https://canary.example.com/stack/deployments/{ID}/approve");
+    let steps = |about| chat(about)["content"]["nextSteps"].to_string();
+    assert!(
+        email(shown).lines().any(|line| line.ends_with(&page)),
+        "{}",
+        email(shown)
+    );
+    assert!(
+        steps(shown).contains(&format!(": {page}\"")),
+        "{}",
+        steps(shown)
+    );
+    for text in [email(shown), steps(shown), email(bare), steps(bare)] {
+        assert!(text.contains(&format!("canary approve {ID}")), "{text}");
+    }
+    assert!(!email(bare).contains("https://") && !steps(bare).contains("https://"));
+    // Of anything else there is nothing to approve.
+    let paused = paused();
+    let other = About {
+        entry: &paused,
+        ..shown
+    };
+    assert!(!email(other).contains("https://"));
+}
+
+/// There is no canary whose share it could tell, and no phase.
+#[test]
+fn what_is_about_no_deployment_names_no_phase_and_no_share() {
+    for name in [Name::Rejected, Name::Frozen, Name::Thawed] {
+        let entry = entry(
+            name,
+            Severity::Warning,
+            "endpoint wine-quality: frozen",
+            ("endpoint wine-quality", "until it is lifted"),
+            (Status::Pending, Phase::Ended),
+        );
+        let event_id = event_id(ID, entry.seq);
+        let about = about(&event_id, &entry);
+        let machine = machine(about);
+        assert_eq!((machine.get("phase"), machine.get("weight")), (None, None));
+        let texts = [email(about), chat(about).to_string(), sms(about)];
+        for text in texts {
+            assert!(
+                !text.contains("of the traffic") && !text.contains("Ended"),
+                "{text}"
+            );
+        }
+    }
 }

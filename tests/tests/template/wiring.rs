@@ -39,6 +39,8 @@ fn every_setting_that_is_read_is_set_on_the_functions_that_read_it() {
                 | "CANARY_EXECUTION_ROLES"
                 | "CANARY_PRECONDITIONS"
                 | "CANARY_PRICES" => id == "DeployApi",
+                // Who announces: the page's address goes into the message about an approval.
+                "CANARY_APPROVAL_URL" => id == "DeployApi" || id == "Monitor",
                 "CANARY_INVOKERS" => id == "Inference",
                 "CANARY_CLOCK" => false,
                 _ => id != "Inference",

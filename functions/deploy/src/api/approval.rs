@@ -3,8 +3,9 @@
 //! does.
 //!
 //! No script, and everything that is shown is escaped; the headers forbid the browser whatever the page
-//! does not need. The form posts to the page's own address, with the reason as the browser sends it. A
-//! deployed stack asks for a signature, which no browser makes by itself: there the page is for
+//! does not need. The form posts to the page's own address, with the reason as the browser sends it and
+//! since when the stage has waited: a page that was left open approves nothing that its reader has not
+//! seen. What another site's page sends is refused before ([`crate::site`]). A deployed stack asks for a signature, which no browser makes by itself: there the page is for
 //! whoever reads it through a signing client, and it names the command that does the same.
 
 use std::fmt::Write as _;
@@ -13,19 +14,25 @@ use axum::body::Bytes;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, StatusCode, header};
+use shared::app::ports::Loaded;
+use shared::aws::Aws;
+use shared::domain::command::Command;
 use shared::domain::comparison::effect::percent;
 use shared::domain::evidence::Totals;
 use shared::domain::state::Phase;
 use shared::gateway::Asked;
 use shared::wire::api::{DeploymentView, Measured};
+use shared::wire::problem::Problem;
 
-use super::{Shared, load, view};
+use super::{Shared, check_reason, follow, load, view};
 use crate::problems::Answer;
 use crate::request::Id;
 
 /// What the browser may do with the page: show it, and send its form back.
 const POLICY: &str =
     "default-src 'none'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'";
+/// The field that says which stage the page has shown.
+const SHOWN: &str = "shown";
 /// What a form without files is sent as.
 const FORM: &str = "application/x-www-form-urlencoded";
 
@@ -40,7 +47,9 @@ pub(super) async fn page(State(aws): Shared, asked: Asked, Id(id): Id) -> Result
         // With no referrer at all the form's Origin would be null, which the local mode refuses.
         (header::REFERRER_POLICY, "same-origin"),
     ];
-    Ok((headers, html(&view(&aws, &loaded))).into_response())
+    let waits = waits_since(&loaded);
+    let page = html(&view(&aws, &loaded), waits.as_deref());
+    Ok((headers, page).into_response())
 }
 
 /// Whether a request is the page's own form, and not a program's JSON.
@@ -52,24 +61,46 @@ pub(super) fn is_form(headers: &HeaderMap) -> bool {
         .is_some_and(|kind| kind.trim().eq_ignore_ascii_case(FORM))
 }
 
-/// The reason in the form; one that was left empty is none.
-pub(super) fn reason(body: &Bytes) -> Option<String> {
-    let text = std::str::from_utf8(body).unwrap_or_default();
-    let field = text
-        .split('&')
-        .find_map(|field| field.strip_prefix("reason="));
-    field
-        .map(decoded)
-        .filter(|reason| !reason.trim().is_empty())
-}
-
-/// Back to the page, which shows what came of it.
-pub(super) fn back() -> Response {
+/// What the page's form approves: the stage that the page has shown, and no other.
+pub(super) async fn approve(
+    aws: &Aws,
+    asked: &Asked,
+    id: &str,
+    body: &Bytes,
+) -> Result<Response, Answer> {
+    let reason = field(body, "reason").filter(|reason| !reason.trim().is_empty());
+    check_reason(reason.as_deref())?;
+    let shown = field(body, SHOWN).ok_or_else(|| {
+        let detail = "the form says since when the stage that it showed has waited; open the page and send its own";
+        Problem::new(422, "invalid-body", detail).field(SHOWN)
+    })?;
+    let loaded = load(aws, asked, id).await?;
+    // Where nothing waits, the order itself says what is in its way.
+    if waits_since(&loaded).is_some_and(|waits| waits != shown) {
+        let detail = "this is not the stage that the page has shown; open it again and look";
+        return Err(Problem::new(409, "approval-outdated", detail).into());
+    }
+    follow(aws, asked, id, Command::Approve, reason).await?;
     let headers = [
         (header::LOCATION, "approve"),
         (header::CONTENT_TYPE, "text/html; charset=utf-8"),
     ];
-    (StatusCode::SEE_OTHER, headers).into_response()
+    Ok((StatusCode::SEE_OTHER, headers).into_response())
+}
+
+/// Since when an approval is asked for: another stage, or the same one once more, has another time.
+fn waits_since(loaded: &Loaded) -> Option<String> {
+    let state = &loaded.deployment.state;
+    (state.phase == Phase::AwaitingApproval).then(|| state.phase_since.to_string())
+}
+
+/// A field of the form.
+fn field(body: &Bytes, name: &str) -> Option<String> {
+    let text = std::str::from_utf8(body).unwrap_or_default();
+    let mut fields = text.split('&').filter_map(|field| field.split_once('='));
+    fields
+        .find(|(found, _)| *found == name)
+        .map(|(_, value)| decoded(value))
 }
 
 /// `+` is a space, and `%` begins a byte; what is no text becomes the mark for that.
@@ -97,7 +128,7 @@ fn decoded(text: &str) -> String {
     String::from_utf8_lossy(&bytes).into_owned()
 }
 
-fn html(view: &DeploymentView) -> String {
+fn html(view: &DeploymentView, waits: Option<&str>) -> String {
     let title = format!(
         "{}: {} for {}",
         view.endpoint, view.model, view.former_model
@@ -136,7 +167,7 @@ fn html(view: &DeploymentView) -> String {
         .expect("a string takes everything");
     }
     text.push_str("</table>\n");
-    text.push_str(&ending(view));
+    text.push_str(&ending(view, waits));
     text.push_str("</body>\n</html>\n");
     text
 }
@@ -170,13 +201,13 @@ fn evidence(measured: &Measured) -> Vec<(&'static str, String)> {
 }
 
 /// The form, where there is something to approve.
-fn ending(view: &DeploymentView) -> String {
-    if view.phase != Phase::AwaitingApproval {
+fn ending(view: &DeploymentView, waits: Option<&str>) -> String {
+    let Some(waits) = waits else {
         return "<p>No approval is asked for now. Nothing here changes anything.</p>\n".to_owned();
-    }
-    let id = escaped(&view.deployment_id);
+    };
+    let (id, waits) = (escaped(&view.deployment_id), escaped(waits));
     format!(
-        "<form method=\"post\" action=\"approve\">\n<p><label>Why: <input name=\"reason\" maxlength=\"500\" size=\"60\"></label> <button>Approve the next raise</button></p>\n</form>\n<p>Who asked for the deployment can't approve it. The same on the command line: <code>canary approve {id}</code>; against it: <code>canary rollback {id}</code>.</p>\n"
+        "<form method=\"post\" action=\"approve\">\n<input type=\"hidden\" name=\"{SHOWN}\" value=\"{waits}\">\n<p><label>Why: <input name=\"reason\" maxlength=\"500\" size=\"60\"></label> <button>Approve the next raise</button></p>\n</form>\n<p>Who asked for the deployment can't approve it. The same on the command line: <code>canary approve {id}</code>; against it: <code>canary rollback {id}</code>.</p>\n"
     )
 }
 
@@ -209,7 +240,7 @@ mod tests {
 
     #[test]
     fn a_form_is_read_as_browsers_send_it() {
-        let of = |text: &'static str| reason(&Bytes::from_static(text.as_bytes()));
+        let of = |text: &'static str| field(&Bytes::from_static(text.as_bytes()), "reason");
         assert_eq!(
             of("reason=looks+good%2C+50+%25"),
             Some("looks good, 50 %".to_owned())
@@ -217,6 +248,7 @@ mod tests {
         assert_eq!(of("a=b&reason=%C3%BC"), Some("\u{fc}".to_owned()));
         assert_eq!(of("reason=%zz%4"), Some("%zz%4".to_owned()));
         assert_eq!(of("reason=%FF"), Some("\u{fffd}".to_owned()));
-        assert_eq!((of("reason=+"), of("reason="), of("")), (None, None, None));
+        assert_eq!(of("reason=&reason=2"), Some(String::new()), "the first one");
+        assert_eq!((of("reasons=x"), of("reason"), of("")), (None, None, None));
     }
 }

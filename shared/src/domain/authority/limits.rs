@@ -130,6 +130,9 @@ pub struct Settings {
     pub roles: Patterns,
     /// What every deployment must bring (`RequiredPreconditions`).
     pub preconditions: Names,
+    /// Where browsers reach the API, through a proxy that signs (`ApprovalUrl`); without a slash at
+    /// the end.
+    pub approvals: Option<String>,
     /// Whether an endpoint takes deployments only with its owner's tag. AWS holds a stack to it; a
     /// simulated account has nobody who could.
     pub by_tag: bool,
@@ -164,6 +167,7 @@ impl Settings {
             endpoints: any.clone(),
             roles: any,
             preconditions: Names::default(),
+            approvals: None,
             by_tag: false,
             home: Home::of(topic)?,
             topic: topic.to_owned(),

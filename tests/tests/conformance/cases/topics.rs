@@ -37,6 +37,7 @@ fn about(row: &OutboxRow) -> About<'_> {
         model: &row.model,
         former_model: &row.former_model,
         entry: &row.entry,
+        approvals: None,
     }
 }
 
