@@ -70,7 +70,7 @@ fn read(path: &Path) -> Result<Figures, String> {
 }
 
 /// Everything the tables are made of, so that a file that lacks some says so.
-const NEEDED: [&str; 41] = [
+const NEEDED: [&str; 44] = [
     "prices.lambda_gigabyte_second",
     "prices.lambda_request",
     "prices.scheduler_invocation",
@@ -108,6 +108,9 @@ const NEEDED: [&str; 41] = [
     "deployment.events",
     "deployment.invocations",
     "deployment.invocation_seconds",
+    "model.custom_metrics",
+    "model.metrics_queried",
+    "month.hours",
     "request.seconds",
     "request.log_bytes",
     "request.read_units",
@@ -222,6 +225,24 @@ fn deployment(figures: &Figures, hours: f64) -> Rows {
     ]
 }
 
+/// What a model says about itself: over a deployment of so many hours, and a month of it afterwards.
+fn model(figures: &Figures, hours: f64) -> Rows {
+    let metrics = figures.of("model.custom_metrics");
+    let month = metrics * figures.price("cloudwatch_custom_metric_month");
+    let queried = hours * 60.0 * figures.of("model.metrics_queried");
+    vec![
+        (
+            "custom metrics of both variants, 48 hours",
+            2.0 * month * hours / figures.of("month.hours"),
+        ),
+        (
+            "metrics queried beside the others, 48 hours",
+            queried * figures.price("cloudwatch_metric_queried"),
+        ),
+        ("custom metrics of the variant that stays, a month", month),
+    ]
+}
+
 /// A million requests through `POST /inference`.
 fn requests(figures: &Figures) -> Rows {
     const MANY: f64 = 1e6;
@@ -250,7 +271,7 @@ fn tables(figures: &Figures) -> String {
     let mut text = String::new();
     let mut write =
         |line: String| writeln!(text, "{line}").expect("writing to a string does not fail");
-    let mut table = |title: &str, rows: &Rows| {
+    let mut table = |title: &str, rows: &Rows, sum: Option<f64>| {
         write(format!("| {title} | US dollars |\n|---|---:|"));
         for (what, dollars) in rows {
             let shown = if *dollars < 0.005 {
@@ -260,13 +281,24 @@ fn tables(figures: &Figures) -> String {
             };
             write(format!("| {what} | {shown} |"));
         }
-        write(format!("| **altogether** | **{:.2}** |\n", total(rows)));
+        if let Some(sum) = sum {
+            write(format!("| **altogether** | **{sum:.2}** |"));
+        }
+        write(String::new());
     };
-    table("a month without any deployment", &idle(figures));
-    table("one deployment of 48 hours", &deployment(figures, 48.0));
+    let summed = [
+        ("a month without any deployment", idle(figures)),
+        ("one deployment of 48 hours", deployment(figures, 48.0)),
+        ("a million requests through `/inference`", requests(figures)),
+    ];
+    for (title, rows) in &summed {
+        table(title, rows, Some(total(rows)));
+    }
+    // Dollars of a deployment and dollars a month: there is nothing to add up.
     table(
-        "a million requests through `/inference`",
-        &requests(figures),
+        "a model that speaks about itself",
+        &model(figures, 48.0),
+        None,
     );
     write("| deployments a month | 4 hours each | 48 hours each |\n|---:|---:|---:|".to_owned());
     let standing = total(&idle(figures));
@@ -314,6 +346,19 @@ mod tests {
             (two[4].1 - one[4].1).abs() < 1e-9,
             "announcements go by events"
         );
+    }
+
+    #[test]
+    fn a_models_own_figures_cost_by_the_hour_while_there_are_two_and_by_the_month_after() {
+        let (rows, twice) = (model(&figures(), 73.0), model(&figures(), 146.0));
+        // A tenth of a month of 34 metrics of two variants, at 0.30 each.
+        assert!(
+            (rows[0].1 - 2.0 * 34.0 * 0.30 / 10.0).abs() < 1e-9,
+            "{rows:?}"
+        );
+        assert!((twice[0].1 - 2.0 * rows[0].1).abs() < 1e-9);
+        assert!((twice[1].1 - 2.0 * rows[1].1).abs() < 1e-9);
+        assert!((twice[2].1 - 34.0 * 0.30).abs() < 1e-9, "{twice:?}");
     }
 
     #[test]

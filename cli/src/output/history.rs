@@ -4,7 +4,7 @@ use shared::domain::history::Entry;
 
 use super::table::{Cell, cell, number, table, toned};
 use super::text::{clock, time};
-use super::{Look, Tone};
+use super::{Look, Tone, paragraph};
 
 /// The longest event name, so that a line printed now aligns with lines that are not there yet.
 const EVENT_WIDTH: usize = 26;
@@ -65,18 +65,24 @@ fn by(entry: &Entry) -> Cell {
     cell(entry.by.as_deref().unwrap_or("-"))
 }
 
-/// One thing that happened, on one line.
+/// Under what the reason stands where it has lines of its own.
+const INDENT: usize = 10;
+/// Time, event and weight, with the spaces after each.
+const HEAD_WIDTH: usize = INDENT + EVENT_WIDTH + 9;
+
+/// One thing that happened: on one line, or with its reason below where a terminal is too narrow for both.
 pub(crate) fn line(look: Look, entry: &Entry) -> String {
     let tone = Tone::of_severity(entry.severity);
     let event = tone.paint(look, &format!("{:EVENT_WIDTH$}", entry.event));
+    let time = Tone::Quiet.paint(look, &clock(entry.at));
+    let head = format!("{time}  {event}  {:>5}", entry.weight.to_string());
     let by = entry.by.as_ref().map(|by| format!(" (by {by})"));
-    format!(
-        "{}  {event}  {:>5}  {}{}",
-        Tone::Quiet.paint(look, &clock(entry.at)),
-        entry.weight.to_string(),
-        entry.reason,
-        by.unwrap_or_default()
-    )
+    let reason = format!("{}{}", entry.reason, by.unwrap_or_default());
+    let width = HEAD_WIDTH + reason.chars().count();
+    if look.columns().is_some_and(|columns| columns < width) {
+        return format!("{head}\n{}", paragraph(look, INDENT, &reason));
+    }
+    format!("{head}  {reason}")
 }
 
 /// The line between two days of a long rollout.

@@ -25,7 +25,7 @@ use std::io::{self, IsTerminal, Write};
 
 use serde::Serialize;
 
-pub(crate) use text::{Tone, printable};
+pub(crate) use text::{Tone, paragraph, printable};
 
 /// For people or for programs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
@@ -88,6 +88,14 @@ impl Look {
             colour: terminal && !no_colour && !is(&surroundings.clicolor, "0"),
             width: None,
         }
+    }
+}
+
+impl Look {
+    /// How wide text may be; as wide as it likes where there is no terminal.
+    pub(crate) fn columns(self) -> Option<usize> {
+        let width = || self.width.or_else(table::terminal_width);
+        self.terminal.then(width).flatten().map(usize::from)
     }
 }
 

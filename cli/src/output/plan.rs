@@ -4,11 +4,12 @@ use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 use shared::domain::forecast::Caught;
+use shared::domain::model_plan::ModelPlan;
 use shared::wire::api::{PlanStage, PlanView};
 
 use super::table::{Cell, cell, number, table};
 use super::text::{facts, length, time};
-use super::{Look, Tone};
+use super::{Look, Tone, paragraph};
 
 /// What would happen, and what would be watched.
 pub(crate) fn plan(look: Look, plan: &PlanView) -> String {
@@ -47,6 +48,9 @@ pub(crate) fn plan(look: Look, plan: &PlanView) -> String {
     text.push('\n');
     text.push_str(&stages(look, &plan.stages));
     text.push_str(&catches(look, &plan.stages));
+    if let Some(model) = &plan.model_signals {
+        text.push_str(&figures(look, model));
+    }
     let acts = [
         ("Rolled back by, unless said otherwise", &plan.guards),
         ("Compared with production", &plan.signals),
@@ -122,6 +126,38 @@ fn catches(look: Look, stages: &[PlanStage]) -> String {
     });
     let table = table(look, &header, rows.collect());
     format!("\nThe smallest regression that four of five rollouts catch within the stage:\n{table}")
+}
+
+/// What the model's own figures cost, and the labels that they need.
+fn figures(look: Look, model: &ModelPlan) -> String {
+    let cost = format!(
+        "The model's own figures are {} custom metrics of each variant: about {:.2} dollars for the rollout, and {:.2} a month for the variant that stays (CloudWatch, us-east-1).",
+        model.custom_metrics, model.rollout_dollars, model.month_dollars
+    );
+    let mut text = format!("\n{}\n", paragraph(look, 0, &cost));
+    if model.labels.is_empty() {
+        return text;
+    }
+    let header = ["SIGNAL", "ACTS FROM", "TWICE ITS LIMIT", "COUNTED OVER"];
+    let rows = model.labels.iter().map(|(signal, need)| {
+        let twice = need.twice.as_ref().map(|twice| {
+            let labels = twice.labels;
+            format!("{labels} labels, {:.0}% bad", twice.rate * 100.0)
+        });
+        vec![
+            cell(signal),
+            cell(format!("{} labels, all bad", need.at_least)),
+            cell(twice.unwrap_or_else(|| "-".to_owned())),
+            cell(&need.of),
+        ]
+    });
+    let table = table(look, &header, rows.collect());
+    write!(
+        text,
+        "\nLabels of the canary's predictions that it takes, in four of five rollouts:\n{table}"
+    )
+    .expect("a string takes everything");
+    text
 }
 
 /// From which size on, and how soon.

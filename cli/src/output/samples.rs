@@ -191,6 +191,19 @@ pub(crate) fn plan_json() -> Value {
     })
 }
 
+/// The same of a model that is asked about itself.
+pub(crate) fn speaking_plan() -> PlanView {
+    let mut plan = plan_json();
+    plan["model_signals"] = json!({
+        "custom_metrics": 34, "rollout_dollars": 0.112, "month_dollars": 10.2,
+        "labels": {
+            "accuracy": {"of": "labels", "at_least": 7, "twice": {"rate": 0.3, "labels": 169}},
+            "recall": {"of": "labels that are positive", "at_least": 7},
+        },
+    });
+    read(plan)
+}
+
 fn read<T: DeserializeOwned>(value: Value) -> T {
     serde_json::from_value(value).expect("the samples have the API's shape")
 }

@@ -9,9 +9,21 @@ use super::{Look, Tone};
 
 /// Columns that are broken into lines on a narrow terminal. The others are there to be copied or
 /// compared, and stay whole.
-const BREAKABLE: [&str; 7] = [
-    "ENDPOINT", "MODEL", "VARIANT", "VALUE", "LIMIT", "REASON", "WHY",
+const BREAKABLE: [&str; 8] = [
+    "ENDPOINT",
+    "MODEL",
+    "VARIANT",
+    "VALUE",
+    "LIMIT",
+    "REASON",
+    "WHY",
+    "COUNTED OVER",
 ];
+
+/// Columns of the terminal that standard output is; absent where it is none.
+pub(super) fn terminal_width() -> Option<u16> {
+    ComfyTable::new().width()
+}
 
 /// A cell.
 #[derive(Debug, Clone)]
@@ -22,7 +34,7 @@ pub(crate) struct Cell {
 }
 
 /// A cell of text.
-pub(super) fn cell(text: impl Into<String>) -> Cell {
+pub(crate) fn cell(text: impl Into<String>) -> Cell {
     toned(text, Tone::Plain)
 }
 
@@ -36,7 +48,7 @@ pub(super) fn toned(text: impl Into<String>, tone: Tone) -> Cell {
 }
 
 /// A cell of a number: its digits stand under each other.
-pub(super) fn number(text: &(impl Display + ?Sized)) -> Cell {
+pub(crate) fn number(text: &(impl Display + ?Sized)) -> Cell {
     Cell {
         text: text.to_string(),
         tone: Tone::Plain,
@@ -45,7 +57,7 @@ pub(super) fn number(text: &(impl Display + ?Sized)) -> Cell {
 }
 
 /// The table with these columns.
-pub(super) fn table(look: Look, header: &[&str], rows: Vec<Vec<Cell>>) -> String {
+pub(crate) fn table(look: Look, header: &[&str], rows: Vec<Vec<Cell>>) -> String {
     let mut table = ComfyTable::new();
     if look.terminal {
         table

@@ -70,6 +70,13 @@ fn deploy() {
 #[test]
 fn plan_of_a_specification() {
     assert_snapshot!("plan", plan::plan(PIPE, &samples::plan()));
+    let speaking = plan::plan(PIPE, &samples::speaking_plan());
+    let about = speaking.split("\nThe model's").nth(1);
+    let about = about.and_then(|rest| rest.split("\nRolled back by").next());
+    assert_snapshot!(
+        "plan_model_signals",
+        about.expect("it stands before the guards")
+    );
 }
 
 #[test]
@@ -97,6 +104,34 @@ fn checks_of_a_deployment() {
     assert_snapshot!(
         "checks_terminal",
         checks::checks(TERMINAL, &samples::minutes())
+    );
+}
+
+#[test]
+fn what_is_too_wide_for_the_terminal_goes_on_below() {
+    let narrow = Look {
+        width: Some(40),
+        ..TERMINAL
+    };
+    let text = paragraph(
+        narrow,
+        10,
+        "one two three four five six seven eight nine ten eleven",
+    );
+    let widest = text.lines().map(|line| line.chars().count()).max();
+    assert!(widest <= Some(40) && text.lines().count() == 2, "{text}");
+    assert_eq!(paragraph(PIPE, 2, "as it is"), "  as it is");
+    let entries = samples::entries();
+    let line = |look| history::line(look, &entries[2]);
+    assert_eq!(line(PIPE).lines().count(), 1);
+    let wrapped = line(Look {
+        width: Some(80),
+        ..TERMINAL
+    });
+    assert_eq!(wrapped.lines().count(), 2, "{wrapped}");
+    assert!(
+        wrapped.lines().all(|line| line.chars().count() <= 80),
+        "{wrapped}"
     );
 }
 

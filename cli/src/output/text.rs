@@ -143,6 +143,35 @@ pub(super) fn traffic(totals: &Totals) -> String {
     }
 }
 
+/// The text in lines that fit the terminal, each after so many spaces; in a single one where there is
+/// no terminal to fit.
+pub(crate) fn paragraph(look: Look, indent: usize, text: &str) -> String {
+    let margin = " ".repeat(indent);
+    let Some(columns) = look.columns() else {
+        return format!("{margin}{text}");
+    };
+    // However narrow it is, a word has room.
+    let room = columns.saturating_sub(indent).max(20);
+    let mut lines = vec![String::new()];
+    for word in text.split(' ') {
+        let line = lines.last_mut().expect("there is one from the start");
+        let width = line.chars().count() + 1 + word.chars().count();
+        if line.is_empty() {
+            line.push_str(word);
+        } else if width <= room {
+            line.push(' ');
+            line.push_str(word);
+        } else {
+            lines.push(word.to_owned());
+        }
+    }
+    let lines: Vec<String> = lines
+        .into_iter()
+        .map(|line| format!("{margin}{line}"))
+        .collect();
+    lines.join("\n")
+}
+
 /// Names and values in two columns.
 pub(super) fn facts(look: Look, rows: &[(&str, String)]) -> String {
     let width = rows.iter().map(|(name, _)| name.len()).max().unwrap_or(0);

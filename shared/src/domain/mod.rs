@@ -12,6 +12,7 @@
 //! | [`signal`], [`baseline`] | the pairs of counts that are compared, and what production did before |
 //! | [`model_signals`] | what a model's answers and their labels are counted as |
 //! | [`forecast`] | what the stages of a plan will be able to prove |
+//! | [`model_plan`] | what a model's own figures cost, and how many labels they need |
 //! | [`deployment`], [`evidence`] | the record: what is committed, what has been measured |
 //! | [`observation`] | what one pass saw of the world, failed readings included |
 //! | [`guard`], [`judge`] | counts against limits over windows that never overlap; what the minutes say together |
@@ -51,6 +52,7 @@ pub mod guard;
 pub mod history;
 pub mod invariants;
 pub mod judge;
+pub mod model_plan;
 pub mod model_signals;
 pub mod observation;
 pub mod plan;

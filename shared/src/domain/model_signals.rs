@@ -290,6 +290,17 @@ impl Quality {
         }
     }
 
+    /// The labels that it is counted over, in words.
+    pub const fn trials(self) -> &'static str {
+        match self {
+            Self::Accuracy => "labels",
+            Self::Recall => "labels that are positive",
+            Self::Precision => "labels of positive predictions",
+            Self::F1 => "labels that are positive or predicted so",
+            Self::FalsePositiveRate => "labels that are negative",
+        }
+    }
+
     /// The share of bad outcomes at a value of the measure, both 0 to 1.
     ///
     /// F1 = 2 TP / (2 TP + FP + FN) counts a true positive twice, which no trial can. Among the trials

@@ -38,6 +38,7 @@ mod forecasts;
 mod freezes;
 mod fuzz;
 mod guards;
+mod model_plan;
 mod model_signals;
 mod properties;
 mod quantities;

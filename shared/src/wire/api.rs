@@ -13,6 +13,7 @@ use crate::domain::freeze::Freeze;
 use crate::domain::history::Entry;
 use crate::domain::judge::bench::Bench;
 use crate::domain::judge::{MinuteReport, SignalStanding, report};
+use crate::domain::model_plan::ModelPlan;
 use crate::domain::policy::Policy;
 use crate::domain::quantity::{Span, Weight};
 use crate::domain::state::{Phase, Status};
@@ -345,6 +346,9 @@ pub struct PlanView {
     /// How it would go back, in words.
     #[serde(default)]
     pub rollback: String,
+    /// What the model's own figures would cost and need; absent without `model_signals`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model_signals: Option<ModelPlan>,
     /// What to beware of.
     pub warnings: Vec<String>,
 }
@@ -386,6 +390,7 @@ impl PlanView {
             guards: guards.collect(),
             signals: compared(&terms.policy),
             rollback: terms.rollback.to_string(),
+            model_signals: ModelPlan::of(deployment),
             warnings: forecast.warnings,
         }
     }

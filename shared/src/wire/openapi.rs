@@ -174,6 +174,7 @@ fn refine_answers(all: &mut Schemas) {
     for place in [
         "CaughtRegression.rate",
         "CaughtRegression.production_rate",
+        "TwiceTheLimit.rate",
         "SignalStanding.canary_rate",
         "SignalStanding.production_rate",
         "SignalStanding.limit",
@@ -230,7 +231,7 @@ fn refine_answers(all: &mut Schemas) {
 pub const NO_CONTROL_CHARACTERS: &str = r"^[^\u0000-\u001f\u007f-\u009f]*$";
 
 fn is_answer(name: &str) -> bool {
-    const ANSWERS: [&str; 22] = [
+    const ANSWERS: [&str; 25] = [
         "CaughtRegression",
         "Check",
         "Counts",
@@ -240,9 +241,11 @@ fn is_answer(name: &str) -> bool {
         "GuardStanding",
         "HistoryEntry",
         "Interval",
+        "LabelNeed",
         "LatencyMinute",
         "Links",
         "Measured",
+        "ModelSignalsPlan",
         "Plan",
         "PlannedStage",
         "Prolonged",
@@ -250,6 +253,7 @@ fn is_answer(name: &str) -> bool {
         "SignalStanding",
         "Stage",
         "Totals",
+        "TwiceTheLimit",
         "VariantMinute",
         "Checks",
         "Deployments",

@@ -278,6 +278,35 @@ async fn a_plan_says_what_would_be_and_does_nothing() {
 }
 
 #[tokio::test]
+async fn a_plan_says_what_the_models_own_figures_cost_and_which_labels_they_need() {
+    let world = World::new().await;
+    let mut asking = specification();
+    asking["model_signals"] = json!({"score": "/score"});
+    asking["policy"]["accuracy"] = json!({"limit": "85%"});
+    asking["policy"]["drift"] = json!({});
+    let (status, plan) = world.post("/plan", &asking).await;
+    assert_eq!(status, StatusCode::OK, "{plan}");
+    let own = &plan["model_signals"];
+    assert_eq!(own["custom_metrics"], 22, "{own}");
+    let dollars = |name: &str| own[name].as_f64().expect("dollars");
+    assert!(
+        dollars("rollout_dollars") < dollars("month_dollars"),
+        "{own}"
+    );
+    let accuracy = &own["labels"]["accuracy"];
+    let labels = |place: &Value| place.as_u64().expect("a number of labels");
+    assert!(labels(&accuracy["at_least"]) < labels(&accuracy["twice"]["labels"]));
+    // They are counted from the deployment on: that there are none yet is no mistake of anybody's.
+    let warnings = plan["warnings"].to_string();
+    assert!(
+        !warnings.contains("accuracy") && !warnings.contains("drift"),
+        "{warnings}"
+    );
+    let (_, plan) = world.post("/plan", &specification()).await;
+    assert_eq!(plan["model_signals"], Value::Null);
+}
+
+#[tokio::test]
 async fn a_cursor_that_was_never_given_out_is_refused() {
     let world = World::new().await;
     let id = world.accept(&specification()).await;

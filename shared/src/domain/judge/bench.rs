@@ -146,7 +146,8 @@ impl<'a> Bench<'a> {
         )
     }
 
-    fn absolute(&self, rule: &SignalRule) -> Option<AbsoluteSettings> {
+    /// What a signal is held to its own limit under; absent without one.
+    pub fn absolute(&self, rule: &SignalRule) -> Option<AbsoluteSettings> {
         let limit = rule.limit.and_then(Limit::new)?;
         let (kappa, ceiling) = self.tempering(rule);
         let settings = AbsoluteSettings::new(limit, self.longest_minutes, kappa)?;

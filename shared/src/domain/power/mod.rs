@@ -26,7 +26,9 @@ mod tests;
 
 pub use slowdown::{Spread, slowdown};
 
-use super::comparison::{Settings, Signal, calls_for_rollback, ln_even_part};
+use super::comparison::{
+    AbsoluteGuard, AbsoluteSettings, Settings, Signal, calls_for_rollback, ln_even_part,
+};
 use super::plan::{Plan, Stage};
 use super::quantity::{Rate, Weight};
 use path::Arm;
@@ -44,6 +46,8 @@ const FOLLOWED_MINUTES: u64 = 5_760;
 const ONE_DAY: u64 = 1_440;
 /// More requests a minute than this add nothing that a count could hold.
 const MOST_REQUESTS: f64 = 1e12;
+/// Trials that are followed against a limit.
+const MOST_TRIALS: u64 = 100_000;
 /// The sizes of change between which the arms' unlucky parts are weighed.
 const WEIGHED_BETWEEN: (f64, f64) = (1.1, 25.0);
 
@@ -117,6 +121,31 @@ pub fn minutes_per_stage(
 /// outcomes; where it does not, its bake is too short for the traffic.
 pub fn proves(smallest: Option<Detection>, rate: f64) -> bool {
     smallest.is_some_and(|detection| detection.rate <= rate)
+}
+
+/// Trials within which four of five canaries with this share of bad outcomes are shown to be above a limit,
+/// a trial a minute: several at once take a little more or less. `None` where [`MOST_TRIALS`] are not
+/// enough.
+pub fn trials_above(
+    settings: &AbsoluteSettings,
+    rate: f64,
+    ln_part: f64,
+    alpha: Rate,
+) -> Option<u64> {
+    let canary = Arm {
+        trials: 1.0,
+        rate,
+        bursts: 0.0,
+        arrivals: 0.0,
+        deviation: UNLUCKY,
+    };
+    let mut guard = AbsoluteGuard::default();
+    (1..=MOST_TRIALS)
+        .zip(canary.minutes())
+        .find_map(|(trials, counts)| {
+            guard.take_in(settings, counts);
+            calls_for_rollback(ln_part + guard.ln_e(), alpha).then_some(trials)
+        })
 }
 
 /// Asks each stage below 100 % in turn, given its beginning and its bake in minutes.

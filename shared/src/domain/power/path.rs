@@ -42,7 +42,7 @@ impl Arm {
     }
 
     /// The minutes, without end.
-    fn minutes(self) -> impl Iterator<Item = Counts> {
+    pub(super) fn minutes(self) -> impl Iterator<Item = Counts> {
         let below = normal::above(-self.deviation);
         let (mean, variance) = (self.trials * self.rate, self.variance());
         let (mut trials_before, mut bad_before) = (0, 0);
