@@ -39,6 +39,21 @@ impl Exit {
     }
 }
 
+impl Exit {
+    /// The number, and what it says.
+    pub(crate) const fn words(self) -> &'static str {
+        match self {
+            Self::Done => "0, done",
+            Self::Error => "1, failed",
+            Self::Usage => "2, wrong usage",
+            Self::TakenBack => "3, rolled back or cancelled",
+            Self::NeedsPerson => "4, waiting for a person",
+            Self::TimedOut => "5, timed out",
+            Self::Rejected => "6, rejected by the gate",
+        }
+    }
+}
+
 impl From<Exit> for ExitCode {
     fn from(exit: Exit) -> Self {
         Self::from(exit as u8)

@@ -70,6 +70,7 @@ pub(crate) async fn run(args: LocalArgs, output: &mut Output<'_>) -> Result<Exit
         speed: args.speed,
         rps: args.rps,
         challenger: Behaviour::default(),
+        labels: None,
         state: args.state,
     };
     let stage = Stage::set(setting).await?;

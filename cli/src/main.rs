@@ -13,6 +13,7 @@ mod models;
 mod output;
 mod place;
 mod stage;
+mod traffic;
 mod verbs;
 
 use std::ffi::OsString;

@@ -7,8 +7,6 @@
 
 use std::collections::HashMap;
 use std::path::PathBuf;
-use std::sync::Arc;
-use std::time::Duration;
 
 use axum::Router;
 use axum::body::{Body, Bytes};
@@ -16,27 +14,23 @@ use canary::Stack;
 use http::{Method, Request, StatusCode};
 use http_body_util::BodyExt as _;
 use jiff::{SignedDuration, Timestamp};
-use rand::{Rng as _, SeedableRng as _};
-use rand_chacha::ChaCha8Rng;
 use serde::de::DeserializeOwned;
-use serde_json::json;
 use shared::app::ports::{Endpoints as _, PortError};
 use shared::wire::problem::Problem;
 use simulator::clock::Clock;
 use simulator::{Options, Simulator, SimulatorError, Timings};
-use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tower::ServiceExt as _;
 
 use crate::models::process::{ModelProcess, ProcessError};
 use crate::models::server::Behaviour;
 use crate::models::train::{ModelName, SEED};
-use crate::models::wine::Wines;
+use crate::traffic::{Labels, Traffic};
 
 /// The endpoint that is there from the start.
 pub(crate) const ENDPOINT: &str = "wine-quality";
-/// Requests under way at once; past it the stream skips, as a client with a bounded pool would.
-const CONCURRENCY: usize = 64;
+/// The config that it is on.
+pub(crate) const CONFIG: &str = "wine-quality-config";
 
 /// How the stage is set.
 pub(crate) struct Setting {
@@ -44,8 +38,10 @@ pub(crate) struct Setting {
     pub(crate) speed: f64,
     /// Requests per wall-clock second; 0 for none.
     pub(crate) rps: f64,
-    /// How the challenger's server behaves.
+    /// How the challenger is made, and how its server behaves.
     pub(crate) challenger: Behaviour,
+    /// What becomes known of the answers, and when; nothing without it.
+    pub(crate) labels: Option<Labels>,
     /// Where the records live; in memory without it.
     pub(crate) state: Option<PathBuf>,
 }
@@ -71,6 +67,9 @@ pub(crate) enum StageError {
     /// The rollout did not come to its end in time.
     #[error("{0}")]
     Unfinished(String),
+    /// A model could not be measured before the rollout.
+    #[error("{0} can't be measured on the held-out wines")]
+    Unmeasured(&'static str),
     /// An answer that is not what the API promises.
     #[error("the API answered something unreadable")]
     Answer(#[from] serde_json::Error),
@@ -122,13 +121,7 @@ impl Stage {
         }
         stack
             .aws
-            .create_endpoint(
-                ENDPOINT,
-                "wine-quality-config",
-                "production",
-                "wine-quality-v1",
-                2,
-            )
+            .create_endpoint(ENDPOINT, CONFIG, "production", "wine-quality-v1", 2)
             .await?;
         let router = stack.router();
         let mut running = JoinSet::new();
@@ -141,7 +134,8 @@ impl Stage {
         };
         stage.wait_until_it_serves().await?;
         if setting.rps > 0.0 {
-            running.spawn(traffic(router, setting.rps));
+            let clock = stage.stack.simulator.clock().clone();
+            Traffic::new(router, clock, setting.labels).start(&mut running, setting.rps);
         }
         Ok(Self {
             _running: running,
@@ -174,6 +168,12 @@ impl Stage {
         Ok(())
     }
 
+    /// Where a model is served.
+    pub(crate) fn url(&self, model: &str) -> Option<&str> {
+        let process = self.models.get(model)?;
+        Some(&process.url)
+    }
+
     /// A request to the API, as a client makes it, without the socket.
     pub(crate) async fn ask<T: DeserializeOwned>(
         &self,
@@ -191,7 +191,8 @@ impl Stage {
     }
 }
 
-async fn send(
+/// Asks one of the routes, without a socket.
+pub(crate) async fn send(
     router: &Router,
     method: Method,
     path: &str,
@@ -226,30 +227,6 @@ async fn schedule(stack: Stack) {
         if let Err(error) = stack.tick().await {
             tracing::error!(%error, "the tick failed");
         }
-    }
-}
-
-/// Real wines, asked about one by one.
-async fn traffic(router: Router, rps: f64) {
-    let wines = Arc::new(Wines::load(SEED).test);
-    let mut random = ChaCha8Rng::seed_from_u64(SEED);
-    let mut beat = tokio::time::interval(Duration::from_secs_f64(1.0 / rps));
-    beat.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Burst);
-    let places = Arc::new(Semaphore::new(CONCURRENCY));
-    loop {
-        beat.tick().await;
-        let Ok(place) = places.clone().try_acquire_owned() else {
-            continue;
-        };
-        let wine = &wines[random.random_range(0..wines.len())];
-        let user = format!("user-{}", random.random_range(0..5000));
-        let body =
-            json!({"endpoint": ENDPOINT, "user_id": user, "features": wine.features}).to_string();
-        let router = router.clone();
-        tokio::spawn(async move {
-            send(&router, Method::POST, "/inference", Some(body)).await;
-            drop(place);
-        });
     }
 }
 

@@ -91,6 +91,7 @@ async fn the_challenger_misbehaves_as_told_and_dies_when_dropped() {
     let behaviour = Behaviour {
         fail_above_alcohol: Some(11.5),
         delay: Duration::from_millis(50),
+        ..Behaviour::default()
     };
     let process = ModelProcess::spawn(canary(), ModelName::WineQualityV2, &behaviour)
         .await

@@ -1,7 +1,14 @@
 //! `canary demo`: a whole rollout before your eyes, on loopback, with one command. Two real models
 //! in processes of their own serve a stream of real requests; the control plane that replaces one
 //! by the other is the one that is deployed.
+//!
+//! Nothing of a scenario's end is played. A challenger has its fault from its training or its server,
+//! an operator gives the orders that a person would give, and everything else is what the control
+//! plane makes of it.
 
+mod figure;
+mod gate;
+mod held_out;
 mod scenario;
 mod show;
 
@@ -14,6 +21,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 use shared::domain::history::Entry;
 use shared::domain::judge::MinuteReport;
+use shared::domain::quantity::Weight;
 use shared::wire::api::{ChecksView, DeploymentView, HistoryView};
 use shared::wire::specification;
 
@@ -21,10 +29,9 @@ use crate::exit::Exit;
 use crate::output::progress::Progress;
 use crate::output::{Format, Output, history};
 use crate::stage::{Setting, Stage, StageError};
+use held_out::{HeldOut, Measured};
 use scenario::{Cue, Scenario};
 
-/// What the demo deploys; printed before it starts.
-const SPECIFICATION: &str = include_str!("specification.yaml");
 /// The wait between two looks, wall clock.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
 /// The longest that a rollout is waited for, wall clock: a demo in CI must end.
@@ -46,53 +53,101 @@ pub(crate) struct DemoArgs {
 
 /// Runs a scenario to its end.
 pub(crate) async fn run(args: DemoArgs, output: &mut Output<'_>) -> Result<ExitCode, StageError> {
-    say(output, &show::opening(args.scenario, SPECIFICATION))?;
+    let scenario = args.scenario;
+    say(output, &show::opening(output.look, scenario))?;
     let setting = Setting {
         speed: args.speed,
         rps: args.rps,
-        challenger: args.scenario.challenger(),
+        challenger: scenario.challenger(),
+        labels: scenario.labels(),
         state: None,
     };
-    let stage = Stage::set(setting).await?;
-    let specification: Value = specification::from_yaml(SPECIFICATION)
-        .expect("a test holds that the demo's specification is valid");
+    let mut stage = Stage::set(setting).await?;
+    let text = scenario.specification();
+    say(output, &show::specification(text))?;
+    if scenario == Scenario::Rejected {
+        return gate::play(&stage, text, output).await;
+    }
+    let held_out = if scenario.is_about_the_model() {
+        let measured = HeldOut::ask(&stage).await?.measured();
+        say(output, &held_out::shown(output.look, &measured))?;
+        Some(measured)
+    } else {
+        None
+    };
+    say(output, &show::legend(output.look, scenario.figure()))?;
+    say(output, "")?;
+    let specification: Value = specification::from_yaml(text)
+        .expect("a test holds that the demo's specifications are valid");
     let accepted: DeploymentView = stage
         .ask(Method::POST, "/deploy", Some(specification.to_string()))
         .await?;
-    let id = accepted.deployment_id.clone();
-    let (last, minutes, entries) = Play {
-        stage,
-        scenario: args.scenario,
-        id,
+    let play = Play {
+        stage: &mut stage,
+        scenario,
+        id: accepted.deployment_id,
         said: 0,
+        last_share: None,
         cues: 0,
         last_cue: Timestamp::MIN,
-    }
-    .play(output)
-    .await?;
-    let file = keep(&last, &entries, &minutes)?;
-    match output.format {
-        Format::Json => output.answer(&last, |_| String::new()).map_err(closed)?,
-        Format::Text => say(output, &show::ending(output.look, &last, &minutes, &file))?,
-    }
-    Ok(Exit::of(&last).unwrap_or(Exit::Error).into())
+    };
+    let seen = play.play(output).await?;
+    ended(&stage, scenario, held_out.as_ref(), &seen, output)
 }
 
-struct Play {
-    stage: Stage,
+/// Everything that was seen of a rollout.
+struct Seen {
+    last: DeploymentView,
+    minutes: Vec<MinuteReport>,
+    entries: Vec<Entry>,
+}
+
+/// Keeps what was seen, and says how it ended.
+fn ended(
+    stage: &Stage,
+    scenario: Scenario,
+    held_out: Option<&[Measured; 2]>,
+    seen: &Seen,
+    output: &mut Output<'_>,
+) -> Result<ExitCode, StageError> {
+    let messages = stage.stack.simulator.published();
+    let told: Vec<String> = messages
+        .into_iter()
+        .filter_map(|message| message.subject)
+        .collect();
+    let file = keep(seen, held_out, &told)?;
+    let exit = Exit::of(&seen.last).unwrap_or(Exit::Error);
+    let ending = show::Seen {
+        view: &seen.last,
+        minutes: &seen.minutes,
+        figure: scenario.figure(),
+        told: &told,
+        file: &file,
+        exit,
+    };
+    match output.format {
+        Format::Json => output
+            .answer(&seen.last, |_| String::new())
+            .map_err(closed)?,
+        Format::Text => say(output, &show::ending(output.look, &ending))?,
+    }
+    Ok(exit.into())
+}
+
+struct Play<'a> {
+    stage: &'a mut Stage,
     scenario: Scenario,
     id: String,
     said: usize,
+    /// What the last row of a minute was of: at another share the headings are said again.
+    last_share: Option<Weight>,
     cues: usize,
     last_cue: Timestamp,
 }
 
-impl Play {
+impl Play<'_> {
     /// Until the deployment is over; returns how it ended and everything that was seen.
-    async fn play(
-        mut self,
-        output: &mut Output<'_>,
-    ) -> Result<(DeploymentView, Vec<MinuteReport>, Vec<Entry>), StageError> {
+    async fn play(mut self, output: &mut Output<'_>) -> Result<Seen, StageError> {
         let (progress, started) = (Progress::new(output.look), Instant::now());
         let mut minutes: Vec<MinuteReport> = Vec::new();
         loop {
@@ -111,7 +166,11 @@ impl Play {
             progress.show(output.look, &view);
             if view.status.is_terminal() && self.said == history.items.len() {
                 progress.end();
-                return Ok((view, minutes, history.items));
+                return Ok(Seen {
+                    last: view,
+                    minutes,
+                    entries: history.items,
+                });
             }
             if started.elapsed() > PLAY_LIMIT {
                 progress.end();
@@ -139,8 +198,12 @@ impl Play {
         minutes: &[MinuteReport],
     ) -> std::io::Result<()> {
         if output.format == Format::Text {
+            let figure = self.scenario.figure();
             for report in minutes {
-                output.answer(&(), |look| show::minute(look, report))?;
+                if self.last_share.replace(report.weight) != Some(report.weight) {
+                    output.answer(&(), |look| show::heading(look, figure))?;
+                }
+                output.answer(&(), |look| show::minute(look, figure, report))?;
             }
         }
         let fresh = &entries[self.said.min(entries.len())..];
@@ -169,6 +232,7 @@ impl Play {
         (self.cues, self.last_cue) = (self.cues + 1, now);
         progress.above(|| output.remark(&show::cue(output.look, cue)))?;
         match cue {
+            Cue::Say(_) => Ok(()),
             Cue::Kill => self.stage.kill(&view.model).await,
             Cue::Order(verb) => {
                 let body = json!({"reason": "as the demo's scenario has it"}).to_string();
@@ -195,12 +259,16 @@ fn unfinished(view: &DeploymentView) -> StageError {
 
 /// The whole history in a file, for whoever wants to look closer.
 fn keep(
-    view: &DeploymentView,
-    entries: &[Entry],
-    minutes: &[MinuteReport],
+    seen: &Seen,
+    held_out: Option<&[Measured; 2]>,
+    told: &[String],
 ) -> Result<PathBuf, StageError> {
-    let file = std::env::temp_dir().join(format!("canary-demo-{}.json", view.deployment_id));
-    let all = json!({"deployment": view, "history": entries, "checks": minutes});
+    let name = format!("canary-demo-{}.json", seen.last.deployment_id);
+    let file = std::env::temp_dir().join(name);
+    let all = json!({
+        "deployment": seen.last, "history": seen.entries, "checks": seen.minutes,
+        "held_out": held_out, "told": told,
+    });
     let text = serde_json::to_string_pretty(&all)?;
     std::fs::write(&file, text)
         .map_err(|error| StageError::Io(format!("{} can't be written", file.display()), error))?;
@@ -221,17 +289,5 @@ fn closed(error: std::io::Error) -> StageError {
 impl From<std::io::Error> for StageError {
     fn from(error: std::io::Error) -> Self {
         closed(error)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_the_demo_deploys_is_valid() {
-        let value = specification::from_yaml(SPECIFICATION).expect("YAML");
-        let specification = specification::parse(&value).expect("a valid specification");
-        assert_eq!(specification.endpoint, crate::stage::ENDPOINT);
     }
 }

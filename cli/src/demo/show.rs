@@ -1,101 +1,208 @@
 //! What the demo shows besides the history: its opening, the minutes, and how it ended.
+//!
+//! Everything fits 80 columns: a minute is a row under two headings, one for each model, with the figure
+//! that the scenario is about.
 
+use std::fmt::Write as _;
 use std::path::Path;
 
 use shared::domain::judge::MinuteReport;
-use shared::domain::observation::ArmMinute;
 use shared::domain::state::Status;
 use shared::wire::api::DeploymentView;
+use shared::wire::problem::Problem;
 
+use super::figure::{Figure, Side};
 use super::scenario::{Cue, Scenario};
-use crate::output::{Look, Tone};
+use crate::exit::Exit;
+use crate::output::{Look, Tone, paragraph};
 
-/// What is to be seen, and what is deployed.
-pub(super) fn opening(scenario: Scenario, specification: &str) -> String {
-    let spec = specification.trim_end().replace('\n', "\n    ");
-    format!(
-        "Demo: {}.\n\n    {spec}\n\nStarting the simulated account, two model servers and traffic; a minute of the rollout takes about a second.",
-        scenario.about()
-    )
+/// Before everything starts: what is to be seen.
+pub(super) fn opening(look: Look, scenario: Scenario) -> String {
+    let mut text = paragraph(look, 0, &format!("Demo: {}.", scenario.about()));
+    if !scenario.story().is_empty() {
+        write!(text, "\n\n{}", paragraph(look, 0, scenario.story()))
+            .expect("a string takes everything");
+    }
+    let starting = "Starting the simulated account, two model servers and traffic; a minute of the rollout takes about a second.";
+    format!("{text}\n\n{}", paragraph(look, 0, starting))
+}
+
+/// What is deployed.
+pub(super) fn specification(text: &str) -> String {
+    let text = text.trim_end().replace('\n', "\n    ");
+    format!("\nThe specification:\n\n    {text}\n")
+}
+
+/// What the rows of minutes hold.
+pub(super) fn legend(look: Look, figure: Figure) -> String {
+    let words = format!(
+        "Each row is a minute of the rollout: requests of both models, {}, and the 99th percentile of their latency.",
+        figure.words()
+    );
+    format!("\n{}", paragraph(look, 0, &words))
+}
+
+/// The headings of the rows of minutes.
+pub(super) fn heading(look: Look, figure: Figure) -> String {
+    let of = figure.heading();
+    let models = format!("{:11}{:<25}   {:<25}", "", "CANARY", "PRODUCTION");
+    let columns = format!(
+        "{:5} {:>5}  {:>6} {of:>8} {:>8}   {:>6} {of:>8} {:>8}",
+        "UTC", "SHARE", "REQ.", "P99", "REQ.", "P99"
+    );
+    let lines = [models.trim_end(), &columns].map(|line| Tone::Quiet.paint(look, line));
+    lines.join("\n")
 }
 
 /// One judged minute on one line.
-pub(super) fn minute(look: Look, report: &MinuteReport) -> String {
+pub(super) fn minute(look: Look, figure: Figure, report: &MinuteReport) -> String {
     let verdict = match report.verdict.as_str() {
         "healthy" => Tone::Good.paint(look, "healthy"),
         "unhealthy" => Tone::Bad.paint(look, "unhealthy"),
         other => Tone::Warning.paint(look, other),
     };
     let line = format!(
-        "{}  {:>5}  canary {}   production {}   ",
+        "{} {:>5}  {}   {}  ",
         report.minute.strftime("%H:%M"),
         report.weight.to_string(),
-        arm(report.canary.as_ref()),
-        arm(report.production.as_ref()),
+        arm(figure, report, Side::Canary),
+        arm(figure, report, Side::Production),
     );
     format!("{}{verdict}", Tone::Quiet.paint(look, &line))
 }
 
-fn arm(minute: Option<&ArmMinute>) -> String {
-    let Some(minute) = minute else {
-        return format!("{:<44}", "no requests");
+fn arm(figure: Figure, report: &MinuteReport, side: Side) -> String {
+    let Some(minute) = side.of(report) else {
+        return format!("{:>6} {:>8} {:>8}", "-", "-", "-");
     };
-    let errors = 100.0 * minute.errors_5xx as f64 / minute.invocations.max(1) as f64;
-    let latency = minute.latency.as_ref().map_or_else(String::new, |latency| {
-        format!("p50 {:.1} p99 {:.1} ms", latency.p50_ms, latency.p99_ms)
-    });
+    let value = figure.of(report, side);
+    let latency = minute.latency.as_ref();
     format!(
-        "{:<44}",
-        format!(
-            "{:>4} req {errors:>5.1} % 5XX {latency}",
-            minute.invocations
-        )
+        "{:>6} {:>8} {:>8}",
+        minute.invocations,
+        value.map_or_else(|| "-".to_owned(), |value| figure.shown(value)),
+        latency.map_or_else(|| "-".to_owned(), |of| format!("{:.1} ms", of.p99_ms)),
     )
 }
 
 /// What happens on the stage.
 pub(super) fn cue(look: Look, cue: Cue) -> String {
     let text = match cue {
-        Cue::Kill => "          The challenger's process is killed.".to_owned(),
-        Cue::Order(verb) => format!("          The operator orders: {verb}."),
+        Cue::Kill => "The challenger's process is killed.".to_owned(),
+        Cue::Order(verb) => format!("The operator orders: {verb}."),
+        Cue::Say(text) => text.to_owned(),
     };
-    Tone::Warning.paint(look, &text)
+    Tone::Warning.paint(look, &paragraph(look, 10, &text))
+}
+
+/// What was kept and seen of a rollout.
+pub(super) struct Seen<'a> {
+    /// How it ended.
+    pub(super) view: &'a DeploymentView,
+    /// Every judged minute.
+    pub(super) minutes: &'a [MinuteReport],
+    /// What it is about.
+    pub(super) figure: Figure,
+    /// The subjects of the messages that people were sent, oldest first.
+    pub(super) told: &'a [String],
+    /// Where the history is.
+    pub(super) file: &'a Path,
+    /// What the process ends with.
+    pub(super) exit: Exit,
 }
 
 /// How it ended.
-pub(super) fn ending(
-    look: Look,
-    view: &DeploymentView,
-    minutes: &[MinuteReport],
-    file: &Path,
-) -> String {
+pub(super) fn ending(look: Look, seen: &Seen<'_>) -> String {
+    let view = seen.view;
     let tone = if view.status == Status::Completed {
         Tone::Good
     } else {
         Tone::Bad
     };
-    let total = |arm: fn(&MinuteReport) -> Option<&ArmMinute>| -> (u64, u64) {
-        minutes
-            .iter()
-            .filter_map(arm)
-            .fold((0, 0), |(n, x), minute| {
-                (n + minute.invocations, x + minute.errors_5xx)
-            })
-    };
-    let (canary, canary_errors) = total(|report| report.canary.as_ref());
-    let (production, production_errors) = total(|report| report.production.as_ref());
-    format!(
-        "\n{}: {}\n\n  canary      {:<18} {canary:>6} requests judged, {canary_errors} of them 5XX\n  production  {:<18} {production:>6} requests judged, {production_errors} of them 5XX\n  took        {} of virtual time\n  history     {}",
-        tone.paint(look, &view.status.to_string()),
-        view.reason,
-        view.model,
-        view.former_model,
-        took(view),
-        file.display(),
-    )
+    let status = tone.paint(look, &view.status.to_string());
+    let mut text = format!("\n{status}\n{}\n\n", paragraph(look, 2, &view.reason));
+    let rows = [
+        ("canary", sum(seen, Side::Canary, &view.model)),
+        (
+            "production",
+            sum(seen, Side::Production, &view.former_model),
+        ),
+        ("took", format!("{} of virtual time", took(view))),
+        ("told", told(seen.told)),
+        ("history", seen.file.display().to_string()),
+        ("exit code", seen.exit.words().to_owned()),
+    ];
+    for (name, value) in rows {
+        // The name stands where the paragraph has its margin.
+        let value = paragraph(look, 14, &value);
+        writeln!(text, "  {name:<12}{}", value.trim_start()).expect("a string takes everything");
+    }
+    text
+}
+
+/// All minutes of a model in one line.
+fn sum(seen: &Seen<'_>, side: Side, model: &str) -> String {
+    let arms = || seen.minutes.iter().filter_map(|report| side.of(report));
+    let requests: u64 = arms().map(|minute| minute.invocations).sum();
+    let errors: u64 = arms().map(|minute| minute.errors_5xx).sum();
+    let mut text = format!("{model}: {requests} requests judged, {errors} of them 5XX");
+    if let Some(figure) = seen.figure.over(seen.minutes, side) {
+        write!(text, "; {figure}").expect("a string takes everything");
+    }
+    text
+}
+
+/// What each message was about, by its subject: `[warning] wine-quality: held (IN_PROGRESS)`.
+fn told(subjects: &[String]) -> String {
+    let about = subjects.iter().map(|subject| {
+        let (head, what) = subject.split_once(": ").unwrap_or(("", subject));
+        let what = what.split(" (").next().unwrap_or_default();
+        let severity = head.trim_start_matches('[').split(']').next();
+        match severity {
+            Some(loud @ ("warning" | "critical")) => format!("{what} ({loud})"),
+            _ => what.to_owned(),
+        }
+    });
+    let about: Vec<String> = about.collect();
+    format!("{} messages: {}", subjects.len(), about.join(", "))
 }
 
 fn took(view: &DeploymentView) -> String {
     let minutes = view.updated_at.duration_since(view.created_at).as_mins();
     format!("{minutes} min")
+}
+
+/// Before the gate's table.
+pub(super) fn comparing(look: Look, file: &Path) -> String {
+    let words = format!(
+        "Both servers have answered wines that neither model has learned from. Their answers are in {}, and this is what `canary compare` makes of them under the specification's gate:",
+        file.display()
+    );
+    format!("\n{}\n", paragraph(look, 0, &words))
+}
+
+/// Between the table and the refusal.
+pub(super) fn deploying(look: Look) -> String {
+    let words = "The counts go into the specification, and it is deployed all the same. The API does not believe a verdict; it counts again:";
+    format!("\n{}\n", paragraph(look, 0, words))
+}
+
+/// The end of a challenger that got no traffic.
+pub(super) fn refused(look: Look, refusal: &Problem, reason: &str, subject: &str) -> String {
+    let status = Tone::Bad.paint(look, &format!("{} {}", refusal.status, refusal.title));
+    let told = format!("{subject}: {reason}");
+    let rows = [
+        (
+            "endpoint",
+            "as it was: one variant, one config, all requests to wine-quality-v1",
+        ),
+        ("told", told.as_str()),
+        ("exit code", Exit::Rejected.words()),
+    ];
+    let mut text = format!("{status}\n{}\n\n", paragraph(look, 2, &refusal.detail));
+    for (name, value) in rows {
+        let value = paragraph(look, 14, value);
+        writeln!(text, "  {name:<12}{}", value.trim_start()).expect("a string takes everything");
+    }
+    text
 }

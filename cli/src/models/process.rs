@@ -15,6 +15,7 @@ use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
 use bytes::Bytes;
+use clap::ValueEnum as _;
 use http_body_util::Empty;
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::TokioExecutor;
@@ -24,6 +25,7 @@ use tokio::net::TcpListener;
 use tokio::process::{Child, Command};
 use tokio::sync::oneshot;
 
+use super::recipe::Recipe;
 use super::server::{self, Behaviour};
 use super::train::{ModelName, SEED, TrainError, Trained};
 use super::wine::Wines;
@@ -31,7 +33,7 @@ use super::wine::Wines;
 /// The name of the hidden subcommand.
 pub(crate) const SUBCOMMAND: &str = "model-server";
 
-/// Training takes two seconds; a machine that compiles at the same time gets
+/// Training takes two seconds, six for three times the trees; a machine that compiles at the same time gets
 /// many times that before a start counts as failed.
 const START_LIMIT: Duration = Duration::from_mins(1);
 
@@ -44,6 +46,9 @@ pub(crate) struct ModelServerArgs {
     /// Which model to serve: wine-quality-v1 or wine-quality-v2.
     #[arg(long)]
     model: ModelName,
+    /// How it is made.
+    #[arg(long, value_enum, default_value_t)]
+    recipe: Recipe,
     /// Answer 500 for wines stronger than this, percent by volume.
     #[arg(long, value_name = "PERCENT", value_parser = finite)]
     fail_above_alcohol: Option<f64>,
@@ -84,9 +89,10 @@ struct Announcement {
 /// Runs a model server until standard input ends: the hidden subcommand.
 pub(crate) async fn run_server(args: ModelServerArgs) -> Result<(), ServerError> {
     let model = args.model;
-    let trained = Trained::train(model, &Wines::load(SEED), SEED)
+    let trained = Trained::train(model, args.recipe, &Wines::load(SEED), SEED)
         .map_err(|source| ServerError::Train { model, source })?;
     let behaviour = Behaviour {
+        recipe: args.recipe,
         fail_above_alcohol: args.fail_above_alcohol,
         delay: Duration::from_millis(args.delay_ms),
     };
@@ -227,6 +233,7 @@ fn command(exe: &Path, model: ModelName, behaviour: &Behaviour) -> Command {
     command
         .arg(SUBCOMMAND)
         .arg(format!("--model={model}"))
+        .arg(format!("--recipe={}", name_of(behaviour.recipe)))
         .arg(format!("--delay-ms={}", behaviour.delay.as_millis()));
     if let Some(limit) = behaviour.fail_above_alcohol {
         command.arg(format!("--fail-above-alcohol={limit}"));
@@ -239,6 +246,13 @@ fn command(exe: &Path, model: ModelName, behaviour: &Behaviour) -> Command {
     #[cfg(unix)]
     command.process_group(0);
     command
+}
+
+/// As the child reads it.
+fn name_of(recipe: Recipe) -> String {
+    let value = recipe.to_possible_value();
+    let value = value.expect("no recipe is hidden from the command line");
+    value.get_name().to_owned()
 }
 
 /// Where the child says that it listens.

@@ -2,8 +2,8 @@
 //! it is up, `POST /invocations` answers rows of features with predictions, as
 //! JSON or as CSV.
 //!
-//! A server can be told to misbehave, which is what the demo's bad challengers
-//! are: it fails on strong wines only, so that most of its answers are right
+//! A server can be told to misbehave, which is what some of the demo's bad challengers
+//! do: it fails on strong wines only, so that most of its answers are right
 //! and an error rate has to be measured, or it answers late. A refused request
 //! says why as `{"error": ...}`, and a refusal never depends on the behaviour.
 
@@ -24,6 +24,7 @@ use serde::Deserialize;
 use serde_json::json;
 use tokio::net::TcpListener;
 
+use super::recipe::Recipe;
 use super::train::{Prediction, Trained};
 use super::wine::{ALCOHOL, FEATURES};
 
@@ -33,9 +34,11 @@ pub(crate) const BODY_LIMIT_BYTES: usize = 6 * 1024 * 1024;
 const JSON: &str = "application/json";
 const CSV: &str = "text/csv";
 
-/// How a server deviates from a good one.
+/// How a server and its model deviate from good ones.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct Behaviour {
+    /// How the model is made.
+    pub(crate) recipe: Recipe,
     /// Answers 500 when any wine of the request is stronger than this, percent
     /// by volume.
     pub(crate) fail_above_alcohol: Option<f64>,

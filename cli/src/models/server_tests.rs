@@ -28,8 +28,8 @@ fn csv(features: &[f64]) -> String {
 
 fn served(behaviour: Behaviour) -> Router {
     let wines = Wines::load(SEED);
-    let model =
-        Trained::train(ModelName::WineQualityV1, &wines, SEED).expect("the wines can be learned");
+    let model = Trained::train(ModelName::WineQualityV1, Recipe::Sound, &wines, SEED)
+        .expect("the wines can be learned");
     router(model, behaviour)
 }
 

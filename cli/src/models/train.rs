@@ -21,15 +21,13 @@ use rand::{Rng as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
 use serde::Serialize;
 
+use super::recipe::Recipe;
 use super::wine::{FEATURES, Sample, Wines};
 
 /// The seed that the demo and the local mode train and split with.
 pub(crate) const SEED: u64 = 20;
 
-/// Odd, so that a vote is never a draw.
-const TREES: usize = 41;
-
-/// Shallow enough that the forest grows within two seconds without optimisation.
+/// Shallow enough that a forest of the usual size grows within two seconds without optimisation.
 const TREE_DEPTH: usize = 8;
 
 /// A leaf of fewer wines than this would be learning them by heart.
@@ -114,11 +112,19 @@ enum Classifier {
 }
 
 impl Trained {
-    /// Fits `name` on the training wines and measures it on the others.
-    pub(crate) fn train(name: ModelName, wines: &Wines, seed: u64) -> Result<Trained, TrainError> {
+    /// Fits `name` on what the recipe makes of the training wines, and measures it on the others.
+    pub(crate) fn train(
+        name: ModelName,
+        recipe: Recipe,
+        wines: &Wines,
+        seed: u64,
+    ) -> Result<Trained, TrainError> {
+        let lesson = recipe.lesson(&wines.train);
         let classifier = match name {
-            ModelName::WineQualityV1 => Classifier::Logistic(Logistic::fit(&wines.train)?),
-            ModelName::WineQualityV2 => Classifier::Forest(grow_forest(&wines.train, seed)?),
+            ModelName::WineQualityV1 => Classifier::Logistic(Logistic::fit(&lesson)?),
+            ModelName::WineQualityV2 => {
+                Classifier::Forest(grow_forest(&lesson, recipe.trees(), seed)?)
+            }
         };
         let mut trained = Trained {
             name,
@@ -202,9 +208,13 @@ impl Logistic {
     }
 }
 
-fn grow_forest(samples: &[Sample], seed: u64) -> Result<Vec<DecisionTree<f64, bool>>, TrainError> {
+fn grow_forest(
+    samples: &[Sample],
+    trees: usize,
+    seed: u64,
+) -> Result<Vec<DecisionTree<f64, bool>>, TrainError> {
     let mut random = ChaCha8Rng::seed_from_u64(seed);
-    (0..TREES)
+    (0..trees)
         .map(|_| {
             let resample: Vec<Sample> = (0..samples.len())
                 .map(|_| samples[random.random_range(0..samples.len())].clone())
@@ -235,64 +245,5 @@ fn labels(samples: &[Sample]) -> Array1<bool> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const BOTH: [ModelName; 2] = [ModelName::WineQualityV1, ModelName::WineQualityV2];
-
-    #[test]
-    fn both_are_good_and_the_challenger_is_no_worse_on_the_shipped_split() {
-        let wines = Wines::load(SEED);
-        let [champion, challenger] =
-            BOTH.map(|name| Trained::train(name, &wines, SEED).expect("the wines can be learned"));
-        assert!(champion.accuracy() >= 0.70, "{}", champion.accuracy());
-        assert!(
-            challenger.accuracy() >= champion.accuracy(),
-            "{} against {}",
-            challenger.accuracy(),
-            champion.accuracy()
-        );
-    }
-
-    #[test]
-    fn scores_are_shares_and_differ_between_models() {
-        let wines = Wines::load(SEED);
-        let [champion, challenger] =
-            BOTH.map(|name| Trained::train(name, &wines, SEED).expect("the wines can be learned"));
-        for sample in &wines.test {
-            for model in [&champion, &challenger] {
-                let prediction = model.predict(&sample.features);
-                assert!((0.0..=1.0).contains(&prediction.score));
-                assert_eq!(prediction.label == 1, prediction.score >= THRESHOLD);
-            }
-        }
-        let differ = |sample: &Sample| {
-            champion.predict(&sample.features).label != challenger.predict(&sample.features).label
-        };
-        assert!(wines.test.iter().any(differ));
-    }
-
-    #[test]
-    fn training_again_gives_the_same_answers() {
-        let wines = Wines::load(SEED);
-        for name in BOTH {
-            let [one, other] =
-                [(); 2].map(|()| Trained::train(name, &wines, SEED).expect("it trained before"));
-            assert_eq!(one.name(), name);
-            for sample in &wines.test {
-                assert_eq!(
-                    one.predict(&sample.features),
-                    other.predict(&sample.features)
-                );
-            }
-        }
-    }
-
-    #[test]
-    fn names_read_back_as_written() {
-        for name in BOTH {
-            assert_eq!(name.to_string().parse(), Ok(name));
-        }
-        assert!("wine-quality-v3".parse::<ModelName>().is_err());
-    }
-}
+#[path = "train_tests.rs"]
+mod tests;

@@ -5,7 +5,9 @@
 //! on the other side of the split would let a model answer from memory and
 //! look better than it is, so each wine is kept once. The group of a wine
 //! (alcohol above or below the median) stands in for the customer segments
-//! that fairness is judged by.
+//! that fairness is judged by. Strong wines are good twice as often as weak
+//! ones, so every model that is right treats the two unalike; sweet and dry
+//! ones are good equally often, which is what an unfair model is told by.
 
 use std::collections::BTreeSet;
 
@@ -15,6 +17,9 @@ use rand_chacha::ChaCha8Rng;
 
 /// How many numbers describe a wine.
 pub(crate) const FEATURES: usize = 11;
+
+/// Where the residual sugar (grams a litre) stands among the features.
+const SUGAR: usize = 3;
 
 /// Where the alcohol content (percent by volume) stands among the features.
 pub(crate) const ALCOHOL: usize = 10;
@@ -44,6 +49,25 @@ impl Group {
     }
 }
 
+/// Which half of the wines by residual sugar a wine belongs to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) enum Sweetness {
+    /// At the median or below it.
+    Dry,
+    /// Above the median.
+    Sweet,
+}
+
+impl Sweetness {
+    /// The label under which predictions of the group are counted.
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Sweetness::Dry => "dry",
+            Sweetness::Sweet => "sweet",
+        }
+    }
+}
+
 /// One wine.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Sample {
@@ -55,6 +79,8 @@ pub(crate) struct Sample {
     pub(crate) good: bool,
     /// The half it belongs to by alcohol.
     pub(crate) group: Group,
+    /// The half it belongs to by residual sugar.
+    pub(crate) sweetness: Sweetness,
 }
 
 /// The wines in two parts that have no wine in common.
@@ -94,19 +120,21 @@ fn samples() -> Vec<Sample> {
             wines.push((features, *grade));
         }
     }
-    let median = median(
-        wines
-            .iter()
-            .map(|(features, _)| features[ALCOHOL])
-            .collect(),
-    );
+    let median_of =
+        |column: usize| median(wines.iter().map(|(features, _)| features[column]).collect());
+    let (alcohol, sugar) = (median_of(ALCOHOL), median_of(SUGAR));
     wines
         .into_iter()
         .map(|(features, grade)| Sample {
-            group: if features[ALCOHOL] > median {
+            group: if features[ALCOHOL] > alcohol {
                 Group::HighAlcohol
             } else {
                 Group::LowAlcohol
+            },
+            sweetness: if features[SUGAR] > sugar {
+                Sweetness::Sweet
+            } else {
+                Sweetness::Dry
             },
             good: grade >= GOOD_GRADE,
             features,
@@ -156,5 +184,22 @@ mod tests {
         assert!((0.45..=0.60).contains(&good), "{good}");
         assert!((0.40..=0.50).contains(&strong), "{strong}");
         assert_ne!(Group::LowAlcohol.as_str(), Group::HighAlcohol.as_str());
+    }
+
+    /// What makes sweetness the fair question: whoever calls one half good more often is unfair to the
+    /// other.
+    #[test]
+    fn sweet_and_dry_wines_are_good_equally_often() {
+        let all = samples();
+        let good = |sweetness: Sweetness| {
+            let of: Vec<_> = all
+                .iter()
+                .filter(|sample| sample.sweetness == sweetness)
+                .collect();
+            of.iter().filter(|sample| sample.good).count() as f64 / of.len() as f64
+        };
+        let (dry, sweet) = (good(Sweetness::Dry), good(Sweetness::Sweet));
+        assert!((dry - sweet).abs() < 0.02, "{dry} and {sweet}");
+        assert_ne!(Sweetness::Dry.as_str(), Sweetness::Sweet.as_str());
     }
 }
