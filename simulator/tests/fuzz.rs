@@ -78,6 +78,7 @@ fn documents() -> Vec<(&'static str, Value)> {
         "InstanceType": "ml.c6i.large", "InitialVariantWeight": 1.0,
     });
     let key = json!({"pk": {"S": "DEP#1"}});
+    let package = "arn:aws:sagemaker:eu-central-1:123456789012:model-package/wine/1";
     let mut documents = vec![
         (
             "SageMaker.CreateModel",
@@ -86,6 +87,32 @@ fn documents() -> Vec<(&'static str, Value)> {
                 "PrimaryContainer": {"Image": "123456789012.dkr.ecr.us-east-1.amazonaws.com/wine:1"},
                 "Tags": [{"Key": "team", "Value": "wine"}],
             }),
+        ),
+        (
+            "SageMaker.CreateModelPackageGroup",
+            json!({"ModelPackageGroupName": "wine", "Tags": [{"Key": "team", "Value": "wine"}]}),
+        ),
+        (
+            "SageMaker.CreateModelPackage",
+            json!({
+                "ModelPackageGroupName": "wine", "ModelApprovalStatus": "Approved",
+                "InferenceSpecification": {"Containers": [{"Image": "wine:1"}]},
+            }),
+        ),
+        (
+            "SageMaker.DescribeModelPackage",
+            json!({"ModelPackageName": package}),
+        ),
+        (
+            "SageMaker.UpdateModelPackage",
+            json!({
+                "ModelPackageArn": package, "ModelApprovalStatus": "Approved", "ApprovalDescription": "fine",
+                "ModelLifeCycle": {"Stage": "Production", "StageStatus": "Approved", "StageDescription": "it serves"},
+            }),
+        ),
+        (
+            "SageMaker.CreateModel",
+            json!({"ModelName": "wine-package-1", "PrimaryContainer": {"ModelPackageName": package}}),
         ),
         (
             "SageMaker.CreateEndpointConfig",

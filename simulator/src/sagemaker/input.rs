@@ -96,6 +96,8 @@ pub(super) enum Kind {
     Model,
     Config,
     Endpoint,
+    PackageGroup,
+    Package,
 }
 
 impl Kind {
@@ -106,6 +108,8 @@ impl Kind {
             Kind::Model => format!("model/{name}"),
             Kind::Config => format!("endpoint-config/{name}"),
             Kind::Endpoint => format!("endpoint/{name}"),
+            Kind::PackageGroup => format!("model-package-group/{name}"),
+            Kind::Package => format!("model-package/{name}"),
         };
         wire::arn("sagemaker", &resource)
     }
@@ -115,6 +119,8 @@ impl Kind {
             Kind::Model => "model",
             Kind::Config => "endpoint configuration",
             Kind::Endpoint => "endpoint",
+            Kind::PackageGroup => "model package group",
+            Kind::Package => "model package",
         }
     }
 

@@ -1,4 +1,4 @@
-//! SageMaker: models, endpoint configs and endpoints whose changes take (virtual) time and refuse one another.
+//! SageMaker: models and their packages, endpoint configs and endpoints whose changes take (virtual) time and refuse one another.
 //!
 //! All state is one `World` behind one lock. Nothing runs in the background: whoever asks first brings the
 //! world up to the present (`catch_up`), step by step, so that every change ends, every minute is
@@ -27,6 +27,7 @@ mod fleet;
 mod input;
 mod listing;
 mod models;
+mod registry;
 mod runtime;
 mod tags;
 #[cfg(test)]
@@ -51,6 +52,10 @@ struct World {
     /// As DescribeEndpointConfig answers them.
     configs: BTreeMap<String, Value>,
     endpoints: BTreeMap<String, Endpoint>,
+    /// By ARN.
+    package_groups: BTreeMap<String, Value>,
+    /// By ARN, as DescribeModelPackage answers them.
+    packages: BTreeMap<String, Value>,
     /// By resource ARN.
     tags: BTreeMap<String, BTreeMap<String, String>>,
     /// By model name.
@@ -81,6 +86,8 @@ impl SageMaker {
                 models: BTreeMap::new(),
                 configs: BTreeMap::new(),
                 endpoints: BTreeMap::new(),
+                package_groups: BTreeMap::new(),
+                packages: BTreeMap::new(),
                 tags: BTreeMap::new(),
                 backends: HashMap::new(),
                 traffic: BTreeMap::new(),
@@ -204,6 +211,10 @@ impl SageMaker {
             "UpdateEndpointWeightsAndCapacities" => {
                 world.update_weights_and_capacities(context, input)
             }
+            "CreateModelPackageGroup" => world.create_package_group(context, input),
+            "CreateModelPackage" => world.create_package(context, input),
+            "DescribeModelPackage" => world.describe_package(input),
+            "UpdateModelPackage" => world.update_package(context, input),
             "AddTags" => world.add_tags(input),
             "ListTags" => world.list_tags(input),
             "DeleteTags" => world.delete_tags(input),

@@ -1,10 +1,11 @@
-//! Models: kept as they were sent. Only the image is looked at, because a loopback URL in its place means a server.
+//! Models: kept as they were sent. Only the image is looked at, because a loopback URL in its place means a server,
+//! and that the package is there which one is made of.
 
 use serde_json::{Value, json};
 
 use super::input::{self, Kind};
 use super::listing::{self, Item};
-use super::{Context, World, backend, tags};
+use super::{Context, World, backend, registry, tags};
 use crate::wire::{AwsError, epoch_seconds};
 
 impl World {
@@ -31,6 +32,15 @@ impl World {
                     "One of Image or ModelPackageName must be specified for a container.",
                 ));
             }
+            if let Some(package) = container["ModelPackageName"].as_str() {
+                let package = self.package(package, "ModelPackageName")?;
+                if package["ModelApprovalStatus"] == "Rejected" {
+                    return Err(AwsError::validation(format!(
+                        "ModelPackage {} is Rejected.",
+                        package["ModelPackageArn"].as_str().unwrap_or_default()
+                    )));
+                }
+            }
         }
         let arn = Kind::Model.arn(name);
         self.adopt_tags(&arn, tags::parse(input)?);
@@ -38,10 +48,33 @@ impl World {
         if let Some(members) = model.as_object_mut() {
             members.remove("Tags");
         }
+        self.take_images_from_packages(&mut model);
         model["ModelArn"] = arn.clone().into();
         model["CreationTime"] = epoch_seconds(context.now);
         self.models.insert(name.to_owned(), model);
         Ok(json!({"ModelArn": arn}))
+    }
+
+    /// A container that is named by its package alone runs the package's image.
+    fn take_images_from_packages(&self, model: &mut Value) {
+        let take = |container: &mut Value| {
+            let named = container["ModelPackageName"].as_str();
+            let package = named.and_then(|name| self.package(name, "ModelPackageName").ok());
+            let image = package
+                .map(registry::image_of)
+                .filter(|image| !image.is_empty());
+            if let Some(image) = image
+                && container["Image"].is_null()
+            {
+                container["Image"] = image.into();
+            }
+        };
+        if model["PrimaryContainer"].is_object() {
+            take(&mut model["PrimaryContainer"]);
+        }
+        if let Some(containers) = model["Containers"].as_array_mut() {
+            containers.iter_mut().for_each(take);
+        }
     }
 
     pub(super) fn describe_model(&self, input: &Value) -> Result<Value, AwsError> {

@@ -1,4 +1,4 @@
-//! Tags of models, endpoint configs and endpoints, by ARN.
+//! Tags of models and their packages, endpoint configs and endpoints, by ARN.
 
 use std::collections::BTreeMap;
 
@@ -98,7 +98,9 @@ impl World {
                 .configs
                 .values()
                 .any(|config| config["EndpointConfigArn"] == arn)
-            || self.endpoints.values().any(|endpoint| endpoint.arn == arn);
+            || self.endpoints.values().any(|endpoint| endpoint.arn == arn)
+            || self.package_groups.contains_key(arn)
+            || self.packages.contains_key(arn);
         if known {
             Ok(arn)
         } else {

@@ -25,6 +25,7 @@ def check(account):
     client = account.client("sagemaker")
     strictness(account, client)
     models(account, client)
+    packages(account, client)
     configs(account, client)
     endpoint(account, client)
     invocations(account, client)
@@ -87,6 +88,75 @@ def models(account, client):
     account.refused(
         "no such model", "ValidationException", 400, client.describe_model, ModelName="missing"
     )
+
+
+def model_of(package):
+    container = {"ModelPackageName": package}
+    return {"ModelName": "of-a-package", "ExecutionRoleArn": ROLE, "PrimaryContainer": container}
+
+
+def packages(account, client):
+    group = client.create_model_package_group(
+        ModelPackageGroupName="wine-quality",
+        ModelPackageGroupDescription="wines by their chemistry",
+        Tags=[{"Key": "team", "Value": "wine"}],
+    )["ModelPackageGroupArn"]
+    account.holds("a group's ARN", group.endswith(":model-package-group/wine-quality"))
+    made_of = {"Containers": [{"Image": IMAGE}], "SupportedContentTypes": ["text/csv"]}
+    versions = [
+        client.create_model_package(
+            ModelPackageGroupName=name, InferenceSpecification=made_of, **given
+        )["ModelPackageArn"]
+        for name, given in (
+            ("wine-quality", {"ModelApprovalStatus": "Approved", "ModelPackageDescription": "the first"}),
+            (group, {"ModelLifeCycle": {"Stage": "Development", "StageStatus": "InProgress"}}),
+        )
+    ]
+    account.same("versions", [arn.rpartition("/")[2] for arn in versions], ["1", "2"])
+    first, second = (client.describe_model_package(ModelPackageName=arn) for arn in versions)
+    account.same("the first version's approval", first["ModelApprovalStatus"], "Approved")
+    account.same("a version's approval at first", second["ModelApprovalStatus"], "PendingManualApproval")
+    account.same("a version's stage", second["ModelLifeCycle"]["Stage"], "Development")
+    account.same("a version's status", second["ModelPackageStatus"], "Completed")
+    account.same("a version's image", first["InferenceSpecification"]["Containers"][0]["Image"], IMAGE)
+    stage = {"Stage": "Production", "StageStatus": "Approved", "StageDescription": "it serves"}
+    client.update_model_package(
+        ModelPackageArn=versions[1], ModelApprovalStatus="Approved", ApprovalDescription="fine", ModelLifeCycle=stage
+    )
+    found = client.describe_model_package(ModelPackageName=versions[1])
+    told = (found["ModelApprovalStatus"], found["ApprovalDescription"], found["ModelLifeCycle"])
+    account.same("what a version was told", told, ("Approved", "fine", stage))
+    client.update_model_package(ModelPackageArn=versions[1], ModelApprovalStatus="Rejected")
+    found = client.describe_model_package(ModelPackageName=versions[1])
+    account.same("what was not told again", found["ModelLifeCycle"], stage)
+    alone = client.create_model_package(ModelPackageName="alone", InferenceSpecification=made_of)["ModelPackageArn"]
+    client.create_model(**model_of(versions[0]))
+    container = client.describe_model(ModelName="of-a-package")["PrimaryContainer"]
+    account.same("a model's package", container["ModelPackageName"], versions[0])
+    client.delete_model(ModelName="of-a-package")
+    update, make = client.update_model_package, client.create_model_package
+    missing = versions[0] + "9"
+    for what, call, arguments in [
+        ("a group made twice", client.create_model_package_group, {"ModelPackageGroupName": "wine-quality"}),
+        ("a version of no group", make, {"ModelPackageGroupName": "missing"}),
+        ("a package of a group and a name", make, {"ModelPackageGroupName": "wine-quality", "ModelPackageName": "b"}),
+        ("a package of neither", make, {}),
+        ("a package made twice", make, {"ModelPackageName": "alone"}),
+        ("an unknown approval", make, {"ModelPackageGroupName": "wine-quality", "ModelApprovalStatus": "Fine"}),
+        ("no such version", client.describe_model_package, {"ModelPackageName": missing}),
+        ("an update of no version", update, {"ModelPackageArn": missing, "ModelApprovalStatus": "Approved"}),
+        ("an update of no package", update, {"ModelPackageArn": group, "ModelApprovalStatus": "Approved"}),
+        ("an approval of no version", update, {"ModelPackageArn": alone, "ModelApprovalStatus": "Approved"}),
+        ("a reason of two lines", update, {"ModelPackageArn": versions[0], "ApprovalDescription": "a\nb"}),
+        (
+            "a stage that is no name",
+            update,
+            {"ModelPackageArn": versions[0], "ModelLifeCycle": {"Stage": "a b", "StageStatus": "c"}},
+        ),
+        ("a model of no package", client.create_model, model_of(missing)),
+        ("a model of a version that is rejected", client.create_model, model_of(versions[1])),
+    ]:
+        account.refused(what, "ValidationException", 400, call, **arguments)
 
 
 def full_config():
