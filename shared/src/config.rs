@@ -8,6 +8,7 @@ use std::time::Duration;
 use crate::domain::authority::{Grants, Home, Names, Patterns, Settings};
 use crate::domain::cost::PriceList;
 use crate::domain::quantity::Span;
+use crate::domain::registry::Accepted;
 
 /// What a function needs to know about its stack.
 #[derive(Debug, Clone, PartialEq)]
@@ -134,6 +135,7 @@ fn access(given: impl Fn(&'static str) -> Option<String>) -> Result<Settings, Mi
         topics: patterns("CANARY_TOPICS", ""),
         endpoints: patterns("CANARY_ENDPOINTS", "*").lowercase(),
         roles: patterns("CANARY_EXECUTION_ROLES", ""),
+        packages: Accepted::parse(&text("CANARY_PACKAGE_APPROVALS", "")),
         preconditions: names("CANARY_PRECONDITIONS"),
         approvals: given("CANARY_APPROVAL_URL").filter(|address| !address.is_empty()),
         by_tag: true,
@@ -323,10 +325,12 @@ mod tests {
             ("CANARY_ENDPOINTS", "Wine-*"),
             ("CANARY_PRICES", "ml.c6i.large=0.102"),
             ("CANARY_APPROVAL_URL", "https://canary.example.com"),
+            ("CANARY_PACKAGE_APPROVALS", "Approved PendingManualApproval"),
         ]);
         let settings = settings.expect("a home");
         let approvals = settings.approvals.as_deref();
         assert_eq!(approvals, Some("https://canary.example.com"));
+        assert!(settings.packages.pending);
         assert_eq!(settings.prices.of("ml.c6i.large"), Some(0.102));
         assert!(settings.defaults.deployers.hold("user/anna"));
         assert!(settings.defaults.approvers.hold("OnCall"));
@@ -343,6 +347,16 @@ mod tests {
     fn a_price_that_is_none_fails_the_start() {
         let settings = set(&[TOPIC, ("CANARY_PRICES", "ml.c6i.large=free")]);
         assert_eq!(settings, Err(MissingSetting("CANARY_PRICES")));
+    }
+
+    /// A function that did not start over it would keep rollbacks waiting.
+    #[test]
+    fn only_what_is_approved_is_deployed_unless_the_parameter_says_otherwise() {
+        assert!(!set(&[TOPIC]).expect("a home").packages.pending);
+        for odd in ["", "Rejected", "approved", "*"] {
+            let settings = set(&[TOPIC, ("CANARY_PACKAGE_APPROVALS", odd)]);
+            assert!(!settings.expect("a home").packages.pending, "{odd}");
+        }
     }
 
     #[test]

@@ -20,6 +20,7 @@ pub mod openapi;
 mod over;
 pub mod recorded;
 pub mod records;
+pub mod registry;
 
 pub use over::Told;
 
@@ -239,12 +240,13 @@ impl World {
             .await
     }
 
-    /// Minutes until the deployment is over, which must be with this status; then everything in
-    /// [`World::assert_over`].
+    /// Minutes until the deployment is over, which must be with this status, and the model registry has
+    /// nothing left to be told; then everything in [`World::assert_over`].
     pub async fn until_over(&self, id: &str, status: Status) -> Loaded {
         let done = self
             .until(id, 400, |loaded| {
-                loaded.deployment.state.status.is_terminal()
+                let state = &loaded.deployment.state;
+                state.status.is_terminal() && state.filing.is_none()
             })
             .await;
         assert_eq!(

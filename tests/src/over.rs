@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use shared::app::announce::{SHARDS, shard_of};
 use shared::app::ports::{Endpoints, Store};
 use shared::domain::deployment::Terms;
-use shared::domain::history::Entry;
+use shared::domain::history::{Entry, Name};
 use shared::domain::invariants;
 use shared::domain::observation::EndpointView;
 use shared::domain::state::Status;
@@ -15,6 +15,7 @@ use shared::wire::items::event_id;
 use simulator::Simulator;
 
 use crate::World;
+use crate::registry::assert_registered;
 
 /// One announcement as it arrived: its id, and the message for programs.
 #[derive(Debug, PartialEq)]
@@ -159,6 +160,13 @@ pub(crate) async fn assert_ended<P: Store + Endpoints>(
         .await
         .expect("a readable endpoint");
     assert_endpoint(terms, state.status, view.as_ref());
+    let history = ports.history(id).await.expect("a readable history");
+    if !history
+        .iter()
+        .any(|entry| entry.event == Name::RegistryLeft)
+    {
+        assert_registered(simulator, terms, state.status);
+    }
     assert_configs(simulator, terms, state.status, view);
     loaded.deployment.terms
 }

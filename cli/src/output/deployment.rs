@@ -47,6 +47,14 @@ pub(crate) fn in_full(look: Look, view: &DeploymentView) -> String {
             ),
         ));
     }
+    if let Some(package) = &view.model_package {
+        let waits = if view.registry_waits {
+            "; the registry is still to be told how it came out"
+        } else {
+            ""
+        };
+        rows.push(("package", format!("{}{waits}", printable(package))));
+    }
     if let Some(gate) = &view.gate {
         rows.push(("gate", format!("passed: {}", printable(gate))));
     }

@@ -12,6 +12,7 @@ use super::past::{self, Past};
 use super::ports::{
     Class, ConfigView, Creation, IdempotencyClaim, Loaded, PortError, Ports, Refused,
 };
+use super::registry;
 use crate::domain::authority::{Grants, Outside, is_enabled};
 use crate::domain::baseline::{Baseline, SlowCount, broken_by_production};
 use crate::domain::clearance::{self, Clearance};
@@ -24,6 +25,7 @@ use crate::domain::history::{Entry, Name, Severity};
 use crate::domain::judge::floor_minute;
 use crate::domain::observation::{EndpointStatus, EndpointView, VariantView};
 use crate::domain::policy::{Guard, Policy, Test};
+use crate::domain::registry::Packages;
 use crate::domain::replay::Recorded;
 use crate::domain::scaling::ScalableTarget;
 use crate::domain::specification::Specification;
@@ -377,13 +379,7 @@ pub async fn propose<P: Ports>(
     }
     fitness::can_be_copied(endpoint, &config)?;
     let grants = opened(ports, specification).await?;
-    if !ports.has_model(&specification.model).await? {
-        let detail = format!(
-            "there is no model {} in this account and region; check the name, or create it first",
-            specification.model
-        );
-        return Err(unfit("model-not-found", "model", detail));
-    }
+    let packages = registry::checked(ports, specification, &former_model).await?;
     let production = config.variants[0].name.as_str();
     let scaling = check_scaling(ports, endpoint, production).await?;
     let instances = live_instances(&view, production);
@@ -399,6 +395,7 @@ pub async fn propose<P: Ports>(
         policy: check_baseline(specification.policy.clone(), &past)?,
         baseline: past.baseline,
         former_model,
+        packages,
         prices: prices(
             specification,
             &ports.settings().prices,
@@ -623,6 +620,7 @@ struct Drawn {
     policy: Policy,
     baseline: Baseline,
     former_model: String,
+    packages: Packages,
     prices: Option<Prices>,
     grants: Grants,
     clearance: Clearance,
@@ -667,6 +665,7 @@ impl Drawn {
             grants: Some(self.grants),
             undoes: specification.undoes.clone(),
             clearance: self.clearance,
+            packages: self.packages,
         };
         Deployment::accepted(terms, instances)
     }

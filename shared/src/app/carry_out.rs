@@ -12,7 +12,7 @@ use super::freeze;
 use super::health;
 use super::observe::{self, SHORT_LOOK};
 use super::ports::{Class, Commit, Loaded, PortError, Ports, Recipe};
-use super::scaling;
+use super::{registry, scaling};
 use crate::domain::deployment::{Deployment, Lease};
 use crate::domain::due::{Actor, Effect, due};
 use crate::domain::observation::EndpointReading;
@@ -86,8 +86,10 @@ async fn attempt<P: Ports>(
         return Ok(Carried::NotYet(why));
     }
     tracing::info!(deployment_id = id, ?effect, "carrying out");
-    if !effect.is_leased() {
-        return take_back(ports, &loaded, left).await;
+    match effect {
+        Effect::TakeBack => return take_back(ports, &loaded, left).await,
+        Effect::Register => return registry::register(ports, loaded).await,
+        _ => {}
     }
     let ready = match prepared(ports, loaded.clone(), &effect).await {
         Err(error) if error.class.is_for_good() => {
@@ -172,7 +174,8 @@ async fn call<P: Ports>(
         }
         Effect::Shift { weight } => set_share(ports, deployment, *weight).await,
         Effect::Tidy => tidy(ports, deployment, lease).await,
-        Effect::TakeBack => Ok(()),
+        // Made without a lease, and not here.
+        Effect::TakeBack | Effect::Register => Ok(()),
     }
 }
 
@@ -210,6 +213,10 @@ async fn prepare_config<P: Ports>(
     config: &str,
     lease: &Lease,
 ) -> Result<(), PortError> {
+    if *config == deployment.terms.canary_config {
+        registry::prepare_model(ports, deployment, lease).await?;
+        still_fits(ports, lease)?;
+    }
     if let Some(recipe) = recipe_of(deployment, config) {
         ports.make_config(&recipe).await?;
     }
@@ -284,7 +291,7 @@ async fn give_back<P: Ports>(
     Ok(())
 }
 
-async fn write<P: Ports>(
+pub(super) async fn write<P: Ports>(
     ports: &P,
     before: &Loaded,
     next: &Deployment,

@@ -9,6 +9,7 @@
 //! | `metrics` | which queries are asked about a variant, and how answers become minutes |
 //! | [`past`] | production's last day, read when a deployment is accepted |
 //! | [`carry_out`](mod@carry_out) | one committed effect: `deploy` as provision, `traffic-shift`, `rollback` |
+//! | `registry` | versions of model packages: fit to be deployed, made into a model, told how it came out |
 //! | `scaling` | what such an effect does to Application Auto Scaling, and what of it is put back |
 //! | [`accept`](mod@accept) | a new deployment: everything is checked before anything is written |
 //! | `fitness` | what would go wrong only later, refused before |
@@ -31,6 +32,7 @@ pub mod observe;
 pub mod order;
 pub mod past;
 pub mod ports;
+mod registry;
 mod scaling;
 pub mod tick;
 pub mod transaction;

@@ -17,6 +17,7 @@ use crate::domain::history::{Entry, Way};
 use crate::domain::judge::MinuteReport;
 use crate::domain::observation::EndpointView;
 use crate::domain::quantity::Span;
+use crate::domain::registry::{PackageArn, PackageView, Standing};
 use crate::domain::replay::Recorded;
 use crate::domain::scaling::{Bounds, ScalableTarget};
 
@@ -392,6 +393,42 @@ pub trait Endpoints: Sync {
     ) -> impl Future<Output = Result<(), PortError>> + Send;
 }
 
+/// A model, as far as another one is made after it.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ModelView {
+    /// The package that it was made of, as its one container names it.
+    pub package: Option<String>,
+    /// The ARN of the role that SageMaker takes on for it.
+    pub execution_role: Option<String>,
+}
+
+/// SageMaker's models and the registry of their packages.
+pub trait Registry: Sync {
+    /// DescribeModel; `None` if there is none.
+    fn model(
+        &self,
+        name: &str,
+    ) -> impl Future<Output = Result<Option<ModelView>, PortError>> + Send;
+    /// Makes a model of a package, with the execution role, the network and the isolation of another
+    /// model. One call; a name that is taken is [`Class::Invalid`].
+    fn make_model(
+        &self,
+        name: &str,
+        package: &PackageArn,
+        like: &str,
+    ) -> impl Future<Output = Result<(), PortError>> + Send;
+    /// DescribeModelPackage; one that is not there is [`Class::Invalid`].
+    fn package(
+        &self,
+        package: &PackageArn,
+    ) -> impl Future<Output = Result<PackageView, PortError>> + Send;
+    /// UpdateModelPackage, one call.
+    fn update_package(
+        &self,
+        standing: &Standing,
+    ) -> impl Future<Output = Result<(), PortError>> + Send;
+}
+
 /// Application Auto Scaling of a variant's instances.
 pub trait Scaling: Sync {
     /// The target with its policies; `None` if the variant does not scale by itself.
@@ -531,10 +568,19 @@ pub trait Meter: Sync {
 
 /// Everything the control plane needs.
 pub trait Ports:
-    Store + Endpoints + Scaling + Metrics + Notifier + Functions + Ambient + Access + Meter
+    Store + Endpoints + Registry + Scaling + Metrics + Notifier + Functions + Ambient + Access + Meter
 {
 }
-impl<T: Store + Endpoints + Scaling + Metrics + Notifier + Functions + Ambient + Access + Meter>
-    Ports for T
+impl<T> Ports for T where
+    T: Store
+        + Endpoints
+        + Registry
+        + Scaling
+        + Metrics
+        + Notifier
+        + Functions
+        + Ambient
+        + Access
+        + Meter
 {
 }

@@ -196,18 +196,18 @@ async fn load<P: Ports>(
     let mut loads = stream::iter(loads).buffered(AT_ONCE);
     while let Some((id, loaded)) = loads.next().await {
         match loaded {
-            Ok(Some(record)) if record.deployment.state.watch.is_some() => {
+            // The index is eventually consistent: over since.
+            Ok(Some(record)) if !record.deployment.state.is_active() => {}
+            Ok(Some(record)) if record.deployment.state.status.is_terminal() => {
                 // It is over, and its minutes may gather.
                 ticked.active = ticked.active.saturating_sub(1);
                 if after::is_due(&record.deployment, &record.evidence, time.now) {
                     records.push(record);
                 }
             }
-            Ok(Some(record)) if !record.deployment.state.status.is_terminal() => {
-                records.push(record);
-            }
-            // The index is eventually consistent: over or gone since.
-            Ok(_) => {}
+            Ok(Some(record)) => records.push(record),
+            // Gone since.
+            Ok(None) => {}
             Err(error) => ticked.fail(ports, &id, &error),
         }
     }
@@ -424,7 +424,7 @@ async fn decided<P: Ports>(
     now: Timestamp,
 ) -> Result<Decision, PortError> {
     let (deployment, evidence) = (&before.deployment, &before.evidence);
-    if deployment.state.watch.is_some() {
+    if deployment.state.status.is_terminal() {
         let successor = ports.lock_holder(&deployment.terms.endpoint).await?;
         return Ok(look_after(
             deployment,

@@ -24,6 +24,7 @@ use crate::domain::observation::EndpointView;
 use crate::domain::plan::{Plan, Stage};
 use crate::domain::policy::{Action, OnDrift, Policy};
 use crate::domain::quantity::{Span, Weight};
+use crate::domain::registry::Packages;
 use crate::domain::retreat::Rollback;
 use crate::domain::scaling::Bounds;
 use crate::domain::specification::Specification;
@@ -213,6 +214,10 @@ fn specification(
     Specification {
         endpoint: terms.endpoint.clone(),
         model: terms.former_model.clone(),
+        packages: Packages {
+            new: terms.packages.former.clone(),
+            former: terms.packages.new.clone(),
+        },
         capacity,
         plan: Plan {
             stages: vec![all_at_once],

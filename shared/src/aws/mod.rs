@@ -17,6 +17,8 @@ mod functions;
 pub mod loopback;
 #[cfg(feature = "sagemaker")]
 mod notifier;
+#[cfg(feature = "sagemaker")]
+mod registry;
 #[cfg(feature = "runtime")]
 pub mod runtime;
 #[cfg(feature = "sagemaker")]

@@ -75,24 +75,7 @@ impl Endpoints for Aws {
     }
 
     async fn has_model(&self, name: &str) -> Result<bool, PortError> {
-        match self
-            .control
-            .sagemaker
-            .describe_model()
-            .model_name(name)
-            .send()
-            .await
-        {
-            Ok(_) => Ok(true),
-            Err(error) => {
-                let error = sort("DescribeModel", &error);
-                if error.class == Class::Invalid && !self.lists_model(name).await? {
-                    Ok(false)
-                } else {
-                    Err(error)
-                }
-            }
-        }
+        Ok(self.described_model(name).await?.is_some())
     }
 
     async fn make_config(&self, recipe: &Recipe) -> Result<(), PortError> {
@@ -281,7 +264,7 @@ impl Aws {
             .any(|it| it.endpoint_config_name() == Some(name)))
     }
 
-    async fn lists_model(&self, name: &str) -> Result<bool, PortError> {
+    pub(super) async fn lists_model(&self, name: &str) -> Result<bool, PortError> {
         let call = self.control.sagemaker.list_models().name_contains(name);
         let pages = call.into_paginator().items().send();
         let found = pages.try_collect().await;

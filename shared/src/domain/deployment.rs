@@ -14,6 +14,7 @@ use super::model_signals::Readings;
 use super::plan::Plan;
 use super::policy::Policy;
 use super::quantity::{Span, Weight};
+use super::registry::{self, Filing, PackageArn, Packages, Standing};
 use super::retreat::{Descent, Rollback};
 use super::routing::Sticky;
 use super::scaling::{Autoscaling, ScalableTarget};
@@ -87,6 +88,9 @@ pub struct Terms {
     /// What let it in.
     #[serde(default)]
     pub clearance: Clearance,
+    /// The versions of model packages that it is about; none where the model was named itself.
+    #[serde(default, skip_serializing_if = "Packages::is_none")]
+    pub packages: Packages,
 }
 
 /// The canary's instances.
@@ -205,6 +209,9 @@ pub struct State {
     /// The watch after the completion, while there is one.
     #[serde(default)]
     pub watch: Option<Watch>,
+    /// What the model registry is still to be told, while it is.
+    #[serde(default)]
+    pub filing: Option<Filing>,
     /// The last history entry's number.
     pub last_seq: u64,
 }
@@ -314,9 +321,10 @@ pub struct Floor {
 }
 
 impl State {
-    /// Whether the control loop has to look at it: it is not over, or it is still watched.
+    /// Whether the control loop has to look at it: it is not over, it is still watched, or the model
+    /// registry was not told yet.
     pub fn is_active(&self) -> bool {
-        !self.status.is_terminal() || self.watch.is_some()
+        !self.status.is_terminal() || self.watch.is_some() || self.filing.is_some()
     }
 }
 
@@ -355,6 +363,7 @@ impl Deployment {
             step_backs: 0,
             descent: None,
             watch: None,
+            filing: None,
             last_seq: 0,
         };
         Self { terms, state }
@@ -393,6 +402,22 @@ impl Deployment {
         let asked = self.terms.capacity.autoscaling.as_ref();
         let found = || self.state.floor.as_ref()?.found.clone();
         asked.map(Autoscaling::target).or_else(found)
+    }
+
+    /// What the model registry is to be told by now, in order; nothing where it was told.
+    pub fn standings(&self) -> Vec<Standing> {
+        let terms = &self.terms;
+        let about = registry::About {
+            id: &terms.id,
+            endpoint: &terms.endpoint,
+            model: &terms.model,
+            undoes: terms.undoes.is_some(),
+        };
+        let filing = self.state.filing.as_ref();
+        let unfiled = filing.filter(|filing| filing.filed.is_none());
+        unfiled.map_or_else(Vec::new, |filing| {
+            registry::standings(&terms.packages, &filing.ending, about)
+        })
     }
 
     /// Whether inference must ask for production by name: the second lever, for as long as
@@ -473,6 +498,11 @@ impl Terms {
     /// instances that the total traffic needs.
     pub fn former_config(&self) -> String {
         Deployment::names(&self.endpoint, &self.id).former_config
+    }
+
+    /// The version that the new model is to be made of. The model that an undo brings back is there.
+    pub fn package_to_make(&self) -> Option<&PackageArn> {
+        self.packages.new.as_ref().filter(|_| self.undoes.is_none())
     }
 
     /// Whether traffic may be raised now, as far as the calendar says: a hotfix waits for no window.

@@ -48,6 +48,8 @@ pub enum Effect {
     TakeBack,
     /// Floors are as they were found and configs that nobody uses are gone.
     Tidy,
+    /// The model registry says how the deployment came out.
+    Register,
 }
 
 /// The function whose role may carry the effect out.
@@ -65,7 +67,7 @@ impl Effect {
     /// Who carries it out.
     pub const fn actor(&self) -> Actor {
         match self {
-            Self::Deploy { .. } | Self::Tidy => Actor::Provision,
+            Self::Deploy { .. } | Self::Tidy | Self::Register => Actor::Provision,
             Self::HoldFloor { .. }
             | Self::AutoScale { .. }
             | Self::Grow { .. }
@@ -87,15 +89,28 @@ impl Effect {
         }
     }
 
-    /// Whether it needs a lease: what could do harm if it landed late. Taking everything back
-    /// can't.
+    /// Whether it needs a lease: what could do harm to the endpoint if it landed late. Taking
+    /// everything back can't, and the registry is none of the endpoint's business.
     pub const fn is_leased(&self) -> bool {
-        !matches!(self, Self::TakeBack)
+        !matches!(self, Self::TakeBack | Self::Register)
     }
 }
 
-/// The effect that is due now, if any.
+/// The effect that is due now, if any. The endpoint comes first: the registry waits for whatever is due
+/// there, and nothing waits for the registry.
 pub fn due(
+    deployment: &Deployment,
+    evidence: &Evidence,
+    endpoint: &EndpointReading,
+    now: Timestamp,
+) -> Option<Effect> {
+    let filing = deployment.state.filing.as_ref();
+    let is_to_be_told = filing.is_some_and(|filing| filing.is_due(now));
+    due_at_endpoint(deployment, evidence, endpoint, now)
+        .or_else(|| is_to_be_told.then_some(Effect::Register))
+}
+
+fn due_at_endpoint(
     deployment: &Deployment,
     evidence: &Evidence,
     endpoint: &EndpointReading,

@@ -172,6 +172,10 @@ names! {
     CapacityBack = "capacity.back",
     /// A completed deployment is no longer watched.
     WatchEnded = "watch.ended",
+    /// The model registry says how the deployment came out.
+    Registered = "registry.updated",
+    /// It could not be told, and is not tried any more.
+    RegistryLeft = "registry.given_up",
     /// A phase does not come to its end.
     Stalled = "deployment.stalled",
     /// The gate refused a model; there is no deployment.

@@ -90,7 +90,7 @@ fn shares(state: &State) -> [Rule; 5] {
     ]
 }
 
-fn ends(state: &State) -> [Rule; 6] {
+fn ends(state: &State) -> [Rule; 7] {
     let ending = matches!(
         state.phase,
         Phase::CleaningUp | Phase::Ended | Phase::Reverting
@@ -103,6 +103,7 @@ fn ends(state: &State) -> [Rule; 6] {
         Status::Pending | Status::InProgress | Status::RollingBack => state.outcome,
     };
     let went_back = matches!(state.status, Status::RolledBack | Status::Cancelled);
+    let decided = matches!(state.phase, Phase::CleaningUp | Phase::Ended);
     [
         (
             ending == state.outcome.is_some(),
@@ -123,6 +124,10 @@ fn ends(state: &State) -> [Rule; 6] {
         (
             state.watch.is_none() || state.status == Status::Completed,
             "only what is completed is watched after its end",
+        ),
+        (
+            state.filing.is_none() || decided,
+            "the model registry is told of what is decided",
         ),
         (
             state.outcome == matching,

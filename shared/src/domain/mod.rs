@@ -25,6 +25,7 @@
 //! | [`protocol`] | the record around a call: intent and lease before it, the answer after it |
 //! | [`replay`] | a recorded rollout, judged again |
 //! | [`retreat`] | the way back: at once, or down by steps |
+//! | [`registry`] | versions of model packages, and what the registry is told of them |
 //! | [`clearance`] | what let a deployment in |
 //! | [`freeze`] | nothing is raised, by order |
 //! | [`gate`] | champion and challenger on labelled rows, before any traffic |
@@ -60,6 +61,7 @@ pub mod policy;
 pub mod power;
 pub mod protocol;
 pub mod quantity;
+pub mod registry;
 pub mod replay;
 pub mod retreat;
 pub mod routing;

@@ -10,6 +10,7 @@ use jiff::Timestamp;
 use super::deployment::{Deployment, Floor, Lease, Update};
 use super::due::Effect;
 use super::quantity::Span;
+use super::registry::Refused;
 use super::scaling::ScalableTarget;
 
 /// What became of a call.
@@ -92,6 +93,28 @@ pub fn refused(before: &Deployment, why: &str) -> Deployment {
     let mut next = before.clone();
     next.state.refusal = Some(why.to_owned());
     next
+}
+
+/// The record once the model registry was told, with what it says now, or was not, with the reason.
+/// `None` where there is nothing to write: somebody else was faster, or it is given up.
+pub fn registered(
+    before: &Deployment,
+    told: Result<&str, &str>,
+    now: Timestamp,
+) -> Option<Deployment> {
+    let mut next = before.clone();
+    let filing = next.state.filing.as_mut()?;
+    if filing.filed.is_some() {
+        return None;
+    }
+    match told {
+        Ok(says) => (filing.filed, filing.refused) = (Some(says.to_owned()), None),
+        Err(why) => {
+            let why = why.to_owned();
+            filing.refused = Some(Refused { at: now, why });
+        }
+    }
+    Some(next)
 }
 
 /// The record with production's target as it is seen: for the first time, before its floor is raised,

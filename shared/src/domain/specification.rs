@@ -12,6 +12,7 @@ use super::model_signals::Readings;
 use super::plan::Plan;
 use super::policy::Policy;
 use super::quantity::Span;
+use super::registry::{PackageArn, Packages};
 use super::retreat::Rollback;
 use super::routing::Sticky;
 
@@ -23,8 +24,10 @@ pub struct Specification {
     /// The completed deployment that this one brings the former model back from: what was asked for
     /// before a model's first traffic is not asked for again.
     pub undoes: Option<String>,
-    /// The new model.
+    /// The new model; where it is to be made of a package, the name that it then has.
     pub model: String,
+    /// The versions of model packages that it is about, as far as that is known.
+    pub packages: Packages,
     /// The canary's instances.
     pub capacity: CanaryCapacity,
     /// Stages, soak, deadline.
@@ -51,6 +54,21 @@ pub struct Specification {
     pub preconditions: Vec<Attestation>,
     /// Why it waits for no freeze and no change window, where it does not.
     pub hotfix: Option<String>,
+}
+
+impl Specification {
+    /// The version that the new model is to be made of. The model that an undo brings back is there.
+    pub fn package_to_make(&self) -> Option<&PackageArn> {
+        self.packages.new.as_ref().filter(|_| self.undoes.is_none())
+    }
+
+    /// The field that names the new model.
+    pub fn model_field(&self) -> &'static str {
+        match self.package_to_make() {
+            Some(_) => "model_package",
+            None => "model",
+        }
+    }
 }
 
 /// Whether SageMaker takes this as a name of an endpoint, config, variant or model: 1 to 63

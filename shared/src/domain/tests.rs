@@ -20,6 +20,7 @@
 //! | [`after`] | the watch after a completion |
 //! | [`freezes`] | nothing goes up under a freeze, and a hotfix does |
 //! | [`forecasts`] | what is said beforehand about the model's own signals |
+//! | [`registry`] | versions of model packages, and what the registry is told of them |
 //! | [`commands`] | every order in every phase |
 //! | [`quantities`] | numbers with units, plans, windows, names |
 //! | [`fuzz`] | the same numbers, windows and names, from any text |
@@ -42,6 +43,7 @@ mod model_plan;
 mod model_signals;
 mod properties;
 mod quantities;
+mod registry;
 mod second_look;
 mod sight;
 mod table;

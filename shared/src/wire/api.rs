@@ -90,6 +90,15 @@ pub struct DeploymentView {
     /// The completed deployment that this one undoes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub undoes: Option<String>,
+    /// The ARN of the version of a model package that the new model is of, where it was deployed by that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model_package: Option<String>,
+    /// The same of production's model, where the registry will be told that it is replaced.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub former_model_package: Option<String>,
+    /// Whether the model registry is still to be told how the deployment came out.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub registry_waits: bool,
     /// Where to go from here.
     pub links: Links,
 }
@@ -221,6 +230,9 @@ impl DeploymentView {
             measured: evidence.map(|evidence| Measured::new(deployment, evidence)),
             watched_until: state.watch.as_ref().map(|watch| watch.until),
             undoes: terms.undoes.clone(),
+            model_package: terms.packages.new.clone().map(Into::into),
+            former_model_package: terms.packages.former.clone().map(Into::into),
+            registry_waits: state.filing.is_some(),
             links: Links {
                 history: format!("{own}/history"),
                 checks: format!("{own}/checks"),

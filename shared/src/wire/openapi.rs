@@ -315,7 +315,11 @@ pub const KINDS: &[(&str, &str)] = &[
     ("endpoint-refused", "SageMaker refuses to ask the endpoint"),
     (
         "execution-role-not-allowed",
-        "the endpoint's config names a role that the stack may not pass on",
+        "the endpoint's config, or production's model, has a role that the stack may not pass on",
+    ),
+    (
+        "execution-role-unknown",
+        "production's model has no execution role that the new model could get",
     ),
     (
         "forbidden",
@@ -379,7 +383,27 @@ pub const KINDS: &[(&str, &str)] = &[
         "the model gave no answer while the request could wait",
     ),
     ("model-not-allowed", "the model is not on the stack's list"),
+    (
+        "model-name-taken",
+        "a model has the name of the one that is to be made, and was not made of its package",
+    ),
     ("model-not-found", "there is no such model"),
+    (
+        "model-package-elsewhere",
+        "the model package is in another account or region",
+    ),
+    (
+        "model-package-not-approved",
+        "the version of the model package is not approved",
+    ),
+    (
+        "model-package-not-found",
+        "there is no such version of a model package",
+    ),
+    (
+        "model-package-not-ready",
+        "the version of the model package is not whole, or never will be",
+    ),
     ("no-such-route", "there is no such route"),
     (
         "no-way-back",

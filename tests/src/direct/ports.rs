@@ -8,8 +8,8 @@ use jiff::{SignedDuration, Timestamp};
 use shared::app::health::Figure;
 use shared::app::ports::{
     Access, Ambient, Class, Commit, ConfigView, Creation, Endpoints, FreezeTurn, Functions,
-    IdempotencyClaim, ListQuery, Loaded, Meter, MetricAnswer, MetricQuery, Metrics, Notifier,
-    Outbox, OutboxRow, Page, PortError, Recipe, Refused, Scaling, Store,
+    IdempotencyClaim, ListQuery, Loaded, Meter, MetricAnswer, MetricQuery, Metrics, ModelView,
+    Notifier, Outbox, OutboxRow, Page, PortError, Recipe, Refused, Registry, Scaling, Store,
 };
 use shared::domain::authority::{Settings, Tags};
 use shared::domain::deployment::Deployment;
@@ -19,6 +19,7 @@ use shared::domain::history::{Entry, Way};
 use shared::domain::judge::MinuteReport;
 use shared::domain::observation::EndpointView;
 use shared::domain::quantity::Span;
+use shared::domain::registry::{PackageArn, PackageView, Standing};
 use shared::domain::replay::Recorded;
 use shared::domain::scaling::{Bounds, ScalableTarget};
 use simulator::Simulator;
@@ -242,6 +243,39 @@ impl Endpoints for Direct {
             sagemaker::set_instances(account, &endpoint, &variant, instances)
         };
         self.once("set_instances", effect).await
+    }
+}
+
+impl Registry for Direct {
+    async fn model(&self, name: &str) -> Result<Option<ModelView>, PortError> {
+        let name = name.to_owned();
+        let effect = move |shared: &Shared| sagemaker::model(&shared.simulator, &name);
+        self.usual("model", effect).await
+    }
+
+    async fn make_model(
+        &self,
+        name: &str,
+        package: &PackageArn,
+        like: &str,
+    ) -> Result<(), PortError> {
+        let (name, like) = (name.to_owned(), like.to_owned());
+        let package = package.clone();
+        let effect =
+            move |account: &Simulator| sagemaker::make_model(account, &name, &package, &like);
+        self.once("make_model", effect).await
+    }
+
+    async fn package(&self, package: &PackageArn) -> Result<PackageView, PortError> {
+        let package = package.clone();
+        let effect = move |shared: &Shared| sagemaker::package(&shared.simulator, &package);
+        self.usual("package", effect).await
+    }
+
+    async fn update_package(&self, standing: &Standing) -> Result<(), PortError> {
+        let standing = standing.clone();
+        let effect = move |account: &Simulator| sagemaker::update_package(account, &standing);
+        self.once("update_package", effect).await
     }
 }
 

@@ -6,10 +6,11 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
-use shared::app::ports::{Class, ConfigVariant, ConfigView, PortError, Recipe};
+use shared::app::ports::{Class, ConfigVariant, ConfigView, ModelView, PortError, Recipe};
 use shared::aws::class_of;
 use shared::domain::authority::Tags;
 use shared::domain::observation::{EndpointStatus, EndpointView, VariantView};
+use shared::domain::registry::{Approval, PackageArn, PackageView, Standing};
 use shared::domain::scaling::{ScalableTarget, Suspension};
 use simulator::{Refusal, Simulator, service};
 
@@ -121,6 +122,74 @@ pub(super) fn endpoint_config(
 
 pub(super) fn has_model(simulator: &Simulator, name: &str) -> Result<bool, PortError> {
     Ok(described(simulator, &MODEL, name)?.is_some())
+}
+
+pub(super) fn model(simulator: &Simulator, name: &str) -> Result<Option<ModelView>, PortError> {
+    let found = described(simulator, &MODEL, name)?;
+    Ok(found.map(|model| {
+        let primary = Some(&model["PrimaryContainer"]).filter(|it| it.is_object());
+        let several = model["Containers"].as_array().into_iter().flatten();
+        let containers: Vec<&Value> = primary.into_iter().chain(several).collect();
+        let package = match containers.as_slice() {
+            [only] => only["ModelPackageName"].as_str().map(str::to_owned),
+            _ => None,
+        };
+        ModelView {
+            package,
+            execution_role: model["ExecutionRoleArn"].as_str().map(str::to_owned),
+        }
+    }))
+}
+
+pub(super) fn make_model(
+    simulator: &Simulator,
+    name: &str,
+    package: &PackageArn,
+    like: &str,
+) -> Result<(), PortError> {
+    let Some(like) = described(simulator, &MODEL, like)? else {
+        let what = format!("model {like} was deleted");
+        return Err(PortError::new(Class::Refused, "CreateModel", what));
+    };
+    let mut input = json!({
+        "ModelName": name,
+        "PrimaryContainer": {"ModelPackageName": package.as_str()},
+    });
+    for member in ["ExecutionRoleArn", "VpcConfig", "EnableNetworkIsolation"] {
+        if !like[member].is_null() {
+            input[member] = like[member].clone();
+        }
+    }
+    ask(simulator, "CreateModel", &input).map(drop)
+}
+
+pub(super) fn package(
+    simulator: &Simulator,
+    package: &PackageArn,
+) -> Result<PackageView, PortError> {
+    let input = json!({"ModelPackageName": package.as_str()});
+    let found = ask(simulator, "DescribeModelPackage", &input)?;
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let at = &found["ModelLifeCycle"];
+    Ok(PackageView {
+        status: text(&found["ModelPackageStatus"]),
+        approval: Approval::parse(&text(&found["ModelApprovalStatus"])),
+        stage: (!at.is_null()).then(|| (text(&at["Stage"]), text(&at["StageStatus"]))),
+    })
+}
+
+pub(super) fn update_package(simulator: &Simulator, standing: &Standing) -> Result<(), PortError> {
+    let mut input = json!({"ModelPackageArn": standing.package.as_str()});
+    if let Some((approval, why)) = &standing.approval {
+        input["ModelApprovalStatus"] = approval.as_str().into();
+        input["ApprovalDescription"] = why.as_str().into();
+    }
+    if let Some((stage, why)) = &standing.stage {
+        let (stage, status) = stage.words();
+        input["ModelLifeCycle"] =
+            json!({"Stage": stage, "StageStatus": status, "StageDescription": why});
+    }
+    ask(simulator, "UpdateModelPackage", &input).map(drop)
 }
 
 /// The tags of an endpoint, by its ARN.

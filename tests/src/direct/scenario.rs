@@ -17,7 +17,7 @@ use simulator::{Backend, Distribution, Options, Simulator, Timings};
 use super::sagemaker;
 use super::world::{Answer, Fast, Job, ready};
 use crate::over::{self, Told};
-use crate::{CONFIG, ENDPOINT, IMAGE, NEW, OLD, PRODUCTION};
+use crate::{CONFIG, ENDPOINT, IMAGE, NEW, OLD, PRODUCTION, registry};
 
 /// What a world starts with.
 #[derive(Debug, Clone, Copy)]
@@ -34,6 +34,8 @@ pub struct Scenario {
     pub scales: bool,
     /// How old the endpoint is when the world begins.
     pub age: SignedDuration,
+    /// Whether production's model is version 1 of a model package, of which there are more.
+    pub registered: bool,
 }
 
 impl Default for Scenario {
@@ -45,6 +47,7 @@ impl Default for Scenario {
             requests_per_minute: 300.0,
             scales: true,
             age: SignedDuration::from_mins(5),
+            registered: false,
         }
     }
 }
@@ -84,8 +87,16 @@ impl Scenario {
         let simulator = Simulator::new(options).expect("an empty simulator starts");
         simulator.set_backend(OLD, Backend::Distribution(self.production));
         simulator.set_backend(NEW, Backend::Distribution(self.challenger));
-        for model in [OLD, NEW] {
-            let input = json!({"ModelName": model, "PrimaryContainer": {"Image": IMAGE}});
+        let mut serving = json!({"Image": IMAGE});
+        if self.registered {
+            registry::register(&simulator);
+            let of_version_2 = registry::model(2);
+            simulator.set_backend(&of_version_2, Backend::Distribution(self.challenger));
+            serving = json!({"ModelPackageName": registry::arn(1)});
+        }
+        for (model, container) in [(OLD, serving), (NEW, json!({"Image": IMAGE}))] {
+            let role = "arn:aws:iam::123456789012:role/serving";
+            let input = json!({"ModelName": model, "ExecutionRoleArn": role, "PrimaryContainer": container});
             sagemaker::ask(&simulator, "CreateModel", &input).expect("a new model");
         }
         let variant = json!({

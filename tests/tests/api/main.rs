@@ -13,5 +13,6 @@ mod logs;
 mod orders;
 mod reading;
 mod refusals;
+mod registry;
 mod sticky;
 mod strict;

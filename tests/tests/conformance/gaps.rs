@@ -73,6 +73,18 @@ const KNOWN: &[Gap] = &[
     },
     Gap {
         backend: "moto",
+        covers: Cases("a model of a version made twice"),
+        shows: "left: Ok(())",
+        reason: "the same",
+    },
+    Gap {
+        backend: "moto",
+        covers: Cases("a version is told its stage"),
+        shows: "left: None",
+        reason: "it passes over the life cycle",
+    },
+    Gap {
+        backend: "moto",
         covers: Cases("weights move and leave the instances"),
         shows: r#"[("production", 0, 0), ("canary", 0, 0)]"#,
         reason: "a change of weights alone removes the instance counts",

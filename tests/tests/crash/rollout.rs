@@ -187,7 +187,7 @@ impl<'scenario> Rollout<'scenario> {
         self.let_rest();
     }
 
-    /// Over, and watched no longer.
+    /// Over, watched no longer, and told to the registry.
     fn is_over(&self) -> bool {
         !self.deployment().state.is_active()
     }

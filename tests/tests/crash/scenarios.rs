@@ -13,7 +13,7 @@ use crate::rollout::{Act, Moment, Other, Rollout, Scenario, What};
 use crate::steps;
 
 /// Every scenario.
-pub(crate) const ALL: [fn() -> Scenario; 30] = [
+pub(crate) const ALL: [fn() -> Scenario; 32] = [
     complete,
     complete_and_be_watched,
     complete_and_keep_the_old_variant,
@@ -44,6 +44,8 @@ pub(crate) const ALL: [fn() -> Scenario; 30] = [
     endpoint_deleted_during_a_rollback,
     production_grows_meanwhile,
     weights_moved_up_by_hand,
+    complete_of_a_package,
+    roll_back_of_a_package,
 ];
 
 fn scenario(name: &'static str, changes: Value, script: Vec<Act>) -> Scenario {
@@ -401,4 +403,29 @@ fn weights_moved_up_by_hand() -> Scenario {
         What::Share(0.6),
     )];
     scenario("weights_moved_up_by_hand", json!({}), script)
+}
+
+/// Of a version of a model package: a model is made first, and the registry is told in the end.
+fn of_a_package(name: &'static str, script: Vec<Act>, status: Status) -> Scenario {
+    let package = json!({"model": null, "model_package": tests::registry::arn(2)});
+    let mut row = scenario(name, package, script);
+    row.start.registered = true;
+    row.also = Some(Other {
+        status,
+        later: 7,
+        why: "what the registry did not take is told again after five minutes",
+    });
+    row
+}
+
+fn complete_of_a_package() -> Scenario {
+    of_a_package("complete_of_a_package", vec![], Status::Completed)
+}
+
+fn roll_back_of_a_package() -> Scenario {
+    let script = vec![at_rest(
+        |rollout| rollout.is_at(Phase::Baking, 25),
+        ROLL_BACK,
+    )];
+    of_a_package("roll_back_of_a_package", script, Status::RolledBack)
 }

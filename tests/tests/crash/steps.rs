@@ -49,7 +49,7 @@ pub(crate) fn has_effect(operation: &str) -> bool {
 }
 
 /// The methods of the ports that only look.
-const READS: [&str; 18] = [
+const READS: [&str; 20] = [
     "load",
     "active",
     "lock_holder",
@@ -63,6 +63,8 @@ const READS: [&str; 18] = [
     "endpoint",
     "endpoint_config",
     "has_model",
+    "model",
+    "package",
     "tags",
     "target",
     "bounds",
@@ -104,6 +106,8 @@ pub(crate) fn label(
         ("register", ..) => "RegisterScalableTarget",
         ("put_policy", ..) => "PutScalingPolicy",
         ("deregister", ..) => "DeregisterScalableTarget",
+        ("make_model", ..) => "CreateModel",
+        ("update_package", ..) => "UpdateModelPackage",
         ("put_event", ..) => "PutEvents",
         ("publish", ..) => "Publish",
         ("sent", ..) => "remove the announcement",
@@ -119,11 +123,15 @@ fn commit(by: Role, before: &Deployment, after: &Deployment) -> &'static str {
     };
     match by {
         Role::Api => "commit an order",
+        Role::Monitor if before.status.is_terminal() && before.filing != after.filing => {
+            "commit that the registry was told"
+        }
         Role::Monitor if before.status.is_terminal() => WATCHED,
         Role::Monitor if after.status.is_terminal() => END,
         Role::Monitor if after.phase != before.phase => TRANSITION,
         Role::Monitor => MINUTE,
         Role::Rollback => "commit the refusal",
+        _ if after.filing != before.filing => "commit what the registry says",
         _ if after.cleaned && !before.cleaned => "commit that all is tidy",
         _ if after.lease.is_some() && after.lease != before.lease => INTENT,
         _ if after.lease.is_none() && before.lease.is_some() => GIVEN_BACK,

@@ -173,6 +173,8 @@ fn corpus() -> Vec<Value> {
             json!({"preset": "linear", "linear": {"initial": 1, "step": 99, "every": "1s"}, "stages": null}),
         ),
         json!({"endpoint": "w", "model": "m"}),
+        json!({"endpoint": "w", "model_package": PACKAGE}),
+        specification_with(json!({"model": null, "model_package": PACKAGE})),
         specification_with(json!({"rollback": {"mode": "immediate", "weights": null}})),
         specification_with(json!({"rollback": {"step_backs": 0}})),
     ];
@@ -221,6 +223,15 @@ fn specifications_gone_wrong_are_taken_or_refused_by_both() {
 /// A field at its limit, and past it.
 type Limit = (Value, Value);
 
+/// A version of a model package.
+const PACKAGE: &str = "arn:aws:sagemaker:eu-central-1:123456789012:model-package/wine-quality/3";
+
+/// A version whose number has so many digits.
+fn package(digits: usize) -> String {
+    let group = PACKAGE.trim_end_matches('3');
+    format!("{group}{}", "9".repeat(digits))
+}
+
 /// So many characters.
 fn long(length: usize) -> Value {
     "x".repeat(length).into()
@@ -245,7 +256,15 @@ fn limits_of_the_plan() -> Vec<Limit> {
         (field("model", json!("0")), field("model", json!("a_b"))),
         (
             field("model_package", json!(null)),
-            field("model_package", json!("arn")),
+            field("model_package", json!(PACKAGE)),
+        ),
+        (
+            json!({"model": null, "model_package": PACKAGE}),
+            json!({"model": null, "model_package": format!("{PACKAGE}x")}),
+        ),
+        (
+            json!({"model": null, "model_package": package(9)}),
+            json!({"model": null, "model_package": package(10)}),
         ),
         (
             field("routing", json!({"sticky": "user_id"})),

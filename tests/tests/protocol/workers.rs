@@ -245,7 +245,10 @@ pub(crate) fn change_of(effect: &Effect) -> Change {
         Effect::Shift { weight } => Change::Share(weight.percent()),
         Effect::TakeBack => Change::Share(0),
         Effect::AutoScale { .. } => Change::CanaryFloor,
-        Effect::HoldFloor { .. } | Effect::Tidy => Change::Floor { registers: false },
+        // No deployment here is of a model package.
+        Effect::HoldFloor { .. } | Effect::Tidy | Effect::Register => {
+            Change::Floor { registers: false }
+        }
     }
 }
 

@@ -32,6 +32,7 @@ use shared::domain::observation::{EndpointReading, EndpointStatus, EndpointView,
 use shared::domain::plan::{Plan, Preset, Stage};
 use shared::domain::policy::{Consequence, Guard, Policy, Sustain, Test};
 use shared::domain::quantity::{Rate, Span, Weight};
+use shared::domain::registry::Packages;
 use shared::domain::retreat::{Rollback, Steps};
 use shared::domain::state::{Interrupted, Outcome, Phase, Status};
 
@@ -362,6 +363,7 @@ pub(crate) fn terms(judges_minutes: bool, goes_down: bool) -> Terms {
         prices: None,
         grants: None,
         undoes: None,
+        packages: Packages::default(),
     }
 }
 

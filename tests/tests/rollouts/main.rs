@@ -13,6 +13,7 @@ mod model;
 mod operators;
 mod properties;
 mod reference;
+mod registry;
 mod retreat;
 mod scaling;
 mod several;

@@ -131,7 +131,7 @@ fn only_roles_that_the_stack_names_are_passed_on_and_to_sagemaker_alone() {
 }
 
 #[test]
-fn no_role_is_granted_a_wildcard_of_actions_and_only_the_api_reaches_models() {
+fn no_role_is_granted_a_wildcard_of_actions_and_models_are_reached_by_who_names_or_makes_them() {
     for (id, resource) in resources() {
         let text = resource["Properties"]["Policies"].to_string();
         assert!(
@@ -143,13 +143,38 @@ fn no_role_is_granted_a_wildcard_of_actions_and_only_the_api_reaches_models() {
         let granted = grants(id);
         assert!(granted.keys().all(|action| !action.contains('*')), "{id}");
         assert!(!granted.contains_key("dynamodb:Scan"), "{id}");
-        let is_api = id == "DeployApi";
-        assert_eq!(
-            granted.contains_key("sagemaker:DescribeModel"),
-            is_api,
-            "{id}"
-        );
+        let (names, makes) = (id == "DeployApi", id == "DeployProvision");
+        for (action, is_granted) in [
+            ("DescribeModel", names || makes),
+            ("DescribeModelPackage", names || makes),
+            ("CreateModel", makes),
+            ("UpdateModelPackage", makes),
+        ] {
+            let action = format!("sagemaker:{action}");
+            assert_eq!(granted.contains_key(&action), is_granted, "{id} {action}");
+        }
     }
+}
+
+/// Without a role to pass on no model can be made of a package, so a stack that names none is given
+/// nothing that changes models or their registry.
+#[test]
+fn models_are_made_and_the_registry_is_told_only_by_a_stack_that_may_pass_a_role_on() {
+    let statements = resources()["DeployProvisionRole"]["Properties"]["Policies"][0]["PolicyDocument"]
+        ["Statement"]
+        .clone();
+    let mut seen = 0;
+    for statement in statements.as_array().expect("statements") {
+        let changes = ["sagemaker:CreateModel\"", "sagemaker:UpdateModelPackage\""];
+        if changes
+            .iter()
+            .any(|action| statement.to_string().contains(action))
+        {
+            assert_eq!(statement["Fn::If"][0], "HasExecutionRoles", "{statement}");
+            seen += 1;
+        }
+    }
+    assert_eq!(seen, 2);
 }
 
 /// A deployment's id.

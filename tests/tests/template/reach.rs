@@ -19,6 +19,7 @@ use shared::domain::state::{Phase, Status};
 use shared::wire::events::Wake;
 use simulator::{FaultKind, Function, Simulator, service};
 use tests::lambda::events;
+use tests::registry::specification_of;
 use tests::{ENDPOINT, PRODUCTION, World, specification_with};
 use tower::ServiceExt;
 
@@ -62,7 +63,10 @@ struct Watched {
 
 impl Watched {
     async fn new(seen: &Seen) -> Self {
-        let world = World::new().await;
+        Self::on(World::new().await, seen)
+    }
+
+    fn on(world: World, seen: &Seen) -> Self {
         let watched = Self {
             world,
             seen: seen.clone(),
@@ -203,6 +207,7 @@ async fn whole_rollouts_call_nothing_that_is_not_listed() {
     taken_back(&seen).await;
     refused(&seen).await;
     held(&seen).await;
+    registered(&seen).await;
     let seen = seen
         .0
         .lock()
@@ -296,6 +301,18 @@ async fn refused(seen: &Seen) {
             .api(Method::POST, "/plan", specification_with(changes))
             .await;
     }
+}
+
+/// Of a version of a model package, to its end; the model is looked for in the list before it is made.
+async fn registered(seen: &Seen) {
+    let stack = Watched::on(World::with_registry().await, seen);
+    let specification = specification_of(2);
+    let answer = stack.api(Method::POST, "/deploy", specification).await;
+    let id = answer["deployment_id"].as_str();
+    let id = id.unwrap_or_else(|| panic!("{answer}")).to_owned();
+    stack.world.stack.simulator.run_functions().await;
+    stack.until(&id, |status, _| status.is_terminal()).await;
+    stack.minute().await;
 }
 
 /// A caller with a name is held against the endpoint's tags, which a caller on loopback is not.

@@ -9,7 +9,22 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 
-from services import enum, errors, inputs, limits, listed, model, number, outputs, pattern, shape, snake, source, text
+from services import (
+    enum,
+    errors,
+    inputs,
+    limits,
+    listed,
+    model,
+    number,
+    operation,
+    outputs,
+    pattern,
+    shape,
+    snake,
+    source,
+    text,
+)
 
 CHECKS: dict[str, Callable[[], Iterator[str]]] = {}
 SAGEMAKER, RUNTIME, SCALING = "sagemaker", "sagemaker-runtime", "application-autoscaling"
@@ -60,6 +75,9 @@ CALLS = {
         "DescribeEndpoint",
         "DescribeEndpointConfig",
         "DescribeModel",
+        "DescribeModelPackage",
+        "CreateModel",
+        "UpdateModelPackage",
         "CreateEndpointConfig",
         "DeleteEndpointConfig",
         "UpdateEndpoint",
@@ -125,6 +143,49 @@ def names() -> Iterator[str]:
     for made in ("a" * 47 + "-canary-0123abcd", "a" * 47 + "-former-0123abcd", "canary-0123abcd"):
         if len(made) > 63 or not re.fullmatch(pattern(SAGEMAKER, "EndpointConfigName"), made):
             yield f"{made} is no name"
+
+
+@check("packages")
+def packages() -> Iterator[str]:
+    """What the registry is asked, and told: states, and how long a reason may be."""
+    path = "shared/src/domain/registry.rs"
+    states = set(re.findall(r'Self::\w+ => "(\w+)"', source(path)))
+    yield from differ("ModelApprovalStatus", enum(SAGEMAKER, "ModelApprovalStatus"), states)
+    whole = "Completed"
+    if whole not in enum(SAGEMAKER, "ModelPackageStatus") or f'"{whole}"' not in source(path):
+        yield f"ModelPackageStatus knows no {whole!r}"
+    for kind in ("ApprovalDescription", "StageDescription"):
+        yield from differ(kind, limits(SAGEMAKER, kind)[1], number(path, "LONGEST_DESCRIPTION"))
+    yield from differ("VersionedArnOrName", limits(SAGEMAKER, "VersionedArnOrName")[1], number(path, "LONGEST_ARN"))
+    arn = "arn:aws:sagemaker:eu-central-1:123456789012:model-package/" + "a" * 63 + "/999999999"
+    if not re.fullmatch(pattern(SAGEMAKER, "VersionedArnOrName"), arn):
+        yield f"{arn} names no package"
+    stages = re.findall(r'Self::\w+ => \("(\w+)", "(\w+)"\)', source(path))
+    yield from differ("the number of stages", len(stages), 2)
+    for words in stages:
+        for word in words:
+            if not re.fullmatch(pattern(SAGEMAKER, "EntityName"), word):
+                yield f"{word} is no name of a stage"
+
+
+@check("package-update")
+def package_update() -> Iterator[str]:
+    """One call tells approval and stage, and may leave either out; a model is made of a package by its ARN."""
+    shape_of = operation(SAGEMAKER, "UpdateModelPackage").input_shape
+    yield from differ("what UpdateModelPackage needs", set(shape_of.required_members), {"ModelPackageArn"})
+    for member in ("ModelApprovalStatus", "ApprovalDescription", "ModelLifeCycle"):
+        if member not in shape_of.members:
+            yield f"UpdateModelPackage takes no {member}"
+    stage = shape(SAGEMAKER, "ModelLifeCycle")
+    yield from differ("what a life cycle needs", set(stage.required_members), {"Stage", "StageStatus"})
+    for member in ("ModelApprovalStatus", "ModelPackageStatus", "ModelLifeCycle"):
+        if member not in outputs(SAGEMAKER, "DescribeModelPackage"):
+            yield f"DescribeModelPackage tells no {member}"
+    for member in ("ExecutionRoleArn", "VpcConfig", "EnableNetworkIsolation"):
+        if member not in inputs(SAGEMAKER, "CreateModel") or member not in outputs(SAGEMAKER, "DescribeModel"):
+            yield f"{member} of a model is not told, or can't be given"
+    if "ModelPackageName" not in shape(SAGEMAKER, "ContainerDefinition").members:
+        yield "a container names no package"
 
 
 @check("statuses")

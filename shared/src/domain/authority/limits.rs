@@ -8,6 +8,7 @@
 use super::caller::is_account;
 use super::grants::{ENABLED_TAG, Grants, Names};
 use crate::domain::cost::PriceList;
+use crate::domain::registry::{self, PackageArn};
 use crate::domain::specification::Specification;
 
 /// Where the stack is.
@@ -128,6 +129,8 @@ pub struct Settings {
     pub endpoints: Patterns,
     /// ARNs of roles that a copied config may pass on (`ExecutionRoleArns`).
     pub roles: Patterns,
+    /// Which versions of model packages may be deployed (`ModelPackageApprovals`).
+    pub packages: registry::Accepted,
     /// What every deployment must bring (`RequiredPreconditions`).
     pub preconditions: Names,
     /// Where browsers reach the API, through a proxy that signs (`ApprovalUrl`); without a slash at
@@ -166,6 +169,7 @@ impl Settings {
             topics: any.clone(),
             endpoints: any.clone(),
             roles: any,
+            packages: registry::Accepted { pending: true },
             preconditions: Names::default(),
             approvals: None,
             by_tag: false,
@@ -193,13 +197,32 @@ impl Settings {
             );
             return no("endpoint-not-allowed", "endpoint", detail);
         }
+        if let Some(elsewhere) = specification
+            .package_to_make()
+            .and_then(|package| self.outside_package(package))
+        {
+            return Some(elsewhere);
+        }
         if !self.models.allow(model) {
             let detail = format!(
                 "model {model} is not among those that this stack may deploy; the stack's parameter ModelNames says which"
             );
-            return no("model-not-allowed", "model", detail);
+            return no("model-not-allowed", specification.model_field(), detail);
         }
         self.outside_topic(specification.topic.as_deref()?)
+    }
+
+    fn outside_package(&self, package: &PackageArn) -> Option<Outside> {
+        let Home {
+            region, account, ..
+        } = &self.home;
+        (package.home().as_ref() != Some(&self.home)).then(|| Outside {
+            kind: "model-package-elsewhere",
+            field: "model_package",
+            detail: format!(
+                "model package {package} is not in account {account} and region {region}, and the stack deploys and updates none elsewhere; register the version in its own account and region, or make a model of it and name that with `model`"
+            ),
+        })
     }
 
     fn outside_topic(&self, topic: &str) -> Option<Outside> {
@@ -237,6 +260,17 @@ impl Settings {
             field: "endpoint",
             detail: format!(
                 "the config of endpoint {endpoint} names the execution role {role}, which this stack may not pass on to a copy; the stack's parameter ExecutionRoleArns says which it may"
+            ),
+        })
+    }
+
+    /// Why no model can be made with this role, which production's model has; `None` if one can.
+    pub fn outside_model_role(&self, model: &str, role: &str) -> Option<Outside> {
+        (!self.roles.allow(role)).then(|| Outside {
+            kind: "execution-role-not-allowed",
+            field: "model_package",
+            detail: format!(
+                "the new model gets the execution role of {model}, which production serves, and this stack may not pass {role} on; the stack's parameter ExecutionRoleArns says which it may"
             ),
         })
     }

@@ -1,5 +1,6 @@
-//! After a completion: the new model is judged on for as long as the specification asks, and people are
-//! told. Nothing is taken back by itself any more: that is an order of its own, `canary undo`.
+//! After the end. Once completed, the new model is judged on for as long as the specification asks, and
+//! people are told. Nothing is taken back by itself any more: that is an order of its own, `canary undo`.
+//! However it ended, it is seen to that the model registry is told.
 //!
 //! There is no production beside it, so it is held against the absolute limits and against what
 //! production was at its worst, by the same bench and on the same evidence. Since nothing acts, nothing
@@ -23,6 +24,7 @@ use crate::domain::judge::bench::Bench;
 use crate::domain::judge::{self, MinuteReport};
 use crate::domain::observation::{AlarmReading, EndpointReading, Metrics, Observation, Series};
 use crate::domain::quantity::{Span, Weight};
+use crate::domain::state::Status;
 
 /// How far the watch lets minutes lie before it takes them in: nothing is decided by them, and each
 /// reading of the metrics costs money.
@@ -39,8 +41,8 @@ const MODEL: &str = "unseen:model";
 const REQUESTS: &str = "unseen:requests";
 const ALARMS: &str = "unseen:alarms";
 
-/// One pass over a completed deployment that is still watched. `successor` is the deployment that has
-/// the endpoint by now.
+/// One pass over a deployment that is over and still watched, or of which the model registry was not told
+/// yet. `successor` is the deployment that has the endpoint by now.
 pub fn look_after(
     before: &Deployment,
     evidence: &Evidence,
@@ -49,12 +51,17 @@ pub fn look_after(
     now: Timestamp,
 ) -> Decision {
     let mut pass = Pass::new(before, evidence, now);
-    let Some(watch) = &before.state.watch else {
-        return pass.finish();
-    };
+    pass.follow_filing();
     let by_others = successor
         .map(|id| format!("deployment {id} has begun on the endpoint"))
         .or_else(|| moved_on(before, &seen.endpoint));
+    if let Some(why) = &by_others {
+        // Whoever came after has something else to tell it, and must have the last word.
+        pass.leave_filing(why);
+    }
+    let Some(watch) = &before.state.watch else {
+        return pass.finish();
+    };
     if let Some(why) = by_others {
         pass.end_watch(watch, &why);
         return pass.finish();
@@ -68,17 +75,24 @@ pub fn look_after(
     pass.finish()
 }
 
-/// Whether the minutes of a watched deployment are to be read now.
+/// Whether a deployment that is over is to be looked at now: while the model registry is to be told, and
+/// when the minutes of a watch are to be read.
 pub fn is_due(deployment: &Deployment, evidence: &Evidence, now: Timestamp) -> bool {
+    if deployment.state.filing.is_some() {
+        return true;
+    }
     let until = deployment.state.watch.as_ref().map(|watch| watch.until);
     let behind = Span::between(evidence.judged_through, judge::last_judgeable(now));
     behind >= EVERY || until.is_some_and(|until| now >= until)
 }
 
-/// Why the endpoint is no longer the one that was left. What could not be read says nothing, nor do
-/// the weights of an endpoint that is changing.
+/// Why the endpoint is no longer the one that a completion left. What could not be read says nothing, nor
+/// do the weights of an endpoint that is changing, and what went back is nobody's here any more.
 fn moved_on(deployment: &Deployment, endpoint: &EndpointReading) -> Option<String> {
     let terms = &deployment.terms;
+    if deployment.state.status != Status::Completed {
+        return None;
+    }
     let left_on = if terms.cleanup.keep_old_variant {
         &terms.canary_config
     } else {

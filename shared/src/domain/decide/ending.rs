@@ -8,6 +8,7 @@ use crate::domain::deployment::Watch;
 use crate::domain::history::{Name, Severity};
 use crate::domain::observation::EndpointView;
 use crate::domain::quantity::{Span, Weight};
+use crate::domain::registry::Ending;
 use crate::domain::state::{Event, IllegalEvent, Outcome};
 
 impl Pass {
@@ -66,6 +67,7 @@ impl Pass {
         if !all_back || self.next.is_leased(self.now) {
             return Ok(());
         }
+        let had_traffic = self.next.state.weight > Weight::ZERO;
         self.next.state.weight = Weight::ZERO;
         let wait = self.next.terms.cleanup.after;
         let reason = format!(
@@ -80,7 +82,13 @@ impl Pass {
                 "100 % production",
                 "100 % production",
             ),
-        )
+        )?;
+        // What an operator took out before anybody was served by it says nothing about the model.
+        if had_traffic || self.next.state.outcome != Some(Outcome::Cancelled) {
+            let why = self.next.state.cause.clone().unwrap_or_default();
+            self.begin_filing(Ending::WentBack { why });
+        }
+        Ok(())
     }
 
     /// A rollback that the endpoint does not take is what somebody has to know, again and again.
@@ -203,6 +211,9 @@ impl Pass {
                 until: self.now + watch.duration(),
                 unseen: BTreeMap::new(),
             });
+        if outcome == Outcome::Completed {
+            self.begin_filing(Ending::Completed);
+        }
         Ok(())
     }
 }

@@ -10,6 +10,7 @@ mod breach;
 mod descent;
 mod ending;
 mod progress;
+mod registry;
 mod watch;
 
 use jiff::{SignedDuration, Timestamp};
@@ -192,6 +193,7 @@ impl Pass {
         if let Some(view) = view {
             self.watch_status(view);
         }
+        self.follow_filing();
         match (self.next.state.status, self.next.state.phase) {
             (_, Phase::CleaningUp) => self.clean_up(view),
             (Status::RollingBack, _) => self.confirm_reverted(view),

@@ -25,6 +25,7 @@ use crate::domain::observation::{
 use crate::domain::plan::{Plan, Preset};
 use crate::domain::policy::Policy;
 use crate::domain::quantity::{Latency, Span, Weight};
+use crate::domain::registry::Packages;
 use crate::domain::retreat::{Descent, Rollback, Steps};
 use crate::domain::scaling::Autoscaling;
 use crate::domain::state::{Interrupted, Outcome, Phase, Status};
@@ -98,6 +99,7 @@ pub(super) fn terms() -> Terms {
         prices: None,
         grants: None,
         undoes: None,
+        packages: Packages::default(),
     }
 }
 

@@ -116,11 +116,15 @@ fn any_terms() -> impl Strategy<Value = Terms> {
         0u64..90,
         prop::option::of(1u32..4),
         way_back(),
+        any::<bool>(),
     )
         .prop_map(
-            |(on_drift, keep, approval, windows, after, instances, rollback)| {
+            |(on_drift, keep, approval, windows, after, instances, rollback, registered)| {
                 let mut terms = terms();
                 terms.rollback = rollback;
+                if registered {
+                    terms.packages = super::registry::packages();
+                }
                 terms.policy.on_drift = on_drift;
                 terms.cleanup.keep_old_variant = keep;
                 terms.cleanup.after = Span::from_mins(after);
@@ -176,7 +180,7 @@ fn settle(toy: &mut Toy) {
     for _ in 0..2 * 24 * 60 {
         let state = &toy.deployment.state;
         match state.phase {
-            Phase::Ended => return,
+            Phase::Ended if state.filing.is_none() => return,
             Phase::Paused => {
                 toy.order(Command::Resume);
             }
@@ -224,7 +228,7 @@ proptest! {
         let before = toy.clone();
         settle(&mut toy);
         let state = &toy.deployment.state;
-        prop_assert!(state.status.is_terminal(), "stuck in {}/{}: {} (it began to settle in {:?})", state.status, state.phase, state.reason, before.deployment.state);
+        prop_assert!(state.status.is_terminal() && state.filing.is_none(), "stuck in {}/{}: {} (it began to settle in {:?})", state.status, state.phase, state.reason, before.deployment.state);
         prop_assert_eq!(toy.history.iter().map(|entry| entry.seq).collect::<Vec<_>>(), (1..=state.last_seq).collect::<Vec<_>>());
     }
 

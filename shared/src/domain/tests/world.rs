@@ -10,6 +10,7 @@ use jiff::Timestamp;
 
 use super::builders::*;
 use crate::domain::command::{Command, apply};
+use crate::domain::decide::after::look_after;
 use crate::domain::decide::{Decision, decide};
 use crate::domain::deployment::{Deployment, Lease, Terms};
 use crate::domain::due::{Effect, due};
@@ -123,8 +124,12 @@ impl Toy {
         self.now += minutes(tick.after);
         self.let_calls_land();
         let seen = self.observe(tick);
-        let decision = decide(&self.deployment, &self.evidence, &seen, self.now)
-            .expect("decide uses the table rightly");
+        let (deployment, evidence) = (&self.deployment, &self.evidence);
+        let decision = if deployment.state.status.is_terminal() {
+            look_after(deployment, evidence, &seen, None, self.now)
+        } else {
+            decide(deployment, evidence, &seen, self.now).expect("decide uses the table rightly")
+        };
         self.hold_promises(&decision, true);
         self.commit(decision);
         if let Some(effect) = due(&self.deployment, &self.evidence, &seen.endpoint, self.now) {
@@ -437,10 +442,10 @@ impl Toy {
 
     fn hold_effect(&self, effect: &Effect) {
         let state = &self.deployment.state;
-        assert!(!state.status.is_terminal());
+        assert!(*effect == Effect::Register || !state.status.is_terminal());
         if state.status == Status::RollingBack {
             let goes_back = match effect {
-                Effect::TakeBack | Effect::Tidy => true,
+                Effect::TakeBack | Effect::Tidy | Effect::Register => true,
                 Effect::Deploy { config } => [ORIGINAL, FORMER].contains(&config.as_str()),
                 // The target that a finalizing update had removed comes back.
                 Effect::HoldFloor { .. } => {
@@ -471,6 +476,9 @@ impl Toy {
 
     fn act(&mut self, effect: &Effect, call: Call) {
         let holder = "toy";
+        if *effect == Effect::Register {
+            return self.register(call);
+        }
         if matches!(effect, Effect::HoldFloor { .. }) && self.deployment.state.floor.is_none() {
             self.deployment = protocol::target_seen(&self.deployment, None);
         }
@@ -516,10 +524,26 @@ impl Toy {
     }
 }
 
+impl Toy {
+    /// The registry takes what it is told, or refuses it; a function that ended keeps nothing.
+    fn register(&mut self, call: Call) {
+        let told = match call {
+            Call::Lands | Call::Late => Ok("as it came out"),
+            Call::Refused | Call::AnswerLost | Call::ComesBack => Err("throttled"),
+            Call::NeverMade => return,
+        };
+        if let Some(next) = protocol::registered(&self.deployment, told, self.now) {
+            self.deployment = next;
+        }
+    }
+}
+
 /// What the call changes at the endpoint, and how many minutes that takes.
 fn change_of(effect: &Effect) -> Option<(Change, i64)> {
     match effect {
-        Effect::HoldFloor { .. } | Effect::AutoScale { .. } | Effect::Tidy => None,
+        Effect::HoldFloor { .. } | Effect::AutoScale { .. } | Effect::Tidy | Effect::Register => {
+            None
+        }
         Effect::Deploy { config } => Some((Change::Config(config.clone()), 4)),
         Effect::Grow { instances } => Some((Change::CanaryInstances(*instances), 2)),
         Effect::Shift { weight } => Some((Change::Share(*weight), 1)),

@@ -29,6 +29,8 @@ use crate::wire::openapi::{NO_CONTROL_CHARACTERS, Schemas, add, refine};
 
 /// The pattern of a name in SageMaker, as `domain::specification::is_name` has it.
 pub const NAME: &str = "^[a-zA-Z0-9]([a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?$";
+/// The ARN of a version of a model package, as `domain::registry::PackageArn` has it.
+const PACKAGE: &str = "^arn:aws[!-9;-~]*:sagemaker:[!-9;-~]+:[0-9]{12}:model-package/[a-zA-Z0-9]([a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?/[1-9][0-9]{0,8}$";
 /// Printable ASCII that is not blank and does not start with a colon.
 const CLOUDWATCH_NAME: &str = "^( +[!-~]|[!-9;-~])[ -~]*$";
 /// No control characters, and one that can be seen.
@@ -49,20 +51,26 @@ pub(crate) fn add_all(all: &mut Schemas) {
 
 fn refine_top(all: &mut Schemas) {
     refine(all, "Specification.endpoint", json!({"pattern": NAME}));
-    refine(
-        all,
-        "Specification.model",
-        json!({"type": "string", "pattern": NAME}),
-    );
-    refine(
-        all,
-        "Specification",
-        json!({"required": ["endpoint", "model"]}),
-    );
+    refine(all, "Specification.model", json!({"pattern": NAME}));
     refine(
         all,
         "Specification.model_package",
-        json!({"type": "null", "deprecated": true}),
+        json!({"pattern": PACKAGE, "maxLength": 176, "examples": ["arn:aws:sagemaker:eu-central-1:123456789012:model-package/wine-quality/3"]}),
+    );
+    // One of the two; what is null is not given.
+    let given = |field: &str, other: &str| {
+        json!({
+            "required": [field],
+            "properties": {field: {"type": "string"}, other: {"type": "null"}},
+        })
+    };
+    refine(
+        all,
+        "Specification",
+        json!({
+            "required": ["endpoint"],
+            "oneOf": [given("model", "model_package"), given("model_package", "model")],
+        }),
     );
     for field in ["model_name", "salt"] {
         refine(

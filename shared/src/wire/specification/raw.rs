@@ -22,9 +22,11 @@ use crate::domain::signal::Direction;
 pub(super) struct Raw {
     /// The endpoint whose model is to be replaced.
     pub(super) endpoint: String,
-    /// The SageMaker model to deploy, by its name.
+    /// The SageMaker model to deploy, by its name; or `model_package`.
     pub(super) model: Option<String>,
-    /// Not supported yet: name a model.
+    /// The ARN of a version of a model package: a model is made of it, with the execution role and the
+    /// network of production's model, and the registry is told how the deployment came out. In place of
+    /// `model`.
     pub(super) model_package: Option<String>,
     /// The canary's instances.
     #[serde(default)]

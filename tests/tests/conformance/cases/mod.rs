@@ -4,6 +4,7 @@ mod config_copy;
 mod endpoints;
 mod metrics;
 mod records;
+mod registry;
 mod rollouts;
 mod scaling;
 mod topics;
@@ -56,6 +57,7 @@ use cases;
 pub(crate) fn all() -> Vec<Case> {
     let mut all = endpoints::cases();
     all.extend(config_copy::cases());
+    all.extend(registry::cases());
     all.extend(scaling::cases());
     all.extend(records::cases());
     all.extend(metrics::cases());

@@ -34,6 +34,7 @@ use super::raw::{
 use super::{SpecificationError, wrong};
 use crate::domain::deployment::{CanaryCapacity, Cleanup, Watch};
 use crate::domain::quantity::Span;
+use crate::domain::registry::{PackageArn, Packages};
 use crate::domain::scaling::Autoscaling;
 use crate::domain::specification::{Specification, is_name};
 use crate::wire::api::LONGEST_REASON;
@@ -41,19 +42,7 @@ use crate::wire::api::LONGEST_REASON;
 impl Raw {
     pub(super) fn check(self) -> Result<Specification, SpecificationError> {
         check_name("endpoint", &self.endpoint)?;
-        if self.model_package.is_some() {
-            return Err(wrong(
-                "model_package",
-                "deploying from the model registry is not supported yet; name a model",
-            ));
-        }
-        let model = self.model.ok_or_else(|| {
-            wrong(
-                "model",
-                "missing field `model`: the name of the SageMaker model to deploy",
-            )
-        })?;
-        check_name("model", &model)?;
+        let (model, packages) = challenger(self.model, self.model_package)?;
         check_preconditions(&self.preconditions)?;
         let routing = self.routing.map(|routing| routing.check(&self.endpoint));
         let policy_accepts = self.policy.accept_baseline;
@@ -86,6 +75,7 @@ impl Raw {
         Ok(Specification {
             endpoint: self.endpoint,
             model,
+            packages,
             undoes: None,
             capacity: self.canary.check()?,
             policy,
@@ -104,6 +94,36 @@ impl Raw {
             preconditions: self.preconditions,
             hotfix: self.hotfix.map(RawHotfix::check).transpose()?,
         })
+    }
+}
+
+/// The new model's name, and the package that it is to be made of.
+fn challenger(
+    model: Option<String>,
+    package: Option<String>,
+) -> Result<(String, Packages), SpecificationError> {
+    match (model, package) {
+        (Some(_), Some(_)) => Err(wrong(
+            "model_package",
+            "`model` and `model_package` both name the new model; keep one of them",
+        )),
+        (None, None) => Err(wrong(
+            "model",
+            "missing field `model`: the name of the SageMaker model to deploy; or `model_package`: the ARN of a version of a model package",
+        )),
+        (Some(model), None) => {
+            check_name("model", &model)?;
+            Ok((model, Packages::default()))
+        }
+        (None, Some(text)) => {
+            let package =
+                PackageArn::parse(&text).map_err(|why| wrong("model_package", why.to_string()))?;
+            let packages = Packages {
+                new: Some(package.clone()),
+                former: None,
+            };
+            Ok((package.model_name(), packages))
+        }
     }
 }
 

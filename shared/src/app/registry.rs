@@ -1,0 +1,199 @@
+//! The model registry around a deployment: whether a version may be deployed, the model that is made of it,
+//! and what the registry is told in the end.
+//!
+//! Everything is looked at before it is changed, so each step may be taken twice, or half. A version's
+//! approval is read when the deployment is accepted and once more before its model is made: in between
+//! somebody may have taken it back.
+
+use super::accept::{Refusal, unfit};
+use super::carry_out::{Carried, still_fits, write};
+use super::health;
+use super::ports::{Class, Loaded, ModelView, PortError, Ports};
+use crate::domain::deployment::{Deployment, Lease};
+use crate::domain::protocol;
+use crate::domain::registry::{PackageArn, Packages};
+use crate::domain::specification::Specification;
+
+/// The versions that the deployment is about, once the new model is there, or is found fit to be made
+/// beside this model of production's.
+pub(super) async fn checked<P: Ports>(
+    ports: &P,
+    specification: &Specification,
+    production: &str,
+) -> Result<Packages, Refusal> {
+    let Some(package) = specification.package_to_make() else {
+        check_model(ports, &specification.model).await?;
+        return Ok(specification.packages.clone());
+    };
+    check_approval(ports, package).await?;
+    let serving = check_role(ports, production).await?;
+    check_name(ports, &specification.model, package).await?;
+    let former = serving
+        .package
+        .and_then(|arn| PackageArn::parse(&arn).ok())
+        .filter(|former| former.home() == package.home() && !package.is_same(former.as_str()));
+    Ok(Packages {
+        new: Some(package.clone()),
+        former,
+    })
+}
+
+async fn check_model<P: Ports>(ports: &P, name: &str) -> Result<(), Refusal> {
+    if ports.has_model(name).await? {
+        return Ok(());
+    }
+    let detail = format!(
+        "there is no model {name} in this account and region; check the name, or create it first"
+    );
+    Err(unfit("model-not-found", "model", detail))
+}
+
+async fn check_approval<P: Ports>(ports: &P, package: &PackageArn) -> Result<(), Refusal> {
+    let refuse = |kind, detail| Err(unfit(kind, "model_package", detail));
+    match ports.package(package).await {
+        Err(error) if error.class == Class::Invalid => {
+            let detail = format!(
+                "model package {package} can't be described ({}); check the group and the version",
+                error.message
+            );
+            refuse("model-package-not-found", detail)
+        }
+        Err(error) => Err(error.into()),
+        Ok(view) => match view.unfit(package, ports.settings().packages) {
+            Some(why) => refuse(why.kind, why.detail),
+            None => Ok(()),
+        },
+    }
+}
+
+/// Production's model, whose execution role the new one is to have.
+async fn check_role<P: Ports>(ports: &P, production: &str) -> Result<ModelView, Refusal> {
+    let serving = ports.model(production).await?;
+    let Some(role) = serving.as_ref().and_then(|it| it.execution_role.as_ref()) else {
+        let detail = format!(
+            "the new model gets the execution role of {production}, which production serves, and that was deleted or has none; make a model of the package and name it with `model`"
+        );
+        return Err(unfit("execution-role-unknown", "model_package", detail));
+    };
+    if let Some(outside) = ports.settings().outside_model_role(production, role) {
+        return Err(outside.into());
+    }
+    Ok(serving.unwrap_or_default())
+}
+
+async fn check_name<P: Ports>(ports: &P, name: &str, package: &PackageArn) -> Result<(), Refusal> {
+    match ports.model(name).await? {
+        Some(there) if !is_made_of(&there, package) => Err(unfit(
+            "model-name-taken",
+            "model_package",
+            taken(name, package),
+        )),
+        _ => Ok(()),
+    }
+}
+
+fn is_made_of(model: &ModelView, package: &PackageArn) -> bool {
+    model.package.as_ref().is_some_and(|of| package.is_same(of))
+}
+
+fn taken(name: &str, package: &PackageArn) -> String {
+    format!(
+        "the model of {package} is to be called {name}, and a model of that name is there that was not made of it; delete that one, or make a model of the package under another name and name it with `model`"
+    )
+}
+
+/// Sees to it that the new model is there, where it is to be made of a package.
+pub(super) async fn prepare_model<P: Ports>(
+    ports: &P,
+    deployment: &Deployment,
+    lease: &Lease,
+) -> Result<(), PortError> {
+    let terms = &deployment.terms;
+    let Some(package) = terms.package_to_make() else {
+        return Ok(());
+    };
+    // Not for good: somebody may still approve it, and the name may get free.
+    let refused = |what: String| Err(PortError::new(Class::Refused, "CreateModel", what));
+    let view = ports.package(package).await?;
+    if let Some(why) = view.unfit(package, ports.settings().packages) {
+        return refused(why.detail);
+    }
+    let name = &terms.model;
+    let is_there = |found: Option<ModelView>| match found {
+        Some(there) if is_made_of(&there, package) => Ok(true),
+        Some(_) => refused(taken(name, package)).map(|()| true),
+        None => Ok(false),
+    };
+    if is_there(ports.model(name).await?)? {
+        return Ok(());
+    }
+    still_fits(ports, lease)?;
+    match ports.make_model(name, package, &terms.former_model).await {
+        // What another deployment of the same version, or an earlier try, made meanwhile.
+        Err(error) if error.class == Class::Invalid => {
+            if is_there(ports.model(name).await?)? {
+                Ok(())
+            } else {
+                Err(error)
+            }
+        }
+        other => other,
+    }
+}
+
+/// Tells the registry how the deployment came out, and keeps whether that went well. What goes wrong is
+/// reported and tried again later: it is nobody's emergency.
+pub(super) async fn register<P: Ports>(ports: &P, loaded: Loaded) -> Result<Carried, PortError> {
+    let told = tell(ports, &loaded.deployment).await;
+    let id = loaded.deployment.terms.id.clone();
+    let refusal = told.as_ref().err().map(ToString::to_string);
+    if let Err(error) = &told {
+        health::report(ports, Some(&id), error);
+    }
+    let told = match &told {
+        Ok(says) => Ok(says.as_str()),
+        Err(_) => Err(refusal.as_deref().unwrap_or_default()),
+    };
+    note(ports, loaded, told).await?;
+    Ok(match refusal {
+        None => Carried::Done,
+        Some(why) => Carried::NotYet(why),
+    })
+}
+
+/// Version by version, what is not so yet; in the end what the registry says, in words.
+async fn tell<P: Ports>(ports: &P, deployment: &Deployment) -> Result<String, PortError> {
+    let mut says = Vec::new();
+    for wanted in deployment.standings() {
+        let found = ports.package(&wanted.package).await?;
+        if let Some(left) = wanted.over(&found) {
+            ports.update_package(&left).await?;
+        }
+        says.push(wanted.in_words_over(&found));
+    }
+    Ok(says.join("; "))
+}
+
+/// Other writers are re-read: what the registry was told is true whatever they wrote.
+async fn note<P: Ports>(
+    ports: &P,
+    mut loaded: Loaded,
+    told: Result<&str, &str>,
+) -> Result<(), PortError> {
+    let id = loaded.deployment.terms.id.clone();
+    for _ in 0..5 {
+        let Some(next) = protocol::registered(&loaded.deployment, told, ports.now()) else {
+            return Ok(());
+        };
+        match write(ports, &loaded, &next).await {
+            Err(error) if error.class == Class::Conflict => {}
+            other => return other.map(drop),
+        }
+        match ports.load(&id).await? {
+            Some(again) => loaded = again,
+            None => return Ok(()),
+        }
+    }
+    // Not kept: it is looked at, and told, once more.
+    Ok(())
+}
