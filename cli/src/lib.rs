@@ -2,6 +2,7 @@
 //! the tests run. The functions, the adapters and the SDK are the ones that are deployed; only the
 //! account behind them is simulated.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,6 +12,7 @@ use serde_json::Value;
 use shared::app::ports::PortError;
 use shared::aws::{Aws, TimeSource};
 use shared::config::{Config, FunctionNames};
+use shared::domain::audience::Audience;
 use shared::domain::authority::{Caller, Settings};
 use shared::wire::events::Wake;
 use simulator::clock::Clock;
@@ -106,6 +108,13 @@ impl Stack {
         let aws = self.aws.with_access(access);
         Self { aws, ..self }
     }
+
+    /// The same stack, with topics that audiences have to themselves.
+    #[must_use]
+    pub fn with_audiences(self, topics: BTreeMap<Audience, String>) -> Self {
+        let aws = self.aws.with_audiences(topics);
+        Self { aws, ..self }
+    }
 }
 
 /// What the template gives `monitor`.
@@ -116,6 +125,7 @@ fn config(clock: &Clock) -> Config {
         stack: "canary".to_owned(),
         table: "canary".to_owned(),
         topic: TOPIC.to_owned(),
+        audiences: BTreeMap::new(),
         bus: "default".to_owned(),
         functions: FunctionNames {
             provision: "canary-provision".to_owned(),

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::domain::audience::Audience;
 use crate::domain::authority::{Grants, Home, Names, Patterns, Settings};
 use crate::domain::cost::PriceList;
 use crate::domain::quantity::Span;
@@ -19,6 +20,8 @@ pub struct Config {
     pub table: String,
     /// The stack's own topic.
     pub topic: String,
+    /// Topics that audiences have to themselves, beside the stack's.
+    pub audiences: BTreeMap<Audience, String>,
     /// The event bus.
     pub bus: String,
     /// The function names.
@@ -62,6 +65,7 @@ impl Config {
             stack: required("CANARY_STACK")?,
             table: required("CANARY_TABLE")?,
             topic: required("CANARY_TOPIC_ARN")?,
+            audiences: audiences(variable),
             bus: required("CANARY_BUS")?,
             functions: FunctionNames {
                 provision: required("CANARY_FUNCTION_PROVISION")?,
@@ -87,6 +91,7 @@ impl Config {
             stack: required("CANARY_STACK")?,
             table: required("CANARY_TABLE")?,
             topic: required("CANARY_TOPIC_ARN")?,
+            audiences: BTreeMap::new(),
             bus: String::new(),
             functions: nobody,
             access: access(variable)?,
@@ -143,6 +148,20 @@ fn access(given: impl Fn(&'static str) -> Option<String>) -> Result<Settings, Mi
         topic,
         prices: PriceList::parse(&text("CANARY_PRICES", "")),
     })
+}
+
+/// The topics of their own that the stack's parameters give to audiences.
+fn audiences(given: impl Fn(&'static str) -> Option<String>) -> BTreeMap<Audience, String> {
+    let settings = [
+        (Audience::OnCall, "CANARY_TOPIC_ON_CALL"),
+        (Audience::MlTeam, "CANARY_TOPIC_ML_TEAM"),
+        (Audience::FinOps, "CANARY_TOPIC_FINOPS"),
+    ];
+    let own = settings.into_iter().filter_map(|(audience, name)| {
+        let topic = given(name).filter(|topic| !topic.is_empty())?;
+        Some((audience, topic))
+    });
+    own.collect()
 }
 
 fn required(name: &'static str) -> Result<String, MissingSetting> {

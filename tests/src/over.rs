@@ -1,11 +1,12 @@
 //! What holds after every rollout, however it ended: record and endpoint agree, nothing is left
 //! behind, and everything that happened was told, in order, under its stable event id.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 use shared::app::announce::{SHARDS, shard_of};
 use shared::app::ports::{Endpoints, Store};
+use shared::domain::audience::Audience;
 use shared::domain::deployment::Terms;
 use shared::domain::history::{Entry, Name};
 use shared::domain::invariants;
@@ -78,6 +79,11 @@ impl World {
                     "attribute {name}"
                 );
             }
+            let audiences = message.attributes.get("audience");
+            let audiences = audiences.map_or(json!([]), |list| {
+                serde_json::from_str(list).expect("a list of audiences")
+            });
+            assert_eq!(audiences, machine["audiences"], "attribute audience");
             Told {
                 event_id: message.attributes["event_id"].clone(),
                 message: machine,
@@ -284,15 +290,40 @@ fn told(terms: &Terms, entry: &Entry) -> Told {
         "by": entry.by,
         "signal": entry.signal,
         "signal_severity": entry.signal_severity,
+        "audiences": Audience::of(entry),
         "at": entry.at,
     });
     Told { event_id, message }
 }
 
-/// Announcements may come twice; whoever reads them keeps the first by its id.
+/// Announcements may come twice; whoever reads them keeps the first by its id. What an incident has
+/// beside its line of history is the same each time.
 fn first_of_each(told: Vec<Told>) -> Vec<Told> {
-    let mut seen = BTreeSet::new();
-    told.into_iter()
-        .filter(|told| seen.insert(told.event_id.clone()))
-        .collect()
+    let mut seen: BTreeMap<String, Value> = BTreeMap::new();
+    let mut first = Vec::new();
+    for mut told in told {
+        let beside = beside_its_line(&mut told);
+        match seen.get(&told.event_id) {
+            Some(known) => assert_eq!(*known, beside, "{} says the same again", told.event_id),
+            None => {
+                seen.insert(told.event_id.clone(), beside);
+                first.push(told);
+            }
+        }
+    }
+    first
+}
+
+/// Takes out what the message of an incident has beside its line of history.
+fn beside_its_line(told: &mut Told) -> Value {
+    let fields = told.message.as_object_mut().expect("an object");
+    let names = ["incident_id", "post_mortem", "summary", "title"];
+    let taken: Vec<Value> = names
+        .iter()
+        .filter_map(|name| fields.remove(*name))
+        .collect();
+    let is_incident = fields["event"] == "incident.opened";
+    let expected = if is_incident { names.len() } else { 0 };
+    assert_eq!(taken.len(), expected, "{}: {taken:?}", told.event_id);
+    Value::Array(taken)
 }

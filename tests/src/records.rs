@@ -403,17 +403,20 @@ pub async fn the_outbox_is_in_order_until_it_is_sent<S: Store>(store: &S, _: &Cl
     );
     let (first, third) = (&rows_found[0], &rows_found[2]);
     for row in [first, third] {
-        let kept = store.half_sent(row, Way::Topic).await;
+        let kept = store.half_sent(row, &[Way::Topic]).await;
         kept.expect("a row to keep it in");
     }
+    let kept = store.half_sent(&rows_found[3], &[Way::Bus, Way::Topic, Way::OnCall]);
+    kept.await.expect("a row to keep them in");
     for row in &rows_found[..2] {
         store.sent(row).await.expect("a row to remove");
         store.sent(row).await.expect("removed already is fine");
     }
-    let kept = store.half_sent(first, Way::Bus).await;
+    let kept = store.half_sent(first, &[Way::Bus]).await;
     kept.expect("of a row that is gone nothing is kept");
     let mut left = rows_found[2..].to_vec();
-    left[0].taken = Some(Way::Topic);
+    left[0].taken = vec![Way::Topic];
+    left[1].taken = vec![Way::Bus, Way::Topic, Way::OnCall];
     assert_eq!(waiting(store, &id).await, left);
     assert_eq!(waiting(store, &second).await.len(), 1);
     let history = store.history(&id).await.expect("a readable history");
@@ -432,7 +435,7 @@ pub async fn what_no_record_brings_is_told_once<S: Store>(store: &S, _: &Clock) 
         model: terms.model.clone(),
         former_model: String::new(),
         entry: rows().history[0].clone(),
-        taken: None,
+        taken: Vec::new(),
     };
     for _ in 0..2 {
         store.tell(&row).await.expect("room for a row");
@@ -655,6 +658,6 @@ pub fn announcement() -> OutboxRow {
         model: terms.model.clone(),
         former_model: terms.former_model.clone(),
         entry,
-        taken: None,
+        taken: Vec::new(),
     }
 }

@@ -1,8 +1,8 @@
 //! The outbox: what was committed is told at least once, in order per deployment. The rows are
 //! written in the transaction of the transition they tell of, so nothing that happened goes
-//! untold, and are removed once both ways, the event bus and the topic, have taken them. A row that
-//! one of them took says so: while the other is down, be it for weeks, nobody hears a thing twice
-//! or waits for it.
+//! untold, and are removed once every way, the event bus, the topic and the topics of audiences, has
+//! taken them. A row that some of them took says so: while another is down, be it for weeks, nobody
+//! hears a thing twice or waits for it.
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -12,7 +12,8 @@ use jiff::Timestamp;
 
 use super::health::{self, Figure};
 use super::ports::{Class, OutboxRow, PortError, Ports};
-use crate::domain::history::Way;
+use crate::domain::history::{Name, Way};
+use crate::domain::incident::PostMortem;
 use crate::domain::quantity::Span;
 
 /// Parts of the outbox and of the active index.
@@ -20,6 +21,8 @@ pub const SHARDS: u8 = 8;
 
 /// How long one announcement may take.
 const EACH: Duration = Duration::from_secs(4);
+/// How long an incident waits for the draft of its post-mortem.
+const PATIENCE: Span = Span::from_mins(5);
 
 /// The shard a deployment belongs to.
 ///
@@ -94,7 +97,7 @@ pub async fn sweep_for<P: Ports>(ports: &P, deployment_id: &str, budget: Duratio
 
 /// Sends what lies in one shard: how many were sent, and when those happened that were not. A
 /// failure keeps that deployment's later rows from going the same way, so their order stands; the
-/// other way goes on.
+/// other ways go on.
 async fn sweep<P: Ports>(ports: &P, shard: u8) -> Result<(usize, Vec<Timestamp>), PortError> {
     let outbox = ports.outbox(shard).await?;
     for (id, error) in &outbox.unread {
@@ -104,11 +107,14 @@ async fn sweep<P: Ports>(ports: &P, shard: u8) -> Result<(usize, Vec<Timestamp>)
     let mut left = Vec::new();
     for row in &outbox.rows {
         let id = row.deployment_id.as_str();
-        let is_open = |way: &Way| row.taken != Some(*way) && !stuck.contains(&(id, *way));
-        let open: Vec<Way> = Way::ALL.into_iter().filter(is_open).collect();
-        let failed = send(ports, row, &open).await;
-        let is_sent = failed.is_empty() && open.len() + usize::from(row.taken.is_some()) == 2;
-        if !is_sent {
+        let ways = ports.ways(row);
+        let is_open = |way: &Way| !row.taken.contains(way);
+        let open: Vec<Way> = ways.iter().copied().filter(is_open).collect();
+        let (blocked, free): (Vec<Way>, Vec<Way>) = open
+            .into_iter()
+            .partition(|way| stuck.contains(&(id, *way)));
+        let failed = send(ports, row, &free, blocked.is_empty()).await;
+        if !failed.is_empty() || !blocked.is_empty() {
             left.push(row.entry.at);
         }
         stuck.extend(failed.into_iter().map(|way| (id, way)));
@@ -116,18 +122,26 @@ async fn sweep<P: Ports>(ports: &P, shard: u8) -> Result<(usize, Vec<Timestamp>)
     Ok((outbox.rows.len() - left.len(), left))
 }
 
-/// Sends a row those ways, side by side, since neither waits for the other's repair; and keeps what
-/// came of it, so that nobody is told again and again what only the other could not take. The ways
-/// that later rows must not go.
-async fn send<P: Ports>(ports: &P, row: &OutboxRow, open: &[Way]) -> Vec<Way> {
-    if open.is_empty() {
+/// Sends a row those ways, side by side, since none waits for another's repair; and keeps what came
+/// of it, so that nobody is told again and again what only another could not take. `are_all` says
+/// whether no other way is open. The ways that later rows must not go.
+async fn send<P: Ports>(ports: &P, row: &OutboxRow, open: &[Way], are_all: bool) -> Vec<Way> {
+    if open.is_empty() && !are_all {
         return Vec::new();
     }
-    let told = join_all(open.iter().map(|way| async move {
-        let told = ports.within(EACH, ports.announce(row, *way)).await;
+    let draft = match draft(ports, row).await {
+        Ok(draft) => draft,
+        Err(error) => {
+            health::report(ports, Some(&row.deployment_id), &error);
+            return open.to_vec();
+        }
+    };
+    let told = join_all(open.iter().map(|way| async {
+        let told = ports.announce(row, draft.as_ref(), *way);
+        let told = ports.within(EACH, told).await;
         (*way, told.unwrap_or_else(|| Err(late())))
     }));
-    let (mut taken, mut failed) = (Vec::from_iter(row.taken), Vec::new());
+    let (mut taken, mut failed) = (row.taken.clone(), Vec::new());
     for (way, told) in told.await {
         match told {
             Ok(()) => taken.push(way),
@@ -137,17 +151,51 @@ async fn send<P: Ports>(ports: &P, row: &OutboxRow, open: &[Way]) -> Vec<Way> {
             }
         }
     }
-    let kept = match taken[..] {
-        [_, _] => ports.within(EACH, ports.sent(row)).await,
-        [one] if row.taken.is_none() => ports.within(EACH, ports.half_sent(row, one)).await,
-        _ => Some(Ok(())),
+    let kept = if are_all && failed.is_empty() {
+        ports.within(EACH, ports.sent(row)).await
+    } else if taken.len() > row.taken.len() {
+        ports.within(EACH, ports.half_sent(row, &taken)).await
+    } else {
+        Some(Ok(()))
     };
     if let Err(error) = kept.unwrap_or_else(|| Err(late())) {
         // It will be told once more, and before those after it.
         health::report(ports, Some(&row.deployment_id), &error);
-        failed = Way::ALL.to_vec();
+        failed = ports.ways(row);
     }
     failed
+}
+
+/// The draft of the post-mortem that goes out with an incident, as of the incident's own line of
+/// history: the same however often it is sent. One that can't be had in passing is waited for, a few
+/// minutes long; the incident itself is never held back for good.
+async fn draft<P: Ports>(ports: &P, row: &OutboxRow) -> Result<Option<PostMortem>, PortError> {
+    if row.entry.event != Name::Incident {
+        return Ok(None);
+    }
+    let drawn = ports.within(EACH, drawn(ports, row)).await;
+    match drawn.unwrap_or_else(|| Err(late())) {
+        Ok(draft) => Ok(draft),
+        Err(error) => {
+            let waited = Span::between(row.entry.at, ports.now());
+            if !error.class.is_for_good() && waited < PATIENCE {
+                return Err(error);
+            }
+            health::report(ports, Some(&row.deployment_id), &error);
+            Ok(None)
+        }
+    }
+}
+
+async fn drawn<P: Ports>(ports: &P, row: &OutboxRow) -> Result<Option<PostMortem>, PortError> {
+    let id = &row.deployment_id;
+    let Some(loaded) = ports.load(id).await? else {
+        return Ok(None);
+    };
+    let mut history = ports.history(id).await?;
+    history.retain(|entry| entry.seq <= row.entry.seq);
+    let (deployment, evidence) = (&loaded.deployment, &loaded.evidence);
+    Ok(PostMortem::of(deployment, evidence, &history))
 }
 
 fn late() -> PortError {

@@ -196,6 +196,6 @@ fn row<P: Ports>(
             weight: Weight::ZERO,
             by: Some(by.to_owned()),
         },
-        taken: None,
+        taken: Vec::new(),
     }
 }

@@ -85,7 +85,7 @@ pub(super) async fn announce<P: Ports>(
         model: specification.model.clone(),
         former_model: champion.unwrap_or_default(),
         entry: entry(ports.now(), specification, sentence, caller),
-        taken: None,
+        taken: Vec::new(),
     };
     ports.tell(&row).await?;
     sweep_for(ports, &row.deployment_id, ANNOUNCING).await;

@@ -14,6 +14,7 @@ use crate::domain::due::Actor;
 use crate::domain::evidence::Evidence;
 use crate::domain::freeze::{Freeze, Freezes};
 use crate::domain::history::{Entry, Way};
+use crate::domain::incident::PostMortem;
 use crate::domain::judge::MinuteReport;
 use crate::domain::observation::EndpointView;
 use crate::domain::quantity::Span;
@@ -205,8 +206,8 @@ pub struct OutboxRow {
     pub former_model: String,
     /// What happened.
     pub entry: Entry,
-    /// The way that took it already, while the other has not.
-    pub taken: Option<Way>,
+    /// The ways that took it already, while another has not.
+    pub taken: Vec<Way>,
 }
 
 /// What lies in a shard of the outbox.
@@ -271,12 +272,12 @@ pub trait Store: Sync {
     fn tell(&self, row: &OutboxRow) -> impl Future<Output = Result<(), PortError>> + Send;
     /// Removes a sent announcement.
     fn sent(&self, row: &OutboxRow) -> impl Future<Output = Result<(), PortError>> + Send;
-    /// Keeps that one way took an announcement that is not sent yet; of one that was removed
+    /// Keeps which ways took an announcement that is not sent yet; of one that was removed
     /// meanwhile, nothing.
     fn half_sent(
         &self,
         row: &OutboxRow,
-        taken: Way,
+        taken: &[Way],
     ) -> impl Future<Output = Result<(), PortError>> + Send;
 }
 
@@ -510,10 +511,16 @@ pub trait Metrics: Sync {
 
 /// Where announcements go.
 pub trait Notifier: Sync {
-    /// Sends one announcement to people or to machines.
+    /// The ways that an announcement goes, each once.
+    fn ways(&self, _row: &OutboxRow) -> Vec<Way> {
+        Way::ALWAYS.to_vec()
+    }
+    /// Sends one announcement one way; that of an incident with the draft of its post-mortem, where
+    /// that could be put together.
     fn announce(
         &self,
         row: &OutboxRow,
+        draft: Option<&PostMortem>,
         way: Way,
     ) -> impl Future<Output = Result<(), PortError>> + Send;
 }

@@ -33,6 +33,7 @@ pub use error::class_of;
 #[cfg(feature = "runtime")]
 pub use tagging::Tagging;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -42,6 +43,7 @@ use jiff::Timestamp;
 
 use crate::app::ports::Ambient;
 use crate::config::{Account, AccountError, Config};
+use crate::domain::audience::Audience;
 use crate::domain::authority::Settings;
 use crate::domain::quantity::Span;
 
@@ -131,6 +133,17 @@ impl Aws {
     pub fn with_access(self, access: Settings) -> Self {
         let mut config = (*self.config).clone();
         config.access = access;
+        Self {
+            config: Arc::new(config),
+            ..self
+        }
+    }
+
+    /// The same clients, with topics that audiences have to themselves.
+    #[must_use]
+    pub fn with_audiences(self, topics: BTreeMap<Audience, String>) -> Self {
+        let mut config = (*self.config).clone();
+        config.audiences = topics;
         Self {
             config: Arc::new(config),
             ..self

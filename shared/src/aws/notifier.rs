@@ -9,14 +9,27 @@ use aws_smithy_types::DateTime;
 use super::Aws;
 use super::error::{class_of, nonsense, sort};
 use crate::app::ports::{Class, Notifier, OutboxRow, PortError};
+use crate::domain::audience::Audience;
 use crate::domain::history::Way;
+use crate::domain::incident::PostMortem;
 use crate::wire::messages::{self, About};
 
 /// `source` of every event on the bus.
 const SOURCE: &str = "canary";
 
 impl Notifier for Aws {
-    async fn announce(&self, row: &OutboxRow, way: Way) -> Result<(), PortError> {
+    fn ways(&self, row: &OutboxRow) -> Vec<Way> {
+        let told = Audience::of(&row.entry).into_iter();
+        let own = told.filter(|audience| self.config.audiences.contains_key(audience));
+        Way::ALWAYS.into_iter().chain(own.map(Way::to)).collect()
+    }
+
+    async fn announce(
+        &self,
+        row: &OutboxRow,
+        draft: Option<&PostMortem>,
+        way: Way,
+    ) -> Result<(), PortError> {
         let about = About {
             event_id: &row.event_id,
             deployment_id: &row.deployment_id,
@@ -25,12 +38,22 @@ impl Notifier for Aws {
             former_model: &row.former_model,
             entry: &row.entry,
             approvals: self.config.access.approvals.as_deref(),
+            draft,
         };
-        if way == Way::Bus {
-            return self.put_event(about).await;
-        }
-        match self.publish(row.topic.as_deref(), about).await {
-            Err(error) if row.topic.is_some() && never_mends(&error) => {
+        let topic = match (way, way.audience()) {
+            (Way::Bus, _) => return self.put_event(about).await,
+            (_, Some(audience)) => {
+                let topic = self.config.audiences.get(&audience);
+                return match topic {
+                    Some(topic) => self.publish_beside(topic, audience, about).await,
+                    // The stack has none for it any more.
+                    None => Ok(()),
+                };
+            }
+            _ => row.topic.as_deref(),
+        };
+        match self.publish(topic, about).await {
+            Err(error) if topic.is_some() && never_mends(&error) => {
                 tracing::error!(deployment_id = %row.deployment_id, %error, "the deployment's own topic can't be used; its announcements go to the stack's");
                 self.publish(None, about).await
             }
@@ -40,15 +63,32 @@ impl Notifier for Aws {
 }
 
 impl Aws {
+    /// To an audience's own topic. One that can't be used holds nothing up: the stack's topic has told
+    /// the same.
+    async fn publish_beside(
+        &self,
+        topic: &str,
+        audience: Audience,
+        about: About<'_>,
+    ) -> Result<(), PortError> {
+        match self.publish(Some(topic), about).await {
+            Err(error) if never_mends(&error) => {
+                tracing::error!(deployment_id = %about.deployment_id, %audience, %error, "the audience's own topic can't be used; it is told by the stack's alone");
+                Ok(())
+            }
+            other => other,
+        }
+    }
+
     async fn publish(&self, topic: Option<&str>, about: About<'_>) -> Result<(), PortError> {
         let mut attributes = HashMap::new();
-        for (name, text) in messages::attributes(about) {
+        for attribute in messages::attributes(about) {
             let value = MessageAttributeValue::builder()
-                .data_type("String")
-                .string_value(text)
+                .data_type(attribute.kind)
+                .string_value(attribute.text)
                 .build();
             attributes.insert(
-                name.to_owned(),
+                attribute.name.to_owned(),
                 value.map_err(|error| nonsense("Publish", error.to_string()))?,
             );
         }

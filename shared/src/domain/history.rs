@@ -6,6 +6,7 @@ use std::fmt;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::audience::Audience;
 use super::policy::Grade;
 use super::quantity::Weight;
 use super::state::{Phase, Status};
@@ -46,19 +47,45 @@ pub struct Entry {
     pub signal_severity: Option<Grade>,
 }
 
-/// Which of its two ways an announcement goes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
+/// Which of its ways an announcement goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Way {
     /// To machines, by the event bus.
     Bus,
     /// To people, by the topic.
     Topic,
+    /// To those on call, by a topic of their own.
+    OnCall,
+    /// To the ML team, by a topic of its own.
+    MlTeam,
+    /// To FinOps, by a topic of its own.
+    #[serde(rename = "finops")]
+    FinOps,
 }
 
 impl Way {
-    /// Both.
-    pub const ALL: [Self; 2] = [Self::Bus, Self::Topic];
+    /// Those that every announcement goes.
+    pub const ALWAYS: [Self; 2] = [Self::Bus, Self::Topic];
+
+    /// To this audience, by a topic of its own.
+    pub const fn to(audience: Audience) -> Self {
+        match audience {
+            Audience::OnCall => Self::OnCall,
+            Audience::MlTeam => Self::MlTeam,
+            Audience::FinOps => Self::FinOps,
+        }
+    }
+
+    /// The audience whose own topic it is.
+    pub const fn audience(self) -> Option<Audience> {
+        match self {
+            Self::Bus | Self::Topic => None,
+            Self::OnCall => Some(Audience::OnCall),
+            Self::MlTeam => Some(Audience::MlTeam),
+            Self::FinOps => Some(Audience::FinOps),
+        }
+    }
 }
 
 /// How loudly a thing is said; filter policies pick by it.
@@ -140,6 +167,8 @@ names! {
     Completed = "deployment.completed",
     /// Traffic is being taken back.
     RollingBack = "deployment.rolling_back",
+    /// A rollback, as somebody has to look into it: with what is known so far.
+    Incident = "incident.opened",
     /// The endpoint does not take the rollback.
     RollbackWaits = "deployment.rollback_waits",
     /// Production has everything back; cleanup follows.

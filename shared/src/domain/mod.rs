@@ -30,9 +30,12 @@
 //! | [`freeze`] | nothing is raised, by order |
 //! | [`gate`] | champion and challenger on labelled rows, before any traffic |
 //! | [`command`] | what an operator may order, and when |
+//! | [`audience`] | who is told of what |
+//! | [`incident`] | a rollback as somebody has to look into it: the draft of a post-mortem |
 //! | [`authority`] | who may do what |
 //! | [`invariants`] | what no record may ever look like |
 
+pub mod audience;
 pub mod authority;
 pub mod baseline;
 pub mod calendar;
@@ -51,6 +54,7 @@ pub mod freeze;
 pub mod gate;
 pub mod guard;
 pub mod history;
+pub mod incident;
 pub mod invariants;
 pub mod judge;
 pub mod model_plan;

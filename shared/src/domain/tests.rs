@@ -16,6 +16,7 @@
 //! | [`verdicts`] | the signals: roll back, step back, hold, notify; the baseline |
 //! | [`second_look`] | what a fresh reader of the verdict found |
 //! | [`watching`] | instances, an endpoint that is changing, phases that do not end |
+//! | [`incidents`] | the draft of a post-mortem |
 //! | [`authority`] | who may do what |
 //! | [`after`] | the watch after a completion |
 //! | [`freezes`] | nothing goes up under a freeze, and a hotfix does |
@@ -40,6 +41,7 @@ mod freezes;
 mod fuzz;
 mod guards;
 mod model_plan;
+mod incidents;
 mod model_signals;
 mod properties;
 mod quantities;

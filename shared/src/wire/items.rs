@@ -304,9 +304,13 @@ pub struct OutboxItem {
     pub former_model: String,
     /// What happened.
     pub entry: Entry,
-    /// The way that took it already, while the other has not.
+    /// The one of bus and topic that took it already, while the other has not: all that the version
+    /// before knows of.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub taken: Option<Way>,
+    /// The ways that took it already, while another has not.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub taken_by: Vec<Way>,
 }
 
 /// `IDEM#{role}#{key}` / `IDEM`.
@@ -512,6 +516,29 @@ impl OutboxItem {
             former_model: terms.former_model.clone(),
             entry: entry.clone(),
             taken: None,
+            taken_by: Vec::new(),
+        }
+    }
+
+    /// The ways that took it already.
+    pub fn taken(&self) -> Vec<Way> {
+        let mut all = self.taken_by.clone();
+        all.extend(self.taken.filter(|way| !self.taken_by.contains(way)));
+        all
+    }
+
+    /// Says which ways took it already.
+    #[must_use]
+    pub fn with_taken(self, taken: &[Way]) -> Self {
+        let mut known = Way::ALWAYS.into_iter().filter(|way| taken.contains(way));
+        let one = match (known.next(), known.next()) {
+            (Some(one), None) => Some(one),
+            _ => None,
+        };
+        Self {
+            taken: one,
+            taken_by: taken.to_vec(),
+            ..self
         }
     }
 }

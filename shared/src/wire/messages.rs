@@ -1,11 +1,16 @@
 //! Announcements as people and machines get them: an e-mail that reads by itself, a card for chat,
 //! a line for a phone, JSON for programs, and attributes for filter policies.
+//!
+//! An incident brings the draft of its post-mortem along. SNS takes 256 KB for the texts of all
+//! protocols together, EventBridge as much for an event, so a long draft is cut, and says so.
 
 use std::fmt::Write as _;
 
 use serde_json::{Value, json};
 
+use crate::domain::audience::Audience;
 use crate::domain::history::{Entry, Name, Severity};
+use crate::domain::incident::{PostMortem, Room, incident_id, shortened};
 use crate::domain::state::{Phase, Status};
 
 /// Everything a message is made from.
@@ -25,6 +30,19 @@ pub struct About<'a> {
     pub entry: &'a Entry,
     /// Where browsers reach the API, if they do: `https://…` without a slash at the end.
     pub approvals: Option<&'a str>,
+    /// The draft of the post-mortem, of an incident alone.
+    pub draft: Option<&'a PostMortem>,
+}
+
+/// An attribute of a message, as filter policies see it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Attribute {
+    /// Its name.
+    pub name: &'static str,
+    /// Its type, in SNS's words.
+    pub kind: &'static str,
+    /// Its value; of a list, as JSON.
+    pub text: String,
 }
 
 /// What is announced without a deployment has none of its statuses.
@@ -55,6 +73,9 @@ const fn known(model: &str) -> &str {
 const SUBJECT_LIMIT: usize = 99;
 /// A text message of one part.
 const SMS_LIMIT: usize = 140;
+/// The most bytes that a draft takes inside one protocol's text, as it is quoted there: five of the
+/// nine texts hold all of it and two most of it, and all nine have 256 KB.
+const DRAFT_LIMIT: usize = 24 * 1024;
 
 /// Subject of an e-mail: ASCII, one line, less than 100 characters, as SNS asks.
 pub fn subject(about: About) -> String {
@@ -81,9 +102,10 @@ pub fn subject(about: About) -> String {
 /// The message of `MessageStructure: json`: each protocol its own text.
 pub fn by_protocol(about: About) -> Value {
     let machine = machine(about).to_string();
+    let email = email(about);
     json!({
-        "default": email(about),
-        "email": email(about),
+        "default": email,
+        "email": email,
         "email-json": machine,
         "sms": sms(about),
         "http": machine,
@@ -94,30 +116,55 @@ pub fn by_protocol(about: About) -> Value {
     })
 }
 
-/// Name and text of the attributes that filter policies pick by.
+/// The draft as far as a message has room for it.
+fn draft(about: About) -> Option<PostMortem> {
+    let draft = about.draft?;
+    let fits = |cut: &PostMortem| quoted(cut) <= DRAFT_LIMIT;
+    let mut cuts = Room::ALL.into_iter().map(|room| draft.within(room));
+    cuts.find(fits)
+}
+
+/// The bytes of a draft as a text inside a text.
+fn quoted(draft: &PostMortem) -> usize {
+    let text = serde_json::to_string(draft).unwrap_or_default();
+    Value::String(text).to_string().len()
+}
+
+/// The attributes that filter policies pick by.
 ///
-/// What is about a breach also says which signal broke, and how bad the policy calls that.
-pub fn attributes(about: About) -> Vec<(&'static str, String)> {
+/// What is about a breach also says which signal broke, and how bad the policy calls that. What is for
+/// nobody has no audience.
+pub fn attributes(about: About) -> Vec<Attribute> {
     let entry = about.entry;
+    let text = |name, text: String| Attribute {
+        name,
+        kind: "String",
+        text,
+    };
+    let mut attributes = vec![
+        text("event", entry.event.to_string()),
+        text("severity", entry.severity.to_string()),
+        text("endpoint", about.endpoint.to_owned()),
+        text("deployment_id", about.deployment_id.to_owned()),
+        text("event_id", about.event_id.to_owned()),
+    ];
+    let audiences = Audience::of(entry);
+    if !audiences.is_empty() {
+        attributes.push(Attribute {
+            name: "audience",
+            kind: "String.Array",
+            text: json!(audiences).to_string(),
+        });
+    }
+    attributes.extend(entry.signal.clone().map(|signal| text("signal", signal)));
     let severity = entry.signal_severity.map(|grade| grade.to_string());
-    let signal = [
-        ("signal", entry.signal.clone()),
-        ("signal_severity", severity),
-    ];
-    let signal = signal
-        .into_iter()
-        .filter_map(|(name, text)| Some((name, text?)));
-    let always = [
-        ("event", about.entry.event.to_string()),
-        ("severity", about.entry.severity.to_string()),
-        ("endpoint", about.endpoint.to_owned()),
-        ("deployment_id", about.deployment_id.to_owned()),
-        ("event_id", about.event_id.to_owned()),
-    ];
-    always.into_iter().chain(signal).collect()
+    attributes.extend(severity.map(|grade| text("signal_severity", grade)));
+    attributes
 }
 
 /// The announcement for programs: what SQS, Lambda and EventBridge get.
+///
+/// An incident has its stable id and the draft of its post-mortem beside what every event has.
 pub fn machine(about: About) -> Value {
     let entry = about.entry;
     let mut message = json!({
@@ -135,13 +182,38 @@ pub fn machine(about: About) -> Value {
         "by": entry.by,
         "signal": entry.signal,
         "signal_severity": entry.signal_severity,
+        "audiences": Audience::of(entry),
         "at": entry.at,
     });
     if is_of_deployment(entry) {
         message["phase"] = json!(entry.phase);
         message["weight"] = json!(entry.weight);
     }
+    if entry.event == Name::Incident {
+        message["incident_id"] = json!(incident_id(about.deployment_id));
+        message["post_mortem"] = json!(draft(about));
+        message["title"] = json!(title(about));
+        message["summary"] = json!(shortened(&summary(about), SUMMARY_LIMIT));
+    }
     message
+}
+
+/// An OpsItem's title has at most 1,024 characters and its description 2,048, by the service's model;
+/// fewer bytes are fewer characters.
+const SUMMARY_LIMIT: usize = 2000;
+
+fn title(about: About) -> String {
+    let plain = || format!("{}: {} was rolled back", about.endpoint, about.model);
+    about.draft.map_or_else(plain, |draft| draft.title.clone())
+}
+
+/// What an incident says by itself, where nobody opens the draft.
+fn summary(about: About) -> String {
+    let what = about.draft.map_or_else(
+        || sentence(&about.entry.reason),
+        |draft| draft.summary.clone(),
+    );
+    format!("{what} All of it: canary report {}", about.deployment_id)
 }
 
 /// An e-mail that reads by itself.
@@ -169,6 +241,11 @@ pub fn email(about: About) -> String {
     if let Some(by) = &entry.by {
         lines.push(format!("By          {by}"));
     }
+    if entry.event == Name::Incident {
+        lines.push(format!("Incident    {}", incident_id(about.deployment_id)));
+        lines.push(String::new());
+        lines.extend(post_mortem(about));
+    }
     lines.push(String::new());
     for (step, command) in next_steps(about) {
         lines.push(format!("{step}:  {command}"));
@@ -176,6 +253,41 @@ pub fn email(about: About) -> String {
     lines.push(String::new());
     lines.push(format!("Event {} · {}", entry.event, about.event_id));
     lines.join("\n")
+}
+
+/// The draft as an e-mail holds it.
+fn post_mortem(about: About) -> Vec<String> {
+    let Some(draft) = draft(about) else {
+        return vec!["The draft of the post-mortem could not be put together.".to_owned()];
+    };
+    let mut lines = vec![
+        "POST-MORTEM, A DRAFT".to_owned(),
+        draft.summary,
+        String::new(),
+    ];
+    let mut part = |title: &str, texts: Vec<String>| {
+        if !texts.is_empty() {
+            lines.push(title.to_owned());
+            lines.extend(texts.into_iter().map(|text| format!("- {text}")));
+            lines.push(String::new());
+        }
+    };
+    let timeline = draft.timeline.iter();
+    let timeline = timeline.map(|line| format!("{} {}: {}", line.at, line.event, line.reason));
+    part("Timeline", timeline.collect());
+    let shown = draft.evidence.iter().map(|shown| shown.sentence.clone());
+    part("Evidence", shown.collect());
+    let told = draft.told.iter().map(|told| {
+        let (audience, lines) = (told.audience, told.lines);
+        format!(
+            "{audience}: {lines} of these lines, from {} to {}",
+            told.first, told.last
+        )
+    });
+    part("Who was told", told.collect());
+    part("Open questions", draft.open_questions);
+    lines.extend(draft.left_out);
+    lines
 }
 
 /// A text message.
@@ -259,6 +371,9 @@ fn next_steps(about: About) -> Vec<(&'static str, String)> {
     }
     let id = about.deployment_id;
     let mut steps = vec![("See what happened", format!("canary history {id}"))];
+    if about.entry.event == Name::Incident {
+        steps.push(("Read the report", format!("canary report {id}")));
+    }
     if about.entry.event == Name::ApprovalNeeded {
         steps.push(("Approve it", format!("canary approve {id}")));
         if let Some(address) = about.approvals {

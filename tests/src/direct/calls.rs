@@ -149,6 +149,7 @@ fn as_deployed() -> Config {
         stack: String::new(),
         table: String::new(),
         topic: String::new(),
+        audiences: std::collections::BTreeMap::new(),
         bus: String::new(),
         functions: nobody,
         access: Settings::open(canary::TOPIC).expect("the ARN of a topic"),

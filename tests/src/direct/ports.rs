@@ -16,6 +16,7 @@ use shared::domain::deployment::Deployment;
 use shared::domain::due::Actor;
 use shared::domain::freeze::Freezes;
 use shared::domain::history::{Entry, Way};
+use shared::domain::incident::PostMortem;
 use shared::domain::judge::MinuteReport;
 use shared::domain::observation::EndpointView;
 use shared::domain::quantity::Span;
@@ -174,10 +175,10 @@ impl Store for Direct {
         self.usual("sent", effect).await
     }
 
-    async fn half_sent(&self, row: &OutboxRow, taken: Way) -> Result<(), PortError> {
-        let row = row.clone();
+    async fn half_sent(&self, row: &OutboxRow, taken: &[Way]) -> Result<(), PortError> {
+        let (row, taken) = (row.clone(), taken.to_vec());
         let effect = move |shared: &Shared| {
-            shared.store.keep_taken(&row, taken);
+            shared.store.keep_taken(&row, &taken);
             Ok(())
         };
         self.usual("half_sent", effect).await
@@ -421,10 +422,16 @@ fn firing(shared: &Shared, alarms: &[String]) -> Result<Vec<String>, PortError> 
 }
 
 impl Notifier for Direct {
-    async fn announce(&self, row: &OutboxRow, way: Way) -> Result<(), PortError> {
+    async fn announce(
+        &self,
+        row: &OutboxRow,
+        _draft: Option<&PostMortem>,
+        way: Way,
+    ) -> Result<(), PortError> {
         let (place, operation) = match way {
             Way::Bus => (0, "put_event"),
-            Way::Topic => (1, "publish"),
+            // No audience has a topic of its own here.
+            _ => (1, "publish"),
         };
         let row = row.clone();
         let effect = move |shared: &Shared| {

@@ -269,6 +269,7 @@ fn message(row: &OutboxRow) -> Told {
         former_model: &row.former_model,
         entry: &row.entry,
         approvals: None,
+        draft: None,
     };
     Told {
         event_id: row.event_id.clone(),

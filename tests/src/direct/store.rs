@@ -363,10 +363,10 @@ impl MemoryStore {
     }
 
     /// [`Store::half_sent`].
-    pub fn keep_taken(&self, row: &OutboxRow, taken: Way) {
+    pub fn keep_taken(&self, row: &OutboxRow, taken: &[Way]) {
         let key = (row.shard, row.event_id.clone());
         if let Some(row) = self.tables().outbox.get_mut(&key) {
-            row.taken = Some(taken);
+            row.taken = taken.to_vec();
         }
     }
 }
@@ -410,7 +410,7 @@ impl Tables {
             model: terms.model.clone(),
             former_model: terms.former_model.clone(),
             entry: entry.clone(),
-            taken: None,
+            taken: Vec::new(),
         };
         self.outbox.insert((shard, event_id), row);
         if let Some(record) = self.records.get_mut(&terms.id) {
@@ -495,7 +495,7 @@ impl Store for MemoryStore {
         Ok(())
     }
 
-    async fn half_sent(&self, row: &OutboxRow, taken: Way) -> Result<(), PortError> {
+    async fn half_sent(&self, row: &OutboxRow, taken: &[Way]) -> Result<(), PortError> {
         self.keep_taken(row, taken);
         Ok(())
     }

@@ -162,6 +162,7 @@ pub(crate) fn config(mark: &str, topic: String) -> Config {
         table: format!("canary-{mark}"),
         access: Settings::open(NO_TOPIC).expect("the ARN of a topic"),
         topic,
+        audiences: std::collections::BTreeMap::new(),
         bus: "default".to_owned(),
         functions: FunctionNames {
             provision: "canary-provision".to_owned(),

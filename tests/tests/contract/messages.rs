@@ -3,6 +3,7 @@
 
 use serde_json::{Value, json};
 use shared::domain::history::{Entry, Name, Severity};
+use shared::domain::incident::{Line, PostMortem, Shown, incident_id};
 use shared::domain::policy::Grade;
 use shared::domain::quantity::Weight;
 use shared::domain::state::{Phase, Status};
@@ -101,33 +102,271 @@ fn about<'a>(event_id: &'a str, entry: &'a Entry) -> About<'a> {
         former_model: "wine-quality-v1",
         entry,
         approvals: None,
+        draft: None,
+    }
+}
+
+/// A model that the gate refused: there is no deployment.
+fn rejected() -> Entry {
+    let entry = entry(
+        Name::Rejected,
+        Severity::Warning,
+        "the gate refuses wine-quality-v2",
+        (
+            "recall 0.912 (95% interval 0.884 to 0.935), which is below 0.95",
+            "what the specification's gate requires",
+        ),
+        (Status::Failed, Phase::Ended),
+    );
+    Entry {
+        seq: 1,
+        by: Some("Release".to_owned()),
+        ..entry
+    }
+}
+
+fn frozen() -> Entry {
+    let entry = entry(
+        Name::Frozen,
+        Severity::Warning,
+        "endpoint wine-quality: frozen by OnCall: the sales are on",
+        ("endpoint wine-quality", "until 2026-03-02T18:00:00Z"),
+        (Status::Pending, Phase::Ended),
+    );
+    Entry {
+        seq: 1,
+        by: Some("OnCall".to_owned()),
+        ..entry
+    }
+}
+
+fn thawed() -> Entry {
+    let entry = entry(
+        Name::Thawed,
+        Severity::Warning,
+        "endpoint wine-quality: the freeze was lifted by OnCall",
+        ("endpoint wine-quality", "raises go on"),
+        (Status::Pending, Phase::Ended),
+    );
+    Entry {
+        seq: 1,
+        by: Some("OnCall".to_owned()),
+        ..entry
+    }
+}
+
+fn costly() -> Entry {
+    let entry = entry(
+        Name::Breached,
+        Severity::Info,
+        "cost of the canary against production: 1.62 times over 6210 requests in 60 min, past the limit of 1.5 times",
+        ("1.62", "1.5"),
+        (Status::InProgress, Phase::Baking),
+    );
+    Entry {
+        signal: Some("cost.ratio".to_owned()),
+        signal_severity: Some(Grade::Low),
+        ..entry
+    }
+}
+
+fn incident() -> Entry {
+    let breach = breach();
+    Entry {
+        seq: 8,
+        event: Name::Incident,
+        reason: format!("wine-quality-v2 is taken back: {}", breach.reason),
+        ..breach
+    }
+}
+
+/// The draft that goes out with [`incident`].
+fn post_mortem() -> PostMortem {
+    let at = |minute: u32| format!("2026-03-02T09:{minute:02}:00Z");
+    let line = |minute, event: &str, reason: &str, weight: u8, told: &[&str]| json!({"at": at(minute), "event": event, "reason": reason, "weight": weight, "told": told});
+    let both = ["on_call", "ml_team"];
+    let totals = |invocations: u64, errors: u64| json!({"invocations": invocations, "errors_4xx": 0, "errors_5xx": errors});
+    let cause = breach();
+    let draft = json!({
+        "incident_id": incident_id(ID),
+        "title": "wine-quality: wine-quality-v2 was rolled back from 10 %",
+        "summary": "The control loop took wine-quality-v2 back.",
+        "opened_at": at(30),
+        "cause": {
+            "reason": cause.reason, "value": cause.value, "limit": cause.limit,
+            "signal": cause.signal, "severity": cause.signal_severity,
+        },
+        "impact": {
+            "largest_weight": 10, "since": at(22), "lasted": "8m",
+            "canary": totals(820, 164), "production": totals(7380, 3),
+        },
+        "evidence": [{
+            "signal": "errors",
+            "sentence": "5XX errors: canary 20.00% (164 of 820), production 0.04% (3 of 7380)",
+            "ratio": 492.0, "interval": {"low": 158.0, "high": 1530.0}, "ln_e": 61.5,
+        }],
+        "timeline": [
+            line(20, "deployment.started", "accepted", 0, &["ml_team"]),
+            line(22, "traffic.shifted", "the canary has 10 % of the traffic", 10, &["ml_team"]),
+            line(30, "deployment.rolling_back", &cause.reason, 0, &both),
+            line(30, "incident.opened", &incident().reason, 0, &both),
+        ],
+        "told": [
+            {"audience": "on_call", "lines": 2, "first": at(30), "last": at(30)},
+            {"audience": "ml_team", "lines": 4, "first": at(20), "last": at(30)},
+        ],
+        "open_questions": ["What keeps it from happening again, who does it, and by when?"],
+        "report": format!("/deployments/{ID}/report"),
+    });
+    serde_json::from_value(draft).expect("a draft")
+}
+
+/// What has no deployment has an id that says so, and may have no model.
+fn without_a_deployment<'a>(event_id: &'a str, entry: &'a Entry) -> About<'a> {
+    let deployment_id = event_id.split('#').next().unwrap_or_default();
+    let (model, former_model) = match entry.event {
+        Name::Rejected => ("wine-quality-v2", "wine-quality-v1"),
+        _ => ("", ""),
+    };
+    About {
+        deployment_id,
+        model,
+        former_model,
+        ..about(event_id, entry)
+    }
+}
+
+#[test]
+fn every_text_of_what_has_no_deployment() {
+    for (name, id, entry) in [
+        (
+            "rejected",
+            "rejected-0123456789abcdef0123456789abcdef",
+            rejected(),
+        ),
+        (
+            "frozen",
+            "freeze-019cad98-d3c0-7177-8e00-9f60d7bff2fc",
+            frozen(),
+        ),
+        (
+            "thawed",
+            "freeze-019cad98-d3c1-7177-8e00-9f60d7bff2fd",
+            thawed(),
+        ),
+    ] {
+        let event_id = event_id(id, entry.seq);
+        let about = without_a_deployment(&event_id, &entry);
+        for command in ["canary history", "canary rollback", "canary report"] {
+            assert!(
+                !email(about).contains(command),
+                "{name}: there is nothing to ask {command} of"
+            );
+        }
+        assert_texts(name, about);
     }
 }
 
 #[test]
 fn every_text_of_a_message() {
+    let draft = post_mortem();
     for (name, entry) in [
         ("breach", breach()),
         ("paused", paused()),
         ("held", held()),
         ("over", over()),
+        ("costly", costly()),
+        ("incident", incident()),
     ] {
         let event_id = event_id(ID, entry.seq);
-        let about = about(&event_id, &entry);
-        insta::assert_snapshot!(format!("{name}_email"), email(about));
-        insta::assert_snapshot!(
-            format!("{name}_subject_and_sms"),
-            format!("{}\n{}", subject(about), sms(about))
-        );
-        insta::assert_snapshot!(format!("{name}_chat"), pretty(&chat(about)));
-        insta::assert_snapshot!(format!("{name}_machine"), pretty(&machine(about)));
-        let attributes: Value = attributes(about)
-            .into_iter()
-            .map(|(name, text)| (name.to_owned(), json!(text)))
-            .collect::<serde_json::Map<_, _>>()
-            .into();
-        insta::assert_snapshot!(format!("{name}_attributes"), pretty(&attributes));
+        let about = About {
+            draft: (name == "incident").then_some(&draft),
+            ..about(&event_id, &entry)
+        };
+        assert_texts(name, about);
     }
+}
+
+fn assert_texts(name: &str, about: About<'_>) {
+    insta::assert_snapshot!(format!("{name}_email"), email(about));
+    insta::assert_snapshot!(
+        format!("{name}_subject_and_sms"),
+        format!("{}\n{}", subject(about), sms(about))
+    );
+    insta::assert_snapshot!(format!("{name}_chat"), pretty(&chat(about)));
+    insta::assert_snapshot!(format!("{name}_machine"), pretty(&machine(about)));
+    let attributes: Value = attributes(about)
+        .into_iter()
+        .map(|attribute| (attribute.name.to_owned(), json!(attribute.text)))
+        .collect::<serde_json::Map<_, _>>()
+        .into();
+    insta::assert_snapshot!(format!("{name}_attributes"), pretty(&attributes));
+}
+
+/// Long histories, long sentences and characters that take six bytes once they are quoted: the message
+/// is what SNS and EventBridge take, and says what it leaves out.
+#[test]
+fn an_incident_always_fits_into_a_message() {
+    const LIMIT: usize = 256 * 1024;
+    let small = post_mortem();
+    assert_eq!(
+        machine_of(&small)["post_mortem"],
+        json!(small),
+        "nothing is left out of it"
+    );
+    for text in [
+        "a\"b".repeat(400),
+        "\u{1}".repeat(3000),
+        "\u{1f347}".repeat(2000),
+    ] {
+        let mut draft = small.clone();
+        let line = Line {
+            reason: text.clone(),
+            ..draft.timeline[1].clone()
+        };
+        draft.timeline.splice(1..1, vec![line; 2000]);
+        let shown = Shown {
+            sentence: text.clone(),
+            ..draft.evidence[0].clone()
+        };
+        draft.evidence.extend(vec![shown; 50]);
+        let entry = incident();
+        let event_id = event_id(ID, entry.seq);
+        let about = About {
+            draft: Some(&draft),
+            ..about(&event_id, &entry)
+        };
+        let attributes: usize = attributes(about)
+            .iter()
+            .map(|it| it.name.len() + it.text.len())
+            .sum();
+        let published = by_protocol(about).to_string().len() + attributes;
+        assert!(published < LIMIT, "{published} bytes for SNS");
+        let message = machine(about);
+        assert!(
+            message.to_string().len() < LIMIT - 1024,
+            "an event has a few fields beside"
+        );
+        let cut: PostMortem =
+            serde_json::from_value(message["post_mortem"].clone()).expect("a draft");
+        let note = cut.left_out.expect("a note");
+        assert!(
+            note.contains("lines of the timeline") && note.contains("the report has all"),
+            "{note}"
+        );
+        let last = cut.timeline.last().map(|line| line.event);
+        assert_eq!(last, Some(Name::Incident), "how it ended stays");
+        assert!(email(about).contains(&note));
+    }
+}
+
+fn machine_of(draft: &PostMortem) -> Value {
+    let entry = incident();
+    let event_id = event_id(ID, entry.seq);
+    machine(About {
+        draft: Some(draft),
+        ..about(&event_id, &entry)
+    })
 }
 
 fn pretty(value: &Value) -> String {

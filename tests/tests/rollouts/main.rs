@@ -9,6 +9,7 @@ mod faults;
 mod freezes;
 mod health;
 mod healthy;
+mod incidents;
 mod model;
 mod operators;
 mod properties;

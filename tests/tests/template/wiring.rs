@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 use std::iter;
 
 use serde_json::{Value, json};
-use shared::domain::history::Name;
+use shared::domain::audience::Audience;
+use shared::domain::history::{Entry, Name, Severity};
 use toml_edit::DocumentMut;
 
 use super::document::{of_type, resources, template};
@@ -234,15 +235,23 @@ fn subscriptions_pick_by_events_and_severities_that_exist() {
             subscription["Properties"]["TopicArn"]["Ref"], "Topic",
             "{id}"
         );
-        for (attribute, values) in filter {
+        assert_eq!(filter.keys().collect::<Vec<_>>(), ["$or"], "{id}");
+        let either = filter["$or"].as_array().expect("alternatives");
+        assert_eq!(either.len(), 2, "{id}: an audience, or nothing said of any");
+        for (attribute, values) in either
+            .iter()
+            .flat_map(|one| one.as_object().expect("a filter"))
+        {
             for value in values.as_array().expect("values") {
+                if *value == json!({"exists": false}) {
+                    assert_eq!(attribute, "audience", "{id}");
+                    continue;
+                }
                 let value = value.as_str().expect("a text");
                 let exists = match attribute.as_str() {
+                    "audience" => serde_json::from_value::<Audience>(json!(value)).is_ok(),
                     "event" => events.contains(value),
-                    "severity" => {
-                        serde_json::from_value::<shared::domain::history::Severity>(json!(value))
-                            .is_ok()
-                    }
+                    "severity" => serde_json::from_value::<Severity>(json!(value)).is_ok(),
                     _ => false,
                 };
                 assert!(exists, "{id}: {attribute} is never {value}");
@@ -250,6 +259,162 @@ fn subscriptions_pick_by_events_and_severities_that_exist() {
         }
     }
     assert_eq!(filtered, 6);
+}
+
+/// What a subscription lets through, as SNS filters: what an audience is told of, and while two versions
+/// announce side by side what the one without audiences says to the same people.
+#[test]
+fn each_audience_hears_what_it_is_told_of_and_nothing_else() {
+    for (id, audience) in [
+        ("OnCallByEmail", Audience::OnCall),
+        ("OnCallByUrl", Audience::OnCall),
+        ("TeamByEmail", Audience::MlTeam),
+        ("TeamByUrl", Audience::MlTeam),
+        ("FinOpsByEmail", Audience::FinOps),
+        ("FinOpsByUrl", Audience::FinOps),
+    ] {
+        let filter = resources()[id]["Properties"]["FilterPolicy"].clone();
+        for event in Name::ALL {
+            for severity in ["detail", "info", "warning", "critical"] {
+                let entry = entry(*event, severity);
+                let told: Vec<Audience> = Audience::of(&entry);
+                let names: Vec<&str> = told.iter().map(|told| told.as_str()).collect();
+                let mut message = json!({"event": [event.as_str()], "severity": [severity]});
+                if !names.is_empty() {
+                    message["audience"] = json!(names);
+                }
+                let about = format!("{id} {event} {severity}");
+                assert_eq!(
+                    lets_through(&filter, &message),
+                    told.contains(&audience),
+                    "{about}"
+                );
+                let former = match audience {
+                    Audience::OnCall => ["warning", "critical"].contains(&severity),
+                    Audience::MlTeam => severity != "detail",
+                    Audience::FinOps => told.contains(&Audience::FinOps),
+                };
+                message
+                    .as_object_mut()
+                    .expect("attributes")
+                    .remove("audience");
+                assert_eq!(
+                    lets_through(&filter, &message),
+                    former,
+                    "{about}, of the version before"
+                );
+            }
+        }
+    }
+}
+
+fn entry(event: Name, severity: &str) -> Entry {
+    let entry = json!({
+        "seq": 1, "at": "2026-03-02T09:30:00Z", "event": event, "severity": severity,
+        "reason": "r", "value": "v", "limit": "l", "status": "IN_PROGRESS", "phase": "Baking",
+        "weight": 10,
+    });
+    serde_json::from_value(entry).expect("a line of history")
+}
+
+/// Attributes of an array match when one of theirs does; all keys of a filter have to, and one of `$or`.
+fn lets_through(filter: &Value, message: &Value) -> bool {
+    let fits = |filter: &Value| {
+        filter
+            .as_object()
+            .expect("a filter")
+            .iter()
+            .all(|(name, values)| {
+                let found = message[name].as_array();
+                values
+                    .as_array()
+                    .expect("values")
+                    .iter()
+                    .any(|value| match found {
+                        Some(found) => found.contains(value),
+                        None => *value == json!({"exists": false}),
+                    })
+            })
+    };
+    filter["$or"]
+        .as_array()
+        .expect("alternatives")
+        .iter()
+        .any(fits)
+}
+
+#[test]
+fn incidents_are_picked_by_the_event_that_is_put_and_go_where_the_role_may() {
+    let resources = resources();
+    let mut targets = BTreeSet::new();
+    for id in ["IncidentOpsItemRule", "IncidentCallRule"] {
+        let rule = &resources[id];
+        assert!(
+            rule["Condition"].is_string(),
+            "{id} is there on request alone"
+        );
+        let pattern = &rule["Properties"]["EventPattern"];
+        assert_eq!(pattern["source"], json!(["canary"]));
+        assert_eq!(pattern["detail-type"], json!([Name::Incident.as_str()]));
+        assert_eq!(rule["Properties"]["EventBusName"]["Ref"], "EventBusName");
+        for target in rule["Properties"]["Targets"].as_array().expect("targets") {
+            let lost = &target["DeadLetterConfig"]["Arn"]["Fn::GetAtt"];
+            assert_eq!(lost[0], "FailureQueue", "{id}: what is not taken is kept");
+            targets.insert(
+                target["RoleArn"]["Fn::GetAtt"][0]
+                    .as_str()
+                    .expect("a role")
+                    .to_owned(),
+            );
+        }
+    }
+    let action = |role: &str| {
+        resources[role]["Properties"]["Policies"][0]["PolicyDocument"]["Statement"].clone()
+    };
+    assert_eq!(targets.len(), 2);
+    let (open, send) = (action("IncidentOpsItemRole"), action("IncidentCallRole"));
+    assert_eq!(
+        (open.as_array().map(Vec::len), send.as_array().map(Vec::len)),
+        (Some(1), Some(1))
+    );
+    assert_eq!(open[0]["Action"], "ssm:CreateOpsItem");
+    assert_eq!(send[0]["Action"], "events:InvokeApiDestination");
+    assert_eq!(send[0]["Resource"]["Fn::GetAtt"][0], "IncidentDestination");
+}
+
+/// The template is text with names in it, and what EventBridge puts there is JSON.
+#[test]
+fn an_ops_item_is_what_systems_manager_takes() {
+    let target = &resources()["IncidentOpsItemRule"]["Properties"]["Targets"][0];
+    let transformer = &target["InputTransformer"];
+    let incident = json!({
+        "deployment_id": "d", "endpoint": "e", "incident_id": "incident-d", "model": "m",
+        "summary": "two\nlines, \"quoted\"", "title": "t",
+    });
+    let mut text = transformer["InputTemplate"]
+        .as_str()
+        .expect("a template")
+        .to_owned();
+    for (name, path) in transformer["InputPathsMap"].as_object().expect("paths") {
+        let field = path
+            .as_str()
+            .and_then(|path| path.strip_prefix("$.detail."))
+            .expect("a field");
+        let value = &incident[field];
+        let plain = value.as_str().expect("a field of the event");
+        let inside = format!("\\\"<{name}>\\\"");
+        text = text.replace(&inside, &format!("\\\"{plain}\\\""));
+        text = text.replace(&format!("<{name}>"), &value.to_string());
+    }
+    let item: Value = serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}"));
+    assert_eq!(item["title"], "t");
+    assert_eq!(item["description"], incident["summary"]);
+    assert_eq!(item["severity"], "2");
+    let dedup = item["operationalData"]["/aws/dedup"]["value"]
+        .as_str()
+        .expect("a text");
+    let dedup: Value = serde_json::from_str(dedup).expect("JSON in a text");
+    assert_eq!(dedup, json!({"dedupString": "incident-d"}));
 }
 
 #[test]

@@ -228,6 +228,7 @@ fn every_announcement_that_is_read_can_be_sent() {
             former_model: &row.former_model,
             entry: &row.entry,
             approvals: None,
+            draft: None,
         };
         let subject = messages::subject(about);
         let fits = |c: char| c.is_ascii() && !c.is_ascii_control();

@@ -290,6 +290,7 @@ impl Store for Aws {
             }
             match read::<OutboxItem>(item) {
                 Ok(item) => outbox.rows.push(OutboxRow {
+                    taken: item.taken(),
                     event_id: item.sk,
                     shard,
                     topic: item.topic,
@@ -298,7 +299,6 @@ impl Store for Aws {
                     model: item.model,
                     former_model: item.former_model,
                     entry: item.entry,
-                    taken: item.taken,
                 }),
                 Err(error) => outbox.unread.push((id, error)),
             }
@@ -330,7 +330,7 @@ impl Store for Aws {
     }
 
     async fn tell(&self, row: &OutboxRow) -> Result<(), PortError> {
-        let item = self.put(&outbox_item(row, row.taken))?;
+        let item = self.put(&outbox_item(row, &row.taken))?;
         let written = self.dynamodb.transact_write_items().transact_items(item);
         let written = written.send().await;
         written
@@ -350,8 +350,8 @@ impl Store for Aws {
             .map_err(|error| sort("DeleteItem", &error))
     }
 
-    async fn half_sent(&self, row: &OutboxRow, taken: Way) -> Result<(), PortError> {
-        let item = outbox_item(row, Some(taken));
+    async fn half_sent(&self, row: &OutboxRow, taken: &[Way]) -> Result<(), PortError> {
+        let item = outbox_item(row, taken);
         let written = self
             .dynamodb
             .transact_write_items()
@@ -366,8 +366,8 @@ impl Store for Aws {
     }
 }
 
-fn outbox_item(row: &OutboxRow, taken: Option<Way>) -> OutboxItem {
-    OutboxItem {
+fn outbox_item(row: &OutboxRow, taken: &[Way]) -> OutboxItem {
+    let item = OutboxItem {
         pk: outbox_key(row.shard),
         sk: row.event_id.clone(),
         topic: row.topic.clone(),
@@ -376,8 +376,10 @@ fn outbox_item(row: &OutboxRow, taken: Option<Way>) -> OutboxItem {
         model: row.model.clone(),
         former_model: row.former_model.clone(),
         entry: row.entry.clone(),
-        taken,
-    }
+        taken: None,
+        taken_by: Vec::new(),
+    };
+    item.with_taken(taken)
 }
 
 fn entry_item(id: &str, entry: &Entry) -> EntryItem {

@@ -278,6 +278,7 @@ mod tests {
             stack: "canary".to_owned(),
             table: "canary".to_owned(),
             topic: "arn:aws:sns:eu-central-1:123456789012:canary".to_owned(),
+            audiences: std::collections::BTreeMap::new(),
             bus: "default".to_owned(),
             functions: FunctionNames {
                 provision: String::new(),

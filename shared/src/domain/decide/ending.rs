@@ -9,7 +9,7 @@ use crate::domain::history::{Name, Severity};
 use crate::domain::observation::EndpointView;
 use crate::domain::quantity::{Span, Weight};
 use crate::domain::registry::Ending;
-use crate::domain::state::{Event, IllegalEvent, Outcome};
+use crate::domain::state::{Event, IllegalEvent, Outcome, Phase};
 
 impl Pass {
     pub(super) fn fail(&mut self, why: &str) -> Result<(), IllegalEvent> {
@@ -38,12 +38,41 @@ impl Pass {
         outcome: Outcome,
         what: Said,
     ) -> Result<(), IllegalEvent> {
+        let incident = self.incident(outcome, &what);
         let state = &mut self.next.state;
         state.outcome = Some(outcome);
         state.cause = Some(what.reason.clone());
         state.target = Weight::ZERO;
         state.drift = None;
-        self.go(Event::RollBack, what)
+        self.go(Event::RollBack, what)?;
+        if let Some(incident) = incident {
+            self.tell(incident);
+        }
+        Ok(())
+    }
+
+    /// What somebody has to look into: every rollback, but not a deployment that was called off before
+    /// it had any traffic. A rollback begins once in a deployment, so there is one incident at the most.
+    fn incident(&self, outcome: Outcome, what: &Said) -> Option<Said> {
+        let state = &self.next.state;
+        // A raise that is under way may have landed already; until the weights move there is none.
+        let is_moving = matches!(state.phase, Phase::Shifting | Phase::Paused);
+        let has_traffic = state.weight > Weight::ZERO || is_moving && state.target > Weight::ZERO;
+        if outcome == Outcome::Cancelled && !has_traffic {
+            return None;
+        }
+        let reason = format!("{} is taken back: {}", self.next.terms.model, what.reason);
+        let incident = said(
+            Name::Incident,
+            what.severity,
+            reason,
+            what.value.clone(),
+            what.limit.clone(),
+        );
+        Some(Said {
+            signal: what.signal.clone(),
+            ..incident
+        })
     }
 
     pub(super) fn confirm_reverted(

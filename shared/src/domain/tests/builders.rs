@@ -582,7 +582,7 @@ pub(super) fn rolls_back() -> Expect {
     becomes(Status::RollingBack, Phase::Reverting)
         .target(0)
         .outcome(Outcome::RolledBack)
-        .tells(&[Name::RollingBack])
+        .tells(&[Name::RollingBack, Name::Incident])
 }
 
 impl Expect {

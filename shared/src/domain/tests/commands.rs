@@ -81,10 +81,11 @@ fn every_order_in_every_state() {
                         cells[0]
                     );
                     assert_eq!(violations(&decision.next), Vec::<String>::new());
-                    assert_eq!(
-                        (decision.entries.len(), decision.entries[0].by.as_deref()),
-                        (1, Some("operator"))
-                    );
+                    let incidents = decision.entries.iter();
+                    let incidents = incidents.filter(|entry| entry.event == Name::Incident);
+                    assert_eq!(decision.entries.len(), 1 + incidents.count());
+                    let by = decision.entries.iter().map(|entry| entry.by.as_deref());
+                    assert!(by.into_iter().all(|by| by == Some("operator")));
                     assert!(
                         decision.entries[0].reason.contains(": because"),
                         "{}",
@@ -102,6 +103,43 @@ fn every_order_in_every_state() {
                 }
             }
         }
+    }
+}
+
+/// A raise that may have landed is traffic; capacity that grows for it is none.
+#[test]
+fn a_cancel_is_an_incident_once_there_may_be_traffic() {
+    let paused = Case::paused(Interrupted::Raise, 0, 10);
+    for (case, has_traffic) in [
+        (Case::pending(), false),
+        (Case::scaling(0, 10), false),
+        (Case::shifting(0, 10), true),
+        (paused, true),
+        (Case::scaling(10, 50), true),
+        (Case::baking(10), true),
+    ] {
+        let incidents = |command| {
+            let decision = order(&case, command).unwrap();
+            let told = decision.entries.into_iter();
+            told.filter(|entry| entry.event == Name::Incident)
+                .collect::<Vec<_>>()
+        };
+        let state = &case.deployment.state;
+        let about = format!("{} at {}, to {}", state.phase, state.weight, state.target);
+        assert_eq!(
+            incidents(Command::Cancel).len(),
+            usize::from(has_traffic),
+            "{about}"
+        );
+        let [incident] = &incidents(Command::Rollback)[..] else {
+            panic!("{about}: a rollback is one")
+        };
+        assert_eq!(incident.by.as_deref(), Some("operator"));
+        assert!(
+            incident
+                .reason
+                .contains("is taken back: rolled back by an operator")
+        );
     }
 }
 

@@ -45,10 +45,29 @@ fn names(decision: &Decision) -> Vec<Name> {
 fn a_canary_worse_than_production_is_taken_back_with_its_figures() {
     let decision = after(compared(10), 6, &arm(1000, 20), &arm(9000, 18));
     assert_eq!(decision.next.state.status, Status::RollingBack);
-    let entry = decision.entries.last().unwrap();
+    let [entry, incident] = decision.entries.last_chunk().unwrap();
     assert_eq!(
         (entry.event, entry.severity),
         (Name::RollingBack, Severity::Critical)
+    );
+    assert_eq!(
+        (
+            incident.event,
+            incident.severity,
+            &incident.signal,
+            &incident.value
+        ),
+        (
+            Name::Incident,
+            Severity::Critical,
+            &entry.signal,
+            &entry.value
+        )
+    );
+    assert!(
+        incident.reason.ends_with(&entry.reason),
+        "{}",
+        incident.reason
     );
     assert!(entry.reason.starts_with("5XX errors: canary 2.00% (120 of 6000), production 0.20% (108 of 54000), 10 times as often"), "{}", entry.reason);
     assert!(

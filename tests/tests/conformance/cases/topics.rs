@@ -6,7 +6,7 @@ use aws_sdk_sns::Client;
 use aws_sdk_sqs::types::QueueAttributeName;
 use serde_json::Value;
 use shared::app::ports::{Notifier as _, OutboxRow};
-use shared::domain::history::Way;
+use shared::domain::history::{Severity, Way};
 use shared::wire::messages::{self, About};
 
 use super::Case;
@@ -18,6 +18,7 @@ pub(crate) fn cases() -> Vec<Case> {
         a_queue_gets_the_text_for_programs_with_its_attributes,
         a_queue_that_asks_for_the_bare_text_gets_it,
         a_filter_lets_through_what_it_names,
+        a_filter_finds_an_audience_in_the_list_and_what_says_none,
         a_topic_that_is_gone_gives_way_to_the_stacks,
     )
 }
@@ -38,6 +39,7 @@ fn about(row: &OutboxRow) -> About<'_> {
         former_model: &row.former_model,
         entry: &row.entry,
         approvals: None,
+        draft: None,
     }
 }
 
@@ -136,8 +138,8 @@ fn topic(account: &Account) -> &str {
 }
 
 async fn an_announcement_is_taken(account: &Account) {
-    for way in Way::ALL {
-        let announced = account.aws.announce(&row(None), way).await;
+    for way in Way::ALWAYS {
+        let announced = account.aws.announce(&row(None), None, way).await;
         announced.expect("a topic and a bus that take it");
     }
 }
@@ -147,7 +149,7 @@ async fn a_queue_gets_the_text_for_programs_with_its_attributes(account: &Accoun
     let row = row(None);
     account
         .aws
-        .announce(&row, Way::Topic)
+        .announce(&row, None, Way::Topic)
         .await
         .expect("a topic");
     let envelope: Value = serde_json::from_str(&queue.body().await).expect("JSON");
@@ -162,14 +164,16 @@ async fn a_queue_gets_the_text_for_programs_with_its_attributes(account: &Accoun
         .expect("attributes")
         .iter()
         .map(|(name, found)| {
-            assert_eq!(found["Type"], "String", "{name}");
+            let is_list = name == "audience";
+            let kind = if is_list { "String.Array" } else { "String" };
+            assert_eq!(found["Type"], kind, "{name}");
             let value = found["Value"].as_str().expect("a text").to_owned();
             (name.clone(), value)
         })
         .collect();
     let expected: BTreeMap<String, String> = messages::attributes(about(&row))
         .into_iter()
-        .map(|(name, value)| (name.to_owned(), value))
+        .map(|attribute| (attribute.name.to_owned(), attribute.text))
         .collect();
     assert_eq!(attributes, expected);
 }
@@ -180,7 +184,7 @@ async fn a_queue_that_asks_for_the_bare_text_gets_it(account: &Account) {
     let row = row(None);
     account
         .aws
-        .announce(&row, Way::Topic)
+        .announce(&row, None, Way::Topic)
         .await
         .expect("a topic");
     let told: Value = serde_json::from_str(&queue.body().await).expect("JSON");
@@ -201,10 +205,33 @@ async fn a_filter_lets_through_what_it_names(account: &Account) {
     let spared = Queue::hearing(account, "spared", topic(account), &other).await;
     account
         .aws
-        .announce(&row, Way::Topic)
+        .announce(&row, None, Way::Topic)
         .await
         .expect("a topic");
     wants.body().await;
+    assert_eq!(spared.bodies().await, Vec::<String>::new());
+}
+
+/// As the template's subscriptions pick.
+async fn a_filter_finds_an_audience_in_the_list_and_what_says_none(account: &Account) {
+    let mut row = row(None);
+    row.entry.severity = Severity::Warning;
+    let audiences = |audience: &str| {
+        format!(
+            r#"{{"$or": [{{"audience": ["{audience}"]}}, {{"audience": [{{"exists": false}}], "severity": ["info"]}}]}}"#
+        )
+    };
+    let (on_call, finops) = (audiences("on_call"), audiences("finops"));
+    let on_call = [("FilterPolicy", on_call.as_str())];
+    let finops = [("FilterPolicy", finops.as_str())];
+    let hears = Queue::hearing(account, "on-call", topic(account), &on_call).await;
+    let spared = Queue::hearing(account, "finops", topic(account), &finops).await;
+    account
+        .aws
+        .announce(&row, None, Way::Topic)
+        .await
+        .expect("a topic");
+    hears.body().await;
     assert_eq!(spared.bodies().await, Vec::<String>::new());
 }
 
@@ -222,7 +249,7 @@ async fn a_topic_that_is_gone_gives_way_to_the_stacks(account: &Account) {
     let queue = Queue::hearing(account, "stack", topic(account), &[]).await;
     account
         .aws
-        .announce(&row(Some(own)), Way::Topic)
+        .announce(&row(Some(own)), None, Way::Topic)
         .await
         .expect("the stack's topic takes it");
     queue.body().await;

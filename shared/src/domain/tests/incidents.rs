@@ -1,0 +1,131 @@
+//! The draft of a post-mortem: a function of the terms, the evidence and the lines it is given.
+
+use serde_json::json;
+
+use super::builders::*;
+use crate::domain::audience::Audience;
+use crate::domain::history::{Entry, Name};
+use crate::domain::incident::{PostMortem, Room, told};
+
+fn entry(seq: u64, event: Name, severity: &str, weight: u8, by: Option<&str>) -> Entry {
+    let at = format!("2026-03-02T10:{seq:02}:00Z");
+    let entry = json!({
+        "seq": seq, "at": at, "event": event, "severity": severity, "reason": format!("reason {seq}"),
+        "value": format!("value {seq}"), "limit": "limit", "status": "IN_PROGRESS",
+        "phase": "Baking", "weight": weight, "by": by,
+    });
+    serde_json::from_value(entry).unwrap()
+}
+
+/// Up to 25 %, and back by this order, or by the control loop.
+fn history(by: Option<&str>) -> Vec<Entry> {
+    vec![
+        entry(1, Name::Started, "info", 0, Some("Release")),
+        entry(2, Name::Shifting, "detail", 10, None),
+        entry(3, Name::Shifted, "info", 10, None),
+        entry(4, Name::Shifted, "info", 25, None),
+        entry(5, Name::RollingBack, "critical", 0, by),
+        entry(6, Name::Incident, "critical", 0, by),
+    ]
+}
+
+#[test]
+fn the_draft_is_the_same_whatever_becomes_of_the_record() {
+    let evidence = Case::baking(25).evidence;
+    let first = PostMortem::of(&Case::baking(25).deployment, &evidence, &history(None)).unwrap();
+    for case in Case::every() {
+        let draft = PostMortem::of(&case.deployment, &evidence, &history(None)).unwrap();
+        assert_eq!(draft, first, "{}", case.deployment.state.phase);
+    }
+    let without = &history(None)[..5];
+    assert_eq!(
+        PostMortem::of(&Case::baking(25).deployment, &evidence, without),
+        None
+    );
+}
+
+#[test]
+fn the_draft_says_who_had_to_do_with_it_and_asks_what_the_record_cant_answer() {
+    let mut case = Case::baking(25);
+    case.evidence.canary.errors_5xx = 12;
+    let of = |by| PostMortem::of(&case.deployment, &case.evidence, &history(by)).unwrap();
+    let draft = of(None);
+    assert_eq!(
+        (draft.cause.reason.as_str(), draft.cause.value.as_str()),
+        ("reason 5", "value 5")
+    );
+    assert_eq!(draft.impact.largest_weight.percent(), 25);
+    assert_eq!(
+        draft.impact.lasted.to_string(),
+        "3m",
+        "from the first share to the decision"
+    );
+    assert!(
+        draft
+            .summary
+            .contains("up to 25 % of the traffic for 3 min"),
+        "{}",
+        draft.summary
+    );
+    let asks = |draft: &PostMortem, words: &str| {
+        draft
+            .open_questions
+            .iter()
+            .any(|question| question.contains(words))
+    };
+    assert!(asks(
+        &draft,
+        "12 requests of the canary that were answered 5XX"
+    ));
+    assert!(asks(&draft, "No gate looked at this model") && asks(&draft, "it took 3 min"));
+    let ordered = of(Some("OnCall"));
+    assert!(asks(&ordered, "What did OnCall see") && !asks(&ordered, "it took 3 min"));
+    assert!(
+        ordered.summary.starts_with("OnCall, by an order, took"),
+        "{}",
+        ordered.summary
+    );
+    let mut gated = case.clone();
+    gated.deployment.terms.clearance.gate = Some("passed".to_owned());
+    let gated = PostMortem::of(&gated.deployment, &case.evidence, &history(None)).unwrap();
+    assert!(asks(&gated, "The gate let this model pass"));
+}
+
+#[test]
+fn who_was_told_is_counted_from_the_same_table_that_messages_go_by() {
+    let told = told(&history(None));
+    let of = |audience| told.iter().find(|told| told.audience == audience);
+    let team = of(Audience::MlTeam).unwrap();
+    assert_eq!(
+        (team.lines, team.first.to_string().as_str()),
+        (5, "2026-03-02T10:01:00Z")
+    );
+    let on_call = of(Audience::OnCall).unwrap();
+    assert_eq!(
+        (on_call.lines, on_call.last.to_string().as_str()),
+        (2, "2026-03-02T10:06:00Z")
+    );
+    assert_eq!(of(Audience::FinOps), None, "of nothing they pay for");
+}
+
+#[test]
+fn a_cut_keeps_both_ends_and_says_what_is_missing() {
+    let case = Case::baking(25);
+    let mut long = history(None);
+    let held = (7..=59).map(|seq| entry(seq, Name::Held, "warning", 25, None));
+    long.extend(held);
+    let draft = PostMortem::of(&case.deployment, &case.evidence, &long).unwrap();
+    let cut = draft.within(Room::ALL[2]);
+    assert_eq!(cut.timeline.len(), 20);
+    assert_eq!(cut.timeline[..5], draft.timeline[..5]);
+    assert_eq!(cut.timeline[5..], draft.timeline[44..]);
+    assert_eq!(
+        cut.left_out.as_deref(),
+        Some("left out here: 39 lines of the timeline; the report has all")
+    );
+    assert_eq!(
+        draft.within(Room::ALL[0]),
+        draft,
+        "nothing is said where nothing is missing"
+    );
+}

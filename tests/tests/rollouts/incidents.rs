@@ -1,0 +1,304 @@
+//! A rollback is an incident: told once, with the draft of a post-mortem that is the same however often
+//! it is sent; and who has a topic of their own hears what is for them.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::{Value, json};
+use shared::domain::audience::Audience;
+use shared::domain::history::{Name, Severity};
+use shared::domain::incident::{PostMortem, incident_id};
+use shared::domain::state::{Phase, Status};
+use simulator::{Distribution, Fault, FaultKind, Published};
+use tests::{World, specification, specification_with};
+
+fn failing() -> Distribution {
+    Distribution {
+        error_rate: 0.5,
+        ..Distribution::default()
+    }
+}
+
+/// What arrived about the incidents of a deployment, on the bus and on the topic.
+fn incidents(world: &World, id: &str) -> [Vec<Value>; 2] {
+    [world.told_by_events(id), world.told_by_sns(id)].map(|told| {
+        let messages = told.into_iter().map(|told| told.message);
+        messages
+            .filter(|message| message["event"] == "incident.opened")
+            .collect()
+    })
+}
+
+fn draft(message: &Value) -> PostMortem {
+    serde_json::from_value(message["post_mortem"].clone()).expect("the draft of a post-mortem")
+}
+
+#[tokio::test]
+async fn a_rollback_opens_one_incident_with_what_is_known() {
+    let world = World::with_challenger(failing()).await;
+    let id = world.deploy(&specification()).await;
+    world.until_over(&id, Status::RolledBack).await;
+    let [events, messages] = incidents(&world, &id);
+    assert_eq!((events.len(), messages.len()), (1, 1));
+    assert_eq!(events[0], messages[0], "both ways say the same");
+    let (message, draft) = (&events[0], draft(&events[0]));
+    assert_eq!(message["incident_id"], incident_id(&id));
+    assert_eq!(message["audiences"], json!(["on_call", "ml_team"]));
+    let decided = world.entry(&id, Name::RollingBack).await;
+    assert_eq!(draft.cause.reason, decided.reason);
+    assert_eq!(draft.cause.signal, decided.signal);
+    assert!(draft.cause.signal.is_some() && draft.cause.by.is_none());
+    assert_eq!(draft.impact.largest_weight.percent(), 10);
+    let loaded = world.load(&id).await;
+    assert_eq!(draft.impact.canary, loaded.evidence.canary);
+    assert!(draft.impact.canary.errors_5xx > 50, "{:?}", draft.impact);
+    let strongest = draft.evidence.first().expect("signals");
+    assert_eq!(strongest.signal, "errors");
+    assert!(
+        strongest
+            .interval
+            .is_some_and(|interval| interval.low > 10.0),
+        "{strongest:?}"
+    );
+    let last = draft.timeline.last().expect("a timeline");
+    assert_eq!(
+        last.event,
+        Name::Incident,
+        "what came after is in the report"
+    );
+    assert_eq!(
+        draft.timeline.first().map(|line| line.event),
+        Some(Name::Started)
+    );
+    let on_call = draft
+        .told
+        .iter()
+        .find(|told| told.audience == Audience::OnCall);
+    assert!(
+        on_call.is_some_and(|told| told.lines >= 2),
+        "{:?}",
+        draft.told
+    );
+    assert!(draft.traffic_back_at.is_none() && draft.left_out.is_none());
+    assert!(
+        draft
+            .open_questions
+            .iter()
+            .any(|question| question.contains("answered 5XX"))
+    );
+    assert_eq!(draft.report, format!("/deployments/{id}/report"));
+}
+
+/// The topic is down for a while; the bus has told already, and what comes later is the same.
+#[tokio::test]
+async fn an_incident_that_is_told_late_says_the_same_under_the_same_id() {
+    let world = World::with_challenger(failing()).await;
+    let id = world.deploy(&specification()).await;
+    world
+        .until(&id, 60, |it| it.deployment.state.phase == Phase::Baking)
+        .await;
+    world.disturb("sns", "Publish", 60, FaultKind::Throttle);
+    world
+        .until(&id, 60, |it| it.deployment.state.phase == Phase::CleaningUp)
+        .await;
+    let [events, messages] = incidents(&world, &id);
+    assert_eq!(
+        (events.len(), messages.len()),
+        (1, 0),
+        "nobody waits for the other way"
+    );
+    world.until_over(&id, Status::RolledBack).await;
+    let [events, messages] = incidents(&world, &id);
+    assert_eq!(
+        (events.len(), messages.len()),
+        (1, 1),
+        "and nobody hears it twice"
+    );
+    assert_eq!(events, messages, "though the deployment has gone on since");
+}
+
+/// An answer that gets lost makes a second message, and no second incident.
+#[tokio::test]
+async fn a_repeated_incident_is_told_apart_by_nothing() {
+    let world = World::with_challenger(failing()).await;
+    let id = world.deploy(&specification()).await;
+    let rolls_back = |it: &shared::app::ports::Loaded| it.deployment.state.weight.percent() == 10;
+    world.until(&id, 60, rolls_back).await;
+    world.disturb("events", "PutEvents", 200, FaultKind::LoseAnswer);
+    world
+        .until(&id, 60, |it| it.deployment.state.phase == Phase::CleaningUp)
+        .await;
+    world.minutes(2).await;
+    let [events, _] = incidents(&world, &id);
+    assert!(
+        events.len() > 1,
+        "told again, since nobody knows that it was told"
+    );
+    let all: BTreeSet<String> = events.iter().map(Value::to_string).collect();
+    assert_eq!(all.len(), 1, "one incident, however often it is told");
+}
+
+#[tokio::test]
+async fn an_order_is_an_incident_once_there_is_traffic() {
+    for (command, with_traffic, status, opens) in [
+        ("rollback", true, Status::RolledBack, true),
+        ("cancel", true, Status::Cancelled, true),
+        ("cancel", false, Status::Cancelled, false),
+        ("rollback", false, Status::RolledBack, true),
+    ] {
+        let world = World::new().await;
+        let id = world.deploy(&specification()).await;
+        if with_traffic {
+            world.until_phase(&id, Phase::Baking).await;
+        }
+        world.order(&id, command).await;
+        world.until_over(&id, status).await;
+        let [events, messages] = incidents(&world, &id);
+        let about = format!("{command}, with traffic: {with_traffic}");
+        assert_eq!(events.len(), usize::from(opens), "{about}");
+        assert_eq!(messages.len(), usize::from(opens), "{about}");
+        for message in &events {
+            let entry = world.entry(&id, Name::Incident).await;
+            assert_eq!(entry.severity, Severity::Warning, "{about}");
+            let draft = draft(message);
+            assert_eq!(draft.cause.by.as_deref(), Some("local"), "{about}");
+            assert_eq!(draft.impact.since.is_some(), with_traffic, "{about}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_completion_opens_none() {
+    let world = World::new().await;
+    let id = world.deploy(&specification()).await;
+    world.until_over(&id, Status::Completed).await;
+    assert_eq!(incidents(&world, &id), [Vec::<Value>::new(), Vec::new()]);
+}
+
+const ON_CALL: &str = "arn:aws:sns:eu-central-1:123456789012:on-call";
+const FINOPS: &str = "arn:aws:sns:eu-central-1:123456789012:finops";
+
+/// A world whose stack has topics for two of the audiences.
+async fn with_topics(challenger: Distribution) -> World {
+    let mut world = World::with_challenger(challenger).await;
+    let topics = BTreeMap::from([
+        (Audience::OnCall, ON_CALL.to_owned()),
+        (Audience::FinOps, FINOPS.to_owned()),
+    ]);
+    world.stack = world.stack.with_audiences(topics);
+    world.with_a_new_router()
+}
+
+fn published_on(world: &World, topic: &str) -> Vec<Published> {
+    let all = world.simulator().published().into_iter();
+    all.filter(|message| message.topic == topic).collect()
+}
+
+fn event_ids(messages: &[Published]) -> Vec<&str> {
+    messages
+        .iter()
+        .map(|message| message.attributes["event_id"].as_str())
+        .collect()
+}
+
+#[tokio::test]
+async fn an_audience_with_a_topic_of_its_own_hears_there_what_is_for_it() {
+    let world = with_topics(failing()).await;
+    let id = world.deploy(&specification()).await;
+    world
+        .until(&id, 200, |it| it.deployment.state.status.is_terminal())
+        .await;
+    let history = world.history(&id).await;
+    for (audience, topic) in [(Audience::OnCall, ON_CALL), (Audience::FinOps, FINOPS)] {
+        let told = history.iter().filter(|entry| audience.is_told(entry));
+        let expected: Vec<String> = told
+            .map(|entry| shared::wire::items::event_id(&id, entry.seq))
+            .collect();
+        assert!(expected.len() >= 3, "{audience}: {expected:?}");
+        let published = published_on(&world, topic);
+        assert_eq!(
+            event_ids(&published),
+            expected,
+            "{audience}: each once and in order"
+        );
+    }
+    let stack = published_on(&world, canary::TOPIC);
+    assert_eq!(
+        stack.len(),
+        history.len(),
+        "the stack's own topic hears everything"
+    );
+}
+
+/// Of two topics one fails: it is told later, and the other not again.
+#[tokio::test]
+async fn a_topic_that_is_down_makes_no_other_hear_a_thing_twice() {
+    let world = with_topics(failing()).await;
+    let id = world.deploy(&specification()).await;
+    world
+        .until(&id, 60, |it| it.deployment.state.phase == Phase::Baking)
+        .await;
+    // Of the announcements to come every second publication.
+    for skip in 0..12 {
+        world.simulator().inject(Fault {
+            service: "sns".to_owned(),
+            operation: Some("Publish".to_owned()),
+            skip: skip * 2 + 1,
+            times: 1,
+            kind: FaultKind::Throttle,
+        });
+    }
+    world
+        .until(&id, 200, |it| it.deployment.state.status.is_terminal())
+        .await;
+    world.minutes(3).await;
+    let history = world.history(&id).await;
+    for topic in [ON_CALL, FINOPS, canary::TOPIC] {
+        let published = published_on(&world, topic);
+        let ids = event_ids(&published);
+        let once: BTreeSet<&str> = ids.iter().copied().collect();
+        assert_eq!(ids.len(), once.len(), "{topic}: {ids:?}");
+    }
+    let on_call = history
+        .iter()
+        .filter(|entry| Audience::OnCall.is_told(entry));
+    assert_eq!(
+        published_on(&world, ON_CALL).len(),
+        on_call.count(),
+        "and nothing is lost"
+    );
+}
+
+/// A deployment's own topic takes the stack's place; an audience's stands beside either.
+#[tokio::test]
+async fn an_audiences_topic_that_is_gone_holds_nothing_up() {
+    let world = with_topics(Distribution::default()).await;
+    let own = "arn:aws:sns:eu-central-1:123456789012:wine-team";
+    let changed = specification_with(json!({"notify": {"topic": own}}));
+    let id = world.deploy(&changed).await;
+    world
+        .until(&id, 60, |it| it.deployment.state.phase == Phase::Baking)
+        .await;
+    let gone = || FaultKind::Error {
+        status: 404,
+        code: "NotFound".to_owned(),
+        message: "Topic does not exist".to_owned(),
+    };
+    // The second of two: the topic of those on call.
+    world.simulator().inject(Fault {
+        service: "sns".to_owned(),
+        operation: Some("Publish".to_owned()),
+        skip: 1,
+        times: 1,
+        kind: gone(),
+    });
+    world.order(&id, "rollback").await;
+    world
+        .until(&id, 200, |it| it.deployment.state.status.is_terminal())
+        .await;
+    let history = world.history(&id).await;
+    assert_eq!(
+        published_on(&world, own).len(),
+        history.len(),
+        "nothing waits for it"
+    );
+}
