@@ -133,6 +133,7 @@ async fn api() -> String {
             "/deployments/{id}/history",
             get(async || Json(json!({"items": []}))),
         )
+        .route("/deployments/{id}/report", get(async || Json(report())))
         .route(
             "/deploy",
             post(async || (StatusCode::CONFLICT, Json(problem))),
@@ -141,6 +142,26 @@ async fn api() -> String {
     let address = listener.local_addr().expect("it is bound");
     tokio::spawn(async move { axum::serve(listener, router).await });
     format!("http://{address}")
+}
+
+/// With something on the way that no terminal should take for more than text.
+fn report() -> Value {
+    json!({
+        "deployment": deployment(),
+        "ending": "Cancelled: called off.",
+        "advice": [{"what": "See the evidence", "command": "canary checks 0193"}],
+        "breaches": [],
+        "timeline": [{
+            "entry": {
+                "seq": 1, "at": "2026-11-21T10:00:00Z", "event": "deployment.started",
+                "severity": "info", "reason": "accepted <b>\u{1b}[2J", "value": "v", "limit": "l",
+                "status": "PENDING", "phase": "Provisioning", "weight": 0, "by": "Release",
+            },
+            "told": ["ml_team"], "announced": true,
+        }],
+        "told": [],
+        "series": {"minutes": 0, "minutes_per_point": 1, "points": [], "tracks": {}},
+    })
 }
 
 fn deployment() -> Value {
@@ -172,6 +193,50 @@ async fn a_served_api_is_used_from_end_to_end() {
     let output = canary(&["get", "01931", "--api", &api], "");
     assert_eq!(code(&output), 0);
     assert!(stderr(&output).contains("01931f0a-7c00"), "it says which");
+
+    let output = canary(&["report", "0193", "--api", &api], "");
+    assert_eq!(code(&output), 0, "{}", stderr(&output));
+    let markdown = stdout(&output);
+    assert!(
+        markdown.starts_with("# wine-quality: wine-quality-v2 for wine-quality-v1 (CANCELLED)\n")
+    );
+    assert!(
+        markdown.contains("accepted \\<b\\>") && !markdown.contains('\u{1b}'),
+        "{markdown}"
+    );
+    let file = std::env::temp_dir().join(format!("canary-report-{}.html", std::process::id()));
+    let path = file.to_str().expect("a path in UTF-8");
+    let output = canary(&["report", "0193", "--html", path, "--api", &api], "");
+    assert_eq!(
+        (code(&output), stdout(&output)),
+        (0, format!("The report is in {path}\n").as_str())
+    );
+    let page = std::fs::read_to_string(&file).expect("the page");
+    std::fs::remove_file(&file).expect("a file to remove");
+    assert!(
+        page.starts_with("<!DOCTYPE html>") && page.contains("accepted &lt;b&gt;"),
+        "{page}"
+    );
+    let output = canary(
+        &[
+            "report",
+            "0193",
+            "--html",
+            "/nowhere/at/all.html",
+            "--api",
+            &api,
+        ],
+        "",
+    );
+    assert_eq!(code(&output), 1);
+    assert!(
+        stderr(&output).contains("/nowhere/at/all.html can't be written"),
+        "{}",
+        stderr(&output)
+    );
+    let output = canary(&["report", "0193", "-o", "json", "--api", &api], "");
+    let object: Value = serde_json::from_str(stdout(&output)).expect("one object");
+    assert_eq!(object["deployment"]["status"], "CANCELLED");
 
     let output = canary(&["deploy", "-f", EXAMPLE, "--api", &api], "");
     let expected = "error: endpoint locked: in use\n  field: endpoint\n";

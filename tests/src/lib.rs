@@ -18,6 +18,7 @@ pub mod load;
 pub mod measured;
 pub mod openapi;
 mod over;
+pub mod picture;
 pub mod recorded;
 pub mod records;
 pub mod registry;

@@ -145,7 +145,7 @@ fn add_examples(document: &mut Value) {
                     "application/problem+json" => problems_of(&recorded, status, content),
                     "text/csv" => vec!["trace".to_owned()],
                     // A page is no document.
-                    "text/html" => Vec::new(),
+                    "text/html" | "text/markdown" => Vec::new(),
                     _ => vec![answer.to_owned()],
                 };
                 let known = names.into_iter().filter(|name| {

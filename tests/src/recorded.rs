@@ -55,6 +55,13 @@ async fn walk() -> Value {
     ] {
         answers.insert(name.to_owned(), short(world.get(&path).await.1));
     }
+    let accept = [("accept", "application/json")];
+    let way = format!("{path}/report");
+    let report = world
+        .request(Method::GET, &way, &accept, Vec::new())
+        .await
+        .1;
+    answers.insert("getReport".to_owned(), short_report(report));
     answers.insert("plan".to_owned(), plan);
     let request = json!({"endpoint": ENDPOINT, "features": [7.4, 0.7, 0.0, 1.9]});
     let mut answer = world.post("/inference", &request).await.1;
@@ -110,6 +117,24 @@ async fn refusals(world: &World, id: &str) -> Vec<Value> {
         problems.push(answer.1);
     }
     problems
+}
+
+/// A report of few lines, few points and one signal.
+fn short_report(mut report: Value) -> Value {
+    let cut = |list: &mut Value| {
+        if let Some(items) = list.as_array_mut() {
+            items.truncate(ROWS);
+        }
+    };
+    cut(&mut report["timeline"]);
+    cut(&mut report["series"]["points"]);
+    if let Some(tracks) = report["series"]["tracks"].as_object_mut() {
+        tracks.retain(|name, _| name == "errors");
+        tracks
+            .values_mut()
+            .for_each(|track| cut(&mut track["readings"]));
+    }
+    report
 }
 
 /// A list with few rows, a trace with few lines.

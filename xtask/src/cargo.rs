@@ -26,6 +26,33 @@ pub(crate) fn run(root: &Path, arguments: &[&str]) -> Outcome {
     }
 }
 
+/// What a binary of the test crate prints, as a file of the checkout.
+pub(crate) fn write_output(root: &Path, binary: &str, arguments: &[&str], file: &str) -> Outcome {
+    let output = command(root)
+        .args([
+            "run",
+            "--quiet",
+            "--package",
+            "tests",
+            "--bin",
+            binary,
+            "--",
+        ])
+        .args(arguments)
+        .stderr(Stdio::inherit())
+        .output();
+    match output {
+        Ok(output) if output.status.success() => {
+            match std::fs::write(root.join(file), output.stdout) {
+                Ok(()) => Outcome::Passed,
+                Err(error) => Outcome::failed(format!("{file}: {error}")),
+            }
+        }
+        Ok(output) => Outcome::failed(format!("{file} could not be made: {}", output.status)),
+        Err(error) => Outcome::failed(format!("cargo did not start: {error}")),
+    }
+}
+
 /// In CI a Cargo.lock that does not fit is an error; for a person it is the next thing to commit.
 pub(crate) fn run_locked(root: &Path, arguments: &[&str], trailing: &[&str]) -> Outcome {
     let mut all = arguments.to_vec();

@@ -16,41 +16,12 @@ const RECORDED: &str = "tests/src/recorded.json";
 /// Writes the document; before it, with `--record`, the answers that are its examples.
 pub(crate) fn write(root: &Path, arguments: &[String]) -> Outcome {
     if arguments.iter().any(|argument| argument == "--record") {
-        let recorded = write_output(root, &["--record"], RECORDED);
+        let recorded = cargo::write_output(root, "openapi", &["--record"], RECORDED);
         if recorded != Outcome::Passed {
             return recorded;
         }
     }
-    write_output(root, &[], DOCUMENT)
-}
-
-fn write_output(root: &Path, arguments: &[&str], file: &str) -> Outcome {
-    let output = cargo::command(root)
-        .args([
-            "run",
-            "--quiet",
-            "--package",
-            "tests",
-            "--bin",
-            "openapi",
-            "--",
-        ])
-        .args(arguments)
-        .stderr(std::process::Stdio::inherit())
-        .output();
-    match output {
-        Ok(output) if output.status.success() => {
-            match std::fs::write(root.join(file), output.stdout) {
-                Ok(()) => Outcome::Passed,
-                Err(error) => Outcome::failed(format!("{file}: {error}")),
-            }
-        }
-        Ok(output) => Outcome::failed(format!(
-            "the description could not be made: {}",
-            output.status
-        )),
-        Err(error) => Outcome::failed(format!("cargo did not start: {error}")),
-    }
+    cargo::write_output(root, "openapi", &[], DOCUMENT)
 }
 
 /// openapi-spec-validator on the committed document.

@@ -26,6 +26,7 @@ use shared::wire::api::{
     ChecksView, CommandBody, DeploymentView, FreezeBody, FreezeView, HistoryView, ListView,
     PlanView, WeightBody,
 };
+use shared::wire::report::Report;
 
 use crate::output::printable;
 
@@ -173,6 +174,12 @@ impl Client {
             write!(path, "&cursor={}", encoded(cursor)).expect("a string takes everything");
         }
         self.get(&path).await
+    }
+
+    /// `GET /deployments/{id}/report`, as JSON.
+    pub(crate) async fn report(&self, id: &str) -> Result<Report, ClientError> {
+        self.get(&format!("/deployments/{}/report", encoded(id)))
+            .await
     }
 
     /// `POST /deployments/{id}/{order}`; the order may carry a query.

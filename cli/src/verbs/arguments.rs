@@ -54,6 +54,8 @@ pub(crate) enum Verb {
     History(Target),
     /// Show the evidence minute by minute, newest first.
     Checks(ChecksArgs),
+    /// Print the report: what was deployed, what happened, who was told, what was seen, what to do.
+    Report(ReportArgs),
     /// Stop raises; guards go on judging.
     Pause(OrderArgs),
     /// Let raises go on.
@@ -147,6 +149,15 @@ pub(crate) struct ChecksArgs {
     /// At most this many minutes.
     #[arg(long, value_name = "N", default_value_t = 60, value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) limit: u32,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ReportArgs {
+    #[command(flatten)]
+    pub(crate) target: Target,
+    /// Write the report as a page with pictures into this file, for a browser.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) html: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]

@@ -88,6 +88,14 @@ pub(crate) enum Failure {
         /// The time it had.
         limit: Span,
     },
+    /// A page can't be kept.
+    #[error("{file} can't be written")]
+    Unkept {
+        /// Where it was to go.
+        file: String,
+        /// Why it is not there.
+        source: io::Error,
+    },
     /// Nobody takes the answer.
     #[error("the output can't be written")]
     Output(#[from] io::Error),
@@ -121,6 +129,7 @@ impl Failure {
             Self::Unplayed(error) => error.kind(),
             Self::Uncounted(error) => error.kind(),
             Self::NoneTaken(_) => "unclear-deployment",
+            Self::Unkept { .. } => "unwritable-file",
             Self::Output(_) => "unwritable-output",
         };
         match self {
@@ -177,6 +186,7 @@ pub(crate) async fn run(
         Verb::Get(target) => reads::get(client, target, output).await?,
         Verb::History(target) => reads::history(client, target, output).await?,
         Verb::Checks(args) => reads::checks(client, args, output).await?,
+        Verb::Report(args) => reads::report(client, args, output).await?,
         Verb::Pause(args) => order(client, "pause", args, output).await?,
         Verb::Resume(args) => order(client, "resume", args, output).await?,
         Verb::Promote(PromoteArgs { order: args, full }) => {

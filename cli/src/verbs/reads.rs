@@ -1,10 +1,12 @@
-//! The verbs that only look: `list`, `get`, `history`, `checks`.
+//! The verbs that only look: `list`, `get`, `history`, `checks`, `report`.
+
+use shared::wire::report::{markdown, page};
 
 use crate::client::{Client, ListFilter};
 use crate::output::{self, Output};
 
 use super::Failure;
-use super::arguments::{ChecksArgs, ListArgs, Target};
+use super::arguments::{ChecksArgs, ListArgs, ReportArgs, Target};
 use super::which;
 
 /// The largest page of checks that the API gives.
@@ -69,5 +71,27 @@ pub(super) async fn checks(
     output.answers_of(&minutes, |minutes, look| {
         output::checks::checks(look, minutes)
     })?;
+    Ok(())
+}
+
+/// As text it is Markdown, so that it goes into a ticket as it stands; the page is made here of the same
+/// document, by the code that makes the API's.
+pub(super) async fn report(
+    client: &Client,
+    args: ReportArgs,
+    output: &mut Output<'_>,
+) -> Result<(), Failure> {
+    let id = which::take(client, args.target.id, output).await?;
+    let report = client.report(&id).await?;
+    let Some(file) = args.html else {
+        output.answer(&report, |_| markdown(&report))?;
+        return Ok(());
+    };
+    let shown = file.display().to_string();
+    std::fs::write(&file, page(&report)).map_err(|source| Failure::Unkept {
+        file: shown.clone(),
+        source,
+    })?;
+    output.answer(&report, |_| format!("The report is in {shown}"))?;
     Ok(())
 }

@@ -57,6 +57,7 @@ const ANSWER_LIMIT: usize = 5 * 1024 * 1024;
 
 mod approval;
 mod freeze;
+mod report;
 
 type Shared = State<Arc<Aws>>;
 
@@ -72,6 +73,7 @@ pub fn router(aws: Aws) -> Router {
         .route("/deployments/{id}", get(one))
         .route("/deployments/{id}/history", get(history))
         .route("/deployments/{id}/checks", get(checks))
+        .route("/deployments/{id}/report", get(report::report))
         .route("/deployments/{id}/approve", get(approval::page))
         .route("/deployments/{id}/weight", put(weight))
         .route("/deployments/{id}/undo", post(undo))

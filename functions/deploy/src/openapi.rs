@@ -108,6 +108,7 @@ pub fn paths() -> Map<String, Value> {
     add("/deployments/{id}", "get", one());
     add("/deployments/{id}/history", "get", history());
     add("/deployments/{id}/checks", "get", checks());
+    add("/deployments/{id}/report", "get", report());
     add("/deployments/{id}/weight", "put", weight());
     add("/deployments/{id}/undo", "post", undo());
     for name in COMMANDS {
@@ -160,6 +161,7 @@ fn linked(description: &str) -> Value {
         "getDeployment",
         "getHistory",
         "getChecks",
+        "getReport",
         "setWeight",
         "undo",
     ];
@@ -384,6 +386,25 @@ fn undo() -> Value {
             "200": linked("The deployment that the same request made before."),
         }),
         &[BEFORE, SITE, ID, BODY, SPECIFICATION, ACCEPT, UNDO, BEHIND],
+    )
+}
+
+/// The report in its three forms.
+fn report() -> Value {
+    let all = json!({
+        "description": "The report.",
+        "content": {
+            "text/html": {"schema": {"type": "string", "description": "One page, without scripts and with nothing to fetch."}},
+            "text/markdown": {"schema": {"type": "string", "description": "The page without its pictures."}},
+            "application/json": {"schema": reference("Report")},
+        },
+    });
+    operation(
+        ("getReport", "deployments", "The report of a deployment"),
+        "What was deployed by whom, what happened and who was told, what was seen over time, how it ended, what to do, and after a rollback the draft of a post-mortem. Asked for by `Accept`; a page where the request does not say.",
+        json!({"parameters": [id()]}),
+        json!({"200": all}),
+        &[BEFORE, ID, &[(406, "not-acceptable")], BEHIND],
     )
 }
 

@@ -17,6 +17,7 @@
 //! | [`authority`] | whether a request is admitted |
 //! | [`transaction`] | what a commit writes, and under which conditions |
 //! | [`health`] | figures about the control plane itself, and one way to report an error |
+//! | [`report`] | what is known of a deployment, gathered for people |
 //! | [`announce`] | the outbox: telling people what was committed |
 
 pub mod accept;
@@ -33,6 +34,7 @@ pub mod order;
 pub mod past;
 pub mod ports;
 mod registry;
+pub mod report;
 mod scaling;
 pub mod tick;
 pub mod transaction;

@@ -187,6 +187,9 @@ pub struct Links {
     pub history: String,
     /// Minute by minute.
     pub checks: String,
+    /// What is known of it, for people.
+    #[serde(default)]
+    pub report: String,
 }
 
 impl DeploymentView {
@@ -236,6 +239,7 @@ impl DeploymentView {
             links: Links {
                 history: format!("{own}/history"),
                 checks: format!("{own}/checks"),
+                report: format!("{own}/report"),
                 own,
             },
         }

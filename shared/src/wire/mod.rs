@@ -6,6 +6,7 @@ pub mod base64url;
 pub mod events;
 #[cfg(test)]
 mod fuzz;
+pub mod html;
 pub mod inference_id;
 pub mod items;
 pub mod json;
@@ -14,6 +15,7 @@ pub mod messages;
 pub mod openapi;
 pub mod predictions;
 pub mod problem;
+pub mod report;
 pub mod specification;
 pub mod trace;
 

@@ -18,6 +18,7 @@ use super::api::{
     WeightBody,
 };
 use super::problem::{MEDIA_TYPE, Problem};
+use super::report::Report;
 use super::specification;
 pub use super::specification::openapi::NAME;
 use crate::domain::calendar::ChangeWindow;
@@ -97,6 +98,7 @@ pub fn schemas() -> Schemas {
     add::<FreezeBody>(&mut all);
     add::<FreezeView>(&mut all);
     add::<WeightBody>(&mut all);
+    add::<Report>(&mut all);
     add::<Problem>(&mut all);
     specification::openapi::add_all(&mut all);
     flatten_planned_stage(&mut all);
@@ -231,32 +233,45 @@ fn refine_answers(all: &mut Schemas) {
 pub const NO_CONTROL_CHARACTERS: &str = r"^[^\u0000-\u001f\u007f-\u009f]*$";
 
 fn is_answer(name: &str) -> bool {
-    const ANSWERS: [&str; 25] = [
+    const ANSWERS: [&str; 38] = [
+        "Advice",
         "CaughtRegression",
+        "Cause",
         "Check",
+        "Checks",
         "Counts",
         "Deployment",
+        "Deployments",
         "Freeze",
         "FreezeState",
         "GuardStanding",
+        "History",
         "HistoryEntry",
+        "Impact",
         "Interval",
         "LabelNeed",
         "LatencyMinute",
+        "Line",
         "Links",
         "Measured",
         "ModelSignalsPlan",
         "Plan",
         "PlannedStage",
+        "Point",
+        "PostMortem",
         "Prolonged",
-        "History",
+        "Reading",
+        "Report",
+        "ReportLine",
+        "Series",
+        "Shown",
         "SignalStanding",
         "Stage",
+        "Told",
         "Totals",
+        "Track",
         "TwiceTheLimit",
         "VariantMinute",
-        "Checks",
-        "Deployments",
     ];
     ANSWERS.contains(&name)
 }
@@ -405,6 +420,10 @@ pub const KINDS: &[(&str, &str)] = &[
         "the version of the model package is not whole, or never will be",
     ),
     ("no-such-route", "there is no such route"),
+    (
+        "not-acceptable",
+        "the answer has none of the forms that Accept names",
+    ),
     (
         "no-way-back",
         "the deployment can't be undone: it is not completed, or what it replaced or left is gone",

@@ -14,5 +14,6 @@ mod orders;
 mod reading;
 mod refusals;
 mod registry;
+mod report;
 mod sticky;
 mod strict;

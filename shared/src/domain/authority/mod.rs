@@ -48,6 +48,8 @@ pub enum Action {
     History,
     /// Its evidence, minute by minute.
     Checks,
+    /// What was deployed, what happened, what was seen.
+    Report,
     /// What is to be approved, as a page.
     Review,
     /// No raises for now.
@@ -97,7 +99,7 @@ const READERS: &[Role] = &[Deployer, Approver];
 
 impl Action {
     /// Every action, in the order of the documents.
-    pub const ALL: [Self; 23] = [
+    pub const ALL: [Self; 24] = [
         Self::Deploy,
         Self::Plan,
         Self::Undo,
@@ -105,6 +107,7 @@ impl Action {
         Self::Get,
         Self::History,
         Self::Checks,
+        Self::Report,
         Self::Review,
         Self::Promote,
         Self::SetWeight,
@@ -140,6 +143,7 @@ impl Action {
             | Self::Get
             | Self::History
             | Self::Checks
+            | Self::Report
             | Self::Review
             | Self::Pause
             | Self::Rollback
@@ -172,6 +176,7 @@ impl Action {
             Self::Get => ("GET", "/deployments/{id}"),
             Self::History => ("GET", "/deployments/{id}/history"),
             Self::Checks => ("GET", "/deployments/{id}/checks"),
+            Self::Report => ("GET", "/deployments/{id}/report"),
             Self::Review => ("GET", "/deployments/{id}/approve"),
             Self::Pause => ("POST", "/deployments/{id}/pause"),
             Self::Resume => ("POST", "/deployments/{id}/resume"),

@@ -328,7 +328,11 @@ fn enough_rows_with_a_latency_are_counted_and_not_claimed() {
     };
     assert_eq!(of(72, None), [Verdict::Passed, Verdict::TooFew]);
     assert_eq!(of(72, Some(95.0)), [Verdict::Passed; 2]);
-    assert_eq!(of(71, Some(95.0)), [Verdict::TooFew; 2], "the bound is made up");
+    assert_eq!(
+        of(71, Some(95.0)),
+        [Verdict::TooFew; 2],
+        "the bound is made up"
+    );
 }
 
 #[test]

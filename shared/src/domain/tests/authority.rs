@@ -178,6 +178,7 @@ fn each_role_may_do_what_it_is_for() {
             | Action::Get
             | Action::History
             | Action::Checks
+            | Action::Report
             | Action::Review
             | Action::Pause
             | Action::Rollback

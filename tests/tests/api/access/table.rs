@@ -22,7 +22,7 @@ const ANYBODY: &[&str] = &[
 
 /// Who is admitted where, of all [`people`]; the rest are not. Written out, so that a slip in the table of
 /// the code is not repeated here.
-const ADMITTED: [(Action, &[&str]); 23] = [
+const ADMITTED: [(Action, &[&str]); 24] = [
     (Action::Deploy, &["deployer", "requester", "everyone"]),
     (Action::Plan, &["deployer", "requester", "everyone"]),
     (Action::Undo, &["deployer", "requester", "everyone"]),
@@ -36,6 +36,10 @@ const ADMITTED: [(Action, &[&str]); 23] = [
     ),
     (
         Action::Checks,
+        &["deployer", "approver", "requester", "everyone"],
+    ),
+    (
+        Action::Report,
         &["deployer", "approver", "requester", "everyone"],
     ),
     (
