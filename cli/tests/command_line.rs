@@ -201,7 +201,7 @@ async fn a_served_api_is_used_from_end_to_end() {
         markdown.starts_with("# wine-quality: wine-quality-v2 for wine-quality-v1 (CANCELLED)\n")
     );
     assert!(
-        markdown.contains("accepted \\<b\\>") && !markdown.contains('\u{1b}'),
+        markdown.contains("accepted &lt;b&gt;") && !markdown.contains('\u{1b}'),
         "{markdown}"
     );
     let file = std::env::temp_dir().join(format!("canary-report-{}.html", std::process::id()));

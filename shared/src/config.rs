@@ -362,10 +362,13 @@ mod tests {
         );
     }
 
+    /// A rollback has to be ordered all the same.
     #[test]
-    fn a_price_that_is_none_fails_the_start() {
-        let settings = set(&[TOPIC, ("CANARY_PRICES", "ml.c6i.large=free")]);
-        assert_eq!(settings, Err(MissingSetting("CANARY_PRICES")));
+    fn a_price_that_is_none_fails_no_start() {
+        let given = "ml.c6i.large=free ml.m5.large=0.115";
+        let settings = set(&[TOPIC, ("CANARY_PRICES", given)]).expect("settings");
+        assert_eq!(settings.prices.of("ml.c6i.large"), None);
+        assert_eq!(settings.prices.of("ml.m5.large"), Some(0.115));
     }
 
     /// A function that did not start over it would keep rollbacks waiting.

@@ -78,7 +78,6 @@ fn documents() -> Vec<(&'static str, Value)> {
         "InstanceType": "ml.c6i.large", "InitialVariantWeight": 1.0,
     });
     let key = json!({"pk": {"S": "DEP#1"}});
-    let package = "arn:aws:sagemaker:eu-central-1:123456789012:model-package/wine/1";
     let mut documents = vec![
         (
             "SageMaker.CreateModel",
@@ -87,32 +86,6 @@ fn documents() -> Vec<(&'static str, Value)> {
                 "PrimaryContainer": {"Image": "123456789012.dkr.ecr.us-east-1.amazonaws.com/wine:1"},
                 "Tags": [{"Key": "team", "Value": "wine"}],
             }),
-        ),
-        (
-            "SageMaker.CreateModelPackageGroup",
-            json!({"ModelPackageGroupName": "wine", "Tags": [{"Key": "team", "Value": "wine"}]}),
-        ),
-        (
-            "SageMaker.CreateModelPackage",
-            json!({
-                "ModelPackageGroupName": "wine", "ModelApprovalStatus": "Approved",
-                "InferenceSpecification": {"Containers": [{"Image": "wine:1"}]},
-            }),
-        ),
-        (
-            "SageMaker.DescribeModelPackage",
-            json!({"ModelPackageName": package}),
-        ),
-        (
-            "SageMaker.UpdateModelPackage",
-            json!({
-                "ModelPackageArn": package, "ModelApprovalStatus": "Approved", "ApprovalDescription": "fine",
-                "ModelLifeCycle": {"Stage": "Production", "StageStatus": "Approved", "StageDescription": "it serves"},
-            }),
-        ),
-        (
-            "SageMaker.CreateModel",
-            json!({"ModelName": "wine-package-1", "PrimaryContainer": {"ModelPackageName": package}}),
         ),
         (
             "SageMaker.CreateEndpointConfig",
@@ -173,6 +146,7 @@ fn documents() -> Vec<(&'static str, Value)> {
             json!({"TransactItems": [{"Delete": {"TableName": "canary", "Key": key}}]}),
         ),
     ];
+    documents.extend(registry());
     documents.extend(beside_sagemaker());
     documents.extend(cloudwatch().map(|(operation, input)| match operation {
         "PutMetricData" => ("GraniteServiceVersion20100801.PutMetricData", input),
@@ -180,6 +154,39 @@ fn documents() -> Vec<(&'static str, Value)> {
         _ => ("GraniteServiceVersion20100801.DescribeAlarms", input),
     }));
     documents
+}
+
+/// The model registry, and a model that is made of what it holds.
+fn registry() -> [(&'static str, Value); 5] {
+    let package = "arn:aws:sagemaker:eu-central-1:123456789012:model-package/wine/1";
+    [
+        (
+            "SageMaker.CreateModelPackageGroup",
+            json!({"ModelPackageGroupName": "wine", "Tags": [{"Key": "team", "Value": "wine"}]}),
+        ),
+        (
+            "SageMaker.CreateModelPackage",
+            json!({
+                "ModelPackageGroupName": "wine", "ModelApprovalStatus": "Approved",
+                "InferenceSpecification": {"Containers": [{"Image": "wine:1"}]},
+            }),
+        ),
+        (
+            "SageMaker.DescribeModelPackage",
+            json!({"ModelPackageName": package}),
+        ),
+        (
+            "SageMaker.UpdateModelPackage",
+            json!({
+                "ModelPackageArn": package, "ModelApprovalStatus": "Approved", "ApprovalDescription": "fine",
+                "ModelLifeCycle": {"Stage": "Production", "StageStatus": "Approved", "StageDescription": "it serves"},
+            }),
+        ),
+        (
+            "SageMaker.CreateModel",
+            json!({"ModelName": "wine-package-1", "PrimaryContainer": {"ModelPackageName": package}}),
+        ),
+    ]
 }
 
 fn beside_sagemaker() -> [(&'static str, Value); 4] {

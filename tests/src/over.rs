@@ -303,13 +303,12 @@ fn first_of_each(told: Vec<Told>) -> Vec<Told> {
     let mut first = Vec::new();
     for mut told in told {
         let beside = beside_its_line(&mut told);
-        match seen.get(&told.event_id) {
-            Some(known) => assert_eq!(*known, beside, "{} says the same again", told.event_id),
-            None => {
-                seen.insert(told.event_id.clone(), beside);
-                first.push(told);
-            }
+        if let Some(known) = seen.get(&told.event_id) {
+            assert_eq!(*known, beside, "{} says the same again", told.event_id);
+            continue;
         }
+        seen.insert(told.event_id.clone(), beside);
+        first.push(told);
     }
     first
 }

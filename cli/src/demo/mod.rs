@@ -120,7 +120,7 @@ fn ended(
     let ending = show::Seen {
         view: &seen.last,
         minutes: &seen.minutes,
-        figure: scenario.figure(),
+        scenario,
         told: &told,
         file: &file,
         exit,

@@ -182,6 +182,34 @@ impl Scenario {
         }
     }
 
+    /// What was to be seen, once it was: nothing where the deployment ended otherwise.
+    pub(crate) fn moral(self, end: Status) -> Option<&'static str> {
+        let (expected, moral) = match self {
+            Self::Accuracy => (
+                Status::RolledBack,
+                "Latency and errors say nothing against it. Labels alone showed that the new model is wrong more often than the old one, and its traffic went back at once.",
+            ),
+            Self::Unfair => (
+                Status::RolledBack,
+                "It is about as often right as the old model, and treats one group worse: that alone took its traffic back.",
+            ),
+            Self::Costly => (
+                Status::Completed,
+                "People were told what it costs and could have stopped it. The model is sound, so it took over.",
+            ),
+            Self::Drift => (
+                Status::RolledBack,
+                "Nobody could know whether it is wrong. So its share was not raised, people were told, and one of them took it back.",
+            ),
+            Self::Gradual => (
+                Status::RolledBack,
+                "Half of the traffic went back by steps, and each of them was judged. Had it been critical, all of it would have gone at once.",
+            ),
+            _ => return None,
+        };
+        (end == expected).then_some(moral)
+    }
+
     /// What happens now, `given` being how many cues were given before. Each is given once.
     pub(crate) fn cue(
         self,
@@ -236,6 +264,11 @@ mod tests {
         for scenario in Scenario::value_variants() {
             let is_explained = !scenario.story().is_empty();
             assert_eq!(is_explained, scenario.is_about_the_model(), "{scenario:?}");
+            // The gate's own has no deployment that could end.
+            let has_an_end = is_explained && *scenario != Scenario::Rejected;
+            let ends = Status::ALL.into_iter();
+            let ends = ends.filter(|end| scenario.moral(*end).is_some()).count();
+            assert_eq!(ends, usize::from(has_an_end), "{scenario:?}");
         }
     }
 }

@@ -102,7 +102,7 @@ pub(super) struct Seen<'a> {
     /// Every judged minute.
     pub(super) minutes: &'a [MinuteReport],
     /// What it is about.
-    pub(super) figure: Figure,
+    pub(super) scenario: Scenario,
     /// The subjects of the messages that people were sent, oldest first.
     pub(super) told: &'a [String],
     /// Where the history is.
@@ -121,6 +121,9 @@ pub(super) fn ending(look: Look, seen: &Seen<'_>) -> String {
     };
     let status = tone.paint(look, &view.status.to_string());
     let mut text = format!("\n{status}\n{}\n\n", paragraph(look, 2, &view.reason));
+    if let Some(moral) = seen.scenario.moral(view.status) {
+        writeln!(text, "{}\n", paragraph(look, 2, moral)).expect("a string takes everything");
+    }
     let rows = [
         ("canary", sum(seen, Side::Canary, &view.model)),
         (
@@ -146,7 +149,7 @@ fn sum(seen: &Seen<'_>, side: Side, model: &str) -> String {
     let requests: u64 = arms().map(|minute| minute.invocations).sum();
     let errors: u64 = arms().map(|minute| minute.errors_5xx).sum();
     let mut text = format!("{model}: {requests} requests judged, {errors} of them 5XX");
-    if let Some(figure) = seen.figure.over(seen.minutes, side) {
+    if let Some(figure) = seen.scenario.figure().over(seen.minutes, side) {
         write!(text, "; {figure}").expect("a string takes everything");
     }
     text
@@ -200,6 +203,8 @@ pub(super) fn refused(look: Look, refusal: &Problem, reason: &str, subject: &str
         ("exit code", Exit::Rejected.words()),
     ];
     let mut text = format!("{status}\n{}\n\n", paragraph(look, 2, &refusal.detail));
+    let moral = "No request ever reached it: what it would have done to callers is known from rows that were labelled anyway.";
+    writeln!(text, "{}\n", paragraph(look, 2, moral)).expect("a string takes everything");
     for (name, value) in rows {
         let value = paragraph(look, 14, value);
         writeln!(text, "  {name:<12}{}", value.trim_start()).expect("a string takes everything");

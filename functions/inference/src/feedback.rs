@@ -207,7 +207,7 @@ pub(crate) async fn opened(
     let labels = ids.into_iter().zip(items).map(|(id, item)| Label {
         id: id.map_err(|unknown| match unknown {
             Unknown::NoSuchKey => without_key,
-            _ => Answer::Unknown,
+            Unknown::Forged => Answer::Unknown,
         }),
         actual: item.actual.0,
     });

@@ -1,7 +1,9 @@
 //! SageMaker's models, and the registry of their packages.
 
 use aws_sdk_sagemaker::operation::describe_model::DescribeModelOutput;
-use aws_sdk_sagemaker::types::{ContainerDefinition, ModelApprovalStatus, ModelLifeCycle};
+use aws_sdk_sagemaker::types::{
+    ContainerDefinition, ModelApprovalStatus, ModelLifeCycle, ModelPackageStatus,
+};
 
 use super::Aws;
 use super::error::sort;
@@ -47,7 +49,11 @@ impl Registry for Aws {
         let text = |text: Option<&str>| text.unwrap_or_default().to_owned();
         let approval = output.model_approval_status();
         Ok(PackageView {
-            status: text(output.model_package_status().map(|status| status.as_str())),
+            status: text(
+                output
+                    .model_package_status()
+                    .map(ModelPackageStatus::as_str),
+            ),
             approval: approval.and_then(|approval| Approval::parse(approval.as_str())),
             stage: output
                 .model_life_cycle()

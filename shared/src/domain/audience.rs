@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use super::history::{Entry, Name, Severity};
 use super::model_signals::Quality;
-use super::signal::DRIFT;
+use super::signal::{DRIFT, UNREAD};
 
 /// People who are told of different things.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -108,7 +108,7 @@ impl Concern {
         let is_quality = || Quality::ALL.iter().any(|quality| quality.name() == family);
         match family {
             COST => Self::Cost,
-            DRIFT | FAIRNESS => Self::Model,
+            DRIFT | FAIRNESS | UNREAD => Self::Model,
             _ if is_quality() => Self::Model,
             _ => Self::Service,
         }
@@ -145,7 +145,7 @@ mod tests {
     fn each_hears_what_is_theirs() {
         use Audience::{FinOps, MlTeam, OnCall};
         use Severity::{Critical, Detail, Info, Warning};
-        let cases: [(Name, Severity, Option<&str>, &[Audience]); 16] = [
+        let cases: [(Name, Severity, Option<&str>, &[Audience]); 17] = [
             (Name::Scaling, Detail, None, &[FinOps]),
             (Name::Shifting, Detail, None, &[]),
             (Name::Shifted, Info, None, &[MlTeam]),
@@ -158,6 +158,12 @@ mod tests {
                 &[OnCall, MlTeam],
             ),
             (Name::Breached, Warning, Some("accuracy"), &[MlTeam]),
+            (
+                Name::Breached,
+                Warning,
+                Some("unread_predictions"),
+                &[MlTeam],
+            ),
             (Name::Breached, Info, Some("drift"), &[MlTeam]),
             (Name::Breached, Warning, Some("drift.7"), &[MlTeam]),
             (

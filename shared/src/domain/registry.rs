@@ -376,7 +376,7 @@ pub fn standings(packages: &Packages, ending: &Ending, about: About<'_>) -> Vec<
             let serves = described(&format!(
                 "serves all traffic of endpoint {endpoint} (deployment {id})"
             ));
-            let served = described(&format!(
+            let replaced = described(&format!(
                 "replaced by {model} on endpoint {endpoint} (deployment {id})"
             ));
             let approved = (!undoes).then(|| (Approval::Approved, serves.clone()));
@@ -388,7 +388,7 @@ pub fn standings(packages: &Packages, ending: &Ending, about: About<'_>) -> Vec<
             let archived = former.map(|package| Standing {
                 package: package.clone(),
                 approval: None,
-                stage: Some((Stage::Archived, served.clone())),
+                stage: Some((Stage::Archived, replaced.clone())),
             });
             in_production.chain(archived).collect()
         }

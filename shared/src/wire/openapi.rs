@@ -397,11 +397,11 @@ pub const KINDS: &[(&str, &str)] = &[
         "model-late",
         "the model gave no answer while the request could wait",
     ),
-    ("model-not-allowed", "the model is not on the stack's list"),
     (
         "model-name-taken",
         "a model has the name of the one that is to be made, and was not made of its package",
     ),
+    ("model-not-allowed", "the model is not on the stack's list"),
     ("model-not-found", "there is no such model"),
     (
         "model-package-elsewhere",
@@ -421,12 +421,12 @@ pub const KINDS: &[(&str, &str)] = &[
     ),
     ("no-such-route", "there is no such route"),
     (
-        "not-acceptable",
-        "the answer has none of the forms that Accept names",
-    ),
-    (
         "no-way-back",
         "the deployment can't be undone: it is not completed, or what it replaced or left is gone",
+    ),
+    (
+        "not-acceptable",
+        "the answer has none of the forms that Accept names",
     ),
     (
         "not-from-loopback",

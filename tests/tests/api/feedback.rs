@@ -421,7 +421,7 @@ async fn a_request_that_failed_by_name_was_meant_all_the_same() {
     for model in [OLD, NEW] {
         world
             .simulator()
-            .set_backend(model, Backend::Distribution(failing.clone()));
+            .set_backend(model, Backend::Distribution(failing));
     }
     for user in 0..10 {
         let body =

@@ -252,7 +252,6 @@ async fn a_freeze_is_shortened_by_those_alone_who_may_lift_it() {
     let path = format!("/endpoints/{ENDPOINT}/freeze");
     let order = |until: Value| json!({"reason": "x", "until": until});
     guarded.cut_off_tags();
-    let release = role("Release");
     let (status, _) = guarded
         .send(Some(&role("Release")), "PUT", &path, &order(Value::Null))
         .await;

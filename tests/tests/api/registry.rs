@@ -180,7 +180,7 @@ async fn a_gates_results_may_name_the_version() {
     let gated = |challenger: &str| {
         let mut specification = specification_of(2);
         specification["gate"] = json!({"results": {
-            "model": challenger, "compared_at": world.now(),
+            "model": challenger, "champion": model(1), "compared_at": world.now(),
             "positives": {"both": 900, "champion": 10, "challenger": 50, "neither": 40},
             "negatives": {"both": 100, "champion": 60, "challenger": 20, "neither": 8820},
             "latency": {"rows": 10_000, "p95_ms": 87.5, "low_ms": 86.0, "high_ms": 89.25},

@@ -1,6 +1,8 @@
 //! The report of a deployment: the same in three forms, for whoever may read the deployment, and nothing
 //! in it that a browser would fetch, run or take for more than text.
 
+use std::fmt::Write as _;
+
 use axum::body::Body;
 use http::{HeaderMap, Method, Request, StatusCode, header};
 use http_body_util::BodyExt;
@@ -8,9 +10,10 @@ use serde_json::json;
 use shared::domain::audience::Audience;
 use shared::domain::history::Name;
 use shared::domain::state::{Phase, Status};
+use shared::wire::html::escaped;
 use shared::wire::report::Report;
 use shared::wire::{base64url, digest};
-use simulator::{Distribution, Fault, FaultKind};
+use simulator::{Distribution, Fault, FaultKind, service};
 use tests::{World, specification, specification_with};
 use tower::ServiceExt;
 
@@ -154,7 +157,7 @@ async fn a_running_deployment_says_what_can_be_done_and_what_waits() {
     let world = World::new().await;
     let id = world.deploy(&specification()).await;
     world.until_phase(&id, Phase::Baking).await;
-    world.disturb("sns", "Publish", 50, FaultKind::Throttle);
+    world.disturb(service::SNS, "Publish", 50, FaultKind::Throttle);
     world.order(&id, "pause").await;
     let report = report(&world, &id).await;
     let waiting: Vec<Name> = report
@@ -222,11 +225,13 @@ async fn the_page_fetches_nothing_runs_nothing_and_shows_what_people_wrote_as_te
         page.contains("&lt;script&gt;alert(1)&lt;/script&gt;"),
         "{page}"
     );
+    // What is left without it is ours.
+    let own = page.replace(&escaped(evil), "");
     for part in [
         "<script", "<img", "<link", "<iframe", "<object", " src=", " href=", "url(", "@import",
         " style=", "onload='",
     ] {
-        assert!(!page.contains(part), "{part} in {page}");
+        assert!(!own.contains(part), "{part} in {own}");
     }
     let markdown = text(&world, &id, MARKDOWN).await;
     assert!(
@@ -247,8 +252,11 @@ async fn the_page_fetches_nothing_runs_nothing_and_shows_what_people_wrote_as_te
     let (_, rest) = policy.split_once("'sha256-").expect("a digest");
     let (allowed, _) = rest.split_once("='").expect("its padding");
     let allowed = base64url::decode(allowed).expect("base 64");
-    let allowed: String = allowed.iter().map(|byte| format!("{byte:02x}")).collect();
-    assert_eq!(allowed, digest(style.as_bytes()));
+    let digits = allowed.iter().fold(String::new(), |mut digits, byte| {
+        write!(digits, "{byte:02x}").expect("a string takes everything");
+        digits
+    });
+    assert_eq!(digits, digest(style.as_bytes()));
     assert_eq!(page.matches("<style>").count(), 1);
 }
 
@@ -284,7 +292,7 @@ async fn minutes_that_cant_be_read_are_not_taken_for_none() {
     world.until_phase(&id, Phase::Baking).await;
     // After the history and what waits to be told.
     world.simulator().inject(Fault {
-        service: "dynamodb".to_owned(),
+        service: service::DYNAMODB.to_owned(),
         operation: Some("Query".to_owned()),
         skip: 2,
         times: 50,

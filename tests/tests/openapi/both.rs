@@ -144,7 +144,13 @@ fn corpus() -> Vec<Value> {
     let planned = |plan: Value| specification_with(json!({"plan": plan}));
     let yaml = [
         include_str!("../../../examples/wine-quality.yaml"),
-        include_str!("../../../cli/src/demo/specification.yaml"),
+        include_str!("../../../cli/src/demo/specifications/usual.yaml"),
+        include_str!("../../../cli/src/demo/specifications/accuracy.yaml"),
+        include_str!("../../../cli/src/demo/specifications/unfair.yaml"),
+        include_str!("../../../cli/src/demo/specifications/costly.yaml"),
+        include_str!("../../../cli/src/demo/specifications/drift.yaml"),
+        include_str!("../../../cli/src/demo/specifications/rejected.yaml"),
+        include_str!("../../../cli/src/demo/specifications/gradual.yaml"),
     ];
     let mut all = vec![
         whole,

@@ -31,7 +31,7 @@ fn every_setting_that_is_read_is_set_on_the_functions_that_read_it() {
             // `inference` wakes nobody and has no bus; `deploy` alone has modes.
             let reads = match *name {
                 "CANARY_STACK" | "CANARY_TABLE" | "CANARY_TOPIC_ARN" => true,
-                "CANARY_MODE" => id.starts_with("Deploy"),
+                "CANARY_MODE" | "CANARY_PACKAGE_APPROVALS" => id.starts_with("Deploy"),
                 "CANARY_DEPLOYERS"
                 | "CANARY_APPROVERS"
                 | "CANARY_MODELS"
@@ -42,7 +42,6 @@ fn every_setting_that_is_read_is_set_on_the_functions_that_read_it() {
                 | "CANARY_PRICES" => id == "DeployApi",
                 // Who announces: the page's address goes into the message about an approval.
                 "CANARY_APPROVAL_URL" => id == "DeployApi" || id == "Monitor",
-                "CANARY_PACKAGE_APPROVALS" => id.starts_with("Deploy"),
                 "CANARY_INVOKERS" => id == "Inference",
                 "CANARY_CLOCK" => false,
                 _ => id != "Inference",

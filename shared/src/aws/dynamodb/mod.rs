@@ -318,7 +318,7 @@ impl Store for Aws {
     }
 
     async fn turn_freeze(&self, turn: FreezeTurn<'_>) -> Result<(), PortError> {
-        let told = outbox_item(turn.told, turn.told.taken);
+        let told = outbox_item(turn.told, &turn.told.taken);
         let written = self.dynamodb.transact_write_items();
         let written = written
             .transact_items(self.write_freeze(&turn)?)

@@ -116,7 +116,7 @@ fn moved_on(deployment: &Deployment, endpoint: &EndpointReading) -> Option<Strin
     })
 }
 
-fn is_silent(row: &&MinuteReport) -> bool {
+fn is_silent(row: &MinuteReport) -> bool {
     row.canary.as_ref().is_none_or(|arm| arm.invocations == 0)
 }
 
@@ -248,7 +248,7 @@ impl Pass {
             (MODEL, Some(blind)) => blind.since,
             (REQUESTS, _) => {
                 let latest_first = self.minutes.iter().rev();
-                let silent: Vec<_> = latest_first.take_while(is_silent).collect();
+                let silent: Vec<_> = latest_first.take_while(|row| is_silent(row)).collect();
                 let first = silent.last().map_or(self.now, |row| row.minute);
                 // A silence that is as old as this reading may be older.
                 let is_all = silent.len() == self.minutes.len();

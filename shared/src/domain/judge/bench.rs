@@ -159,7 +159,7 @@ impl<'a> Bench<'a> {
         self.take_in_split(evidence, minute);
         let Some(canary) = minute.canary else { return };
         self.take_in_guards(evidence, canary, minute);
-        if canary.invocations == 0 {
+        if canary.is_idle() {
             return;
         }
         if let Some(fairness) = &self.policy.fairness

@@ -162,7 +162,9 @@ fn take_in(deployment: &Deployment, evidence: &mut Evidence, minute: Timestamp, 
         in_stage,
         share: has_share.then_some(state.weight),
         // One without requests has its cost, of which nothing else is judged.
-        canary: arms.canary,
+        canary: arms
+            .canary
+            .filter(|minute| minute.invocations > 0 || minute.is_idle()),
         production,
     };
     Bench::of(deployment).take_in(evidence, minute);

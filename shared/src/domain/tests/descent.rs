@@ -540,7 +540,7 @@ fn weights_or_instances_that_somebody_else_moves_end_it_at_once() {
     let ends = || {
         becomes(Status::RollingBack, Phase::Reverting)
             .target(0)
-            .tells(&[Name::Drift, Name::RollingBack])
+            .tells(&[Name::Drift, Name::RollingBack, Name::Incident])
             .due(Effect::TakeBack)
     };
     for share in [40, 5] {

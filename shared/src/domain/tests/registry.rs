@@ -287,8 +287,8 @@ fn refused(case: Case, ago: i64) -> Case {
     })
 }
 
-fn due(case: &Case, endpoint: EndpointReading) -> Option<Effect> {
-    due::due(&case.deployment, &case.evidence, &endpoint, case.now)
+fn due(case: &Case, endpoint: &EndpointReading) -> Option<Effect> {
+    due::due(&case.deployment, &case.evidence, endpoint, case.now)
 }
 
 fn ending_of(decision: &Decision) -> Option<Ending> {
@@ -350,25 +350,25 @@ fn the_endpoint_comes_first_and_waits_for_nothing() {
     // The canary has got a share again: it is taken back before anything is told.
     let inspected = || filing(Case::cleaning(Outcome::RolledBack), went_back("errors"), 1);
     assert_eq!(
-        due(&inspected(), EndpointReading::Seen(split(0))),
+        due(&inspected(), &EndpointReading::Seen(split(0))),
         Some(Effect::Register)
     );
     assert_eq!(
-        due(&inspected(), EndpointReading::Seen(split(10))),
+        due(&inspected(), &EndpointReading::Seen(split(10))),
         Some(Effect::TakeBack)
     );
     let removal =
         inspected().with(|case| case.deployment.state.phase_since = case.now - minutes(60));
     assert!(matches!(
-        due(&removal, EndpointReading::Seen(split(0))),
+        due(&removal, &EndpointReading::Seen(split(0))),
         Some(Effect::Deploy { .. })
     ));
     // Neither a lease nor an endpoint that can't be read is in its way.
     assert_eq!(
-        due(&inspected().leased(), EndpointReading::Seen(split(0))),
+        due(&inspected().leased(), &EndpointReading::Seen(split(0))),
         Some(Effect::Register)
     );
-    assert_eq!(due(&inspected(), unread()), Some(Effect::Register));
+    assert_eq!(due(&inspected(), &unread()), Some(Effect::Register));
     assert!(!Effect::Register.is_leased());
     // And the end does not wait for it.
     let refused = refused(inspected(), 1).with(|case| case.deployment.state.cleaned = true);
@@ -381,13 +381,13 @@ fn the_endpoint_comes_first_and_waits_for_nothing() {
 fn what_is_refused_is_tried_again_after_a_while() {
     let ended = || filing(Case::ended(Outcome::Completed), Ending::Completed, 30);
     let view = || EndpointReading::Seen(finished());
-    assert_eq!(due(&ended(), view()), Some(Effect::Register));
-    assert_eq!(due(&refused(ended(), 4), view()), None);
-    assert_eq!(due(&refused(ended(), 5), view()), Some(Effect::Register));
+    assert_eq!(due(&ended(), &view()), Some(Effect::Register));
+    assert_eq!(due(&refused(ended(), 4), &view()), None);
+    assert_eq!(due(&refused(ended(), 5), &view()), Some(Effect::Register));
     let told = ended().with(|case| {
         case.deployment.state.filing.as_mut().unwrap().filed = Some("so".to_owned());
     });
-    assert_eq!(due(&told, view()), None);
+    assert_eq!(due(&told, &view()), None);
 }
 
 #[test]

@@ -147,7 +147,11 @@ fn plain(text: &str) -> String {
     let mut safe = String::with_capacity(text.len());
     for character in text.chars() {
         match character {
-            '\\' | '`' | '*' | '[' | ']' | '<' | '>' | '|' | '#' => {
+            // What HTML takes for more is written as HTML writes it: not every reader knows a backslash.
+            '&' => safe.push_str("&amp;"),
+            '<' => safe.push_str("&lt;"),
+            '>' => safe.push_str("&gt;"),
+            '\\' | '`' | '*' | '[' | ']' | '|' | '#' => {
                 safe.push('\\');
                 safe.push(character);
             }
@@ -172,8 +176,8 @@ mod tests {
     #[test]
     fn what_people_wrote_is_no_mark_and_no_line_of_its_own() {
         assert_eq!(
-            plain("a|b *c* <img src=x>\n# [d](e) `f` g\\h"),
-            "a\\|b \\*c\\* \\<img src=x\\> \\# \\[d\\](e) \\`f\\` g\\\\h"
+            plain("a|b *c* <img src=x>\n# [d](e) `f` g\\h & i"),
+            "a\\|b \\*c\\* &lt;img src=x&gt; \\# \\[d\\](e) \\`f\\` g\\\\h &amp; i"
         );
         assert_eq!(code("canary `rm`\nx"), "canary rmx");
     }

@@ -329,7 +329,7 @@ fn costs_stages_and_labels_that_make_no_sense_name_their_field() {
             "to 1000000000",
         ),
         (
-            json!({"policy": {"accuracy": {"limit": "85%", "min_labels": 1_000_000_001}}}),
+            json!({"model_signals": {"score": "/score"}, "policy": {"accuracy": {"limit": "85%", "min_labels": 1_000_000_001}}}),
             "policy.accuracy.min_labels",
             "to 1000000000",
         ),

@@ -193,11 +193,13 @@ fn a_dear_challenger_is_told_and_takes_over() {
         .checks()
         .filter(|check| is_asked(&check["canary"]) && is_asked(&check["production"]));
     let a_request = |arm: &Value| number(&arm["cost"]) / number(&arm["invocations"]);
-    let ratios: Vec<f64> = both
+    let mut ratios: Vec<f64> = both
         .map(|check| a_request(&check["canary"]) / a_request(&check["production"]))
         .collect();
-    let mean = ratios.iter().sum::<f64>() / ratios.len() as f64;
-    assert!((1.7..2.3).contains(&mean), "{ratios:?}");
+    ratios.sort_by(f64::total_cmp);
+    // Before a raise the instances for it are there without their traffic, which costs twice as much again.
+    let usual = ratios[ratios.len() / 2];
+    assert!((1.7..2.3).contains(&usual), "{ratios:?}");
     // Three times the trees take their time.
     let (champion, challenger) = run.held_out("median_ms");
     assert!(challenger > champion, "{champion} {challenger}");
@@ -232,11 +234,14 @@ fn a_challenger_that_fails_the_gate_gets_no_traffic() {
         panic!("{:#?}", run.lines);
     };
     assert_eq!(compared["outcome"], "rejected");
-    let recall = &compared["requirements"][0];
-    assert_eq!(
-        (&recall["requirement"], &recall["verdict"]),
-        (&"recall".into(), &"failed".into())
-    );
+    let failed: Vec<&str> = compared["requirements"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter(|requirement| requirement["verdict"] == "failed")
+        .map(|requirement| text(&requirement["requirement"]))
+        .collect();
+    assert_eq!(failed, ["fpr", "f1_ratio"]);
     assert_eq!(
         (&refused["event"], &refused["status"]),
         (&"deployment.rejected".into(), &"REJECTED".into())

@@ -4,13 +4,14 @@
 //! that a `canary local` of somebody's own is not in the way, and the block that builds is left out. What the
 //! page shows must be in what the commands printed, but for numbers, ids and what it leaves out by `…`.
 
+use std::ffi::OsString;
 use std::fmt::Write as _;
 use std::net::TcpListener;
 use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-const PAGE: &str = include_str!("../../docs/tutorial.md");
+const PAGE: &str = include_str!("../../../docs/tutorial.md");
 /// Between the outputs of two blocks.
 const MARK: &str = "=====block ";
 
@@ -55,11 +56,31 @@ fn on_free_ports(page: &str) -> String {
     // All are held until each has one, so that no two are the same.
     let held = NAMED.map(|_| TcpListener::bind("127.0.0.1:0").expect("loopback has free ports"));
     let mut page = page.replace("canary local ", "canary local --port 8686 --aws-port 4566 ");
-    for (named, listener) in NAMED.iter().zip(&held) {
+    // By way of a mark: a port may hold the digits of another.
+    let mark = |place: usize| format!("\u{1}{place}\u{1}");
+    for (place, named) in NAMED.iter().enumerate() {
+        page = page.replace(named, &mark(place));
+    }
+    for (place, listener) in held.iter().enumerate() {
         let port = listener.local_addr().expect("it is bound").port();
-        page = page.replace(named, &port.to_string());
+        page = page.replace(&mark(place), &port.to_string());
     }
     page
+}
+
+/// The page at twice its speed, which a reader would find hard to follow.
+fn hurried(page: &str) -> String {
+    let hurried = [
+        ("--speed 60", "--speed 120"),
+        ("callers.py 60 3 ", "callers.py 120 1.5 "),
+        ("callers.py 60 12 ", "callers.py 120 6 "),
+    ];
+    hurried
+        .iter()
+        .fold(page.to_owned(), |page, (as_it_is, faster)| {
+            assert!(page.contains(as_it_is), "the page has no {as_it_is}");
+            page.replace(as_it_is, faster)
+        })
 }
 
 /// What is the same at every run.
@@ -134,7 +155,7 @@ fn the_page_says_what_happens() {
         eprintln!("skipped: the tutorial needs bash, curl and python3");
         return;
     }
-    let page = on_free_ports(PAGE);
+    let page = on_free_ports(&hurried(PAGE));
     let blocks = blocks(&page);
     let mut script = "trap 'kill $(jobs -p) 2> /dev/null' EXIT\nexec 2>&1\n".to_owned();
     for (number, block) in blocks.iter().enumerate() {
@@ -145,8 +166,10 @@ fn the_page_says_what_happens() {
     drop(std::fs::remove_dir_all(&folder));
     std::fs::create_dir_all(&folder).expect("the folder for tests takes folders");
     let binary = Path::new(env!("CARGO_BIN_EXE_canary"));
-    let own = binary.parent().expect("a file has a folder").display();
-    let path = std::env::var("PATH").unwrap_or_default();
+    let own = binary.parent().expect("a file has a folder");
+    let mut path = OsString::from(own);
+    path.push(":");
+    path.push(std::env::var_os("PATH").unwrap_or_default());
     let api = page
         .split("http://127.0.0.1:")
         .nth(1)
@@ -154,7 +177,7 @@ fn the_page_says_what_happens() {
     let output = Command::new("bash")
         .args(["-c", &script])
         .current_dir(&folder)
-        .env("PATH", format!("{own}:{path}"))
+        .env("PATH", path)
         .env(
             "CANARY_API",
             format!("http://127.0.0.1:{}", api.expect("the page has an address")),
