@@ -69,12 +69,14 @@ impl World {
                 container["Image"] = image.into();
             }
         };
-        if model["PrimaryContainer"].is_object() {
-            take(&mut model["PrimaryContainer"]);
-        }
-        if let Some(containers) = model["Containers"].as_array_mut() {
-            containers.iter_mut().for_each(take);
-        }
+        // By `get_mut`: an index would leave a null where there was nothing.
+        let primary = model.get_mut("PrimaryContainer");
+        primary
+            .filter(|it| it.is_object())
+            .into_iter()
+            .for_each(take);
+        let several = model.get_mut("Containers").and_then(Value::as_array_mut);
+        several.into_iter().flatten().for_each(take);
     }
 
     pub(super) fn describe_model(&self, input: &Value) -> Result<Value, AwsError> {

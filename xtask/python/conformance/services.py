@@ -19,7 +19,7 @@ def parts():
 
 
 def tagging(account):
-    """What was tagged above: three models, one of them gone by now, and a config."""
+    """What was tagged above: three models, one of them gone by now, a group of packages, and a config."""
     for protocol in account.client("resourcegroupstaggingapi").meta.service_model.protocols:
         client = account.client("resourcegroupstaggingapi", protocol)
         pages = client.get_paginator("get_resources").paginate(
@@ -29,7 +29,7 @@ def tagging(account):
         )
         found = pages.build_full_result()["ResourceTagMappingList"]
         names = sorted(one["ResourceARN"].rpartition("/")[2] for one in found)
-        account.same(f"{protocol}: what is tagged", names, ["full", "wine-v1", "wine-v2"])
+        account.same(f"{protocol}: what is tagged", names, ["full", "wine-quality", "wine-v1", "wine-v2"])
         refused = {"ResourceARNList": ["wine"]}
         code = "InvalidParameterException"
         account.refused(f"{protocol}: no ARN", code, 400, client.get_resources, **refused)
