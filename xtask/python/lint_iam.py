@@ -33,7 +33,12 @@ EXCEPTIONS = {
 }
 
 # What stands for a parameter whose default is nothing, where a statement needs a value.
-EXAMPLES = {"ExecutionRoleArns": "arn:aws:iam::123456789012:role/serving"}
+EXAMPLES = {
+    "ExecutionRoleArns": "arn:aws:iam::123456789012:role/serving",
+    "FinOpsTopicArn": "arn:aws:sns:eu-central-1:123456789012:finops",
+    "OnCallTopicArn": "arn:aws:sns:eu-central-1:123456789012:on-call",
+    "TeamTopicArn": "arn:aws:sns:eu-central-1:123456789012:ml-team",
+}
 PSEUDO = {
     "AWS::AccountId": "123456789012",
     "AWS::Partition": "aws",
@@ -44,6 +49,8 @@ PSEUDO = {
 HERE = "eu-central-1:123456789012"
 ARNS = {
     "AWS::DynamoDB::Table": f"arn:aws:dynamodb:{HERE}:table/{{}}",
+    "AWS::Events::ApiDestination": f"arn:aws:events:{HERE}:api-destination/{{}}/0123abcd",
+    "AWS::Events::Rule": f"arn:aws:events:{HERE}:rule/{{}}",
     "AWS::IAM::Role": "arn:aws:iam::123456789012:role/{}",
     "AWS::KMS::Key": f"arn:aws:kms:{HERE}:key/{{}}",
     "AWS::Logs::LogGroup": f"arn:aws:logs:{HERE}:log-group:{{}}:*",

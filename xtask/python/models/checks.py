@@ -99,7 +99,7 @@ CALLS = {
         "PutScalingPolicy",
         "TagResource",
     ],
-    "dynamodb": ["TransactWriteItems", "BatchGetItem", "GetItem", "Query", "DeleteItem"],
+    "dynamodb": ["TransactWriteItems", "BatchGetItem", "GetItem", "PutItem", "Query", "DeleteItem"],
     "sns": ["Publish"],
     "events": ["PutEvents"],
     "lambda": ["Invoke"],
