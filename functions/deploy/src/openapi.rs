@@ -3,7 +3,10 @@
 
 use serde_json::{Map, Value, json};
 use shared::domain::state::Status;
-use shared::wire::openapi::{BEFORE, BEHIND, BODY, Kind, NAME, problems, reference};
+use shared::wire::api::LONGEST_REASON;
+use shared::wire::openapi::{
+    BEFORE, BEHIND, BODY, Kind, NAME, NO_CONTROL_CHARACTERS, problems, reference,
+};
 
 use crate::api::{CHECKS, COMMANDS, DEPLOYMENTS, MOST_CHECKS, MOST_DEPLOYMENTS};
 use crate::request::{BODY_LIMIT, KEY_LIMIT};
@@ -433,7 +436,10 @@ fn add_form(approve: &mut Value) {
         "schema": {
             "type": "object",
             "properties": {
-                "reason": {"type": "string", "description": "Why; may be left empty."},
+                "reason": {
+                    "type": "string", "maxLength": LONGEST_REASON, "pattern": NO_CONTROL_CHARACTERS,
+                    "description": "Why; may be left empty.",
+                },
                 "shown": {"type": "string", "description": "Since when the stage that the page showed has waited."},
             },
             "required": ["shown"],

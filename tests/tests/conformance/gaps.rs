@@ -199,6 +199,24 @@ const KNOWN: &[Gap] = &[
     },
     Gap {
         backend: "ministack",
+        covers: Cases("a version "),
+        shows: "Unsupported service: sagemaker",
+        reason: "it has no SageMaker, which these cases ask themselves",
+    },
+    Gap {
+        backend: "ministack",
+        covers: Cases("a model of a version "),
+        shows: "Unsupported service: sagemaker",
+        reason: "it has no SageMaker, which these cases ask themselves",
+    },
+    Gap {
+        backend: "ministack",
+        covers: Cases("a model that is not there "),
+        shows: "Unsupported service: sagemaker",
+        reason: "it has no SageMaker, which these cases ask themselves",
+    },
+    Gap {
+        backend: "ministack",
         covers: Service("sagemaker"),
         shows: "InDoubt",
         reason: "it has no SageMaker",
