@@ -3,12 +3,14 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use serde_json::Value;
 
-/// One at a time: each has its own model servers and traffic, and they would slow one another down.
-static STAGE: Mutex<()> = Mutex::new(());
+/// Two at a time: each has its own model servers and traffic, and more of them would slow one another down.
+static STAGES: [Mutex<()>; 2] = [Mutex::new(()), Mutex::new(())];
+static PLAYED: AtomicUsize = AtomicUsize::new(0);
 
 /// What a scenario left behind.
 struct Run {
@@ -20,7 +22,8 @@ struct Run {
 }
 
 fn run(scenario: &str) -> Run {
-    let _alone = STAGE.lock().unwrap_or_else(PoisonError::into_inner);
+    let stage = &STAGES[PLAYED.fetch_add(1, Ordering::Relaxed) % STAGES.len()];
+    let _held = stage.lock().unwrap_or_else(PoisonError::into_inner);
     let folder = folder(scenario);
     let output = Command::new(env!("CARGO_BIN_EXE_canary"))
         .args(["demo", "--scenario", scenario, "-o", "json"])

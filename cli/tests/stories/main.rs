@@ -1,7 +1,7 @@
 //! What a newcomer sees: the scenarios of the demo and the tutorial, played to their ends by the built binary.
 //!
 //! They take minutes of the wall clock, most of them waiting for virtual ones: so the page waits beside the
-//! scenarios, which take their turns.
+//! scenarios, of which two play at a time.
 
 mod demo;
 mod tutorial;
