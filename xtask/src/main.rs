@@ -136,7 +136,8 @@ fn test(root: &Path, report: &mut Report) {
     report.count_tests(counts);
     // Last, because they run what the tests have built.
     std::thread::scope(|scope| {
-        // It waits for virtual minutes most of the time, and the others need not wait for it.
+        // It waits for virtual minutes most of the time, and the others need not wait for it. What the table
+        // says of it is what it took longer than they did.
         let rehearsal = scope.spawn(|| probe::rehearse(root));
         report.run("conformance", || conformance::run(root, &[]));
         report.run("schemathesis", || schemathesis::run(root));
