@@ -231,6 +231,11 @@ impl Simulator {
         self.sns.published()
     }
 
+    /// Deletes a topic: what is published on it from now on is refused.
+    pub fn delete_topic(&self, arn: &str) {
+        self.sns.delete(arn);
+    }
+
     /// What was put on EventBridge, oldest first.
     pub fn events(&self) -> Vec<PutEvent> {
         self.eventbridge.events()

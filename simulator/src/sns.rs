@@ -1,11 +1,11 @@
 //! SNS: takes what is published and keeps it for the reader, by the rules that AWS refuses messages by.
 //!
-//! Nothing is delivered. Every well-formed topic ARN counts as existing, because topics belong to the stack and
-//! not to the code under test; creating and listing topics is there for people's tools.
+//! Nothing is delivered. Every well-formed topic ARN counts as existing until it is deleted, because topics belong
+//! to the stack and not to the code under test; creating and listing topics is there for people's tools.
 
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use http::{Response, StatusCode};
@@ -41,7 +41,14 @@ pub struct Published {
 #[derive(Debug, Default)]
 pub(crate) struct Sns {
     published: Mutex<Vec<Published>>,
-    topics: Mutex<BTreeSet<String>>,
+    topics: Mutex<Topics>,
+}
+
+/// ARNs of topics.
+#[derive(Debug, Default)]
+struct Topics {
+    made: BTreeSet<String>,
+    deleted: BTreeSet<String>,
 }
 
 impl Sns {
@@ -50,6 +57,16 @@ impl Sns {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .clone()
+    }
+
+    pub(crate) fn delete(&self, topic: &str) {
+        let mut topics = self.topics();
+        topics.made.remove(topic);
+        topics.deleted.insert(topic.to_owned());
+    }
+
+    fn topics(&self) -> MutexGuard<'_, Topics> {
+        self.topics.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(crate) fn handle(
@@ -62,6 +79,9 @@ impl Sns {
         let result = match action {
             "Publish" => {
                 let message = parse_publish(now, ids, fields)?;
+                if self.topics().deleted.contains(&message.topic) {
+                    return Err(AwsError::new(404, "NotFound", "Topic does not exist"));
+                }
                 let id = message.message_id.clone();
                 self.published
                     .lock()
@@ -71,11 +91,7 @@ impl Sns {
             }
             "CreateTopic" => self.create_topic(fields)?,
             "DeleteTopic" => {
-                let topic = topic_arn(fields)?;
-                self.topics
-                    .lock()
-                    .unwrap_or_else(PoisonError::into_inner)
-                    .remove(topic);
+                self.delete(topic_arn(fields)?);
                 String::new()
             }
             "ListTopics" => self.list_topics(),
@@ -124,17 +140,16 @@ impl Sns {
             return Err(invalid("Invalid parameter: Topic Name"));
         }
         let arn = wire::arn("sns", name);
-        self.topics
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .insert(arn.clone());
+        let mut topics = self.topics();
+        topics.deleted.remove(&arn);
+        topics.made.insert(arn.clone());
         Ok(format!("<TopicArn>{arn}</TopicArn>"))
     }
 
     fn list_topics(&self) -> String {
-        let topics = self.topics.lock().unwrap_or_else(PoisonError::into_inner);
+        let topics = self.topics();
         let mut answer = "<Topics>".to_owned();
-        for arn in topics.iter() {
+        for arn in &topics.made {
             answer.push_str("<member><TopicArn>");
             answer.push_str(arn);
             answer.push_str("</TopicArn></member>");

@@ -21,7 +21,7 @@ use shared::app::ports::{
 use shared::domain::deployment::State;
 use shared::domain::evidence::Evidence;
 use shared::domain::freeze::{EVERY_ENDPOINT, Freeze, Freezes};
-use shared::domain::history::{Entry, Way};
+use shared::domain::history::{Entry, Topics, Way};
 use shared::domain::judge::MinuteReport;
 use shared::domain::replay::Recorded;
 use shared::domain::state::Status;
@@ -429,7 +429,7 @@ pub async fn what_no_record_brings_is_told_once<S: Store>(store: &S, _: &Clock) 
     let row = OutboxRow {
         event_id: event_id(id, 1),
         shard: shard_of(id),
-        topic: None,
+        topics: Topics::default(),
         deployment_id: id.to_owned(),
         endpoint: terms.endpoint.clone(),
         model: terms.model.clone(),
@@ -652,7 +652,7 @@ pub fn announcement() -> OutboxRow {
     OutboxRow {
         event_id: event_id(&terms.id, entry.seq),
         shard: shard_of(&terms.id),
-        topic: None,
+        topics: Topics::default(),
         deployment_id: terms.id.clone(),
         endpoint: terms.endpoint.clone(),
         model: terms.model.clone(),

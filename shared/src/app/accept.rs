@@ -350,6 +350,16 @@ pub async fn propose<P: Ports>(
             ),
         ));
     };
+    if view.name != *endpoint {
+        return Err(unfit(
+            "endpoint-spelled-otherwise",
+            "endpoint",
+            format!(
+                "the endpoint's name is {}, and its metrics and its callers go by that spelling; write it so",
+                view.name
+            ),
+        ));
+    }
     if view.status != EndpointStatus::InService {
         return Err(unfit(
             "endpoint-not-in-service",
@@ -656,7 +666,7 @@ impl Drawn {
             cleanup: specification.cleanup,
             rollback: specification.rollback.clone(),
             watch: specification.watch,
-            topic: specification.topic.clone(),
+            topics: specification.topics.clone(),
             created_at: now,
             created_by: caller.to_owned(),
             routing: specification.routing.clone(),

@@ -1,8 +1,8 @@
 //! The outbox: what was committed is told at least once, in order per deployment. The rows are
 //! written in the transaction of the transition they tell of, so nothing that happened goes
-//! untold, and are removed once every way, the event bus, the topic and the topics of audiences, has
-//! taken them. A row that some of them took says so: while another is down, be it for weeks, nobody
-//! hears a thing twice or waits for it.
+//! untold, and are removed once every way, the event bus and the topics, has taken them. A row that
+//! some of them took says so: while another is down, be it for weeks, nobody hears a thing twice or
+//! waits for it. A topic beside the stack's that is gone, or refuses for a day, is told no more of it.
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -21,6 +21,8 @@ pub const SHARDS: u8 = 8;
 
 /// How long one announcement may take.
 const EACH: Duration = Duration::from_secs(4);
+/// How long a topic beside the stack's may refuse an announcement: a key's policy is mended meanwhile.
+const REFUSED: Span = Span::from_hours(24);
 /// How long an incident waits for the draft of its post-mortem.
 const PATIENCE: Span = Span::from_mins(5);
 
@@ -142,13 +144,14 @@ async fn send<P: Ports>(ports: &P, row: &OutboxRow, open: &[Way], are_all: bool)
         (*way, told.unwrap_or_else(|| Err(late())))
     }));
     let (mut taken, mut failed) = (row.taken.clone(), Vec::new());
+    let age = Span::between(row.entry.at, ports.now());
     for (way, told) in told.await {
+        if let Err(error) = &told {
+            health::report(ports, Some(&row.deployment_id), error);
+        }
         match told {
-            Ok(()) => taken.push(way),
-            Err(error) => {
-                health::report(ports, Some(&row.deployment_id), &error);
-                failed.push(way);
-            }
+            Err(error) if !is_given_up(way, &error, age) => failed.push(way),
+            _ => taken.push(way),
         }
     }
     let kept = if are_all && failed.is_empty() {
@@ -164,6 +167,13 @@ async fn send<P: Ports>(ports: &P, row: &OutboxRow, open: &[Way], are_all: bool)
         failed = ports.ways(row);
     }
     failed
+}
+
+/// Whether an announcement goes this way no more: a topic beside the stack's that is not there, or that
+/// refused it for a day. The stack's topic and the bus are told the same.
+fn is_given_up(way: Way, error: &PortError, age: Span) -> bool {
+    let is_beside = !Way::ALWAYS.contains(&way);
+    is_beside && (error.class == Class::Invalid || error.class == Class::Denied && age >= REFUSED)
 }
 
 /// The draft of the post-mortem that goes out with an incident, as of the incident's own line of

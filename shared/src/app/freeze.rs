@@ -7,7 +7,7 @@ use super::health;
 use super::ports::{Class, FreezeTurn, OutboxRow, PortError, Ports};
 use crate::domain::deployment::Deployment;
 use crate::domain::freeze::{EVERY_ENDPOINT, Freeze, FreezeReading, Freezes};
-use crate::domain::history::{Entry, Name, Severity};
+use crate::domain::history::{Entry, Name, Severity, Topics};
 use crate::domain::quantity::Weight;
 use crate::domain::state::{Phase, Status};
 use crate::wire::items::event_id;
@@ -84,7 +84,7 @@ pub async fn freeze<P: Ports>(
         };
         let limit = next.until.map_or_else(
             || "until it is lifted".to_owned(),
-            |at| format!("until {at}"),
+            |at| format!("until {at:.0}"),
         );
         let told = row(
             ports,
@@ -175,7 +175,7 @@ fn row<P: Ports>(
     OutboxRow {
         event_id: event_id(&id, 1),
         shard: shard_of(&id),
-        topic: None,
+        topics: Topics::default(),
         deployment_id: id,
         endpoint: endpoint.to_owned(),
         model: String::new(),

@@ -79,7 +79,7 @@ pub(super) async fn announce<P: Ports>(
     let row = OutboxRow {
         event_id: event_id(&id, 1),
         shard: shard_of(&id),
-        topic: specification.topic.clone(),
+        topics: specification.topics.clone(),
         deployment_id: id,
         endpoint: specification.endpoint.clone(),
         model: specification.model.clone(),

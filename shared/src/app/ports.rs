@@ -13,7 +13,7 @@ use crate::domain::deployment::Deployment;
 use crate::domain::due::Actor;
 use crate::domain::evidence::Evidence;
 use crate::domain::freeze::{Freeze, Freezes};
-use crate::domain::history::{Entry, Way};
+use crate::domain::history::{Entry, Topics, Way};
 use crate::domain::incident::PostMortem;
 use crate::domain::judge::MinuteReport;
 use crate::domain::observation::EndpointView;
@@ -194,8 +194,8 @@ pub struct OutboxRow {
     pub event_id: String,
     /// Which part of the outbox it lies in.
     pub shard: u8,
-    /// The topic of its own, if the deployment named one.
-    pub topic: Option<String>,
+    /// The topics that the deployment named.
+    pub topics: Topics,
     /// The deployment's id.
     pub deployment_id: String,
     /// The endpoint.

@@ -240,7 +240,7 @@ fn specification(
         },
         rollback: Rollback::default(),
         watch: terms.watch,
-        topic: terms.topic.clone(),
+        topics: terms.topics.clone(),
     }
 }
 

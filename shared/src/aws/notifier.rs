@@ -1,6 +1,6 @@
 //! Announcements to SNS (people, chat, queues) and EventBridge (pipelines, webhooks).
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use aws_sdk_eventbridge::types::PutEventsRequestEntry;
 use aws_sdk_sns::types::MessageAttributeValue;
@@ -12,16 +12,21 @@ use crate::app::ports::{Class, Notifier, OutboxRow, PortError};
 use crate::domain::audience::Audience;
 use crate::domain::history::Way;
 use crate::domain::incident::PostMortem;
-use crate::wire::messages::{self, About};
+use crate::wire::messages::{self, About, TEXT_LIMIT};
 
 /// `source` of every event on the bus.
 const SOURCE: &str = "canary";
 
 impl Notifier for Aws {
     fn ways(&self, row: &OutboxRow) -> Vec<Way> {
-        let told = Audience::of(&row.entry).into_iter();
-        let own = told.filter(|audience| self.config.audiences.contains_key(audience));
-        Way::ALWAYS.into_iter().chain(own.map(Way::to)).collect()
+        // A topic that is named twice is told once.
+        let mut told = HashSet::new();
+        let is_one = |way: &Way| match way {
+            Way::Bus => true,
+            way => self.topic(row, *way).is_some_and(|topic| told.insert(topic)),
+        };
+        let audiences = Audience::of(&row.entry);
+        Way::open_to(&audiences).into_iter().filter(is_one).collect()
     }
 
     async fn announce(
@@ -30,57 +35,47 @@ impl Notifier for Aws {
         draft: Option<&PostMortem>,
         way: Way,
     ) -> Result<(), PortError> {
+        let entry = row.entry.shortened(TEXT_LIMIT);
         let about = About {
             event_id: &row.event_id,
             deployment_id: &row.deployment_id,
             endpoint: &row.endpoint,
             model: &row.model,
             former_model: &row.former_model,
-            entry: &row.entry,
+            entry: &entry,
             approvals: self.config.access.approvals.as_deref(),
             draft,
         };
-        let topic = match (way, way.audience()) {
-            (Way::Bus, _) => return self.put_event(about).await,
-            (_, Some(audience)) => {
-                let topic = self.config.audiences.get(&audience);
-                return match topic {
-                    Some(topic) => self.publish_beside(topic, audience, about).await,
-                    // The stack has none for it any more.
-                    None => Ok(()),
-                };
-            }
-            _ => row.topic.as_deref(),
-        };
-        match self.publish(topic, about).await {
-            Err(error) if topic.is_some() && never_mends(&error) => {
-                tracing::error!(deployment_id = %row.deployment_id, %error, "the deployment's own topic can't be used; its announcements go to the stack's");
-                self.publish(None, about).await
-            }
-            other => other,
+        if way == Way::Bus {
+            return self.put_event(about).await;
         }
+        // The stack may have had it when the row was written, and no more.
+        let Some(topic) = self.topic(row, way) else {
+            return Ok(());
+        };
+        self.publish(topic, about).await
     }
 }
 
 impl Aws {
-    /// To an audience's own topic. One that can't be used holds nothing up: the stack's topic has told
-    /// the same.
-    async fn publish_beside(
-        &self,
-        topic: &str,
-        audience: Audience,
-        about: About<'_>,
-    ) -> Result<(), PortError> {
-        match self.publish(Some(topic), about).await {
-            Err(error) if never_mends(&error) => {
-                tracing::error!(deployment_id = %about.deployment_id, %audience, %error, "the audience's own topic can't be used; it is told by the stack's alone");
-                Ok(())
-            }
-            other => other,
-        }
+    /// The topic that a way leads to; `None` where there is none.
+    fn topic<'a>(&'a self, row: &'a OutboxRow, way: Way) -> Option<&'a str> {
+        let (stack, named) = (&self.config.audiences, &row.topics);
+        let topic = match way {
+            Way::Bus => None,
+            Way::Topic => Some(&self.config.topic),
+            Way::Named => named.topic.as_ref(),
+            Way::OnCall => stack.get(&Audience::OnCall),
+            Way::MlTeam => stack.get(&Audience::MlTeam),
+            Way::FinOps => stack.get(&Audience::FinOps),
+            Way::NamedOnCall => named.audiences.get(&Audience::OnCall),
+            Way::NamedMlTeam => named.audiences.get(&Audience::MlTeam),
+            Way::NamedFinOps => named.audiences.get(&Audience::FinOps),
+        };
+        topic.map(String::as_str)
     }
 
-    async fn publish(&self, topic: Option<&str>, about: About<'_>) -> Result<(), PortError> {
+    async fn publish(&self, topic: &str, about: About<'_>) -> Result<(), PortError> {
         let mut attributes = HashMap::new();
         for attribute in messages::attributes(about) {
             let value = MessageAttributeValue::builder()
@@ -95,7 +90,7 @@ impl Aws {
         self.control
             .sns
             .publish()
-            .topic_arn(topic.unwrap_or(&self.config.topic))
+            .topic_arn(topic)
             .subject(messages::subject(about))
             .message(messages::by_protocol(about).to_string())
             .message_structure("json")
@@ -146,10 +141,6 @@ fn class_of_entry(code: &str) -> Class {
             400
         },
     )
-}
-
-fn never_mends(error: &PortError) -> bool {
-    matches!(error.class, Class::Invalid | Class::Denied)
 }
 
 #[cfg(test)]

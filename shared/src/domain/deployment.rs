@@ -10,6 +10,7 @@ use super::authority::Grants;
 use super::baseline::Baseline;
 use super::clearance::Clearance;
 use super::cost::Prices;
+use super::history::Topics;
 use super::model_signals::Readings;
 use super::plan::Plan;
 use super::policy::Policy;
@@ -63,8 +64,9 @@ pub struct Terms {
     /// How long the new model is watched once the deployment is completed; zero: not at all.
     #[serde(default)]
     pub watch: Span,
-    /// The topic people are told on, when it is not the stack's own.
-    pub topic: Option<String>,
+    /// The topics that are told beside the stack's.
+    #[serde(flatten)]
+    pub topics: Topics,
     /// When it was accepted.
     pub created_at: Timestamp,
     /// Who asked for it, by the name that grants call the caller.

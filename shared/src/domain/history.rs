@@ -1,12 +1,14 @@
 //! What happened, in words: one entry per transition or operator command. The same entry is the
 //! history row, the message to people and the line on the terminal.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::audience::Audience;
+use super::incident::shortened;
 use super::policy::Grade;
 use super::quantity::Weight;
 use super::state::{Phase, Status};
@@ -47,44 +49,86 @@ pub struct Entry {
     pub signal_severity: Option<Grade>,
 }
 
+impl Entry {
+    /// The same with texts of no more bytes than this.
+    #[must_use]
+    pub fn shortened(&self, most: usize) -> Self {
+        Self {
+            reason: shortened(&self.reason, most),
+            value: shortened(&self.value, most),
+            limit: shortened(&self.limit, most),
+            ..self.clone()
+        }
+    }
+}
+
 /// Which of its ways an announcement goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Way {
     /// To machines, by the event bus.
     Bus,
-    /// To people, by the topic.
+    /// To people, by the stack's topic.
     Topic,
-    /// To those on call, by a topic of their own.
+    /// To those on call, by a topic of theirs that the stack has.
     OnCall,
-    /// To the ML team, by a topic of its own.
+    /// To the ML team, by a topic of its own that the stack has.
     MlTeam,
-    /// To FinOps, by a topic of its own.
+    /// To FinOps, by a topic of its own that the stack has.
     #[serde(rename = "finops")]
     FinOps,
+    /// By the topic that the specification names.
+    Named,
+    /// To those on call, by the topic that the specification names for them.
+    NamedOnCall,
+    /// To the ML team, by the topic that the specification names for it.
+    NamedMlTeam,
+    /// To FinOps, by the topic that the specification names for it.
+    #[serde(rename = "named_finops")]
+    NamedFinOps,
 }
 
 impl Way {
     /// Those that every announcement goes.
     pub const ALWAYS: [Self; 2] = [Self::Bus, Self::Topic];
 
-    /// To this audience, by a topic of its own.
-    pub const fn to(audience: Audience) -> Self {
-        match audience {
-            Audience::OnCall => Self::OnCall,
-            Audience::MlTeam => Self::MlTeam,
-            Audience::FinOps => Self::FinOps,
-        }
+    /// All that an announcement for these audiences may go.
+    pub fn open_to(audiences: &[Audience]) -> Vec<Self> {
+        let of_audiences = audiences.iter().flat_map(|audience| match audience {
+            Audience::OnCall => [Self::OnCall, Self::NamedOnCall],
+            Audience::MlTeam => [Self::MlTeam, Self::NamedMlTeam],
+            Audience::FinOps => [Self::FinOps, Self::NamedFinOps],
+        });
+        let to_everybody = Self::ALWAYS.into_iter().chain([Self::Named]);
+        to_everybody.chain(of_audiences).collect()
     }
+}
 
-    /// The audience whose own topic it is.
-    pub const fn audience(self) -> Option<Audience> {
-        match self {
-            Self::Bus | Self::Topic => None,
-            Self::OnCall => Some(Audience::OnCall),
-            Self::MlTeam => Some(Audience::MlTeam),
-            Self::FinOps => Some(Audience::FinOps),
-        }
+/// The topics that a specification names. They are told beside the stack's, which it can't silence.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Topics {
+    /// The ARN of one that is told everything.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub topic: Option<String>,
+    /// The ARN of one for each of these audiences, which is told what is for that audience.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub audiences: BTreeMap<Audience, String>,
+}
+
+impl Topics {
+    /// Their ARNs, each with the field of the specification that names it.
+    pub fn named(&self) -> impl Iterator<Item = (&'static str, &str)> {
+        let of_audiences = self.audiences.iter().map(|(audience, arn)| {
+            let field = match audience {
+                Audience::OnCall => "notify.audiences.on_call",
+                Audience::MlTeam => "notify.audiences.ml_team",
+                Audience::FinOps => "notify.audiences.finops",
+            };
+            (field, arn)
+        });
+        let of_everybody = self.topic.iter().map(|arn| ("notify.topic", arn));
+        let all = of_everybody.chain(of_audiences);
+        all.map(|(field, arn)| (field, arn.as_str()))
     }
 }
 

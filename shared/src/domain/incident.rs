@@ -151,6 +151,8 @@ pub struct Room {
 }
 
 impl Room {
+    /// Of the draft in the report, beside the timeline of the report itself.
+    pub const REPORT: Self = Self::new(200, usize::MAX, usize::MAX);
     /// From the roomiest to the one that is always small enough for a message.
     pub const ALL: [Self; 5] = [
         Self::new(60, 16, 600),
@@ -226,7 +228,7 @@ impl PostMortem {
             notes.push(format!("the ends of {texts} texts"));
         }
         if !notes.is_empty() {
-            let note = format!("left out here: {}; the report has all", notes.join(", "));
+            let note = format!("left out here: {}; the history has all", notes.join(", "));
             cut.left_out = Some(note);
         }
         cut

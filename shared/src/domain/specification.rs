@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::clearance::Attestation;
 use super::deployment::{CanaryCapacity, Cleanup};
 use super::gate::Gate;
+use super::history::Topics;
 use super::model_signals::Readings;
 use super::plan::Plan;
 use super::policy::Policy;
@@ -46,8 +47,8 @@ pub struct Specification {
     pub rollback: Rollback,
     /// How long the new model is watched after a completion.
     pub watch: Span,
-    /// A topic of its own.
-    pub topic: Option<String>,
+    /// The topics that are told beside the stack's.
+    pub topics: Topics,
     /// What the model must have shown before it may have traffic.
     pub gate: Option<Gate>,
     /// What somebody vouches for.

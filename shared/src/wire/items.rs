@@ -25,7 +25,7 @@ use crate::domain::comparison::Counts;
 use crate::domain::deployment::{Deployment, SCHEMA_VERSION, State, Terms};
 use crate::domain::evidence::Evidence;
 use crate::domain::freeze::Freeze;
-use crate::domain::history::{Entry, Way};
+use crate::domain::history::{Entry, Topics, Way};
 use crate::domain::judge::MinuteReport;
 use crate::domain::quantity::Span;
 use crate::domain::replay::{Pair, Recorded};
@@ -60,12 +60,6 @@ pub struct LockItem {
 
 /// Sort key of a freeze.
 pub const FREEZE_KEY: &str = "FREEZE";
-
-/// Partition key of a freeze. In lower case: SageMaker tells endpoints apart by nothing else, so one that
-/// is frozen under any spelling is frozen under all.
-pub fn freeze_key(endpoint: &str) -> String {
-    lock_key(&endpoint.to_ascii_lowercase())
-}
 
 /// `EP#{endpoint}` / `FREEZE`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -291,9 +285,9 @@ pub struct OutboxItem {
     pub pk: String,
     /// Sort key, and the stable event id.
     pub sk: String,
-    /// A topic of its own.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub topic: Option<String>,
+    /// The topics that the deployment named.
+    #[serde(flatten)]
+    pub topics: Topics,
     /// The deployment's id.
     pub deployment_id: String,
     /// The endpoint.
@@ -333,9 +327,10 @@ pub fn deployment_key(id: &str) -> String {
     format!("DEP#{id}")
 }
 
-/// Partition key of an endpoint's lock.
+/// Partition key of an endpoint's lock and of its freeze. In lower case: SageMaker has no two endpoints
+/// whose names differ in case alone, so what is held under any spelling is held under all.
 pub fn lock_key(endpoint: &str) -> String {
-    format!("EP#{endpoint}")
+    format!("EP#{}", endpoint.to_ascii_lowercase())
 }
 
 /// Partition key of a part of the outbox.
@@ -509,7 +504,7 @@ impl OutboxItem {
         Self {
             pk: outbox_key(shard),
             sk: event_id(&terms.id, entry.seq),
-            topic: terms.topic.clone(),
+            topics: terms.topics.clone(),
             deployment_id: terms.id.clone(),
             endpoint: terms.endpoint.clone(),
             model: terms.model.clone(),

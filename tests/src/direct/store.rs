@@ -404,7 +404,7 @@ impl Tables {
         let row = OutboxRow {
             event_id: event_id.clone(),
             shard,
-            topic: terms.topic.clone(),
+            topics: terms.topics.clone(),
             deployment_id: terms.id.clone(),
             endpoint: terms.endpoint.clone(),
             model: terms.model.clone(),

@@ -27,6 +27,7 @@ use shared::domain::clearance::Clearance;
 use shared::domain::decide::ROLLBACK_BUDGET;
 use shared::domain::deployment::{CanaryCapacity, Cleanup, Deployment, Terms};
 use shared::domain::evidence::{Evidence, Finding};
+use shared::domain::history::Topics;
 use shared::domain::judge::last_judgeable;
 use shared::domain::observation::{EndpointReading, EndpointStatus, EndpointView, VariantView};
 use shared::domain::plan::{Plan, Preset, Stage};
@@ -218,6 +219,7 @@ impl Endpoint {
             });
         }
         EndpointReading::Seen(EndpointView {
+            name: String::new(),
             status: match self.pending {
                 None => EndpointStatus::InService,
                 Some(_) => EndpointStatus::Updating,
@@ -354,7 +356,7 @@ pub(crate) fn terms(judges_minutes: bool, goes_down: bool) -> Terms {
             ..Rollback::default()
         },
         watch: Span::ZERO,
-        topic: None,
+        topics: Topics::default(),
         clearance: Clearance::default(),
         created_at: accepted_at(),
         created_by: "deployer".to_owned(),

@@ -5,9 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 use shared::domain::audience::Audience;
-use shared::domain::history::{Name, Severity};
+use shared::domain::history::{Entry, Name, Severity};
 use shared::domain::incident::{PostMortem, incident_id};
 use shared::domain::state::{Phase, Status};
+use shared::wire::items::event_id;
 use simulator::{Distribution, Fault, FaultKind, Published, service};
 use tests::{World, specification, specification_with};
 
@@ -213,6 +214,10 @@ async fn with_topics(challenger: Distribution) -> World {
     world.with_a_new_router()
 }
 
+fn topic(name: &str) -> String {
+    format!("arn:aws:sns:eu-central-1:123456789012:{name}")
+}
+
 fn published_on(world: &World, topic: &str) -> Vec<Published> {
     let all = world.simulator().published().into_iter();
     all.filter(|message| message.topic == topic).collect()
@@ -236,7 +241,7 @@ async fn an_audience_with_a_topic_of_its_own_hears_there_what_is_for_it() {
     for (audience, topic) in [(Audience::OnCall, ON_CALL), (Audience::FinOps, FINOPS)] {
         let told = history.iter().filter(|entry| audience.is_told(entry));
         let expected: Vec<String> = told
-            .map(|entry| shared::wire::items::event_id(&id, entry.seq))
+            .map(|entry| event_id(&id, entry.seq))
             .collect();
         assert!(expected.len() >= 2, "{audience}: {expected:?}");
         let published = published_on(&world, topic);
@@ -299,37 +304,68 @@ async fn a_topic_that_is_down_makes_no_other_hear_a_thing_twice() {
     assert!(apart, "one topic was told before the other");
 }
 
-/// A deployment's own topic takes the stack's place; an audience's stands beside either.
+fn named(team: &str, on_call: &str) -> Value {
+    specification_with(json!({
+        "notify": {"topic": team, "audiences": {"on_call": on_call}},
+    }))
+}
+
 #[tokio::test]
-async fn an_audiences_topic_that_is_gone_holds_nothing_up() {
-    let world = with_topics(Distribution::default()).await;
-    let own = "arn:aws:sns:eu-central-1:123456789012:wine-team";
-    let changed = specification_with(json!({"notify": {"topic": own}}));
-    let id = world.deploy(&changed).await;
-    world
-        .until(&id, 60, |it| it.deployment.state.phase == Phase::Baking)
-        .await;
-    let gone = || FaultKind::Error {
-        status: 404,
-        code: "NotFound".to_owned(),
-        message: "Topic does not exist".to_owned(),
-    };
-    // The second of two: the topic of those on call.
-    world.simulator().inject(Fault {
-        service: service::SNS.to_owned(),
-        operation: Some("Publish".to_owned()),
-        skip: 1,
-        times: 1,
-        kind: gone(),
-    });
-    world.order(&id, "rollback").await;
-    world
-        .until(&id, 200, |it| it.deployment.state.status.is_terminal())
-        .await;
+async fn topics_that_a_specification_names_are_told_beside_the_stacks() {
+    let world = with_topics(failing()).await;
+    let (team, pager) = (topic("wine-team"), topic("wine-pager"));
+    let id = world.deploy(&named(&team, &pager)).await;
+    world.until_over(&id, Status::RolledBack).await;
     let history = world.history(&id).await;
-    assert_eq!(
-        published_on(&world, own).len(),
-        history.len(),
-        "nothing waits for it"
-    );
+    let everything = history.iter().map(|entry| event_id(&id, entry.seq));
+    let everything: Vec<String> = everything.collect();
+    for topic in [&team, canary::TOPIC] {
+        assert_eq!(event_ids(&published_on(&world, topic)), everything, "{topic}");
+    }
+    let told = |entry: &&Entry| Audience::OnCall.is_told(entry);
+    let for_those_on_call = history.iter().filter(told);
+    let for_those_on_call: Vec<String> = for_those_on_call
+        .map(|entry| event_id(&id, entry.seq))
+        .collect();
+    assert!(for_those_on_call.len() >= 2);
+    for topic in [&pager, ON_CALL] {
+        let ids = published_on(&world, topic);
+        assert_eq!(event_ids(&ids), for_those_on_call, "{topic}");
+    }
+}
+
+#[tokio::test]
+async fn a_topic_that_is_named_twice_is_told_once() {
+    let world = with_topics(failing()).await;
+    let id = world.deploy(&named(canary::TOPIC, ON_CALL)).await;
+    world.until_over(&id, Status::RolledBack).await;
+    for topic in [ON_CALL, canary::TOPIC] {
+        let published = published_on(&world, topic);
+        let ids = event_ids(&published);
+        let once: BTreeSet<&str> = ids.iter().copied().collect();
+        assert!(!ids.is_empty(), "{topic}");
+        assert_eq!(ids.len(), once.len(), "{topic}: {ids:?}");
+    }
+}
+
+/// Neither one of the stack's nor one that a specification names: the stack's own has told the same.
+#[tokio::test]
+async fn a_topic_that_is_gone_holds_nothing_up() {
+    let world = with_topics(Distribution::default()).await;
+    let (team, pager) = (topic("wine-team"), topic("wine-pager"));
+    let id = world.deploy(&named(&team, &pager)).await;
+    world.until_phase(&id, Phase::Baking).await;
+    let before = published_on(&world, canary::TOPIC).len();
+    let others = [team.as_str(), pager.as_str(), ON_CALL];
+    let told = others.map(|topic| published_on(&world, topic).len());
+    for topic in others {
+        world.simulator().delete_topic(topic);
+    }
+    world.order(&id, "rollback").await;
+    world.until_over(&id, Status::RolledBack).await;
+    let history = world.history(&id).await;
+    let stack = published_on(&world, canary::TOPIC);
+    assert_eq!(stack.len(), history.len(), "nothing waits for those");
+    assert!(stack.len() > before);
+    assert_eq!(others.map(|topic| published_on(&world, topic).len()), told);
 }

@@ -226,7 +226,7 @@ fn the_specification_means_what_it_meant() {
         assert_eq!(terms.policy, meant.policy);
         assert_eq!(terms.capacity, meant.capacity);
         assert_eq!(terms.cleanup, meant.cleanup);
-        assert_eq!(terms.topic, meant.topic);
+        assert_eq!(terms.topics, meant.topics);
     }
 }
 

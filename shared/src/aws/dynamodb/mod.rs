@@ -293,7 +293,7 @@ impl Store for Aws {
                     taken: item.taken(),
                     event_id: item.sk,
                     shard,
-                    topic: item.topic,
+                    topics: item.topics,
                     deployment_id: item.deployment_id,
                     endpoint: item.endpoint,
                     model: item.model,
@@ -370,7 +370,7 @@ fn outbox_item(row: &OutboxRow, taken: &[Way]) -> OutboxItem {
     let item = OutboxItem {
         pk: outbox_key(row.shard),
         sk: row.event_id.clone(),
-        topic: row.topic.clone(),
+        topics: row.topics.clone(),
         deployment_id: row.deployment_id.clone(),
         endpoint: row.endpoint.clone(),
         model: row.model.clone(),

@@ -209,7 +209,8 @@ impl Settings {
             );
             return no("model-not-allowed", specification.model_field(), detail);
         }
-        self.outside_topic(specification.topic.as_deref()?)
+        let mut topics = specification.topics.named();
+        topics.find_map(|(field, topic)| self.outside_topic(field, topic))
     }
 
     fn outside_package(&self, package: &PackageArn) -> Option<Outside> {
@@ -225,7 +226,7 @@ impl Settings {
         })
     }
 
-    fn outside_topic(&self, topic: &str) -> Option<Outside> {
+    fn outside_topic(&self, field: &'static str, topic: &str) -> Option<Outside> {
         if topic == self.topic {
             return None;
         }
@@ -247,7 +248,7 @@ impl Settings {
         };
         Some(Outside {
             kind,
-            field: "notify.topic",
+            field,
             detail,
         })
     }

@@ -42,7 +42,10 @@ fn whole() -> Value {
         "rollback": {"mode": "gradual", "weights": [25, 10], "every": "1h", "step_backs": 2},
         "watch": {"for": "7d"},
         "cleanup": {"after": "1h", "keep_old_variant": true},
-        "notify": {"topic": "arn:aws:sns:eu-central-1:123456789012:releases"},
+        "notify": {
+            "topic": "arn:aws:sns:eu-central-1:123456789012:releases",
+            "audiences": {"finops": "arn:aws:sns:eu-central-1:123456789012:costs"},
+        },
         "accept_baseline": true,
     })
 }

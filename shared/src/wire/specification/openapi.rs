@@ -99,14 +99,18 @@ fn refine_top(all: &mut Schemas) {
     let usual = Watch::USUAL.to_string();
     refine(all, "Watch.for", json!({"examples": [usual, "0s"]}));
     refine(all, "Cleanup.keep_old_variant", json!({"default": false}));
-    refine(
-        all,
+    for topic in [
         "Notify.topic",
-        json!({
+        "Audiences.on_call",
+        "Audiences.ml_team",
+        "Audiences.finops",
+    ] {
+        let arn = json!({
             "pattern": "^arn:[^:]*:sns:[^:]*:[^:]*:[^:]*$",
             "examples": ["arn:aws:sns:eu-central-1:123456789012:releases"],
-        }),
-    );
+        });
+        refine(all, topic, arn);
+    }
 }
 
 fn refine_clearance(all: &mut Schemas) {

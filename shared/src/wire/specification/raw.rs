@@ -585,8 +585,24 @@ pub(super) struct RawWatch {
 #[serde(deny_unknown_fields)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = Notify))]
 pub(super) struct RawNotify {
-    /// The ARN of an SNS topic that is told beside the stack's own.
+    /// The ARN of an SNS topic that is told everything, beside the stack's own.
     pub(super) topic: Option<String>,
+    /// Topics for what is for an audience, beside those that the stack has for it.
+    #[serde(default)]
+    pub(super) audiences: RawAudiences,
+}
+
+/// A topic for each audience.
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = Audiences))]
+pub(super) struct RawAudiences {
+    /// The ARN of an SNS topic for who has to act now.
+    pub(super) on_call: Option<String>,
+    /// The ARN of an SNS topic for those whose model it is.
+    pub(super) ml_team: Option<String>,
+    /// The ARN of an SNS topic for those who look after what it costs.
+    pub(super) finops: Option<String>,
 }
 
 /// `match`, or a number.

@@ -86,6 +86,13 @@ async fn what_is_not_on_the_stacks_lists_is_refused_with_the_parameter() {
         ),
         (
             &guarded,
+            json!({"notify": {"audiences": {"on_call": format!("{here}:payroll")}}}),
+            "topic-not-allowed",
+            "notify.audiences.on_call",
+            "NotificationTopics",
+        ),
+        (
+            &guarded,
             topic("arn:aws-cn:sns:eu-central-1:123456789012:releases"),
             "topic-elsewhere",
             "notify.topic",

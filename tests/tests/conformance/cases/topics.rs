@@ -5,9 +5,10 @@ use std::collections::BTreeMap;
 use aws_sdk_sns::Client;
 use aws_sdk_sqs::types::QueueAttributeName;
 use serde_json::Value;
-use shared::app::ports::{Notifier as _, OutboxRow};
+use shared::app::ports::{Class, Notifier as _, OutboxRow};
 use shared::domain::history::{Severity, Way};
 use shared::wire::messages::{self, About};
+use tests::records::announcement;
 
 use super::Case;
 use crate::account::Account;
@@ -19,15 +20,8 @@ pub(crate) fn cases() -> Vec<Case> {
         a_queue_that_asks_for_the_bare_text_gets_it,
         a_filter_lets_through_what_it_names,
         a_filter_finds_an_audience_in_the_list_and_what_says_none,
-        a_topic_that_is_gone_gives_way_to_the_stacks,
+        a_named_topic_that_is_gone_is_told_apart,
     )
-}
-
-fn row(topic: Option<&str>) -> OutboxRow {
-    OutboxRow {
-        topic: topic.map(str::to_owned),
-        ..tests::records::announcement()
-    }
 }
 
 fn about(row: &OutboxRow) -> About<'_> {
@@ -139,14 +133,14 @@ fn topic(account: &Account) -> &str {
 
 async fn an_announcement_is_taken(account: &Account) {
     for way in Way::ALWAYS {
-        let announced = account.aws.announce(&row(None), None, way).await;
+        let announced = account.aws.announce(&announcement(), None, way).await;
         announced.expect("a topic and a bus that take it");
     }
 }
 
 async fn a_queue_gets_the_text_for_programs_with_its_attributes(account: &Account) {
     let queue = Queue::hearing(account, "programs", topic(account), &[]).await;
-    let row = row(None);
+    let row = announcement();
     account
         .aws
         .announce(&row, None, Way::Topic)
@@ -181,7 +175,7 @@ async fn a_queue_gets_the_text_for_programs_with_its_attributes(account: &Accoun
 async fn a_queue_that_asks_for_the_bare_text_gets_it(account: &Account) {
     let bare = [("RawMessageDelivery", "true")];
     let queue = Queue::hearing(account, "bare", topic(account), &bare).await;
-    let row = row(None);
+    let row = announcement();
     account
         .aws
         .announce(&row, None, Way::Topic)
@@ -192,7 +186,7 @@ async fn a_queue_that_asks_for_the_bare_text_gets_it(account: &Account) {
 }
 
 async fn a_filter_lets_through_what_it_names(account: &Account) {
-    let row = row(None);
+    let row = announcement();
     let severity = row.entry.severity.to_string();
     let wanted = format!(
         r#"{{"severity": ["{severity}"], "endpoint": ["{}"]}}"#,
@@ -214,7 +208,7 @@ async fn a_filter_lets_through_what_it_names(account: &Account) {
 
 /// As the template's subscriptions pick.
 async fn a_filter_finds_an_audience_in_the_list_and_what_says_none(account: &Account) {
-    let mut row = row(None);
+    let mut row = announcement();
     row.entry.severity = Severity::Warning;
     let audiences = |audience: &str| {
         format!(
@@ -236,7 +230,7 @@ async fn a_filter_finds_an_audience_in_the_list_and_what_says_none(account: &Acc
     assert_eq!(spared.bodies().await, Vec::<String>::new());
 }
 
-async fn a_topic_that_is_gone_gives_way_to_the_stacks(account: &Account) {
+async fn a_named_topic_that_is_gone_is_told_apart(account: &Account) {
     let client = Client::new(&account.sdk);
     let made = client.create_topic().name(account.name("own")).send().await;
     let made = made.expect("a new topic");
@@ -247,11 +241,12 @@ async fn a_topic_that_is_gone_gives_way_to_the_stacks(account: &Account) {
         .send()
         .await
         .expect("a topic to delete");
-    let queue = Queue::hearing(account, "stack", topic(account), &[]).await;
-    account
-        .aws
-        .announce(&row(Some(own)), None, Way::Topic)
-        .await
-        .expect("the stack's topic takes it");
-    queue.body().await;
+    let mut row = announcement();
+    row.topics.topic = Some(own.to_owned());
+    assert!(account.aws.ways(&row).contains(&Way::Named));
+    let refused = account.aws.announce(&row, None, Way::Named).await;
+    // Not there for good: the outbox tells it no more.
+    assert_eq!(refused.map_err(|error| error.class), Err(Class::Invalid));
+    let announced = account.aws.announce(&row, None, Way::Topic).await;
+    announced.expect("it is told by the stack's topic");
 }

@@ -29,10 +29,13 @@ pub(super) use self::rollback::{EVERY, MOST_STEPS};
 #[cfg(feature = "openapi")]
 pub(super) use self::routing::LONGEST as LONGEST_ROUTING;
 use super::raw::{
-    Instances, Raw, RawAutoscaling, RawCanary, RawGate, RawHotfix, RawReadings, RawWatch,
+    Instances, Raw, RawAudiences, RawAutoscaling, RawCanary, RawGate, RawHotfix, RawNotify,
+    RawReadings, RawWatch,
 };
 use super::{SpecificationError, wrong};
+use crate::domain::audience::Audience;
 use crate::domain::deployment::{CanaryCapacity, Cleanup, Watch};
+use crate::domain::history::Topics;
 use crate::domain::quantity::Span;
 use crate::domain::registry::{PackageArn, Packages};
 use crate::domain::scaling::Autoscaling;
@@ -46,17 +49,7 @@ impl Raw {
         check_preconditions(&self.preconditions)?;
         let routing = self.routing.map(|routing| routing.check(&self.endpoint));
         let policy_accepts = self.policy.accept_baseline;
-        let topic = self.notify.topic;
-        if let Some(topic) = &topic
-            && !(topic.starts_with("arn:")
-                && topic.split(':').nth(2) == Some("sns")
-                && topic.split(':').count() == 6)
-        {
-            return Err(wrong(
-                "notify.topic",
-                "not the ARN of an SNS topic, like \"arn:aws:sns:eu-central-1:123456789012:releases\"",
-            ));
-        }
+        let topics = self.notify.check()?;
         let mut given = self.policy;
         let asked = model::Asked::take(&mut given);
         let mut policy = given.check(self.plan.preset.unwrap_or_default())?;
@@ -89,11 +82,47 @@ impl Raw {
             },
             rollback: self.rollback.unwrap_or_default().check()?,
             watch: self.watch.map_or(Ok(Watch::USUAL), RawWatch::check)?,
-            topic,
+            topics,
             gate: self.gate.map(RawGate::check).transpose()?,
             preconditions: self.preconditions,
             hotfix: self.hotfix.map(RawHotfix::check).transpose()?,
         })
+    }
+}
+
+impl RawNotify {
+    fn check(self) -> Result<Topics, SpecificationError> {
+        let RawAudiences {
+            on_call,
+            ml_team,
+            finops,
+        } = self.audiences;
+        let audiences = [
+            (Audience::OnCall, on_call),
+            (Audience::MlTeam, ml_team),
+            (Audience::FinOps, finops),
+        ];
+        let named = audiences
+            .into_iter()
+            .filter_map(|(audience, topic)| Some((audience, topic?)));
+        let topics = Topics {
+            topic: self.topic,
+            audiences: named.collect(),
+        };
+        let is_topic = |arn: &str| {
+            let parts: Vec<&str> = arn.split(':').collect();
+            parts.len() == 6 && parts[0] == "arn" && parts[2] == "sns"
+        };
+        let mut named = topics.named().filter(|(_, arn)| !is_topic(arn));
+        let unfit = named.next().map(|(field, _)| field);
+        drop(named);
+        match unfit {
+            None => Ok(topics),
+            Some(field) => Err(wrong(
+                field,
+                "not the ARN of an SNS topic, like \"arn:aws:sns:eu-central-1:123456789012:releases\"",
+            )),
+        }
     }
 }
 
