@@ -27,6 +27,7 @@ const SPECIFICATION: &[Kind] = &[
     (422, "endpoint-not-allowed"),
     (422, "endpoint-not-enabled"),
     (422, "endpoint-not-found"),
+    (422, "endpoint-spelled-otherwise"),
     (422, "endpoint-not-in-service"),
     (422, "execution-role-not-allowed"),
     (422, "execution-role-unknown"),

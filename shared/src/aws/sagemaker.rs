@@ -299,6 +299,7 @@ fn view(output: &DescribeEndpointOutput) -> Result<EndpointView, PortError> {
         variants.push(variant_view(summary).ok_or_else(|| lacking("VariantName"))?);
     }
     Ok(EndpointView {
+        name: output.endpoint_name().unwrap_or_default().to_owned(),
         status: output
             .endpoint_status()
             .map_or(EndpointStatus::Unknown, status),

@@ -68,6 +68,10 @@ impl EndpointStatus {
 /// An endpoint as DescribeEndpoint shows it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct EndpointView {
+    /// Its name as it was spelled when it was made: metrics and InvokeEndpoint go by it, and only
+    /// CreateEndpoint takes no notice of case. Unknown is empty.
+    #[serde(default)]
+    pub name: String,
     /// Its status.
     pub status: EndpointStatus,
     /// The config in force.

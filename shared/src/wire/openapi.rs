@@ -329,6 +329,10 @@ pub const KINDS: &[(&str, &str)] = &[
     ("endpoint-not-in-service", "the endpoint is not InService"),
     ("endpoint-refused", "SageMaker refuses to ask the endpoint"),
     (
+        "endpoint-spelled-otherwise",
+        "the endpoint's name has other capitals",
+    ),
+    (
         "execution-role-not-allowed",
         "the endpoint's config, or production's model, has a role that the stack may not pass on",
     ),

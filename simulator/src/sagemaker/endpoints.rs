@@ -22,7 +22,7 @@ impl World {
     ) -> Result<Value, AwsError> {
         let name = input::name(input, "EndpointName")?;
         let config_name = input::name(input, "EndpointConfigName")?;
-        if self.endpoints.contains_key(name) {
+        if self.spelled(name).is_some() {
             return Err(Kind::Endpoint.exists(name));
         }
         let tags = tags::parse(input)?;
@@ -96,9 +96,16 @@ impl World {
     }
 
     pub(super) fn endpoint(&mut self, name: &str) -> Result<&mut Endpoint, AwsError> {
-        self.endpoints
-            .get_mut(name)
+        let known = self.spelled(name).map(str::to_owned);
+        known
+            .and_then(|known| self.endpoints.get_mut(&known))
             .ok_or_else(|| Kind::Endpoint.missing(name))
+    }
+
+    /// The name of an endpoint as it was made, whatever the case here: no two differ in it alone.
+    pub(super) fn spelled(&self, name: &str) -> Option<&str> {
+        let known = |other: &&String| other.eq_ignore_ascii_case(name);
+        self.endpoints.keys().find(known).map(String::as_str)
     }
 
     pub(super) fn describe_endpoint(

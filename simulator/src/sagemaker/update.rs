@@ -99,7 +99,8 @@ impl World {
     }
 
     fn check_growth(&self, name: &str, adjustments: &[Adjustment<'_>]) -> Result<(), AwsError> {
-        let Some(endpoint) = self.endpoints.get(name) else {
+        let known = self.spelled(name);
+        let Some(endpoint) = known.and_then(|known| self.endpoints.get(known)) else {
             return Err(Kind::Endpoint.missing(name));
         };
         for adjustment in adjustments {

@@ -387,6 +387,7 @@ fn view(answer: &Value) -> Result<EndpointView, PortError> {
         });
     }
     Ok(EndpointView {
+        name: text("EndpointName").unwrap_or_default(),
         // The enum's own names are SageMaker's.
         status: serde_json::from_value(answer["EndpointStatus"].clone())
             .unwrap_or(EndpointStatus::Unknown),

@@ -228,6 +228,10 @@ async fn durations_rates_and_numbers_that_mean_nothing() {
             "canary.instance_type",
         ),
         (json!({"notify": {"topic": "releases"}}), "notify.topic"),
+        (
+            json!({"notify": {"audiences": {"finops": "https://example.com"}}}),
+            "notify.audiences.finops",
+        ),
     ];
     for (changes, field) in cases {
         refused_specification(&world, changes, field).await;
@@ -440,6 +444,14 @@ async fn what_is_not_there_or_not_ready() {
         &body(json!({"endpoint": "nobody"})),
         422,
         "endpoint-not-found",
+        Some("endpoint"),
+    )
+    .await;
+    refused(
+        &world,
+        &body(json!({"endpoint": ENDPOINT.to_ascii_uppercase()})),
+        422,
+        "endpoint-spelled-otherwise",
         Some("endpoint"),
     )
     .await;

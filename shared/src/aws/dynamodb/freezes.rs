@@ -11,7 +11,7 @@ use super::super::error::nonsense;
 use super::{read, text, write};
 use crate::app::ports::{FreezeTurn, PortError};
 use crate::domain::freeze::{EVERY_ENDPOINT, Freeze, Freezes};
-use crate::wire::items::{FREEZE_KEY, FreezeItem, freeze_key};
+use crate::wire::items::{FREEZE_KEY, FreezeItem, lock_key};
 
 /// A condition, with the names and the values in it.
 struct Condition {
@@ -54,7 +54,7 @@ fn unbuilt(error: &impl ToString) -> PortError {
 
 fn key(endpoint: &str) -> HashMap<String, AttributeValue> {
     HashMap::from([
-        ("pk".to_owned(), text(freeze_key(endpoint))),
+        ("pk".to_owned(), text(lock_key(endpoint))),
         ("sk".to_owned(), text(FREEZE_KEY)),
     ])
 }
@@ -62,7 +62,7 @@ fn key(endpoint: &str) -> HashMap<String, AttributeValue> {
 impl Aws {
     /// What was set under this name.
     pub(super) async fn freeze_of(&self, name: &str) -> Result<Option<Freeze>, PortError> {
-        let item = self.get(&freeze_key(name), FREEZE_KEY).await?;
+        let item = self.get(&lock_key(name), FREEZE_KEY).await?;
         let item: Option<FreezeItem> = item.map(read).transpose()?;
         Ok(item.map(|item| item.freeze))
     }
@@ -82,7 +82,7 @@ impl Aws {
             return Ok(item.delete(delete).build());
         };
         let row = FreezeItem {
-            pk: freeze_key(turn.endpoint),
+            pk: lock_key(turn.endpoint),
             sk: FREEZE_KEY.to_owned(),
             freeze: freeze.clone(),
         };

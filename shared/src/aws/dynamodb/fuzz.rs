@@ -42,6 +42,7 @@ fn as_intended(record: &Loaded) -> EndpointReading {
     };
     let share = state.weight.fraction();
     EndpointReading::Seen(EndpointView {
+        name: terms.endpoint.clone(),
         status: EndpointStatus::InService,
         config: terms.canary_config.clone(),
         created_at: terms.endpoint_created_at,
