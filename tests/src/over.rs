@@ -56,14 +56,12 @@ impl World {
         assert_over(&self.stack.aws, self.simulator(), id, told).await;
     }
 
-    /// The announcements of a deployment over SNS, oldest first, repeated ones too.
+    /// The announcements of a deployment on the stack's topic, oldest first, repeated ones too.
     pub fn told_by_sns(&self, id: &str) -> Vec<Told> {
         let published = self.simulator().published().into_iter();
         let own = published.filter(|message| {
-            message
-                .attributes
-                .get("deployment_id")
-                .is_some_and(|found| found == id)
+            let about = message.attributes.get("deployment_id");
+            message.topic == canary::TOPIC && about.is_some_and(|found| found == id)
         });
         own.map(|message| {
             assert_eq!(message.structure.as_deref(), Some("json"));
@@ -153,13 +151,14 @@ pub(crate) async fn assert_ended<P: Store + Endpoints>(
         None,
         "the lock is free"
     );
-    assert!(
-        !ports
+    assert_eq!(
+        ports
             .active(shard_of(id))
             .await
             .expect("a readable index")
             .contains(&id.to_owned()),
-        "it is active no more"
+        state.is_active(),
+        "it is active no more, unless it is watched"
     );
     let view = ports
         .endpoint(&terms.endpoint)

@@ -103,12 +103,17 @@ impl Concern {
         let Some(signal) = entry.signal.as_deref() else {
             return Self::Service;
         };
-        // `cost.ratio`, `fairness.disparate_impact`, `drift.7`: the family stands before the dot.
-        let family = signal.split('.').next().unwrap_or(signal);
+        // `cost.ratio`, `fairness.disparate_impact`, `drift.7`: the family stands before the dot, and
+        // no check of a team's own has one in its name.
+        let (family, is_one_of_several) = match signal.split_once('.') {
+            Some((family, _)) => (family, true),
+            None => (signal, false),
+        };
         let is_quality = || Quality::ALL.iter().any(|quality| quality.name() == family);
         match family {
-            COST => Self::Cost,
-            DRIFT | FAIRNESS | UNREAD => Self::Model,
+            COST if is_one_of_several => Self::Cost,
+            FAIRNESS if is_one_of_several => Self::Model,
+            DRIFT | UNREAD => Self::Model,
             _ if is_quality() => Self::Model,
             _ => Self::Service,
         }
@@ -202,8 +207,10 @@ mod tests {
 
     #[test]
     fn a_check_that_is_only_named_alike_is_the_teams_own() {
-        let own = entry(Name::Breached, Severity::Warning, Some("costly_baskets"));
-        assert_eq!(Audience::of(&own), [Audience::OnCall, Audience::MlTeam]);
+        for name in ["costly_baskets", "cost", "fairness"] {
+            let own = entry(Name::Breached, Severity::Warning, Some(name));
+            assert_eq!(Audience::of(&own), [Audience::OnCall, Audience::MlTeam], "{name}");
+        }
     }
 
     proptest! {

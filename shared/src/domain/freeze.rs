@@ -108,14 +108,14 @@ impl Freezes {
 impl fmt::Display for Freeze {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { reason, by, at, .. } = self;
-        write!(f, "frozen by {by} at {at}")?;
+        write!(f, "frozen by {by} at {at:.0}")?;
         if let Some(until) = self.until {
-            write!(f, " until {until}")?;
+            write!(f, " until {until:.0}")?;
         }
         write!(f, ": {reason}")?;
         match &self.prolonged {
             Some(Prolonged { reason, by, at }) => {
-                write!(f, "; prolonged by {by} at {at}: {reason}")
+                write!(f, "; prolonged by {by} at {at:.0}: {reason}")
             }
             None => Ok(()),
         }

@@ -15,6 +15,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::deployment::{Deployment, State};
+use super::policy::Grade;
 use super::quantity::{Span, Weight};
 
 /// How a deployment goes back.
@@ -45,6 +46,15 @@ pub struct Descent {
     pub since: Timestamp,
     /// What set it going, as a sentence without a point.
     pub cause: String,
+    /// The guard or signal that did, and how bad the policy calls that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signal: Option<(String, Grade)>,
+    /// What was measured, with its unit.
+    #[serde(default)]
+    pub value: String,
+    /// What it was held against, with its unit.
+    #[serde(default)]
+    pub limit: String,
 }
 
 impl Rollback {

@@ -64,11 +64,6 @@ const fn is_of_deployment(entry: &Entry) -> bool {
     own_status(entry.event).is_none()
 }
 
-/// What is announced without a deployment may have no model to name.
-const fn known(model: &str) -> &str {
-    if model.is_empty() { "-" } else { model }
-}
-
 /// The longest subject that SNS is sure to take: the service model says "less than 100 characters".
 const SUBJECT_LIMIT: usize = 99;
 /// A text message of one part.
@@ -77,16 +72,16 @@ const SMS_LIMIT: usize = 140;
 /// nine texts hold all of it and two most of it, and all nine have 256 KB.
 const DRAFT_LIMIT: usize = 24 * 1024;
 
+/// The most bytes of each text of an entry in a message; the history has all of it. Beside a full draft
+/// all texts of all protocols fit.
+pub const TEXT_LIMIT: usize = 800;
+
 /// Subject of an e-mail: ASCII, one line, less than 100 characters, as SNS asks.
 pub fn subject(about: About) -> String {
     let entry = about.entry;
-    let what = entry
-        .event
-        .as_str()
-        .split('.')
-        .next_back()
-        .unwrap_or_default()
-        .replace('_', " ");
+    let event = entry.event.as_str();
+    let what = event.strip_prefix("deployment.").unwrap_or(event);
+    let what = what.replace(['.', '_'], " ");
     let text = format!(
         "[{}] {}: {what} ({})",
         entry.severity,
@@ -191,6 +186,9 @@ pub fn machine(about: About) -> Value {
     }
     if entry.event == Name::Incident {
         message["incident_id"] = json!(incident_id(about.deployment_id));
+        if let Some(page) = report_page(about) {
+            message["report_url"] = json!(page);
+        }
         message["post_mortem"] = json!(draft(about));
         message["title"] = json!(title(about));
         message["summary"] = json!(shortened(&summary(about), SUMMARY_LIMIT));
@@ -219,30 +217,10 @@ fn summary(about: About) -> String {
 /// An e-mail that reads by itself.
 pub fn email(about: About) -> String {
     let entry = about.entry;
-    let mut lines = vec![
-        sentence(&entry.reason),
-        String::new(),
-        format!("Endpoint    {}", about.endpoint),
-        format!("New model   {}", known(about.model)),
-        format!("Old model   {}", known(about.former_model)),
-    ];
-    if is_of_deployment(entry) {
-        lines.push(format!("Status      {} / {}", status(entry), entry.phase));
-        let weight = entry.weight;
-        lines.push(format!("Canary      {weight} of the traffic (intended)"));
-    } else {
-        lines.push(format!("Status      {}", status(entry)));
-    }
-    lines.extend([
-        format!("Measured    {}", entry.value),
-        format!("Limit       {}", entry.limit),
-        format!("When        {}", entry.at),
-    ]);
-    if let Some(by) = &entry.by {
-        lines.push(format!("By          {by}"));
-    }
+    let mut lines = vec![sentence(&entry.reason), String::new()];
+    let known = facts(about).into_iter().filter(|(_, it)| !it.is_empty());
+    lines.extend(known.map(|(name, it)| format!("{name:<12}{it}")));
     if entry.event == Name::Incident {
-        lines.push(format!("Incident    {}", incident_id(about.deployment_id)));
         lines.push(String::new());
         lines.extend(post_mortem(about));
     }
@@ -253,6 +231,31 @@ pub fn email(about: About) -> String {
     lines.push(String::new());
     lines.push(format!("Event {} · {}", entry.event, about.event_id));
     lines.join("\n")
+}
+
+/// What an e-mail says in a column. What is announced without a deployment lacks some of it.
+fn facts(about: About) -> Vec<(&'static str, String)> {
+    let entry = about.entry;
+    let (standing, canary) = if is_of_deployment(entry) {
+        let canary = format!("{} of the traffic (intended)", entry.weight);
+        (format!("{} / {}", status(entry), entry.phase), canary)
+    } else {
+        (status(entry), String::new())
+    };
+    let is_incident = entry.event == Name::Incident;
+    let incident = is_incident.then(|| incident_id(about.deployment_id));
+    vec![
+        ("Endpoint", about.endpoint.to_owned()),
+        ("New model", about.model.to_owned()),
+        ("Old model", about.former_model.to_owned()),
+        ("Status", standing),
+        ("Canary", canary),
+        ("Measured", entry.value.clone()),
+        ("Limit", entry.limit.clone()),
+        ("When", entry.at.to_string()),
+        ("By", entry.by.clone().unwrap_or_default()),
+        ("Incident", incident.unwrap_or_default()),
+    ]
 }
 
 /// The draft as an e-mail holds it.
@@ -331,6 +334,8 @@ pub fn chat(about: About) -> Value {
         write!(description, "\n*Canary* {} of the traffic", entry.weight)
             .expect("a string takes everything");
     }
+    let keywords = [about.endpoint, about.model];
+    let keywords: Vec<&str> = keywords.into_iter().filter(|it| !it.is_empty()).collect();
     json!({
         "version": "1.0",
         "source": "custom",
@@ -340,7 +345,7 @@ pub fn chat(about: About) -> Value {
             "title": format!("{mark}{}: {} ({})", about.endpoint, entry.event, status(entry)),
             "description": description,
             "nextSteps": steps,
-            "keywords": [about.endpoint, about.model],
+            "keywords": keywords,
         },
         "metadata": {
             "threadId": about.deployment_id,
@@ -355,6 +360,13 @@ pub fn chat(about: About) -> Value {
             },
         },
     })
+}
+
+/// Where a browser finds the report, if it reaches the API.
+fn report_page(about: About) -> Option<String> {
+    let address = about.approvals?;
+    let id = about.deployment_id;
+    Some(format!("{address}/deployments/{id}/report"))
 }
 
 /// What a person can do now.
@@ -373,6 +385,8 @@ fn next_steps(about: About) -> Vec<(&'static str, String)> {
     let mut steps = vec![("See what happened", format!("canary history {id}"))];
     if about.entry.event == Name::Incident {
         steps.push(("Read the report", format!("canary report {id}")));
+        let page = report_page(about);
+        steps.extend(page.map(|page| ("See it in a browser", page)));
     }
     if about.entry.event == Name::ApprovalNeeded {
         steps.push(("Approve it", format!("canary approve {id}")));

@@ -8,7 +8,9 @@ use shared::domain::policy::Grade;
 use shared::domain::quantity::Weight;
 use shared::domain::state::{Phase, Status};
 use shared::wire::items::event_id;
-use shared::wire::messages::{About, attributes, by_protocol, chat, email, machine, sms, subject};
+use shared::wire::messages::{
+    About, TEXT_LIMIT, attributes, by_protocol, chat, email, machine, sms, subject,
+};
 
 const ID: &str = "019cad98-d3c0-7177-8e00-9f60d7bff2fc";
 
@@ -330,7 +332,14 @@ fn an_incident_always_fits_into_a_message() {
             ..draft.evidence[0].clone()
         };
         draft.evidence.extend(vec![shown; 50]);
-        let entry = incident();
+        let long = "canary-prod-\"wine\"-5xx, ".repeat(1000);
+        let entry = Entry {
+            reason: long.clone(),
+            value: long.clone(),
+            limit: long,
+            ..incident()
+        };
+        let entry = entry.shortened(TEXT_LIMIT);
         let event_id = event_id(ID, entry.seq);
         let about = About {
             draft: Some(&draft),
@@ -351,7 +360,7 @@ fn an_incident_always_fits_into_a_message() {
             serde_json::from_value(message["post_mortem"].clone()).expect("a draft");
         let note = cut.left_out.expect("a note");
         assert!(
-            note.contains("lines of the timeline") && note.contains("the report has all"),
+            note.contains("lines of the timeline") && note.contains("the history has all"),
             "{note}"
         );
         let last = cut.timeline.last().map(|line| line.event);
@@ -569,6 +578,15 @@ fn a_message_about_an_approval_links_to_the_page_where_there_is_one() {
         assert!(text.contains(&format!("canary approve {ID}")), "{text}");
     }
     assert!(!email(bare).contains("https://") && !steps(bare).contains("https://"));
+    // An incident has a page as well, which approves nothing.
+    let incident = incident();
+    let opened = About {
+        entry: &incident,
+        ..shown
+    };
+    let page = format!("https://canary.example.com/stack/deployments/{ID}/report");
+    assert!(email(opened).lines().any(|line| line.ends_with(&page)));
+    assert!(!email(opened).contains("/approve"));
     // Of anything else there is nothing to approve.
     let paused = paused();
     let other = About {

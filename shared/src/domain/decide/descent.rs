@@ -6,7 +6,7 @@
 //! operator.
 
 use super::breach::{about, loudness};
-use super::{Pass, ROLLBACK_BUDGET, said};
+use super::{Pass, ROLLBACK_BUDGET, Said, said};
 use crate::domain::deployment::Deployment;
 use crate::domain::history::{Name, Severity};
 use crate::domain::judge::Breach;
@@ -58,11 +58,14 @@ impl Pass {
         self.next.state.descent = Some(Descent {
             since: self.now,
             cause: breach.reason.clone(),
+            signal: Some((breach.name.clone(), breach.severity)),
+            value: breach.value.clone(),
+            limit: breach.limit.clone(),
         });
         Ok(())
     }
 
-    fn go_down(&mut self, lower: Weight, what: super::Said) -> Result<(), IllegalEvent> {
+    fn go_down(&mut self, lower: Weight, what: Said) -> Result<(), IllegalEvent> {
         self.next.state.target = lower;
         self.go(Event::Retreat, what)?;
         // Each step is a change of its own: how long it takes, and why, is told of it alone.
@@ -171,16 +174,21 @@ impl Pass {
         self.go_down(lower, what)
     }
 
+    /// The rollback at its end is for what set it going.
     fn end_descent(&mut self, why: &str) -> Result<(), IllegalEvent> {
-        let state = &self.next.state;
-        let cause = state
-            .descent
-            .as_ref()
-            .map_or("", |descent| descent.cause.as_str());
+        let Some(descent) = self.next.state.descent.clone() else {
+            return Ok(());
+        };
+        let Descent {
+            cause,
+            signal,
+            value,
+            limit,
+            ..
+        } = descent;
         let reason = format!("{cause}; {why}, so production takes everything back");
-        let value = state.weight.to_string();
-        let what = said(Name::RollingBack, Severity::Warning, reason, value, "0 %");
-        self.roll_back(Outcome::RolledBack, what)
+        let what = said(Name::RollingBack, Severity::Warning, reason, value, limit);
+        self.roll_back(Outcome::RolledBack, Said { signal, ..what })
     }
 }
 

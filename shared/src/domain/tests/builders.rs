@@ -15,7 +15,7 @@ use crate::domain::deployment::{CanaryCapacity, Cleanup, Deployment, Floor, Leas
 use crate::domain::due::{self, Effect};
 use crate::domain::evidence::{Blind, Check, Evidence, Finding, GuardState};
 use crate::domain::freeze::FreezeReading;
-use crate::domain::history::Name;
+use crate::domain::history::{Name, Topics};
 use crate::domain::invariants;
 use crate::domain::judge::last_judgeable;
 use crate::domain::observation::{
@@ -23,7 +23,7 @@ use crate::domain::observation::{
     Observation, Series, VariantView, limit_key,
 };
 use crate::domain::plan::{Plan, Preset};
-use crate::domain::policy::Policy;
+use crate::domain::policy::{Grade, Policy};
 use crate::domain::quantity::{Latency, Span, Weight};
 use crate::domain::registry::Packages;
 use crate::domain::retreat::{Descent, Rollback, Steps};
@@ -90,7 +90,7 @@ pub(super) fn terms() -> Terms {
         },
         rollback: Rollback::default(),
         watch: Span::ZERO,
-        topic: None,
+        topics: Topics::default(),
         clearance: Clearance::default(),
         created_at: accepted_at(),
         created_by: "deployer".to_owned(),
@@ -202,6 +202,9 @@ impl Case {
             state.descent = Some(Descent {
                 since: case.now - minutes(30),
                 cause: "too many errors".to_owned(),
+                signal: Some(("errors".to_owned(), Grade::High)),
+                value: "9 %".to_owned(),
+                limit: "1 %".to_owned(),
             });
         })
     }
@@ -385,6 +388,7 @@ pub(super) fn variant(name: &str, share: u8, instances: u32) -> VariantView {
 
 pub(super) fn endpoint(config: &str, variants: Vec<VariantView>) -> EndpointView {
     EndpointView {
+        name: terms().endpoint,
         status: EndpointStatus::InService,
         config: config.to_owned(),
         created_at: terms().endpoint_created_at,

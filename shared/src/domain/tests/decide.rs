@@ -319,7 +319,7 @@ fn baking_goes_on_only_with_everything_at_once() {
         reason: "AccessDenied".to_owned(),
     });
     let stale = |case: &mut Case| case.evidence.judged_through -= minutes(1);
-    let rows = [
+    let rows = vec![
         (
             Case::baking(30).with(|case| case.evidence.stage_samples = 499),
             seen(split(30)),

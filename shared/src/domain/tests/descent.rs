@@ -182,7 +182,15 @@ fn each_step_is_confirmed_and_kept_before_the_next() {
     let over = rolls_back()
         .says("too many errors; the last step down is over")
         .due(Effect::TakeBack);
-    check(&last, &seen(split(10)), &over);
+    let decision = check(&last, &seen(split(10)), &over);
+    // Who is told of cost alone, or looks at the incident, is told what it is about.
+    for name in [Name::RollingBack, Name::Incident] {
+        let mut entries = decision.entries.iter();
+        let entry = entries.find(|entry| entry.event == name).unwrap();
+        assert_eq!(entry.signal.as_deref(), Some("errors"));
+        assert_eq!(entry.signal_severity, Some(Grade::High));
+        assert_eq!((&*entry.value, &*entry.limit), ("9 %", "1 %"));
+    }
 }
 
 #[test]

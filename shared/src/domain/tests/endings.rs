@@ -451,7 +451,7 @@ fn which_of_its_configs_the_endpoint_may_be_on() {
         FINAL => finished(),
         _ => split(0),
     };
-    let rows = [
+    let rows = vec![
         (Case::pending(), vec![ORIGINAL, CANARY_CONFIG]),
         (Case::baking(30), vec![CANARY_CONFIG]),
         (Case::soaking(), vec![CANARY_CONFIG]),

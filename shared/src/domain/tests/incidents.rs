@@ -121,7 +121,7 @@ fn a_cut_keeps_both_ends_and_says_what_is_missing() {
     assert_eq!(cut.timeline[5..], draft.timeline[44..]);
     assert_eq!(
         cut.left_out.as_deref(),
-        Some("left out here: 39 lines of the timeline; the report has all")
+        Some("left out here: 39 lines of the timeline; the history has all")
     );
     assert_eq!(
         draft.within(Room::ALL[0]),

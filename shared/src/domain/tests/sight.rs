@@ -47,7 +47,7 @@ fn ten_minutes_blind_roll_back_but_not_with_production_blind_too() {
             &goes_on(Phase::Holding).target(30).says("blind since"),
         );
     }
-    for case in [
+    for case in vec![
         Case::scaling(20, 30),
         Case::shifting(20, 30),
         Case::baking(30),

@@ -41,6 +41,15 @@ pub fn markdown(report: &Report) -> String {
             plain(&draft.summary)
         ));
         add(pairs(&cause(draft)));
+        if !draft.evidence.is_empty() {
+            add("### Evidence\n".to_owned());
+        }
+        for shown in &draft.evidence {
+            add(format!("- {}", plain(&shown.sentence)));
+        }
+        if !draft.evidence.is_empty() {
+            add(String::new());
+        }
         add("### Open questions\n".to_owned());
         for question in &draft.open_questions {
             add(format!("- {}", plain(question)));

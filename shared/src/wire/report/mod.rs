@@ -128,7 +128,7 @@ impl Report {
             timeline_left_out,
             told: incident::told(&history),
             series,
-            post_mortem: draft.map(|draft| draft.within(Room::ALL[0])),
+            post_mortem: draft.map(|draft| draft.within(Room::REPORT)),
             deployment: view,
         }
     }
@@ -204,6 +204,8 @@ fn advice(view: &DeploymentView) -> Vec<Advice> {
             };
             vec![next, rollback(), evidence()]
         }
+        // What undid another is not undone itself.
+        (Status::Completed, _) if view.undoes.is_some() => vec![evidence()],
         (Status::Completed, _) => vec![
             advice("Bring the old model back", format!("canary undo {id}")),
             evidence(),

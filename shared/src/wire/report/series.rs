@@ -81,7 +81,7 @@ pub enum Scale {
     Measure,
 }
 
-/// A track at one time, over everything since the rollout began.
+/// A track at one time, over everything since the rollout began, or since it last stepped back for that.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Reading {
@@ -103,6 +103,8 @@ pub struct Reading {
 pub struct Gathered {
     minutes: BTreeMap<Timestamp, Kept>,
     tracks: BTreeMap<String, Track>,
+    /// How each signal stands, drawn or not.
+    sentences: BTreeMap<String, String>,
 }
 
 #[derive(Debug)]
@@ -110,7 +112,7 @@ struct Kept {
     weight: Weight,
     canary: Totals,
     production: Totals,
-    readings: Vec<(String, Reading)>,
+    readings: Vec<(String, Scale, Reading)>,
 }
 
 impl Gathered {
@@ -129,12 +131,18 @@ impl Gathered {
             production: totals(report.production.as_ref()),
             readings: Vec::new(),
         };
+        for (name, standing) in &report.signals {
+            let sentence = self.sentences.entry(name.clone());
+            sentence.or_insert_with(|| standing.sentence.clone());
+        }
         for (name, track, reading) in read(report) {
             let scale = track.scale;
-            let known = self.tracks.entry(name.clone()).or_insert(track);
-            // Before there is anything to compare, a signal that is also limited shows its share alone.
-            if known.scale == scale {
-                kept.readings.push((name, reading));
+            kept.readings.push((name.clone(), scale, reading));
+            // Before there is anything to compare, at the beginning and after a step back, a signal that
+            // is also limited shows its share alone.
+            let known = self.tracks.entry(name).or_insert_with(|| track.clone());
+            if scale == Scale::Ratio && known.scale == Scale::Share {
+                (known.scale, known.limit) = (scale, track.limit);
             }
         }
         self.minutes.insert(report.minute, kept);
@@ -179,8 +187,16 @@ impl Gathered {
                 Some(point) if point.from == from => point.add(&kept),
                 _ => series.points.push(Point::of(from, &kept)),
             }
-            for (name, reading) in kept.readings {
-                last_readings.insert((name, from), reading);
+            for (name, scale, reading) in kept.readings {
+                let track = series.tracks.get(&name);
+                if track.is_some_and(|track| track.scale == scale) {
+                    last_readings.insert((name, from), reading);
+                }
+            }
+        }
+        for (name, sentence) in self.sentences {
+            if let Some(track) = series.tracks.get_mut(&name) {
+                track.sentence = sentence;
             }
         }
         for ((name, _), reading) in last_readings {
@@ -393,6 +409,21 @@ mod tests {
         gathered.take(&minute(0, 10, 1, &standing(None, Some(0.1))));
         let track = &gathered.series(None).tracks["errors"];
         assert_eq!((track.scale, track.limit), (Scale::Share, Some(0.1)));
+    }
+
+    /// A step back makes the evidence begin anew.
+    #[test]
+    fn what_was_compared_before_a_step_back_is_drawn_and_said_to_be_over() {
+        let mut gathered = Gathered::default();
+        let mut anew = standing(None, Some(0.1));
+        anew["sentence"] = json!("errors: nothing yet");
+        gathered.take(&minute(2, 5, 1, &anew));
+        gathered.take(&minute(1, 10, 1, &standing(Some(3.0), Some(0.1))));
+        gathered.take(&minute(0, 10, 1, &standing(Some(2.0), Some(0.1))));
+        let track = &gathered.series(None).tracks["errors"];
+        assert_eq!((track.scale, track.readings.len()), (Scale::Ratio, 2));
+        assert_eq!(track.limit, Some(1.25));
+        assert_eq!(track.sentence, "errors: nothing yet");
     }
 
     #[test]
