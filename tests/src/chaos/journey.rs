@@ -19,6 +19,8 @@ use crate::{IMAGE, PRODUCTION};
 pub(super) const ALARM: &str = "chaos-alarm";
 /// What production's instances are.
 pub(super) const INSTANCE_TYPE: &str = "ml.c6i.large";
+/// One journey in so many goes on after the end of a rollout.
+const AFTER_THE_END: u64 = 3;
 /// How old the endpoints are when a run begins.
 const AGE: SignedDuration = SignedDuration::from_mins(5);
 
@@ -45,6 +47,8 @@ pub enum Deed {
     Alarm,
     /// The challenger gets worse for good.
     Decline,
+    /// What is completed is undone, as soon as there is something to undo.
+    Undo,
 }
 
 /// A deed with its time and place.
@@ -91,12 +95,35 @@ impl Journey {
             .collect();
         let strikes = strikes(&mut chance, storm_minutes);
         let acts = acts(&mut chance, storm_minutes, sites.len());
-        Self {
+        let mut journey = Self {
             seed,
             sites,
             storm_minutes,
             strikes,
             acts,
+        };
+        if seed % AFTER_THE_END == 2 {
+            journey.go_on_after_the_end();
+        }
+        journey
+    }
+
+    /// What is completed is watched, and now and then undone. With chance of its own: the other
+    /// journeys are what they were.
+    fn go_on_after_the_end(&mut self) {
+        let mut chance = Chance::new(self.seed ^ 0xaf7e_23ae_0af7_e23a);
+        for (index, site) in self.sites.iter_mut().enumerate() {
+            let watched = ["15m", "1h"][chance.below(2)];
+            site.specification["watch"] = json!({"for": watched});
+            // So that many come to their end in the storm.
+            site.specification["plan"]["stages"] = json!([{"weight": 100}]);
+            if chance.per_mille(600) {
+                self.acts.push(Act {
+                    minute: below(&mut chance, self.storm_minutes),
+                    site: index,
+                    deed: Deed::Undo,
+                });
+            }
         }
     }
 

@@ -36,6 +36,8 @@ struct Seen {
     phase: Phase,
     target: Weight,
     is_cleaned: bool,
+    /// No proof is asked of what production had before.
+    is_undo: bool,
 }
 
 /// What a minute began with.
@@ -73,6 +75,7 @@ impl Seen {
             phase: state.phase,
             target: state.target,
             is_cleaned: state.cleaned,
+            is_undo: terms.is_undo(),
         }
     }
 }
@@ -145,7 +148,7 @@ impl Oracle {
         let raised = now.target > before.target
             || (now.phase == Phase::Shifting && before.phase == Phase::Scaling);
         let saw_badly = by.is_some_and(|by| by.is_tick && by.saw_badly);
-        let was_judged = before.status == Status::InProgress;
+        let was_judged = before.status == Status::InProgress && !now.is_undo;
         if self.is_single && raised && saw_badly && was_judged {
             return Err(format!(
                 "P5: {} goes from {} to {} ({} to {}) on metrics that were not all there",

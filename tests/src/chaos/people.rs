@@ -54,12 +54,28 @@ impl Voyage {
                 .simulator()
                 .cloudwatch()
                 .set_alarm(ALARM, "ALARM"),
+            Deed::Undo => self.regrets.push(site),
             Deed::Decline => {
                 self.declined = true;
                 for site in &self.journey.sites {
                     let account = self.world.simulator();
                     account.set_backend(&site.new, Backend::Distribution(broken()));
                 }
+            }
+        }
+    }
+
+    /// Undoes what is completed where somebody wants that.
+    pub(super) fn undo(&mut self) {
+        for site in std::mem::take(&mut self.regrets) {
+            let completed = self.find(site, |deployment| {
+                deployment.state.status == Status::Completed && !deployment.terms.is_undo()
+            });
+            match completed {
+                Some(id) if self.active(site).is_none() => {
+                    self.start(Job::Undo(id));
+                }
+                _ => self.regrets.push(site),
             }
         }
     }

@@ -23,7 +23,7 @@ impl Voyage {
     /// Starts an invocation.
     pub(super) fn start(&mut self, job: Job) -> u64 {
         let deployment = match &job {
-            Job::Carry(_, id) | Job::Order(id, _) => Some(id.clone()),
+            Job::Carry(_, id) | Job::Order(id, _) | Job::Undo(id) => Some(id.clone()),
             Job::Monitor | Job::Accept(..) => None,
         };
         let skew = self.skew();

@@ -79,6 +79,8 @@ pub(super) struct Voyage {
     pub(super) declined: bool,
     pub(super) chance: Chance,
     pub(super) waiting: Vec<Strike>,
+    /// Sites of which somebody wants the next completion undone.
+    pub(super) regrets: Vec<usize>,
     /// By invocation: the step at which it began.
     pub(super) began: BTreeMap<u64, usize>,
     pub(super) answered: usize,
@@ -168,6 +170,7 @@ impl Voyage {
             skewed_until: 0,
             declined: false,
             waiting: Vec::new(),
+            regrets: Vec::new(),
             began: BTreeMap::new(),
             answered: 0,
             made: BTreeMap::new(),
@@ -217,7 +220,7 @@ impl Voyage {
         let mut open = false;
         self.world
             .store()
-            .visit(|loaded| open |= !loaded.deployment.state.status.is_terminal());
+            .visit(|loaded| open |= loaded.deployment.state.is_active());
         !open && self.later.is_empty()
     }
 
@@ -235,7 +238,9 @@ impl Voyage {
                 ));
             }
             self.world.assert_told(&terms.id);
-            if let Some(first) = topics.insert(terms.topic.clone(), terms.id.clone()) {
+            // What undoes another goes by its terms.
+            let request = (terms.undoes.clone(), terms.topics.topic.clone());
+            if let Some(first) = topics.insert(request, terms.id.clone()) {
                 return Err(format!("P8: one request made {first} and {}", terms.id));
             }
         }
@@ -319,6 +324,7 @@ impl Voyage {
         for act in acts.iter().filter(|act| act.minute == minute) {
             self.act(act.site, act.deed);
         }
+        self.undo();
         self.post_again();
         let mut now = std::mem::take(&mut self.waiting);
         let due = self.journey.strikes.iter();

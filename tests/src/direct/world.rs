@@ -22,8 +22,9 @@ use shared::app::announce::{Swept, sweep_all};
 use shared::app::carry_out::{Carried, carry_out};
 use shared::app::health::Figure;
 use shared::app::order::{OrderError, order};
-use shared::app::ports::{Loaded, MetricAnswer, MetricQuery, OutboxRow, PortError};
+use shared::app::ports::{Loaded, MetricAnswer, MetricQuery, OutboxRow, PortError, Store};
 use shared::app::tick::{Ticked, tick};
+use shared::app::undo::undo;
 use shared::domain::command::Command;
 use shared::domain::due::Actor;
 use shared::domain::invariants;
@@ -58,6 +59,8 @@ pub enum Job {
     Accept(Value, Option<Key>),
     /// An operator's command.
     Order(String, Command),
+    /// A request to bring the former model back.
+    Undo(String),
 }
 
 /// What an invocation answered.
@@ -68,6 +71,7 @@ pub enum Answer {
     Carried(Result<Carried, PortError>),
     Accepted(Box<Result<Accepted, Refusal>>),
     Ordered(Box<Result<Loaded, OrderError>>),
+    Undone(Box<Result<Accepted, Refusal>>),
 }
 
 /// An invocation that is over.
@@ -230,7 +234,7 @@ impl Fast {
             Job::Carry(Actor::Provision, _) => (Role::Provision, FUNCTION_TIMEOUT),
             Job::Carry(Actor::TrafficShift, _) => (Role::TrafficShift, FUNCTION_TIMEOUT),
             Job::Carry(Actor::Rollback, _) => (Role::Rollback, FUNCTION_TIMEOUT),
-            Job::Accept(..) | Job::Order(..) => (Role::Api, API_TIMEOUT),
+            Job::Accept(..) | Job::Order(..) | Job::Undo(..) => (Role::Api, API_TIMEOUT),
         };
         let caller = Caller {
             invocation: self.started,
@@ -426,7 +430,13 @@ async fn invoke(ports: Direct, job: Job) -> Answer {
             let ordered = order(&ports, &id, command, "fast", Some("a test")).await;
             Answer::Ordered(Box::new(ordered))
         }
+        Job::Undo(id) => Answer::Undone(Box::new(undone(&ports, &id).await)),
     }
+}
+
+async fn undone(ports: &Direct, id: &str) -> Result<Accepted, Refusal> {
+    let loaded = ports.load(id).await?.expect("a deployment that is known");
+    undo(ports, &loaded, "fast", Some("a test"), None).await
 }
 
 /// The result of a future that has nothing to wait for, as an observer's have.
