@@ -63,6 +63,20 @@ pub(crate) fn run_locked(root: &Path, arguments: &[&str], trailing: &[&str]) -> 
     run(root, &all)
 }
 
+/// Whether whatever is compiled is also checked by clippy, because it is clippy that compiles it.
+pub(crate) fn compiles_by_clippy() -> bool {
+    let compiler = environment::variable("RUSTC_WORKSPACE_WRAPPER");
+    compiler.is_some_and(|program| program.ends_with("clippy-driver"))
+}
+
+/// Compiles everything that the tests run, and the benchmark.
+pub(crate) fn build_all(root: &Path) -> Outcome {
+    match run_locked(root, &["test", "--workspace", "--no-run"], &[]) {
+        Outcome::Passed => run_locked(root, &["test", "--workspace", "--no-run", "--benches"], &[]),
+        failed => failed,
+    }
+}
+
 /// All tests of the workspace. The counts are there only if the tests were built and ran.
 pub(crate) fn test(root: &Path) -> (Outcome, Option<TestCounts>) {
     let mut command = command(root);

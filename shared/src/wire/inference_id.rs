@@ -102,7 +102,7 @@ impl InferenceId {
     /// The id as its caller gets it.
     pub fn signed(&self, key: &Key) -> String {
         let mut bytes = vec![VERSION, key.number];
-        bytes.extend(self.deployment.unwrap_or(Uuid::nil()).as_bytes());
+        bytes.extend(self.deployment.unwrap_or_default().as_bytes());
         let seconds = u32::try_from(self.at.as_second()).unwrap_or(u32::MAX);
         bytes.extend(seconds.to_be_bytes());
         bytes.extend(self.request.as_bytes());
