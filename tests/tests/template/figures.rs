@@ -91,8 +91,14 @@ fn the_alarms_of_the_issue_are_there_and_tell_somebody() {
     let alarms = of_type("AWS::CloudWatch::Alarm");
     for (id, alarm) in &alarms {
         let properties = &alarm["Properties"];
-        let actions = properties["AlarmActions"].as_array().expect("actions");
-        assert_eq!(actions[0]["Ref"], "AlarmTopic", "{id}");
+        let topics = json!([
+            {"Ref": "AlarmTopic"},
+            {"Fn::If": ["HasOnCallTopic", {"Ref": "OnCallTopicArn"}, {"Ref": "AWS::NoValue"}]},
+        ]);
+        assert_eq!(properties["AlarmActions"], topics, "{id}");
+        // Of a queue with something in it nobody is told that it was emptied.
+        let well = &properties["OKActions"];
+        assert!(*well == topics || id.starts_with("Fail"), "{id}");
         // A loop that does not run sends nothing at all: only there silence is bad news.
         let silence = if id == "HeartbeatAlarm" {
             "breaching"
