@@ -411,12 +411,14 @@ pub trait Registry: Sync {
         name: &str,
     ) -> impl Future<Output = Result<Option<ModelView>, PortError>> + Send;
     /// Makes a model of a package, with the execution role, the network and the isolation of another
-    /// model. One call; a name that is taken is [`Class::Invalid`].
+    /// model, and a tag that names the deployment it is made for. One call; a name that is taken is
+    /// [`Class::Invalid`].
     fn make_model(
         &self,
         name: &str,
         package: &PackageArn,
         like: &str,
+        deployment_id: &str,
     ) -> impl Future<Output = Result<(), PortError>> + Send;
     /// DescribeModelPackage; one that is not there is [`Class::Invalid`].
     fn package(

@@ -32,9 +32,11 @@ pub(super) async fn checked<P: Ports>(
         .package
         .and_then(|arn| PackageArn::parse(&arn).ok())
         .filter(|former| former.home() == package.home() && !package.is_same(former.as_str()));
+    // A group that is not the stack's to tell anything is left alone, and no reason to refuse.
+    let groups = &ports.settings().groups;
     Ok(Packages {
         new: Some(package.clone()),
-        former,
+        former: former.filter(|former| groups.allow(&former.group())),
     })
 }
 
@@ -128,7 +130,8 @@ pub(super) async fn prepare_model<P: Ports>(
         return Ok(());
     }
     still_fits(ports, lease)?;
-    match ports.make_model(name, package, &terms.former_model).await {
+    let made = ports.make_model(name, package, &terms.former_model, &terms.id);
+    match made.await {
         // What another deployment of the same version, or an earlier try, made meanwhile.
         Err(error) if error.class == Class::Invalid => {
             if is_there(ports.model(name).await?)? {

@@ -6,6 +6,7 @@ use aws_sdk_sagemaker::types::{
 };
 
 use super::Aws;
+use super::config_copy::own_tags;
 use super::error::sort;
 use crate::app::ports::{Class, ModelView, PortError, Registry};
 use crate::domain::registry::{Approval, PackageArn, PackageView, Standing};
@@ -21,6 +22,7 @@ impl Registry for Aws {
         name: &str,
         package: &PackageArn,
         like: &str,
+        deployment_id: &str,
     ) -> Result<(), PortError> {
         let Some(like) = self.described_model(like).await? else {
             let what = format!("model {like}, after which it is to be made, was deleted");
@@ -32,7 +34,8 @@ impl Registry for Aws {
             .sagemaker_once
             .create_model()
             .model_name(name)
-            .primary_container(container.build());
+            .primary_container(container.build())
+            .set_tags(Some(own_tags(Vec::new(), deployment_id)));
         let call = call
             .set_execution_role_arn(like.execution_role_arn().map(str::to_owned))
             .set_vpc_config(like.vpc_config().cloned())

@@ -102,6 +102,11 @@ impl PackageArn {
         Home::of(&self.0)
     }
 
+    /// The name of its group, in lower case, as SageMaker writes it in ARNs.
+    pub fn group(&self) -> String {
+        self.parts().0.to_ascii_lowercase()
+    }
+
     /// The name of the model that is made of it: the same one for every deployment of this version. Of a
     /// group's name that is too long for it the end is left out.
     pub fn model_name(&self) -> String {

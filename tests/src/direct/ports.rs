@@ -259,11 +259,13 @@ impl Registry for Direct {
         name: &str,
         package: &PackageArn,
         like: &str,
+        deployment_id: &str,
     ) -> Result<(), PortError> {
         let (name, like) = (name.to_owned(), like.to_owned());
-        let package = package.clone();
-        let effect =
-            move |account: &Simulator| sagemaker::make_model(account, &name, &package, &like);
+        let (package, made_by) = (package.clone(), deployment_id.to_owned());
+        let effect = move |account: &Simulator| {
+            sagemaker::make_model(account, &name, &package, &like, &made_by)
+        };
         self.once("make_model", effect).await
     }
 

@@ -146,6 +146,7 @@ pub(super) fn make_model(
     name: &str,
     package: &PackageArn,
     like: &str,
+    deployment_id: &str,
 ) -> Result<(), PortError> {
     let Some(like) = described(simulator, &MODEL, like)? else {
         let what = format!("model {like} was deleted");
@@ -154,6 +155,7 @@ pub(super) fn make_model(
     let mut input = json!({
         "ModelName": name,
         "PrimaryContainer": {"ModelPackageName": package.as_str()},
+        "Tags": [{"Key": DEPLOYMENT_TAG, "Value": deployment_id}],
     });
     for member in ["ExecutionRoleArn", "VpcConfig", "EnableNetworkIsolation"] {
         if !like[member].is_null() {

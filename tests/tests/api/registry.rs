@@ -175,6 +175,42 @@ async fn models_that_the_stack_may_deploy_are_told_by_the_groups_name() {
 }
 
 #[tokio::test]
+async fn versions_of_groups_that_are_not_the_stacks_are_refused_with_the_parameter() {
+    for (groups, is_allowed) in [
+        ("beer wi?e", true),
+        ("w*e", true),
+        ("beer", false),
+        ("", false),
+    ] {
+        let mut world = World::with_registry().await;
+        let mut access = world.stack.aws.config().access.clone();
+        access.groups = shared::domain::authority::Patterns::parse(groups);
+        world.stack = world.stack.with_access(access);
+        let world = world.with_a_new_router();
+        if is_allowed {
+            // A name counts in any case, as the ARN has it in lower case.
+            for version in [arn(2), arn(2).replace("/wine/", "/Wine/")] {
+                let (status, plan) = world.post("/plan", &named(&version)).await;
+                assert_ne!(
+                    plan["type"],
+                    "urn:sagemaker-canary:problem:model-not-allowed"
+                );
+                assert!(status == 200 || version != arn(2), "{plan}");
+            }
+        } else {
+            let kind = "model-not-allowed";
+            let said = detail(&world, &specification_of(2), kind, "model_package").await;
+            assert!(said.contains("ModelPackageGroups"), "{said}");
+            assert_eq!(
+                world.count_calls("DescribeModelPackage"),
+                0,
+                "not even looked at"
+            );
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_gates_results_may_name_the_version() {
     let world = World::with_registry().await;
     let gated = |challenger: &str| {

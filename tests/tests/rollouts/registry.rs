@@ -3,11 +3,12 @@
 
 use http::StatusCode;
 use serde_json::{Value, json};
+use shared::domain::authority::Patterns;
 use shared::domain::history::Name;
 use shared::domain::state::{Phase, Status};
 use simulator::{Backend, Distribution, Fault, FaultKind, service};
-use tests::World;
 use tests::registry::{REGISTERED, arn, model, specification_of};
+use tests::{PRODUCTION, World};
 
 /// Before anything is said of its stage.
 fn unstaged(approval: &str) -> [Value; 3] {
@@ -55,6 +56,12 @@ async fn a_version_that_completes_is_approved_and_in_production_and_the_former_o
     assert_eq!(
         made["PrimaryContainer"]["ModelPackageName"],
         arn(2).as_str()
+    );
+    let tags = world.sagemaker("ListTags", &json!({"ResourceArn": made["ModelArn"]}));
+    let own = json!([{"Key": "canary:deployment-id", "Value": id}]);
+    assert_eq!(
+        tags["Tags"], own,
+        "whoever made it can be told from the team"
     );
     world.until_phase(&id, Phase::Soaking).await;
     assert_eq!(
@@ -386,6 +393,44 @@ async fn a_watch_goes_on_beside_the_registry() {
         .until(&id, 150, |loaded| loaded.deployment.state.watch.is_none())
         .await;
     world.assert_over(&id).await;
+}
+
+/// Nobody is refused for it, and nobody tries to tell the registry what may not be told.
+#[tokio::test]
+async fn a_former_version_of_a_group_that_is_not_the_stacks_is_left_alone() {
+    for (groups, is_told) in [("*", true), ("wine", false)] {
+        let mut world = World::with_registry().await;
+        let group = json!({"ModelPackageGroupName": "beer"});
+        world.sagemaker("CreateModelPackageGroup", &group);
+        let version = json!({
+            "ModelPackageGroupName": "beer", "ModelApprovalStatus": "Approved",
+            "InferenceSpecification": {"Containers": [{"Image": "wine:1"}]},
+        });
+        let beer = world.sagemaker("CreateModelPackage", &version)["ModelPackageArn"].clone();
+        let serving = json!({
+            "ModelName": "beer-package-1",
+            "ExecutionRoleArn": "arn:aws:iam::123456789012:role/serving",
+            "PrimaryContainer": {"ModelPackageName": beer},
+        });
+        world.sagemaker("CreateModel", &serving);
+        let aws = &world.stack.aws;
+        aws.create_endpoint("bar", "bar-config", PRODUCTION, "beer-package-1", 2)
+            .await
+            .expect("a new endpoint");
+        world.simulator().set_traffic("bar", 1000.0);
+        world.pass(jiff::SignedDuration::from_mins(10)).await;
+        let mut access = world.stack.aws.config().access.clone();
+        access.groups = Patterns::parse(groups);
+        world.stack = world.stack.with_access(access);
+        let world = world.with_a_new_router();
+        let mut specification = specification_of(2);
+        specification["endpoint"] = json!("bar");
+        let (status, view) = world.post("/deploy", &specification).await;
+        assert_eq!(status, StatusCode::ACCEPTED, "{view}");
+        assert_eq!(view["model_package"], arn(2).as_str());
+        let told = view["former_model_package"].clone();
+        assert_eq!(told, if is_told { beer } else { Value::Null });
+    }
 }
 
 #[tokio::test]

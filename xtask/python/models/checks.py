@@ -186,6 +186,8 @@ def package_update() -> Iterator[str]:
             yield f"{member} of a model is not told, or can't be given"
     if "ModelPackageName" not in shape(SAGEMAKER, "ContainerDefinition").members:
         yield "a container names no package"
+    if "Tags" not in inputs(SAGEMAKER, "CreateModel"):
+        yield "a model is made without tags"
 
 
 @check("statuses")
