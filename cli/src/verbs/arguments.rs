@@ -388,3 +388,7 @@ fn idempotency_key(text: &str) -> Result<HeaderValue, String> {
 #[cfg(test)]
 #[path = "arguments_tests.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "recipes_tests.rs"]
+mod recipes;
