@@ -176,6 +176,28 @@ async fn a_rollback_works_in_every_phase() {
     }
 }
 
+/// From the order on: the endpoint is asked by the wake and not by the next tick, and has its weights back once it
+/// has carried that out, which takes the simulated one 15 seconds. A raise that it is still at has to end first.
+#[tokio::test]
+async fn an_order_to_roll_back_is_carried_out_within_the_minute() {
+    for phase in [Phase::Baking, Phase::Holding, Phase::Paused, Phase::Soaking] {
+        let (world, id) = in_phase(phase).await;
+        let canary = world.load(&id).await.deployment.terms.canary;
+        assert!(world.share(&canary).await > 0.0, "in {phase}");
+        let (before, ordered) = (world.simulator().calls().len(), world.now());
+        world.order(&id, "rollback").await;
+        let calls = world.simulator().calls();
+        let call = "UpdateEndpointWeightsAndCapacities";
+        let asked = calls[before..].iter().find(|one| one.operation == call);
+        assert_eq!(asked.map(|one| one.at), Some(ordered), "in {phase}");
+        while world.share(&canary).await > 0.0 {
+            world.pass(SignedDuration::from_secs(5)).await;
+            let took = world.now().duration_since(ordered).as_secs();
+            assert!(took < 60, "in {phase} after {took} s");
+        }
+    }
+}
+
 #[tokio::test]
 async fn a_rollback_after_the_old_variant_has_gone_brings_it_back() {
     let world = World::new().await;
