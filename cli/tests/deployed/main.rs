@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use axum::Router;
 use gateway::signature::{ACCESS_KEY, SECRET_KEY};
 use gateway::{Gateway, REGION, Reply, Seen};
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 
@@ -28,6 +28,15 @@ async fn api() -> Gateway {
 
 /// The same, which refuses every plan like this.
 async fn api_that_plans(refusal: &'static str) -> Gateway {
+    let problem = json!({
+        "type": format!("urn:sagemaker-canary:problem:{refusal}"), "title": "a refusal",
+        "status": 422, "detail": "that model is not to be had", "field": "model",
+    });
+    api_that_refuses(422, problem).await
+}
+
+/// The same, with this problem.
+async fn api_that_refuses(status: u16, problem: Value) -> Gateway {
     Gateway::open(
         move |_, seen: &Seen| match (seen.method.as_str(), seen.path.as_str()) {
             ("GET", "/v1/health") => Reply::json(
@@ -35,13 +44,7 @@ async fn api_that_plans(refusal: &'static str) -> Gateway {
                 &json!({"status": "ok", "version": env!("CARGO_PKG_VERSION")}),
             ),
             ("GET", "/v1/deployments") => Reply::json(200, &json!({"items": []})),
-            ("POST", "/v1/plan") => Reply::json(
-                422,
-                &json!({
-                    "type": format!("urn:sagemaker-canary:problem:{refusal}"), "title": "a refusal",
-                    "status": 422, "detail": "that model is not to be had", "field": "model",
-                }),
-            ),
+            ("POST", "/v1/plan") => Reply::json(status, &problem),
             _ => Reply::gateway(
                 403,
                 "MissingAuthenticationTokenException",

@@ -143,7 +143,7 @@ async fn plan(State(aws): Shared, asked: Asked, body: Body) -> Result<Json<PlanV
     if specification.hotfix.is_some() {
         access::to_override(&aws, &asked, &specification.endpoint).await?;
     }
-    let (proposed, _) = accept::propose(&*aws, &specification, asked.caller.name()).await?;
+    let proposed = accept::plan(&*aws, &specification, asked.caller.name()).await?;
     Ok(Json(PlanView::new(&proposed)))
 }
 

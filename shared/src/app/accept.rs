@@ -139,14 +139,7 @@ async fn accept_new<P: Ports>(
     caller: &str,
     key: Option<&Key>,
 ) -> Result<Accepted, Refusal> {
-    // Before the endpoint is looked at: in the middle of a rollout it has two variants and is often
-    // changing, and neither is the caller's to repair.
-    if let Some(by) = ports.lock_holder(&specification.endpoint).await? {
-        return Err(Refusal::Locked {
-            endpoint: specification.endpoint.clone(),
-            by,
-        });
-    }
+    unlocked(ports, &specification.endpoint).await?;
     let proposed = propose(ports, specification, caller).await;
     if let Err(Refusal::Rejected { sentence, .. }) = &proposed {
         // A refusal that could not be kept is none yet: the caller asks again.
@@ -279,6 +272,18 @@ async fn create<P: Ports>(
     }
 }
 
+/// Whether the endpoint has no deployment that is not over. Asked before the endpoint is looked at: in the
+/// middle of a rollout it has two variants and is often changing, and neither is the caller's to repair.
+pub(super) async fn unlocked<P: Ports>(ports: &P, endpoint: &str) -> Result<(), Refusal> {
+    match ports.lock_holder(endpoint).await? {
+        None => Ok(()),
+        Some(by) => Err(Refusal::Locked {
+            endpoint: endpoint.to_owned(),
+            by,
+        }),
+    }
+}
+
 /// What was read of the endpoint's freezes, where none of them stands.
 async fn unfrozen<P: Ports>(ports: &P, endpoint: &str) -> Result<Freezes, Refusal> {
     let freezes = ports.freezes(endpoint).await?;
@@ -326,9 +331,21 @@ fn first_entry(deployment: &mut Deployment, why: Option<&str>) -> Entry {
     }
 }
 
+/// The deployment that [`accept`] would write, refused for the same reasons and in the same order. Writes
+/// nothing, and announces nothing.
+pub async fn plan<P: Ports>(
+    ports: &P,
+    specification: &Specification,
+    caller: &str,
+) -> Result<Deployment, Refusal> {
+    unlocked(ports, &specification.endpoint).await?;
+    let (proposed, _) = propose(ports, specification, caller).await?;
+    Ok(proposed)
+}
+
 /// The deployment that the specification would make, held against the endpoint as it is now, with
-/// production's minutes before it. Writes nothing.
-pub async fn propose<P: Ports>(
+/// production's minutes before it. Writes nothing. Whether the endpoint has a deployment is asked before.
+pub(super) async fn propose<P: Ports>(
     ports: &P,
     specification: &Specification,
     caller: &str,

@@ -15,6 +15,7 @@ use serde_json::json;
 
 use super::accept::{
     Accepted, Key, Refusal, accept_proposed, answered_before, live_instances, or_answered, propose,
+    unlocked,
 };
 use super::health;
 use super::ports::{ConfigVariant, Loaded, Ports};
@@ -71,10 +72,7 @@ async fn bring_back<P: Ports>(
 ) -> Result<Accepted, Refusal> {
     let terms = &completed.deployment.terms;
     is_completed(&completed.deployment)?;
-    if let Some(by) = ports.lock_holder(&terms.endpoint).await? {
-        let endpoint = terms.endpoint.clone();
-        return Err(Refusal::Locked { endpoint, by });
-    }
+    unlocked(ports, &terms.endpoint).await?;
     let view = ports.endpoint(&terms.endpoint).await?;
     let view = as_it_was_left(terms, view)?;
     let kept = kept(ports, terms).await?;

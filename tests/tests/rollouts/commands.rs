@@ -176,6 +176,76 @@ async fn a_rollback_works_in_every_phase() {
     }
 }
 
+/// In the middle of a rollout the endpoint has two variants and is often changing. Whoever was told to
+/// repair that would end the rollout.
+#[tokio::test]
+async fn a_plan_in_every_phase_says_only_which_deployment_has_the_endpoint() {
+    let phases = [
+        Phase::Provisioning,
+        Phase::Scaling,
+        Phase::Shifting,
+        Phase::Baking,
+        Phase::Holding,
+        Phase::Paused,
+        Phase::AwaitingApproval,
+        Phase::Retreating,
+        Phase::Soaking,
+        Phase::Finalizing,
+        Phase::Reverting,
+        Phase::CleaningUp,
+    ];
+    // Not even what could be said of the model alone: it is what `deploy` says, too.
+    let asked = [
+        specification(),
+        specification_with(json!({"model": "nobody"})),
+    ];
+    for phase in phases {
+        let (world, id) = match phase {
+            Phase::Reverting | Phase::CleaningUp => {
+                let (world, id) = in_phase(Phase::Baking).await;
+                world.order(&id, "rollback").await;
+                world.until_phase(&id, phase).await;
+                (world, id)
+            }
+            phase => in_phase(phase).await,
+        };
+        assert_eq!(world.load(&id).await.deployment.state.phase, phase);
+        for (path, specification) in [
+            ("/plan", &asked[0]),
+            ("/plan", &asked[1]),
+            ("/deploy", &asked[0]),
+        ] {
+            let (status, problem) = world.post(path, specification).await;
+            assert_eq!(
+                (
+                    status.as_u16(),
+                    problem["type"].as_str(),
+                    problem["deployment_id"].as_str()
+                ),
+                (
+                    409,
+                    Some("urn:sagemaker-canary:problem:endpoint-locked"),
+                    Some(id.as_str())
+                ),
+                "{path} in {phase}: {problem}"
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_plan_is_made_again_as_soon_as_the_deployment_is_over() {
+    let world = World::new().await;
+    let id = world.accept(&specification()).await;
+    let (status, problem) = world.post("/plan", &specification()).await;
+    assert_eq!(status, StatusCode::CONFLICT, "{problem}");
+    assert_eq!(problem["deployment_id"], json!(id));
+    world.order(&id, "cancel").await;
+    world.until_over(&id, Status::Cancelled).await;
+    let (status, plan) = world.post("/plan", &specification()).await;
+    assert_eq!(status, StatusCode::OK, "{plan}");
+}
+
 #[tokio::test]
 async fn a_rollback_after_the_old_variant_has_gone_brings_it_back() {
     let world = World::new().await;
