@@ -8,12 +8,12 @@ use shared::domain::model_plan::ModelPlan;
 use shared::wire::api::{PlanStage, PlanView};
 
 use super::table::{Cell, cell, number, table};
-use super::text::{facts, length, time};
+use super::text::{facts, length, minute, printable, time};
 use super::{Look, Tone, paragraph};
 
 /// What would happen, and what would be watched.
 pub(crate) fn plan(look: Look, plan: &PlanView) -> String {
-    let rows = [
+    let mut rows = vec![
         ("endpoint", plan.endpoint.clone()),
         (
             "model",
@@ -35,6 +35,13 @@ pub(crate) fn plan(look: Look, plan: &PlanView) -> String {
             "instances",
             format!("up to {} beside production's", plan.extra_instances),
         ),
+        ("costs", instances(plan)),
+    ];
+    rows.extend(plan.quotas.iter().map(|quota| {
+        let (instances, name) = (quota.instances, printable(&quota.name));
+        ("quota", format!("{instances} of {name}, two fleets in an update"))
+    }));
+    rows.extend([
         (
             "traffic",
             format!(
@@ -43,7 +50,7 @@ pub(crate) fn plan(look: Look, plan: &PlanView) -> String {
             ),
         ),
         ("goes back", plan.rollback.clone()),
-    ];
+    ]);
     let mut text = facts(look, &rows);
     text.push('\n');
     text.push_str(&stages(look, &plan.stages));
@@ -73,6 +80,30 @@ pub(crate) fn plan(look: Look, plan: &PlanView) -> String {
     text
 }
 
+/// What the canary's instances cost.
+fn instances(plan: &PlanView) -> String {
+    let last = plan.stages.last();
+    let an_hour = last.and_then(|planned| planned.outlay.dollars_per_hour);
+    match (plan.instance_dollars, an_hour) {
+        (Some(whole), Some(an_hour)) => format!(
+            "{} dollars for those, at up to {} an hour",
+            dollars(whole),
+            dollars(an_hour)
+        ),
+        _ => "not known: the stack's InstancePrices has no price of their type".to_owned(),
+    }
+}
+
+/// Cents, as long as there are any.
+fn dollars(amount: f64) -> String {
+    if amount > 0.0 && amount < 0.01 {
+        "less than 0.01".to_owned()
+    } else {
+        format!("{amount:.2}")
+    }
+}
+
+/// At most 80 columns on a terminal, so that nothing of it is broken.
 fn stages(look: Look, stages: &[PlanStage]) -> String {
     let header = [
         "STAGE",
@@ -81,6 +112,7 @@ fn stages(look: Look, stages: &[PlanStage]) -> String {
         "APPROVAL",
         "BEGINS (UTC)",
         "REQUESTS",
+        "INSTANCES",
     ];
     let rows = stages.iter().enumerate().map(|(index, planned)| {
         let stage = &planned.stage;
@@ -93,8 +125,9 @@ fn stages(look: Look, stages: &[PlanStage]) -> String {
             number(&stage.weight),
             cell(bake),
             cell(if stage.approval { "yes" } else { "-" }),
-            cell(time(stage.begins_at)),
+            cell(minute(stage.begins_at)),
             number(&requests),
+            number(&format!("+{}", planned.outlay.instances)),
         ]
     });
     table(look, &header, rows.collect())
@@ -131,8 +164,13 @@ fn catches(look: Look, stages: &[PlanStage]) -> String {
 /// What the model's own figures cost, and the labels that they need.
 fn figures(look: Look, model: &ModelPlan) -> String {
     let cost = format!(
-        "The model's own figures are {} custom metrics of each variant: about {:.2} dollars for the rollout, and {:.2} a month for the variant that stays (CloudWatch, us-east-1).",
-        model.custom_metrics, model.rollout_dollars, model.month_dollars
+        "The model's own figures are {} custom metrics of each variant: about {:.2} dollars for the rollout, and {:.2} a month for the variant that stays. Their log lines, {} bytes for each request that comes through inference, are up to {} for the rollout and {} a month (CloudWatch, us-east-1).",
+        model.custom_metrics,
+        model.rollout_dollars,
+        model.month_dollars,
+        model.log_line_bytes,
+        dollars(model.log_rollout_dollars),
+        dollars(model.log_month_dollars)
     );
     let mut text = format!("\n{}\n", paragraph(look, 0, &cost));
     if model.labels.is_empty() {

@@ -80,6 +80,31 @@ fn plan_of_a_specification() {
 }
 
 #[test]
+fn the_stages_of_a_plan_have_room_on_a_small_terminal() {
+    let mut json = samples::plan_json();
+    let stages = json["stages"].as_array_mut().unwrap();
+    stages[1]["bake"] = json!("36h");
+    stages[1]["canary_requests"] = json!(12_345_678);
+    stages[1]["instances"] = json!(1000);
+    json["quotas"][0]["name"] = json!("ml.p4de.24xlarge for endpoint usage");
+    json["quotas"][0]["instances"] = json!(3000);
+    json["instance_dollars"] = json!(1_234_567.89);
+    let wide: shared::wire::api::PlanView = serde_json::from_value(json.clone()).unwrap();
+    let small = Look {
+        width: Some(80),
+        ..TERMINAL
+    };
+    let text = plan::plan(small, &wide);
+    let stages = text.split("\nThe smallest").next().unwrap();
+    assert!(stages.contains("12345678 ┆     +1000"), "{stages}");
+    let widest = stages.lines().map(|line| line.chars().count()).max();
+    assert!(widest <= Some(80), "{stages}");
+    json.as_object_mut().unwrap().remove("instance_dollars");
+    let unknown = plan::plan(small, &serde_json::from_value(json).unwrap());
+    assert!(unknown.contains("costs      not known"), "{unknown}");
+}
+
+#[test]
 fn list_of_deployments() {
     let views = [samples::baking(), samples::rolled_back()];
     assert_snapshot!("list", list::list(PIPE, &views));

@@ -18,6 +18,7 @@ use shared::app::order::order;
 use shared::app::ports::{Ambient, ListQuery, Loaded, Page, PortError, Store};
 use shared::app::undo::undo as take_back;
 use shared::aws::Aws;
+use shared::aws::figures::prediction_line;
 use shared::domain::command::Command;
 use shared::domain::judge::MinuteReport;
 use shared::domain::quantity::Weight;
@@ -143,8 +144,10 @@ async fn plan(State(aws): Shared, asked: Asked, body: Body) -> Result<Json<PlanV
     if specification.hotfix.is_some() {
         access::to_override(&aws, &asked, &specification.endpoint).await?;
     }
-    let proposed = accept::plan(&*aws, &specification, asked.caller.name()).await?;
-    Ok(Json(PlanView::new(&proposed)))
+    let proposal = accept::plan(&*aws, &specification, asked.caller.name()).await?;
+    let line = prediction_line(&proposal.deployment.terms);
+    let view = PlanView::new(&proposal.deployment, &proposal.machines, line);
+    Ok(Json(view))
 }
 
 #[derive(Deserialize)]

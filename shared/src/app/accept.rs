@@ -12,11 +12,12 @@ use super::past::{self, Past};
 use super::ports::{
     Class, ConfigView, Creation, IdempotencyClaim, Loaded, PortError, Ports, Refused,
 };
+use super::pricing;
 use super::registry;
 use crate::domain::authority::{Grants, Outside, is_enabled};
 use crate::domain::baseline::{Baseline, SlowCount, broken_by_production};
 use crate::domain::clearance::{self, Clearance};
-use crate::domain::cost::{PriceList, Prices};
+use crate::domain::cost::Prices;
 use crate::domain::deployment::{Deployment, Terms};
 use crate::domain::due::Actor;
 use crate::domain::evidence::Evidence;
@@ -24,6 +25,7 @@ use crate::domain::freeze::{Freeze, Freezes};
 use crate::domain::history::{Entry, Name, Severity};
 use crate::domain::judge::floor_minute;
 use crate::domain::observation::{EndpointStatus, EndpointView, VariantView};
+use crate::domain::outlay::Machines;
 use crate::domain::policy::{Guard, Policy, Test};
 use crate::domain::registry::Packages;
 use crate::domain::replay::Recorded;
@@ -102,6 +104,17 @@ pub struct Accepted {
     pub repeated: bool,
 }
 
+/// A deployment that nobody has written yet.
+#[derive(Debug)]
+pub struct Proposal {
+    /// As it would be written.
+    pub deployment: Deployment,
+    /// Production's minutes before it.
+    pub past: Vec<Recorded>,
+    /// What it would run on.
+    pub machines: Machines,
+}
+
 /// The key of a request, and its digest.
 #[derive(Debug, Clone)]
 pub struct Key {
@@ -145,25 +158,27 @@ async fn accept_new<P: Ports>(
         // A refusal that could not be kept is none yet: the caller asks again.
         gate::announce(ports, specification, sentence, caller, key).await?;
     }
-    let (deployment, past) = proposed?;
-    accept_proposed(ports, (deployment, past.as_slice()), given, None, key).await
+    accept_proposed(ports, proposed?, given, None, key).await
 }
 
 /// Writes a deployment that was proposed, with production's minutes before it, and under the key that
 /// it was asked for with.
 pub(super) async fn accept_proposed<P: Ports>(
     ports: &P,
-    (proposed, past): (Deployment, &[Recorded]),
+    proposal: Proposal,
     given: &serde_json::Value,
     why: Option<&str>,
     key: Option<&Key>,
 ) -> Result<Accepted, Refusal> {
+    let Proposal {
+        deployment, past, ..
+    } = proposal;
     let claim = key.map(|key| IdempotencyClaim {
         key: key.key.clone(),
         digest: key.digest.clone(),
-        deployment_id: proposed.terms.id.clone(),
+        deployment_id: deployment.terms.id.clone(),
     });
-    let loaded = create(ports, proposed, past, given, why, claim.as_ref()).await?;
+    let loaded = create(ports, deployment, &past, given, why, claim.as_ref()).await?;
     Ok(woken(ports, loaded).await)
 }
 
@@ -337,10 +352,9 @@ pub async fn plan<P: Ports>(
     ports: &P,
     specification: &Specification,
     caller: &str,
-) -> Result<Deployment, Refusal> {
+) -> Result<Proposal, Refusal> {
     unlocked(ports, &specification.endpoint).await?;
-    let (proposed, _) = propose(ports, specification, caller).await?;
-    Ok(proposed)
+    propose(ports, specification, caller).await
 }
 
 /// The deployment that the specification would make, held against the endpoint as it is now, with
@@ -349,7 +363,7 @@ pub(super) async fn propose<P: Ports>(
     ports: &P,
     specification: &Specification,
     caller: &str,
-) -> Result<(Deployment, Vec<Recorded>), Refusal> {
+) -> Result<Proposal, Refusal> {
     let endpoint = &specification.endpoint;
     if let Some(outside) = ports.settings().outside(specification) {
         return Err(outside.into());
@@ -413,7 +427,7 @@ pub(super) async fn propose<P: Ports>(
         baseline: past.baseline,
         former_model,
         packages,
-        prices: prices(
+        prices: pricing::prices(
             specification,
             &ports.settings().prices,
             config.variants[0].instance_type.as_deref(),
@@ -425,7 +439,12 @@ pub(super) async fn propose<P: Ports>(
             hotfix: specification.hotfix.clone(),
         },
     };
-    Ok((drawn.up(specification, &view, production, caller), recorded))
+    let kind = config.variants[0].instance_type.as_deref();
+    Ok(Proposal {
+        deployment: drawn.up(specification, &view, production, caller),
+        past: recorded,
+        machines: pricing::machines(specification, &ports.settings().prices, kind),
+    })
 }
 
 /// Who has which role on the endpoint, once its owner has opened it to deployments: AWS refuses the
@@ -456,39 +475,6 @@ async fn opened<P: Ports>(ports: &P, specification: &Specification) -> Result<Gr
         clearance::PRECONDITIONS_TAG
     );
     Err(unfit("preconditions-missing", "preconditions", detail))
-}
-
-/// What the instances of both variants cost, where that is judged.
-fn prices(
-    specification: &Specification,
-    list: &PriceList,
-    production: Option<&str>,
-) -> Result<Option<Prices>, Refusal> {
-    let guards = &specification.policy.guards;
-    if !guards
-        .iter()
-        .any(|guard| matches!(guard.test, Test::CostRatio(_)))
-    {
-        return Ok(None);
-    }
-    let price = |kind: Option<&str>| {
-        let known = kind.and_then(|kind| {
-            let given = specification.prices.get(kind).copied();
-            given.or_else(|| list.of(kind))
-        });
-        known.ok_or_else(|| {
-            let kind = kind.unwrap_or("an unknown type");
-            let detail = format!(
-                "there is no price for {kind}: add dollars an hour of one instance, like {{{kind}: 0.102}}, here or, once and above 0, to the stack's parameter InstancePrices"
-            );
-            unfit("price-unknown", "policy.cost.prices", detail)
-        })
-    };
-    let canary = specification.capacity.instance_type.as_deref();
-    Ok(Some(Prices {
-        canary: price(canary.or(production))?,
-        production: price(production)?,
-    }))
 }
 
 /// Nothing can be shown to be below a limit over which requests can't be counted.

@@ -83,13 +83,13 @@ async fn bring_back<P: Ports>(
         most: ports.bounds(&terms.endpoint, &terms.canary).await?,
     };
     let specification = specification(&completed.deployment, &kept, present.as_ref(), &fleet);
-    let (proposed, past) = propose(ports, &specification, caller).await?;
+    let proposal = propose(ports, &specification, caller).await?;
     let given = json!({
         "undo": terms.id,
         "endpoint": specification.endpoint,
         "model": specification.model,
     });
-    accept_proposed(ports, (proposed, past.as_slice()), &given, why, key).await
+    accept_proposed(ports, proposal, &given, why, key).await
 }
 
 fn no(detail: String) -> Refusal {

@@ -13,6 +13,7 @@
 //! | [`model_signals`] | what a model's answers and their labels are counted as |
 //! | [`forecast`] | what the stages of a plan will be able to prove |
 //! | [`model_plan`] | what a model's own figures cost, and how many labels they need |
+//! | [`outlay`] | what a rollout takes: instances, room under quotas, dollars |
 //! | [`deployment`], [`evidence`] | the record: what is committed, what has been measured |
 //! | [`observation`] | what one pass saw of the world, failed readings included |
 //! | [`guard`], [`judge`] | counts against limits over windows that never overlap; what the minutes say together |
@@ -60,6 +61,7 @@ pub mod judge;
 pub mod model_plan;
 pub mod model_signals;
 pub mod observation;
+pub mod outlay;
 pub mod plan;
 pub mod policy;
 pub mod power;

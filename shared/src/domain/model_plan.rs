@@ -1,5 +1,5 @@
-//! What it takes to have a model speak about itself, said before it starts: the metrics that CloudWatch
-//! bills, and the labels without which nothing is shown.
+//! What it takes to have a model speak about itself, said before it starts: the metrics and the log lines
+//! that CloudWatch bills, and the labels without which nothing is shown.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -18,6 +18,11 @@ use super::signal::{SignalRule, Source};
 const METRIC_MONTH: f64 = 0.30;
 /// Hours of such a month.
 const MONTH_HOURS: f64 = 730.0;
+/// Dollars for 10^9 bytes of log that are ingested (same page, same region).
+const LOG_GIGABYTE: f64 = 0.50;
+const GIGABYTE: f64 = 1e9;
+const SECONDS_AN_HOUR: f64 = 3600.0;
+const MINUTES_AN_HOUR: f64 = 60.0;
 /// Labels that are tried before it is said that none are enough.
 const MOST_LABELS: u64 = 100_000;
 
@@ -32,6 +37,17 @@ pub struct ModelPlan {
     pub rollout_dollars: f64,
     /// Dollars a month for those of the variant that stays: the last deployment's figures go on being counted.
     pub month_dollars: f64,
+    /// Bytes of the log line that the metrics are made of: one for each request.
+    #[serde(default)]
+    pub log_line_bytes: usize,
+    /// Dollars for those lines over the same time, at the requests of the last day, if all of them come through
+    /// `inference`; what SageMaker is asked directly has none. Labels have lines of their own, which are in
+    /// neither.
+    #[serde(default)]
+    pub log_rollout_dollars: f64,
+    /// The same for a month of the variant that stays.
+    #[serde(default)]
+    pub log_month_dollars: f64,
     /// By signal: the labels that it needs.
     pub labels: BTreeMap<String, LabelNeed>,
 }
@@ -60,18 +76,24 @@ pub struct Twice {
 }
 
 impl ModelPlan {
-    /// Of a proposed deployment; absent where the model says nothing about itself.
-    pub fn of(deployment: &Deployment) -> Option<Self> {
+    /// Of a proposed deployment, each of whose predictions is a log line of so many bytes; absent where the
+    /// model says nothing about itself.
+    pub fn of(deployment: &Deployment, log_line_bytes: usize) -> Option<Self> {
         let terms = &deployment.terms;
         let readings = terms.readings.as_ref()?;
         let custom_metrics = metrics_of(readings, terms.routing.is_some());
         let rollout = Span::from_secs(terms.plan.shortest().secs() + terms.plan.soak.secs());
         let month_dollars = custom_metrics as f64 * METRIC_MONTH;
         let hours = rollout.secs().div_ceil(3600).max(1) as f64;
+        let requests_an_hour = terms.baseline.requests_per_minute() * MINUTES_AN_HOUR;
+        let logged = requests_an_hour * log_line_bytes as f64 / GIGABYTE * LOG_GIGABYTE;
         Some(Self {
             custom_metrics,
             rollout_dollars: 2.0 * month_dollars * hours / MONTH_HOURS,
             month_dollars,
+            log_line_bytes,
+            log_rollout_dollars: logged * rollout.secs() as f64 / SECONDS_AN_HOUR,
+            log_month_dollars: logged * MONTH_HOURS,
             labels: needs(deployment),
         })
     }
@@ -220,14 +242,17 @@ mod tests {
         }
     }
 
-    /// The tables of docs/costs.md are made of the same price.
+    /// The tables of docs/costs.md are made of the same prices.
     #[test]
-    fn the_price_of_a_metric_is_the_projects_own() {
+    fn the_prices_are_the_projects_own() {
         let prices = include_str!("../../../infra/prices.toml");
-        let line = prices
-            .lines()
-            .find_map(|line| line.strip_prefix("cloudwatch_custom_metric_month = "));
-        let price = line.and_then(|line| line.split_whitespace().next()?.parse::<f64>().ok());
-        assert_eq!(price, Some(METRIC_MONTH));
+        let of = |name: &str| {
+            let named = format!("{name} = ");
+            let line = prices.lines().find_map(|line| line.strip_prefix(&named));
+            line.and_then(|line| line.split_whitespace().next()?.parse::<f64>().ok())
+        };
+        assert_eq!(of("cloudwatch_custom_metric_month"), Some(METRIC_MONTH));
+        assert_eq!(of("log_gigabyte"), Some(LOG_GIGABYTE));
+        assert_eq!(of("hours"), Some(MONTH_HOURS));
     }
 }

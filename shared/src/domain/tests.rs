@@ -21,6 +21,7 @@
 //! | [`after`] | the watch after a completion |
 //! | [`freezes`] | nothing goes up under a freeze, and a hotfix does |
 //! | [`forecasts`] | what is said beforehand about the model's own signals |
+//! | [`outlay`] | what a rollout takes: instances, quotas, dollars |
 //! | [`registry`] | versions of model packages, and what the registry is told of them |
 //! | [`commands`] | every order in every phase |
 //! | [`quantities`] | numbers with units, plans, windows, names |
@@ -43,6 +44,7 @@ mod guards;
 mod incidents;
 mod model_plan;
 mod model_signals;
+mod outlay;
 mod properties;
 mod quantities;
 mod registry;

@@ -8,15 +8,16 @@ use serde::{Deserialize, Serialize};
 use crate::domain::clearance::Attestation;
 use crate::domain::deployment::Deployment;
 use crate::domain::evidence::{Evidence, Totals};
-use crate::domain::forecast::{Forecast, StageForecast};
 use crate::domain::freeze::Freeze;
 use crate::domain::history::Entry;
 use crate::domain::judge::bench::Bench;
 use crate::domain::judge::{MinuteReport, SignalStanding, report};
-use crate::domain::model_plan::ModelPlan;
-use crate::domain::policy::Policy;
 use crate::domain::quantity::{Span, Weight};
 use crate::domain::state::{Phase, Status};
+
+mod plan;
+
+pub use plan::{PlanStage, PlanView};
 
 /// A deployment as callers see it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -332,105 +333,6 @@ pub struct ListView<T> {
 pub type HistoryView = ListView<Entry>;
 /// Minute by minute.
 pub type ChecksView = ListView<MinuteReport>;
-
-/// What a specification would do.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = Plan))]
-pub struct PlanView {
-    /// The endpoint.
-    pub endpoint: String,
-    /// The new model.
-    pub model: String,
-    /// The model it would replace.
-    pub former_model: String,
-    /// Requests a minute of the whole endpoint over the last day.
-    pub requests_per_minute: f64,
-    /// The stages with the dates they would have from now, and what they will prove.
-    pub stages: Vec<PlanStage>,
-    /// The soak at 100 %.
-    pub soak: Span,
-    /// From the first weight to the end of the soak, if nothing holds it up.
-    pub duration: Span,
-    /// When that would be.
-    pub ends_at: Timestamp,
-    /// Instances that run beside production's at the most.
-    pub extra_instances: u32,
-    /// What rolls back, in words.
-    pub guards: Vec<String>,
-    /// What is compared with production, in words.
-    pub signals: Vec<String>,
-    /// How it would go back, in words.
-    #[serde(default)]
-    pub rollback: String,
-    /// What the model's own figures would cost and need; absent without `model_signals`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub model_signals: Option<ModelPlan>,
-    /// What to beware of.
-    pub warnings: Vec<String>,
-}
-
-/// A stage with what it will see and show; at 100 % there is nothing to compare with.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = PlannedStage))]
-pub struct PlanStage {
-    /// The stage with its date.
-    #[serde(flatten)]
-    pub stage: StageView,
-    /// Absent at 100 %.
-    #[serde(flatten)]
-    pub forecast: Option<StageForecast>,
-}
-
-impl PlanView {
-    /// What the proposed deployment would do.
-    pub fn new(deployment: &Deployment) -> Self {
-        let terms = &deployment.terms;
-        let duration = Span::from_secs(terms.plan.shortest().secs() + terms.plan.soak.secs());
-        let guards = terms.policy.guards.iter().map(ToString::to_string);
-        let forecast = Forecast::of(deployment);
-        let mut forecasts = forecast.stages.into_iter();
-        let planned = stages(deployment).into_iter().map(|stage| PlanStage {
-            forecast: forecasts.next(),
-            stage,
-        });
-        Self {
-            endpoint: terms.endpoint.clone(),
-            model: terms.model.clone(),
-            former_model: terms.former_model.clone(),
-            requests_per_minute: forecast.requests_per_minute,
-            stages: planned.collect(),
-            soak: terms.plan.soak,
-            duration,
-            ends_at: terms.created_at + duration.duration(),
-            extra_instances: deployment.canary_instances_for(Weight::FULL),
-            guards: guards.collect(),
-            signals: compared(&terms.policy),
-            rollback: terms.rollback.to_string(),
-            model_signals: ModelPlan::of(deployment),
-            warnings: forecast.warnings,
-        }
-    }
-}
-
-/// What is compared with production, in words.
-fn compared(policy: &Policy) -> Vec<String> {
-    let rules = policy.signals.iter().map(|rule| {
-        let against = match (rule.compares, rule.limit) {
-            (true, None) => format!(
-                "more than {} times production's odds",
-                policy.comparison.tolerate
-            ),
-            (true, Some(limit)) => format!(
-                "more than {} times production's odds, or above {limit}",
-                policy.comparison.tolerate
-            ),
-            (false, Some(limit)) => format!("above {limit}"),
-            (false, None) => "not judged".to_owned(),
-        };
-        format!("{}: {against}{}", rule.what(), rule.consequence)
-    });
-    rules.collect()
-}
 
 /// The most characters of an operator's reason.
 pub const LONGEST_REASON: usize = 500;

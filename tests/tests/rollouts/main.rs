@@ -12,6 +12,7 @@ mod healthy;
 mod incidents;
 mod model;
 mod operators;
+mod outlay;
 mod properties;
 mod reference;
 mod registry;
