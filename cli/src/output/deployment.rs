@@ -182,7 +182,7 @@ pub(super) fn stages(look: Look, stages: &[StageView], present: usize) -> String
                 length(stage.bake)
             }),
             cell(if stage.approval { "yes" } else { "-" }),
-            cell(time(stage.begins_at)),
+            cell(stage.begins_at.map_or_else(|| "-".to_owned(), time)),
             toned(if is_present { "now" } else { "" }, Tone::Strong),
         ]
     });

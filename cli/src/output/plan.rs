@@ -39,7 +39,10 @@ pub(crate) fn plan(look: Look, plan: &PlanView) -> String {
     ];
     rows.extend(plan.quotas.iter().map(|quota| {
         let (instances, name) = (quota.instances, printable(&quota.name));
-        ("quota", format!("{instances} of {name}, two fleets in an update"))
+        (
+            "quota",
+            format!("{instances} of {name}, two fleets in an update"),
+        )
     }));
     rows.extend([
         (
@@ -125,7 +128,7 @@ fn stages(look: Look, stages: &[PlanStage]) -> String {
             number(&stage.weight),
             cell(bake),
             cell(if stage.approval { "yes" } else { "-" }),
-            cell(minute(stage.begins_at)),
+            cell(stage.begins_at.map_or_else(|| "-".to_owned(), minute)),
             number(&requests),
             number(&format!("+{}", planned.outlay.instances)),
         ]

@@ -43,6 +43,16 @@ fn get() {
 }
 
 #[test]
+fn a_stage_that_has_no_date_is_shown_without_one() {
+    let mut view = samples::baking_json();
+    for stage in view["stages"].as_array_mut().unwrap().iter_mut().take(1) {
+        stage.as_object_mut().unwrap().remove("begins_at");
+    }
+    let text = deployment::in_full(PIPE, &serde_json::from_value(view).unwrap());
+    assert!(text.contains("1    10 %  10m   -         -\n"), "{text}");
+}
+
+#[test]
 fn a_way_down_by_steps_says_what_is_next_and_when() {
     let mut view = samples::baking_json();
     let since = "2026-11-21T10:16:00Z";

@@ -510,6 +510,15 @@ impl Terms {
         self.clearance.hotfix.is_some() || self.plan.allows_raise_at(now)
     }
 
+    /// The first moment from this one on at which the calendar allows a raise; absent where it allows none for
+    /// weeks.
+    pub fn raises_from(&self, now: Timestamp) -> Option<Timestamp> {
+        if self.clearance.hotfix.is_some() {
+            return Some(now);
+        }
+        self.plan.raises_from(now)
+    }
+
     /// Whether it brings back a model that production had. No proof is asked of that one, and callers
     /// who have turned away from the model that it replaces must not keep it away.
     pub const fn is_undo(&self) -> bool {

@@ -11,6 +11,7 @@
 //! | [`plan`], [`policy`] | what a deployment intends, and what it is held against |
 //! | [`signal`], [`baseline`] | the pairs of counts that are compared, and what production did before |
 //! | [`model_signals`] | what a model's answers and their labels are counted as |
+//! | [`schedule`] | when the stages to come begin |
 //! | [`forecast`] | what the stages of a plan will be able to prove |
 //! | [`model_plan`] | what a model's own figures cost, and how many labels they need |
 //! | [`outlay`] | what a rollout takes: instances, room under quotas, dollars |
@@ -72,6 +73,7 @@ pub mod replay;
 pub mod retreat;
 pub mod routing;
 pub mod scaling;
+pub mod schedule;
 pub mod signal;
 pub mod specification;
 pub mod state;

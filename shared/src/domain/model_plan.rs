@@ -76,13 +76,12 @@ pub struct Twice {
 }
 
 impl ModelPlan {
-    /// Of a proposed deployment, each of whose predictions is a log line of so many bytes; absent where the
-    /// model says nothing about itself.
-    pub fn of(deployment: &Deployment, log_line_bytes: usize) -> Option<Self> {
+    /// Of a proposed deployment that takes so long, and each of whose predictions is a log line of so many
+    /// bytes; absent where the model says nothing about itself.
+    pub fn of(deployment: &Deployment, rollout: Span, log_line_bytes: usize) -> Option<Self> {
         let terms = &deployment.terms;
         let readings = terms.readings.as_ref()?;
         let custom_metrics = metrics_of(readings, terms.routing.is_some());
-        let rollout = Span::from_secs(terms.plan.shortest().secs() + terms.plan.soak.secs());
         let month_dollars = custom_metrics as f64 * METRIC_MONTH;
         let hours = rollout.secs().div_ceil(3600).max(1) as f64;
         let requests_an_hour = terms.baseline.requests_per_minute() * MINUTES_AN_HOUR;

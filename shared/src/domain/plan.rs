@@ -187,6 +187,27 @@ impl Plan {
             .rfind(|stage| stage.weight < weight)
     }
 
+    /// How long a share is kept at the least: its stage's bake, the soak at 100 %, and none at all before the
+    /// first stage.
+    pub fn length_at(&self, weight: Weight) -> Span {
+        if weight == Weight::ZERO {
+            Span::ZERO
+        } else if weight == Weight::FULL {
+            self.soak
+        } else {
+            self.stage(weight).bake
+        }
+    }
+
+    /// The first moment from this one on at which raises are allowed; absent where no window opens for weeks.
+    pub fn raises_from(&self, now: jiff::Timestamp) -> Option<jiff::Timestamp> {
+        if self.change_windows.is_empty() {
+            return Some(now);
+        }
+        let windows = self.change_windows.iter();
+        windows.filter_map(|window| window.opens_from(now)).min()
+    }
+
     /// Whether raises are allowed at this moment.
     pub fn allows_raise_at(&self, now: jiff::Timestamp) -> bool {
         self.change_windows.is_empty()

@@ -21,6 +21,7 @@
 //! | [`after`] | the watch after a completion |
 //! | [`freezes`] | nothing goes up under a freeze, and a hotfix does |
 //! | [`forecasts`] | what is said beforehand about the model's own signals |
+//! | [`schedule`] | when stages will begin, and when windows open |
 //! | [`outlay`] | what a rollout takes: instances, quotas, dollars |
 //! | [`registry`] | versions of model packages, and what the registry is told of them |
 //! | [`commands`] | every order in every phase |
@@ -48,6 +49,7 @@ mod outlay;
 mod properties;
 mod quantities;
 mod registry;
+mod schedule;
 mod second_look;
 mod sight;
 mod table;

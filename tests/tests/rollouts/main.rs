@@ -18,6 +18,7 @@ mod reference;
 mod registry;
 mod retreat;
 mod scaling;
+mod schedule;
 mod several;
 mod sight;
 mod undo;

@@ -54,7 +54,10 @@ async fn the_quota_that_a_plan_names_is_enough_and_one_instance_less_is_not() {
             .await;
         assert!(!refused.deployment.state.status.is_terminal());
         // It goes on as soon as there is room.
-        world.simulator().sagemaker().set_instance_quota(KIND, needed);
+        world
+            .simulator()
+            .sagemaker()
+            .set_instance_quota(KIND, needed);
         world.until_over(&id, Status::Completed).await;
     }
 }

@@ -49,7 +49,7 @@ pub(super) async fn page(State(aws): Shared, asked: Asked, Id(id): Id) -> Result
         (header::REFERRER_POLICY, "same-origin"),
     ];
     let waits = waits_since(&loaded);
-    let page = html(&view(&aws, &loaded), waits.as_deref());
+    let page = html(&view(&aws, &loaded, &[]), waits.as_deref());
     Ok((headers, page).into_response())
 }
 

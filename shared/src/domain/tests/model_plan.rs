@@ -9,11 +9,13 @@ use crate::domain::deployment::Deployment;
 use crate::domain::model_plan::{LabelNeed, ModelPlan};
 use crate::domain::model_signals::{Quality, Readings};
 use crate::domain::policy::Consequence;
-use crate::domain::quantity::Rate;
+use crate::domain::quantity::{Rate, Span};
 use crate::domain::signal::{SignalRule, Source};
 
 /// Bytes of a log line.
 const LINE: usize = 660;
+/// Nine stages of ten minutes and a soak of twenty.
+const ROLLOUT: Span = Span::from_mins(110);
 
 fn rule(quality: Quality, compares: bool, limit_of_bad: Option<f64>) -> SignalRule {
     SignalRule {
@@ -28,7 +30,7 @@ fn rule(quality: Quality, compares: bool, limit_of_bad: Option<f64>) -> SignalRu
 }
 
 fn plan_of(rules: Vec<SignalRule>) -> ModelPlan {
-    ModelPlan::of(&speaking(rules), LINE).expect("its model speaks about itself")
+    ModelPlan::of(&speaking(rules), ROLLOUT, LINE).expect("its model speaks about itself")
 }
 
 fn speaking(rules: Vec<SignalRule>) -> Deployment {
@@ -83,7 +85,10 @@ fn what_is_muted_needs_nothing_and_what_says_nothing_has_no_plan() {
     let mut muted = rule(Quality::Accuracy, true, Some(15.0));
     muted.consequence.muted = true;
     assert!(plan_of(vec![muted]).labels.is_empty());
-    assert_eq!(ModelPlan::of(&Case::baking(10).deployment, LINE), None);
+    assert_eq!(
+        ModelPlan::of(&Case::baking(10).deployment, ROLLOUT, LINE),
+        None
+    );
 }
 
 /// 22 metrics of two variants, for the 9 stages of 10 minutes and the soak of 20: two hours.
@@ -103,13 +108,13 @@ fn the_lines_of_much_traffic_cost_more_than_the_metrics() {
     let mut deployment = speaking(Vec::new());
     let baseline = &mut deployment.terms.baseline;
     (baseline.requests, baseline.minutes) = (60_000 * 1440, 1440);
-    let plan = ModelPlan::of(&deployment, LINE).expect("its model speaks about itself");
+    let plan = ModelPlan::of(&deployment, ROLLOUT, LINE).expect("its model speaks about itself");
     assert!((plan.log_month_dollars - 867.24).abs() < 1e-9, "{plan:?}");
     assert!((plan.month_dollars - 6.6).abs() < 1e-9, "{plan:?}");
-    // 90 minutes up to 100 %, and 20 of soak: 1 h 50 min of 730 h.
+    // 1 h 50 min of 730 h.
     let share = plan.log_rollout_dollars / plan.log_month_dollars;
     assert!((share - 110.0 / 60.0 / 730.0).abs() < 1e-12, "{plan:?}");
     deployment.terms.baseline.requests = 0;
-    let idle = ModelPlan::of(&deployment, LINE).expect("its model speaks about itself");
+    let idle = ModelPlan::of(&deployment, ROLLOUT, LINE).expect("its model speaks about itself");
     assert!(idle.log_month_dollars.abs() < f64::EPSILON);
 }

@@ -10,6 +10,7 @@ use crate::domain::model_plan::ModelPlan;
 use crate::domain::outlay::{Machines, Outlay, QuotaNeed, StageOutlay};
 use crate::domain::policy::Policy;
 use crate::domain::quantity::{Span, Weight};
+use crate::domain::schedule::Schedule;
 
 /// What a specification would do.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -27,9 +28,9 @@ pub struct PlanView {
     pub stages: Vec<PlanStage>,
     /// The soak at 100 %.
     pub soak: Span,
-    /// From the first weight to the end of the soak, if nothing holds it up.
+    /// From the first weight to the end of the soak, if nothing holds it up; closed change windows are in it.
     pub duration: Span,
-    /// When that would be.
+    /// When that would be over.
     pub ends_at: Timestamp,
     /// Instances that run beside production's at the most.
     pub extra_instances: u32,
@@ -74,12 +75,19 @@ impl PlanView {
     /// of so many bytes.
     pub fn new(deployment: &Deployment, machines: &Machines, log_line_bytes: usize) -> Self {
         let terms = &deployment.terms;
-        let duration = Span::from_secs(terms.plan.shortest().secs() + terms.plan.soak.secs());
+        let schedule = Schedule::ahead(deployment, terms.created_at);
+        // Where no window opens for weeks nothing has a date, and a warning says so.
+        let shortest = Span::from_secs(terms.plan.shortest().secs() + terms.plan.soak.secs());
+        let duration = schedule.length().unwrap_or(shortest);
+        let ends_at = schedule
+            .ends
+            .unwrap_or(terms.created_at + duration.duration());
         let guards = terms.policy.guards.iter().map(ToString::to_string);
         let forecast = Forecast::of(deployment);
         let mut forecasts = forecast.stages.into_iter();
-        let outlay = Outlay::of(deployment, machines, &lengths(deployment));
-        let stages = stages(deployment).into_iter().zip(outlay.stages);
+        let outlay = Outlay::of(deployment, machines, &lengths(deployment, &schedule));
+        let stages = stages(deployment, &schedule, &[]);
+        let stages = stages.into_iter().zip(outlay.stages);
         let planned = stages.map(|(stage, outlay)| PlanStage {
             forecast: forecasts.next(),
             stage,
@@ -93,30 +101,32 @@ impl PlanView {
             stages: planned.collect(),
             soak: terms.plan.soak,
             duration,
-            ends_at: terms.created_at + duration.duration(),
+            ends_at,
             extra_instances: deployment.canary_instances_for(Weight::FULL),
             instance_dollars: outlay.dollars,
             quotas: outlay.quotas,
             guards: guards.collect(),
             signals: compared(&terms.policy),
             rollback: terms.rollback.to_string(),
-            model_signals: ModelPlan::of(deployment, log_line_bytes),
-            warnings: forecast.warnings,
+            model_signals: ModelPlan::of(deployment, duration, log_line_bytes),
+            warnings: undated(&schedule).chain(forecast.warnings).collect(),
         }
     }
 }
 
 /// How long each stage lasts if nothing holds it up.
-fn lengths(deployment: &Deployment) -> Vec<Span> {
+fn lengths(deployment: &Deployment, schedule: &Schedule) -> Vec<Span> {
     let plan = &deployment.terms.plan;
-    let lengths = plan.stages.iter().map(|stage| {
-        if stage.weight == Weight::FULL {
-            plan.soak
-        } else {
-            stage.bake
-        }
-    });
+    let stages = plan.stages.iter().zip(schedule.lengths());
+    let lengths = stages.map(|(stage, length)| length.unwrap_or(plan.length_at(stage.weight)));
     lengths.collect()
+}
+
+/// That there are no dates, where there are none.
+fn undated(schedule: &Schedule) -> impl Iterator<Item = String> {
+    let sentence = "no change window opens in the weeks after a stage is over, so nothing is said of when the rollout goes on, and its duration leaves the wait out";
+    let undated = schedule.ends.is_none().then(|| sentence.to_owned());
+    undated.into_iter()
 }
 
 /// What is compared with production, in words.
