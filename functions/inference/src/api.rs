@@ -414,11 +414,9 @@ fn problem(endpoint: &str, error: &InvokeError) -> Problem {
         InvokeError::Model { status, message } => {
             // The model's own words may repeat the features: they go to the caller, not to the log.
             tracing::warn!(endpoint, status, "the model answered with an error");
-            Problem::new(
-                424,
-                "model-error",
-                format!("the model answered {status}: {message}"),
-            )
+            let shown = status.map_or_else(|| "an error".to_owned(), |status| status.to_string());
+            let detail = format!("the model answered {shown}: {message}");
+            Problem::new(424, "model-error", detail).model(*status, message)
         }
         InvokeError::Refused(why) => {
             tracing::warn!(endpoint, "the endpoint refused a request");

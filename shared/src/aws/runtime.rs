@@ -46,10 +46,10 @@ pub struct Answer {
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum InvokeError {
     /// The model itself answered with an error.
-    #[error("the model answered {status}")]
+    #[error("the model answered with an error")]
     Model {
-        /// The container's status.
-        status: u16,
+        /// The container's status, where SageMaker tells it.
+        status: Option<u16>,
         /// The container's body, bounded.
         message: String,
     },
@@ -116,8 +116,7 @@ fn sorted(error: &SdkError<InvokeEndpointError>) -> InvokeError {
     if let Some(InvokeEndpointError::ModelError(model)) = error.as_service_error() {
         let status = model
             .original_status_code()
-            .and_then(|status| u16::try_from(status).ok())
-            .unwrap_or(0);
+            .and_then(|status| u16::try_from(status).ok());
         let message = model
             .original_message()
             .unwrap_or_default()

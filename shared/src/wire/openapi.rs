@@ -200,6 +200,11 @@ fn refine_answers(all: &mut Schemas) {
         "Problem.status",
         json!({"minimum": 400, "maximum": 599}),
     );
+    refine(
+        all,
+        "Problem.model_status",
+        json!({"minimum": 100, "maximum": 999}),
+    );
     refine(all, "Deployment.deployment_id", json!({"format": "uuid"}));
     refine(
         all,

@@ -171,6 +171,10 @@ async fn the_models_own_error_is_424_with_its_status() {
                 .is_some_and(|detail| detail.contains(status) && detail.contains("error")),
             "{problem}"
         );
+        // For programs, which match no sentence.
+        assert_eq!(problem["model_status"].to_string(), status, "{problem}");
+        let body = problem["model_body"].as_str().expect("a text");
+        assert!(body.starts_with("{\"error\":"), "{problem}");
     }
 }
 

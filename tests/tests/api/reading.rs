@@ -291,7 +291,12 @@ async fn a_plan_says_what_the_instances_of_each_stage_cost() {
     assert_eq!(status, StatusCode::OK, "{plan}");
     let stages = plan["stages"].as_array().expect("stages").iter();
     let each: Vec<_> = stages
-        .map(|stage| (stage["instances"].as_u64(), stage["dollars_per_hour"].as_f64()))
+        .map(|stage| {
+            (
+                stage["instances"].as_u64(),
+                stage["dollars_per_hour"].as_f64(),
+            )
+        })
         .collect();
     assert_eq!(
         each,
@@ -340,7 +345,8 @@ async fn a_plan_says_what_the_models_own_figures_cost_and_which_labels_they_need
     assert!(dollars("log_rollout_dollars") < month, "{own}");
     let mut telling = asking.clone();
     telling["routing"] = json!({"sticky": "user_id"});
-    telling["model_signals"]["group"] = json!({"attribute": "region", "labels": ["north", "south"]});
+    telling["model_signals"]["group"] =
+        json!({"attribute": "region", "labels": ["north", "south"]});
     let (_, told) = world.post("/plan", &telling).await;
     let longest = told["model_signals"]["log_line_bytes"].as_u64();
     assert!(
