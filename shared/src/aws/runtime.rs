@@ -5,6 +5,7 @@ use std::time::Duration;
 use aws_sdk_sagemakerruntime::error::SdkError;
 use aws_sdk_sagemakerruntime::operation::invoke_endpoint::InvokeEndpointError;
 use aws_sdk_sagemakerruntime::primitives::Blob;
+use aws_smithy_types::base64;
 
 use super::Aws;
 use super::error::sort;
@@ -38,8 +39,15 @@ pub struct Answer {
     pub content_type: Option<String>,
     /// The variant that answered.
     pub variant: String,
-    /// Passed through from the container.
+    /// Passed through from the container; absent where it set none.
     pub custom_attributes: Option<String>,
+}
+
+impl Answer {
+    /// The body in base64 (RFC 4648, section 4, with padding).
+    pub fn in_base64(&self) -> String {
+        base64::encode(&self.body)
+    }
 }
 
 /// Why there is no answer.
@@ -103,13 +111,18 @@ impl Aws {
                     .invoked_production_variant()
                     .unwrap_or_default()
                     .to_owned(),
-                content_type: output.content_type().map(str::to_owned),
-                custom_attributes: output.custom_attributes().map(str::to_owned),
+                content_type: given(output.content_type()),
+                custom_attributes: given(output.custom_attributes()),
                 body: output.body.map(Blob::into_inner).unwrap_or_default(),
             }),
             Err(error) => Err(sorted(&error)),
         }
     }
+}
+
+/// What is not set comes back empty (reference of InvokeEndpoint).
+fn given(header: Option<&str>) -> Option<String> {
+    header.filter(|text| !text.is_empty()).map(str::to_owned)
 }
 
 fn sorted(error: &SdkError<InvokeEndpointError>) -> InvokeError {
