@@ -233,7 +233,7 @@ fn refine_answers(all: &mut Schemas) {
 pub const NO_CONTROL_CHARACTERS: &str = r"^[^\u0000-\u001f\u007f-\u009f]*$";
 
 fn is_answer(name: &str) -> bool {
-    const ANSWERS: [&str; 38] = [
+    const ANSWERS: [&str; 41] = [
         "Advice",
         "CaughtRegression",
         "Cause",
@@ -263,9 +263,12 @@ fn is_answer(name: &str) -> bool {
         "Reading",
         "Report",
         "ReportLine",
+        "Scores",
         "Series",
         "Shown",
+        "SignalShare",
         "SignalStanding",
+        "SlowestMinute",
         "Stage",
         "Told",
         "Totals",

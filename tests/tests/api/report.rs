@@ -113,6 +113,19 @@ async fn a_completed_deployment_is_told_from_beginning_to_end() {
         weights.is_sorted() && weights.last() == Some(&100),
         "{weights:?}"
     );
+    let shares = &series.tracks["errors"].shares;
+    let trials: u64 = shares.iter().map(|it| it.canary.n()).sum();
+    assert_eq!(trials, measured.canary.invocations, "every request once");
+    let asked = series.points.iter().filter(|it| it.canary.invocations > 0);
+    assert!(asked.clone().count() > 5 && asked.clone().all(|it| it.canary_latency.is_some()));
+    assert_eq!((&series.scores, &series.scores_left_out), (&None, &None));
+    let page = text(&world, &id, PAGE).await;
+    for part in [
+        "Latency of the models",
+        "each model by itself: share of bad outcomes",
+    ] {
+        assert!(page.contains(part), "{part} in {page}");
+    }
     let commands: Vec<&str> = report.advice.iter().map(|it| it.command.as_str()).collect();
     assert_eq!(commands[0], format!("canary undo {id}"));
     assert_eq!(effects(&world), before, "a report changes nothing");
