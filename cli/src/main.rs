@@ -8,6 +8,7 @@ mod exit;
 #[path = "../tests/gateway/mod.rs"]
 mod gateway;
 mod local;
+mod loopback;
 #[expect(dead_code, reason = "what starts model servers comes with the demo")]
 mod models;
 mod output;

@@ -22,6 +22,7 @@ use simulator::{Options, Simulator, SimulatorError, Timings};
 use tokio::task::JoinSet;
 use tower::ServiceExt as _;
 
+use crate::loopback::LoopbackError;
 use crate::models::process::{ModelProcess, ProcessError};
 use crate::models::server::Behaviour;
 use crate::models::train::{ModelName, SEED};
@@ -58,6 +59,9 @@ pub(crate) enum StageError {
     /// The simulated account refused something.
     #[error("the simulated account refused a call")]
     Account(#[from] PortError),
+    /// A port or the signals.
+    #[error(transparent)]
+    Loopback(#[from] LoopbackError),
     /// A socket or a file.
     #[error("{0}")]
     Io(String, #[source] std::io::Error),

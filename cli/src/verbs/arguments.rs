@@ -56,6 +56,8 @@ pub(crate) enum Verb {
     Checks(ChecksArgs),
     /// Print the report: what was deployed, what happened, who was told, what was seen, what to do.
     Report(ReportArgs),
+    /// Serve a live page of the deployments on this machine, for a browser.
+    Dashboard(DashboardArgs),
     /// Stop raises; guards go on judging.
     Pause(OrderArgs),
     /// Let raises go on.
@@ -158,6 +160,13 @@ pub(crate) struct ReportArgs {
     /// Write the report as a page with pictures into this file, for a browser.
     #[arg(long, value_name = "FILE")]
     pub(crate) html: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DashboardArgs {
+    /// Where it listens on loopback; 0 picks a free port.
+    #[arg(long, default_value_t = 8687)]
+    pub(crate) port: u16,
 }
 
 #[derive(Debug, Args)]

@@ -49,6 +49,8 @@ fn verbs_take_what_they_need() {
         "canary freeze --all --reason sale",
         "canary thaw wine-quality",
         "canary thaw --all",
+        "canary dashboard",
+        "canary dashboard --port 0 -o json --stack canary-prod",
         "canary demo",
         "canary local",
     ] {
@@ -84,6 +86,7 @@ fn what_makes_no_sense_is_refused() {
         "canary freeze wine-quality --all --reason sale",
         "canary freeze wine-quality --reason sale --until tomorrow",
         "canary thaw",
+        "canary dashboard --port 70000",
         "canary compare p.csv --write",
         "canary compare p.csv --recall 0.95",
         "canary compare p.csv --recall 100%",

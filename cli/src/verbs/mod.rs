@@ -5,6 +5,7 @@
 
 pub(crate) mod arguments;
 mod compare;
+mod dashboard;
 mod doctor;
 mod follow;
 mod reads;
@@ -23,6 +24,7 @@ use shared::wire::specification::SpecificationError;
 
 use crate::client::{Client, ClientError};
 use crate::exit::Exit;
+use crate::loopback::LoopbackError;
 use crate::output::complaint::Complaint;
 use crate::output::{Output, deployment};
 use crate::place::{PlaceArgs, PlaceError};
@@ -96,6 +98,9 @@ pub(crate) enum Failure {
         /// Why it is not there.
         source: io::Error,
     },
+    /// The dashboard can't be served.
+    #[error(transparent)]
+    Loopback(#[from] LoopbackError),
     /// Nobody takes the answer.
     #[error("the output can't be written")]
     Output(#[from] io::Error),
@@ -130,6 +135,7 @@ impl Failure {
             Self::Uncounted(error) => error.kind(),
             Self::NoneTaken(_) => "unclear-deployment",
             Self::Unkept { .. } => "unwritable-file",
+            Self::Loopback(_) => "unserved",
             Self::Output(_) => "unwritable-output",
         };
         match self {
@@ -171,6 +177,7 @@ pub(crate) async fn run(
         Verb::Replay(args) => return replay::replay(&args, output),
         Verb::Compare(args) => return compare::compare(&args, output),
         Verb::Doctor(args) => return doctor::doctor(place, args, output).await,
+        Verb::Dashboard(args) => return dashboard::dashboard(place, &args, output).await,
         other => other,
     };
     let client = &place.find().await?.client;
@@ -199,7 +206,11 @@ pub(crate) async fn run(
         Verb::Weight(args) => weight(client, args, output).await?,
         Verb::Freeze(args) => freeze(client, args, output).await?,
         Verb::Thaw(args) => thaw(client, &args.target, output).await?,
-        Verb::Lint(_) | Verb::Replay(_) | Verb::Compare(_) | Verb::Doctor(_) => {
+        Verb::Lint(_)
+        | Verb::Replay(_)
+        | Verb::Compare(_)
+        | Verb::Doctor(_)
+        | Verb::Dashboard(_) => {
             unreachable!("handled above")
         }
         Verb::Demo(_) | Verb::Local(_) | Verb::ModelServer(_) => {

@@ -2,6 +2,7 @@
 //! verified, and the AWS services it asks beside it.
 
 mod account;
+mod dashboard;
 mod doctor;
 #[allow(dead_code, reason = "the unit tests use the rest of it")]
 #[path = "../gateway/mod.rs"]
