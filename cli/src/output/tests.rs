@@ -174,6 +174,14 @@ fn watch() {
     let mut waiting = samples::baking();
     waiting.phase = Phase::AwaitingApproval;
     assert_snapshot!("watch_approval", deployment::ending(PIPE, &waiting));
+    waiting.phase = Phase::Paused;
+    let paused = deployment::ending(PIPE, &waiting);
+    let expected = format!(
+        "\npaused: {}\nGo on with: canary resume {}\n",
+        waiting.reason,
+        samples::ID
+    );
+    assert!(paused.starts_with(&expected), "{paused}");
 }
 
 #[test]

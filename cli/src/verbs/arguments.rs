@@ -48,7 +48,7 @@ pub(crate) enum Verb {
     List(ListArgs),
     /// Show a deployment in full.
     Get(Target),
-    /// Follow a deployment until it is over or waits for an approval.
+    /// Follow a deployment until it is over or waits for a person.
     Watch(WatchArgs),
     /// Show what happened and why, oldest first.
     History(Target),
