@@ -1,24 +1,32 @@
 //! `canary local`: the control plane and the simulated account on loopback, for a person's own
 //! scripts, models and AWS tools.
 
+mod controls;
+pub(crate) mod faults;
+mod house;
+
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 
-use tokio::sync::watch;
+use serde::Serialize;
+use simulator::REGION;
+use tokio::sync::oneshot;
 
 use crate::exit::Exit;
 use crate::loopback::{Interrupts, guarded, listen};
 use crate::models::server::Behaviour;
-use crate::output::Output;
-use crate::stage::{ENDPOINT, Setting, Stage, StageError};
+use crate::output::{Format, Output};
+use crate::stage::{ENDPOINT, Setting, StageError};
+use house::House;
 
 /// What `canary local` takes.
 #[derive(Debug, Clone, clap::Args)]
 pub(crate) struct LocalArgs {
-    /// Where the API listens on loopback.
+    /// Where the API listens on loopback; 0 picks a free port.
     #[arg(long, default_value_t = 8686)]
     port: u16,
-    /// Where the AWS wire of every service listens on loopback.
+    /// Where the AWS wire of every service listens on loopback; 0 picks a free port.
     #[arg(long, default_value_t = 4566)]
     aws_port: u16,
     /// How many times faster than the wall clock virtual time runs.
@@ -65,29 +73,50 @@ pub(crate) async fn run(args: LocalArgs, output: &mut Output<'_>) -> Result<Exit
         labels: None,
         state: args.state,
     };
-    let stage = tokio::select! {
-        stage = Stage::set(setting) => stage?,
+    let house = tokio::select! {
+        house = House::open(setting, aws) => Arc::new(house?),
         () = interrupts.wait() => return Ok(Exit::Done.into()),
     };
-    let (stop, stopped) = watch::channel(());
-    let router = guarded(stage.router.clone());
-    let mut until = stopped.clone();
+    let (stop, stopped) = oneshot::channel::<()>();
+    let router = guarded(controls::routes(house.clone()));
     let api_served = tokio::spawn(async move {
-        let ended = async move { drop(until.changed().await) };
+        let ended = async move { drop(stopped.await) };
         axum::serve(api, router).with_graceful_shutdown(ended).await
     });
-    let mut until = stopped;
-    let simulator = stage.stack.simulator.clone();
-    let aws_served = tokio::spawn(simulator.serve(aws, async move { drop(until.changed().await) }));
-    output
-        .remark(&welcome(port, aws_port))
-        .map_err(|error| StageError::Io("standard error is closed".to_owned(), error))?;
+    ready(output, port, aws_port)
+        .map_err(|error| StageError::Io("the output is closed".to_owned(), error))?;
     interrupts.wait().await;
     drop(stop);
     // Bounded: a client that keeps its connection open must not keep the process alive.
-    let bounded = std::time::Duration::from_secs(2);
-    drop(tokio::time::timeout(bounded, async { (api_served.await, aws_served.await) }).await);
+    drop(tokio::time::timeout(house::GRACE, api_served).await);
+    house.close().await;
     Ok(Exit::Done.into())
+}
+
+/// Where everything is, for programs.
+#[derive(Debug, Serialize)]
+struct Addresses {
+    /// The API.
+    api: String,
+    /// The AWS wire of every service.
+    aws: String,
+    /// The region that it plays.
+    region: &'static str,
+}
+
+/// Says that everything is up.
+fn ready(output: &mut Output<'_>, port: u16, aws_port: u16) -> std::io::Result<()> {
+    match output.format {
+        Format::Text => output.remark(&welcome(port, aws_port)),
+        Format::Json => {
+            let addresses = Addresses {
+                api: format!("http://127.0.0.1:{port}"),
+                aws: format!("http://127.0.0.1:{aws_port}"),
+                region: REGION,
+            };
+            output.answer(&addresses, |_| String::new())
+        }
+    }
 }
 
 fn welcome(port: u16, aws_port: u16) -> String {

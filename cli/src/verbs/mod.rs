@@ -10,6 +10,7 @@ mod doctor;
 mod follow;
 mod reads;
 mod replay;
+mod simulate;
 mod specification;
 mod which;
 
@@ -101,6 +102,14 @@ pub(crate) enum Failure {
     /// The dashboard can't be served.
     #[error(transparent)]
     Loopback(#[from] LoopbackError),
+    /// What only a simulated account takes was asked of another.
+    #[error(
+        "`canary simulate` is for the simulated account of `canary local`, and {api} is a deployed stack: nothing is simulated there, and nothing was sent"
+    )]
+    NotLocal {
+        /// Where the API is.
+        api: String,
+    },
     /// Nobody takes the answer.
     #[error("the output can't be written")]
     Output(#[from] io::Error),
@@ -111,6 +120,7 @@ impl Failure {
     pub(crate) fn exit(&self) -> Exit {
         match self {
             Self::Place(PlaceError::Address { .. })
+            | Self::NotLocal { .. }
             | Self::Uncounted(Uncounted::NothingAsked | Uncounted::NoChampion) => Exit::Usage,
             Self::TimedOut { .. } => Exit::TimedOut,
             Self::Client(ClientError::Problem(problem)) if problem.is(REJECTED_BY_GATE) => {
@@ -136,6 +146,7 @@ impl Failure {
             Self::NoneTaken(_) => "unclear-deployment",
             Self::Unkept { .. } => "unwritable-file",
             Self::Loopback(_) => "unserved",
+            Self::NotLocal { .. } => "not-local",
             Self::Output(_) => "unwritable-output",
         };
         match self {
@@ -206,6 +217,7 @@ pub(crate) async fn run(
         Verb::Weight(args) => weight(client, args, output).await?,
         Verb::Freeze(args) => freeze(client, args, output).await?,
         Verb::Thaw(args) => thaw(client, &args.target, output).await?,
+        Verb::Simulate(args) => simulate::simulate(client, args.what, output).await?,
         Verb::Lint(_)
         | Verb::Replay(_)
         | Verb::Compare(_)
@@ -256,7 +268,8 @@ async fn undo(client: &Client, args: UndoArgs, output: &mut Output<'_>) -> Resul
     if !args.wait {
         return Ok(Exit::Done);
     }
-    follow(client, &view.deployment_id, Pace::of(client, None), output).await
+    let pace = Pace::of(client, args.timeout);
+    follow(client, &view.deployment_id, pace, output).await
 }
 
 async fn weight(client: &Client, args: WeightArgs, output: &mut Output<'_>) -> Result<(), Failure> {

@@ -288,3 +288,32 @@ async fn a_proxy_is_gone_through_but_never_to_loopback() {
     assert_eq!((run.code, run.stderr.as_str()), (0, ""));
     assert_eq!(tunnels.load(Ordering::SeqCst), 1);
 }
+
+/// What is for the simulated account alone reaches no deployed API.
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_simulated_on_a_deployed_stack() {
+    let (home, gateway) = (Home::new(), api().await);
+    let ca = home.file("ca.pem", &gateway.ca);
+    let ca = ca.to_str().expect("the path is text");
+    for what in [
+        &["errors"][..],
+        &["aws", "sns"],
+        &["show"],
+        &["clear"],
+        &["tick"],
+        &["reset"],
+    ] {
+        let mut arguments = vec!["simulate"];
+        arguments.extend(what);
+        arguments.extend(["--api", &gateway.api, "--region", REGION, "--ca-file", ca]);
+        arguments.extend(["-o", "json"]);
+        let run = canary(&home, &arguments, &keys()).await;
+        assert_eq!(run.code, 2, "{what:?}");
+        let complaint = &run.json()[0];
+        let kind = complaint["type"].as_str().expect("a type");
+        assert!(kind.ends_with(":not-local"), "{kind}");
+        let detail = complaint["detail"].as_str().expect("a detail");
+        assert!(detail.contains("is a deployed stack"), "{detail}");
+    }
+    assert!(gateway.asked().is_empty());
+}

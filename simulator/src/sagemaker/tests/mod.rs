@@ -7,7 +7,10 @@ use http::{Request, Response};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
-use crate::{Backend, Clock, Distribution, Options, Simulator, Timings};
+use crate::{
+    Backend, Clock, Distribution, Disturbance, Fault, FaultKind, Options, Simulator, Timings,
+    service,
+};
 
 mod serving;
 
