@@ -52,10 +52,13 @@ fn blocks(page: &str) -> Vec<Block> {
 
 /// The page on ports that nobody has.
 fn on_free_ports(page: &str) -> String {
-    const NAMED: [&str; 7] = ["8686", "4566", "9001", "9002", "9003", "9004", "9005"];
+    const NAMED: [&str; 8] = [
+        "8686", "8687", "4566", "9001", "9002", "9003", "9004", "9005",
+    ];
     // All are held until each has one, so that no two are the same.
     let held = NAMED.map(|_| TcpListener::bind("127.0.0.1:0").expect("loopback has free ports"));
-    let mut page = page.replace("canary local ", "canary local --port 8686 --aws-port 4566 ");
+    let page = page.replace("canary local ", "canary local --port 8686 --aws-port 4566 ");
+    let mut page = page.replace("canary dashboard >", "canary dashboard --port 8687 >");
     // By way of a mark: a port may hold the digits of another.
     let mark = |place: usize| format!("\u{1}{place}\u{1}");
     for (place, named) in NAMED.iter().enumerate() {
