@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::baseline::SlowCount;
 use super::comparison::effect::percent;
 use super::deployment::Deployment;
+use super::fairness::{Fairness, FairnessRule};
 use super::judge::bench::Bench;
 use super::model_signals::Quality;
 use super::plan::Stage;
@@ -253,8 +254,11 @@ fn general_warnings(deployment: &Deployment) -> Vec<String> {
     }));
     warnings.extend(unheard(deployment));
     warnings.extend(not_waited_for(deployment));
-    let groups = policy.fairness.iter().filter(|it| it.consequence.holds());
-    warnings.extend(groups.flat_map(|it| it.past_of_production(&baseline.groups)));
+    let fairness = policy.fairness.iter();
+    for fairness in fairness.filter(|fairness| fairness.consequence.holds()) {
+        warnings.extend(waits_for_groups(deployment, fairness));
+        warnings.extend(fairness.past_of_production(&baseline.groups));
+    }
     let bursty = policy.guards.iter();
     let bursty = bursty.filter(|guard| !guard.test.is_of_cost());
     let wide = bursty.filter_map(|guard| {
@@ -322,4 +326,67 @@ fn not_waited_for(deployment: &Deployment) -> Option<String> {
             names.join(", ")
         )
     })
+}
+
+/// The measures of fairness whose groups stay too small beyond the first bake. They are unknown until
+/// then, which holds, and in the end the deadline takes back what may be a good model.
+fn waits_for_groups(deployment: &Deployment, fairness: &Fairness) -> Vec<String> {
+    let baseline = &deployment.terms.baseline;
+    let Some(stage) = below_full(deployment).next() else {
+        return Vec::new();
+    };
+    let waits = fairness.rules.iter().filter_map(|rule| {
+        let (group, before) = fairness.smallest_group(rule.measure, &baseline.groups)?;
+        // Before the first deployment that counts predictions there are none of anybody.
+        if before == 0 && !rule.measure.needs_labels() {
+            return None;
+        }
+        let minutes = baseline.minutes.max(1) as f64;
+        let a_minute = before as f64 / minutes * stage.weight.fraction();
+        let takes = rule.min_samples as f64 / a_minute;
+        (takes * 60.0 > stage.bake.secs() as f64)
+            .then(|| small_group(deployment, rule, (group, before), takes, stage))
+    });
+    waits.collect()
+}
+
+/// `takes` are the minutes until the smallest group is large enough, and infinite where it was empty.
+fn small_group(
+    deployment: &Deployment,
+    rule: &FairnessRule,
+    (group, before): (&str, u64),
+    takes: f64,
+    stage: &Stage,
+) -> String {
+    let deadline = deployment.terms.plan.deadline;
+    let how_long = if before == 0 {
+        format!(
+            "nothing says how long, and past the deadline of {deadline} everything is taken back"
+        )
+    } else if takes * 60.0 >= deadline.secs() as f64 {
+        format!("longer than the deadline of {deadline}, past which everything is taken back")
+    } else {
+        format!("about {}", roughly(takes))
+    };
+    let sources = if rule.measure.needs_labels() {
+        "; labels come by POST /feedback"
+    } else {
+        ""
+    };
+    format!(
+        "{}: no stage is left before the canary has {} {} in each group, and production had {before} of {group} in the last day: at {} of the traffic the canary is held until then, {how_long}{sources}; a lower min_samples waits less and shows less, on_breach: notify does not wait",
+        rule.measure.full_name(),
+        rule.min_samples,
+        rule.measure.trials(),
+        stage.weight,
+    )
+}
+
+/// Minutes, as people would say them.
+fn roughly(minutes: f64) -> String {
+    if minutes < 120.0 {
+        format!("{:.0} min", minutes.ceil())
+    } else {
+        format!("{:.0} h", (minutes / 60.0).ceil())
+    }
 }

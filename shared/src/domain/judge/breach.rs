@@ -157,7 +157,7 @@ impl Bench<'_> {
         let broken = judged.filter(|(_, judged)| judged.finding == Finding::Broken);
         broken
             .map(|(rule, judged)| Breach {
-                name: format!("fairness.{}", rule.measure.name()),
+                name: rule.measure.full_name(),
                 action,
                 severity: fairness.consequence.severity,
                 value: judged
