@@ -197,11 +197,26 @@ pub(crate) fn speaking_plan() -> PlanView {
     plan["model_signals"] = json!({
         "custom_metrics": 34, "rollout_dollars": 0.112, "month_dollars": 10.2,
         "labels": {
-            "accuracy": {"of": "labels", "at_least": 7, "twice": {"rate": 0.3, "labels": 169}},
-            "recall": {"of": "labels that are positive", "at_least": 7},
+            "accuracy": {
+                "of": "labels", "waits_for": 500, "all_bad": arrivals([7, 3, 3, 300]),
+                "twice": {"rate": 0.3, "caught": arrivals([169, 18, 5, 500])},
+            },
+            "fairness.equal_opportunity": {
+                "of": "labelled actual positives", "waits_for": 100, "groups": ["north", "south"], "all_bad": [],
+            },
+            "recall": {"of": "labels that are positive", "all_bad": arrivals([7, 3, 3, 300])},
         },
     });
     read(plan)
+}
+
+/// The minutes at each pace, and the labels of the minute that has all of them.
+fn arrivals([one, ten, hundred, at_once]: [u64; 4]) -> Value {
+    let all = [(1, one), (10, ten), (100, hundred), (at_once, 1)];
+    let all = all.map(|(labels_a_minute, minutes)| {
+        json!({"labels_a_minute": labels_a_minute, "minutes": minutes})
+    });
+    json!(all)
 }
 
 fn read<T: DeserializeOwned>(value: Value) -> T {

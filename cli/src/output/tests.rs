@@ -71,7 +71,7 @@ fn deploy() {
 fn plan_of_a_specification() {
     assert_snapshot!("plan", plan::plan(PIPE, &samples::plan()));
     let speaking = plan::plan(PIPE, &samples::speaking_plan());
-    let about = speaking.split("\nThe model's").nth(1);
+    let about = speaking.split("\nWhat inference").nth(1);
     let about = about.and_then(|rest| rest.split("\nRolled back by").next());
     assert_snapshot!(
         "plan_model_signals",

@@ -362,7 +362,8 @@ pub struct PlanView {
     /// How it would go back, in words.
     #[serde(default)]
     pub rollback: String,
-    /// What the model's own figures would cost and need; absent without `model_signals`.
+    /// What the figures that inference counts would cost, and the labels that they need; absent without
+    /// `model_signals` and `routing`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub model_signals: Option<ModelPlan>,
     /// What to beware of.
