@@ -90,7 +90,7 @@ impl Effect {
         };
         let evidence = match odds_against_luck(ln_e) {
             Some(odds) => format!("odds against luck {odds}"),
-            None => "no evidence that it is worse".to_owned(),
+            None => "not yet shown to be worse".to_owned(),
         };
         format!(
             "{what}: {measured}{}, {evidence} after {} min",
@@ -177,7 +177,7 @@ pub fn against_limit(what: &str, guard: &AbsoluteGuard, limit: Rate) -> String {
     };
     let evidence = match odds_against_luck(guard.ln_e()) {
         Some(odds) => format!("odds against luck {odds}"),
-        None => "no evidence that it is above".to_owned(),
+        None => "not yet shown to be above".to_owned(),
     };
     format!(
         "{what}: canary {} ({} of {}), limit {limit}, {evidence} after {} min",
