@@ -215,6 +215,7 @@ impl SageMaker {
             "CreateModelPackage" => world.create_package(context, input),
             "DescribeModelPackage" => world.describe_package(input),
             "UpdateModelPackage" => world.update_package(context, input),
+            "DeleteModelPackage" => world.delete_package(input),
             "AddTags" => world.add_tags(input),
             "ListTags" => world.list_tags(input),
             "DeleteTags" => world.delete_tags(input),
