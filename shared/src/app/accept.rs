@@ -12,7 +12,7 @@ use super::past::{self, Past};
 use super::ports::{
     Class, ConfigView, Creation, IdempotencyClaim, Loaded, PortError, Ports, Refused,
 };
-use super::registry;
+use super::registry::{self, Challenger};
 use crate::domain::authority::{Grants, Outside, is_enabled};
 use crate::domain::baseline::{Baseline, SlowCount, broken_by_production};
 use crate::domain::clearance::{self, Clearance};
@@ -25,7 +25,6 @@ use crate::domain::history::{Entry, Name, Severity};
 use crate::domain::judge::floor_minute;
 use crate::domain::observation::{EndpointStatus, EndpointView, VariantView};
 use crate::domain::policy::{Guard, Policy, Test};
-use crate::domain::registry::Packages;
 use crate::domain::replay::Recorded;
 use crate::domain::scaling::ScalableTarget;
 use crate::domain::specification::Specification;
@@ -379,7 +378,7 @@ pub async fn propose<P: Ports>(
     }
     fitness::can_be_copied(endpoint, &config)?;
     let grants = opened(ports, specification).await?;
-    let packages = registry::checked(ports, specification, &former_model).await?;
+    let challenger = registry::checked(ports, specification, &former_model).await?;
     let production = config.variants[0].name.as_str();
     let scaling = check_scaling(ports, endpoint, production).await?;
     let instances = live_instances(&view, production);
@@ -395,7 +394,7 @@ pub async fn propose<P: Ports>(
         policy: check_baseline(specification.policy.clone(), &past)?,
         baseline: past.baseline,
         former_model,
-        packages,
+        challenger,
         prices: prices(
             specification,
             &ports.settings().prices,
@@ -620,7 +619,7 @@ struct Drawn {
     policy: Policy,
     baseline: Baseline,
     former_model: String,
-    packages: Packages,
+    challenger: Challenger,
     prices: Option<Prices>,
     grants: Grants,
     clearance: Clearance,
@@ -642,7 +641,7 @@ impl Drawn {
             id: self.id,
             endpoint: specification.endpoint.clone(),
             endpoint_created_at: view.created_at,
-            model: specification.model.clone(),
+            model: self.challenger.model,
             former_model: self.former_model,
             production: production.to_owned(),
             canary: names.canary,
@@ -665,7 +664,7 @@ impl Drawn {
             grants: Some(self.grants),
             undoes: specification.undoes.clone(),
             clearance: self.clearance,
-            packages: self.packages,
+            packages: self.challenger.packages,
         };
         Deployment::accepted(terms, instances)
     }

@@ -16,6 +16,7 @@ use crate::domain::freeze::{Freeze, Freezes};
 use crate::domain::history::{Entry, Way};
 use crate::domain::incident::PostMortem;
 use crate::domain::judge::MinuteReport;
+use crate::domain::model::ModelView;
 use crate::domain::observation::EndpointView;
 use crate::domain::quantity::Span;
 use crate::domain::registry::{PackageArn, PackageView, Standing};
@@ -367,8 +368,6 @@ pub trait Endpoints: Sync {
         &self,
         name: &str,
     ) -> impl Future<Output = Result<Option<ConfigView>, PortError>> + Send;
-    /// Whether the model exists.
-    fn has_model(&self, name: &str) -> impl Future<Output = Result<bool, PortError>> + Send;
     /// Makes a config; one that is there already is left as it is.
     fn make_config(&self, recipe: &Recipe) -> impl Future<Output = Result<(), PortError>> + Send;
     /// Deletes a config; one that is gone already is fine.
@@ -392,15 +391,6 @@ pub trait Endpoints: Sync {
         variant: &str,
         instances: u32,
     ) -> impl Future<Output = Result<(), PortError>> + Send;
-}
-
-/// A model, as far as another one is made after it.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct ModelView {
-    /// The package that it was made of, as its one container names it.
-    pub package: Option<String>,
-    /// The ARN of the role that SageMaker takes on for it.
-    pub execution_role: Option<String>,
 }
 
 /// SageMaker's models and the registry of their packages.

@@ -172,7 +172,7 @@ async fn kept<P: Ports>(ports: &P, terms: &Terms) -> Result<ConfigVariant, Refus
             "config {original_config} is another one by now: it has no variant {production} of {former_model}"
         )));
     };
-    if !ports.has_model(former_model).await? {
+    if ports.model(former_model).await?.is_none() {
         return Err(no(format!(
             "model {former_model} was deleted since: create it again under this name"
         )));

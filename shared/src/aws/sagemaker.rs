@@ -74,10 +74,6 @@ impl Endpoints for Aws {
         }))
     }
 
-    async fn has_model(&self, name: &str) -> Result<bool, PortError> {
-        Ok(self.described_model(name).await?.is_some())
-    }
-
     async fn make_config(&self, recipe: &Recipe) -> Result<(), PortError> {
         let (source, name) = match recipe {
             Recipe::WithCanary { source, name, .. } | Recipe::Only { source, name, .. } => {
@@ -262,14 +258,6 @@ impl Aws {
         Ok(found
             .iter()
             .any(|it| it.endpoint_config_name() == Some(name)))
-    }
-
-    pub(super) async fn lists_model(&self, name: &str) -> Result<bool, PortError> {
-        let call = self.control.sagemaker.list_models().name_contains(name);
-        let pages = call.into_paginator().items().send();
-        let found = pages.try_collect().await;
-        let found: Vec<_> = found.map_err(|error| sort("ListModels", &error))?;
-        Ok(found.iter().any(|it| it.model_name() == Some(name)))
     }
 }
 

@@ -14,7 +14,7 @@ use super::model_signals::Readings;
 use super::plan::Plan;
 use super::policy::Policy;
 use super::quantity::{Span, Weight};
-use super::registry::{self, Filing, PackageArn, Packages, Standing};
+use super::registry::{self, Filing, Packages, Standing};
 use super::retreat::{Descent, Rollback};
 use super::routing::Sticky;
 use super::scaling::{Autoscaling, ScalableTarget};
@@ -498,11 +498,6 @@ impl Terms {
     /// instances that the total traffic needs.
     pub fn former_config(&self) -> String {
         Deployment::names(&self.endpoint, &self.id).former_config
-    }
-
-    /// The version that the new model is to be made of. The model that an undo brings back is there.
-    pub fn package_to_make(&self) -> Option<&PackageArn> {
-        self.packages.new.as_ref().filter(|_| self.undoes.is_none())
     }
 
     /// Whether traffic may be raised now, as far as the calendar says: a hotfix waits for no window.

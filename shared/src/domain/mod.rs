@@ -25,6 +25,7 @@
 //! | [`protocol`] | the record around a call: intent and lease before it, the answer after it |
 //! | [`replay`] | a recorded rollout, judged again |
 //! | [`retreat`] | the way back: at once, or down by steps |
+//! | [`model`] | a SageMaker model as far as another one is made after it |
 //! | [`registry`] | versions of model packages, and what the registry is told of them |
 //! | [`clearance`] | what let a deployment in |
 //! | [`freeze`] | nothing is raised, by order |
@@ -57,6 +58,7 @@ pub mod history;
 pub mod incident;
 pub mod invariants;
 pub mod judge;
+pub mod model;
 pub mod model_plan;
 pub mod model_signals;
 pub mod observation;

@@ -102,12 +102,24 @@ impl PackageArn {
         Home::of(&self.0)
     }
 
-    /// The name of the model that is made of it: the same one for every deployment of this version. Of a
-    /// group's name that is too long for it the end is left out.
+    /// The name of the model that is made of it: the same one for every deployment of this version,
+    /// however somebody has written the ARN. Of a group's name that is too long for it the end is left
+    /// out.
     pub fn model_name(&self) -> String {
+        self.named("")
+    }
+
+    /// The name of one that is made otherwise than the one with the plain name, which can't be changed:
+    /// with a mark of up to 8 letters and digits for how it is made.
+    pub fn model_name_with(&self, mark: &str) -> String {
+        self.named(&format!("-{mark:.8}"))
+    }
+
+    fn named(&self, mark: &str) -> String {
         let (group, version) = self.parts();
-        let end = format!("-package-{version}");
-        let stem: String = group.chars().take(LONGEST_NAME - end.len()).collect();
+        let end = format!("-package-{version}{mark}");
+        let group = group.chars().map(|letter| letter.to_ascii_lowercase());
+        let stem: String = group.take(LONGEST_NAME - end.len()).collect();
         format!("{}{end}", stem.trim_end_matches('-'))
     }
 
@@ -145,7 +157,7 @@ pub struct Packages {
     /// Of which the new model is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub new: Option<PackageArn>,
-    /// Of which production's model is, where another one is known.
+    /// Of which production's model is, where that is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub former: Option<PackageArn>,
 }
@@ -154,6 +166,18 @@ impl Packages {
     /// Whether the registry has nothing to do with it.
     pub fn is_none(&self) -> bool {
         *self == Self::default()
+    }
+
+    /// The version that the new model is to be made of. The model that an undo brings back is there.
+    pub fn to_make(&self, undoes: Option<&str>) -> Option<&PackageArn> {
+        self.new.as_ref().filter(|_| undoes.is_none())
+    }
+
+    /// Whether production has the new version already: it is tried on other instances, or in another
+    /// network.
+    fn are_one(&self) -> bool {
+        let both = self.new.as_ref().zip(self.former.as_ref());
+        both.is_some_and(|(new, former)| new.is_same(former.as_str()))
     }
 }
 
@@ -359,10 +383,12 @@ pub fn standings(packages: &Packages, ending: &Ending, about: About<'_>) -> Vec<
         model,
         undoes,
     } = about;
-    let (new, former) = (packages.new.iter(), packages.former.iter());
     match ending {
-        Ending::WentBack { .. } if undoes => Vec::new(),
-        Ending::WentBack { why } => new
+        // Nor is that a verdict on a version which production goes on with.
+        Ending::WentBack { .. } if undoes || packages.are_one() => Vec::new(),
+        Ending::WentBack { why } => packages
+            .new
+            .iter()
             .map(|package| Standing {
                 package: package.clone(),
                 approval: Some((
@@ -380,7 +406,8 @@ pub fn standings(packages: &Packages, ending: &Ending, about: About<'_>) -> Vec<
                 "replaced by {model} on endpoint {endpoint} (deployment {id})"
             ));
             let approved = (!undoes).then(|| (Approval::Approved, serves.clone()));
-            let in_production = new.map(|package| Standing {
+            let former = packages.former.iter().filter(|_| !packages.are_one());
+            let in_production = packages.new.iter().map(|package| Standing {
                 package: package.clone(),
                 approval: approved.clone(),
                 stage: Some((Stage::Production, serves.clone())),

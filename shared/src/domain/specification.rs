@@ -57,9 +57,9 @@ pub struct Specification {
 }
 
 impl Specification {
-    /// The version that the new model is to be made of. The model that an undo brings back is there.
+    /// The version that the new model is to be made of.
     pub fn package_to_make(&self) -> Option<&PackageArn> {
-        self.packages.new.as_ref().filter(|_| self.undoes.is_none())
+        self.packages.to_make(self.undoes.as_deref())
     }
 
     /// The field that names the new model.

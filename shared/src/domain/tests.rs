@@ -44,6 +44,7 @@ mod incidents;
 mod model_plan;
 mod model_signals;
 mod properties;
+mod model;
 mod quantities;
 mod registry;
 mod second_look;

@@ -93,7 +93,7 @@ pub struct DeploymentView {
     /// The ARN of the version of a model package that the new model is of, where it was deployed by that.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub model_package: Option<String>,
-    /// The same of production's model, where the registry will be told that it is replaced.
+    /// The same of production's model; of another version the registry will be told that it is replaced.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub former_model_package: Option<String>,
     /// Whether the model registry is still to be told how the deployment came out.

@@ -8,8 +8,8 @@ use jiff::{SignedDuration, Timestamp};
 use shared::app::health::Figure;
 use shared::app::ports::{
     Access, Ambient, Class, Commit, ConfigView, Creation, Endpoints, FreezeTurn, Functions,
-    IdempotencyClaim, ListQuery, Loaded, Meter, MetricAnswer, MetricQuery, Metrics, ModelView,
-    Notifier, Outbox, OutboxRow, Page, PortError, Recipe, Refused, Registry, Scaling, Store,
+    IdempotencyClaim, ListQuery, Loaded, Meter, MetricAnswer, MetricQuery, Metrics, Notifier,
+    Outbox, OutboxRow, Page, PortError, Recipe, Refused, Registry, Scaling, Store,
 };
 use shared::domain::authority::{Settings, Tags};
 use shared::domain::deployment::Deployment;
@@ -18,6 +18,7 @@ use shared::domain::freeze::Freezes;
 use shared::domain::history::{Entry, Way};
 use shared::domain::incident::PostMortem;
 use shared::domain::judge::MinuteReport;
+use shared::domain::model::ModelView;
 use shared::domain::observation::EndpointView;
 use shared::domain::quantity::Span;
 use shared::domain::registry::{PackageArn, PackageView, Standing};
@@ -196,12 +197,6 @@ impl Endpoints for Direct {
         let name = name.to_owned();
         let effect = move |shared: &Shared| sagemaker::endpoint_config(&shared.simulator, &name);
         self.usual("endpoint_config", effect).await
-    }
-
-    async fn has_model(&self, name: &str) -> Result<bool, PortError> {
-        let name = name.to_owned();
-        let effect = move |shared: &Shared| sagemaker::has_model(&shared.simulator, &name);
-        self.usual("has_model", effect).await
     }
 
     async fn make_config(&self, recipe: &Recipe) -> Result<(), PortError> {

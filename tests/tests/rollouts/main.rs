@@ -12,6 +12,7 @@ mod healthy;
 mod incidents;
 mod model;
 mod operators;
+mod packages;
 mod properties;
 mod reference;
 mod registry;

@@ -203,13 +203,26 @@ impl Settings {
         {
             return Some(elsewhere);
         }
-        if !self.models.allow(model) {
-            let detail = format!(
-                "model {model} is not among those that this stack may deploy; the stack's parameter ModelNames says which"
-            );
-            return no("model-not-allowed", specification.model_field(), detail);
+        if let Some(outside) = self.outside_model(specification, model) {
+            return Some(outside);
         }
         self.outside_topic(specification.topic.as_deref()?)
+    }
+
+    /// Why the new model may not be deployed under this name; `None` if it may. The name of one that is
+    /// made of a package is in lower case, however somebody has written the group's in the parameter.
+    pub fn outside_model(&self, specification: &Specification, model: &str) -> Option<Outside> {
+        let is_allowed = match specification.package_to_make() {
+            Some(_) => self.models.clone().lowercase().allow(model),
+            None => self.models.allow(model),
+        };
+        (!is_allowed).then(|| Outside {
+            kind: "model-not-allowed",
+            field: specification.model_field(),
+            detail: format!(
+                "model {model} is not among those that this stack may deploy; the stack's parameter ModelNames says which"
+            ),
+        })
     }
 
     fn outside_package(&self, package: &PackageArn) -> Option<Outside> {

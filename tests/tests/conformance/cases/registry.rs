@@ -141,13 +141,13 @@ async fn a_model_of_a_version_is_made_like_another(account: &Account) {
     let seen = seen.expect("a model");
     assert_eq!(seen.package.as_deref(), Some(version.as_str()));
     assert_eq!(seen.execution_role.as_deref(), Some(ROLE));
-    let client = Client::new(&account.sdk);
-    let described = client.describe_model().model_name(&name).send().await;
-    let described = described.expect("a model");
-    let network = described.vpc_config().expect("a network");
-    assert_eq!(network.subnets(), ["subnet-1"]);
+    let network = seen.network.as_ref().expect("a network");
+    assert!(network.subnets.iter().eq(["subnet-1"]), "{network:?}");
+    assert!(network.security_groups.iter().eq(["sg-1"]), "{network:?}");
     let other = account.aws.model(&like).await.expect("a readable model");
-    assert_eq!(other.expect("a model").package, None, "made of an image");
+    let other = other.expect("a model");
+    assert_eq!(other.package, None, "made of an image");
+    assert_eq!(seen.differences_from(&other), Vec::<&str>::new());
 }
 
 async fn a_model_of_a_version_made_twice_is_invalid(account: &Account) {
