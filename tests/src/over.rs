@@ -171,7 +171,7 @@ pub(crate) async fn assert_ended<P: Store + Endpoints>(
         .iter()
         .any(|entry| entry.event == Name::RegistryLeft)
     {
-        assert_registered(simulator, terms, state.status);
+        assert_registered(simulator, &loaded.deployment);
     }
     assert_configs(simulator, terms, state.status, view);
     loaded.deployment.terms

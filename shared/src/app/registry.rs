@@ -12,7 +12,7 @@ use super::ports::{Class, Loaded, PortError, Ports};
 use crate::domain::deployment::{Deployment, Lease, Terms};
 use crate::domain::model::{ModelView, Unlike};
 use crate::domain::protocol;
-use crate::domain::registry::{PackageArn, Packages};
+use crate::domain::registry::{PackageArn, Packages, Round, Standing, Told};
 use crate::domain::specification::Specification;
 use crate::wire::digest;
 
@@ -196,45 +196,59 @@ async fn is_there<P: Ports>(
 /// Tells the registry how the deployment came out, and keeps whether that went well. What goes wrong is
 /// reported and tried again later: it is nobody's emergency.
 pub(super) async fn register<P: Ports>(ports: &P, loaded: Loaded) -> Result<Carried, PortError> {
-    let told = tell(ports, &loaded.deployment).await;
-    let id = loaded.deployment.terms.id.clone();
-    let refusal = told.as_ref().err().map(ToString::to_string);
-    if let Err(error) = &told {
-        health::report(ports, Some(&id), error);
-    }
-    let told = match &told {
-        Ok(says) => Ok(says.as_str()),
-        Err(_) => Err(refusal.as_deref().unwrap_or_default()),
-    };
-    note(ports, loaded, told).await?;
-    Ok(match refusal {
+    let round = tell(ports, &loaded.deployment).await;
+    note(ports, loaded, &round).await?;
+    Ok(match round.refusal {
         None => Carried::Done,
         Some(why) => Carried::NotYet(why),
     })
 }
 
-/// Version by version, what is not so yet; in the end what the registry says, in words.
-async fn tell<P: Ports>(ports: &P, deployment: &Deployment) -> Result<String, PortError> {
-    let mut says = Vec::new();
+/// Version by version, what is not so yet. What becomes of one is nothing to the other: neither of them is
+/// left untold for the other's sake.
+async fn tell<P: Ports>(ports: &P, deployment: &Deployment) -> Round {
+    let mut round = Round::default();
+    let mut refusals = Vec::new();
     for wanted in deployment.standings() {
-        let found = ports.package(&wanted.package).await?;
-        if let Some(left) = wanted.over(&found) {
-            ports.update_package(&left).await?;
+        match told(ports, &wanted).await {
+            Ok(says) => round.told.push(Told {
+                package: wanted.package,
+                says,
+            }),
+            Err(error) => {
+                health::report(ports, Some(&deployment.terms.id), &error);
+                refusals.push(error.to_string());
+            }
         }
-        says.push(wanted.in_words_over(&found));
     }
-    Ok(says.join("; "))
+    round.refusal = (!refusals.is_empty()).then(|| refusals.join("; "));
+    round
+}
+
+/// What the registry says of the version in the end, in words. Of one that it does not know any more
+/// there is nothing left to say.
+async fn told<P: Ports>(ports: &P, wanted: &Standing) -> Result<String, PortError> {
+    let package = &wanted.package;
+    let found = match ports.package(package).await {
+        Err(error) if error.class == Class::Invalid => {
+            let why = error.message;
+            return Ok(format!(
+                "{package} can't be described any more and is left as it is ({why})"
+            ));
+        }
+        described => described?,
+    };
+    if let Some(left) = wanted.over(&found) {
+        ports.update_package(&left).await?;
+    }
+    Ok(wanted.in_words_over(&found))
 }
 
 /// Other writers are re-read: what the registry was told is true whatever they wrote.
-async fn note<P: Ports>(
-    ports: &P,
-    mut loaded: Loaded,
-    told: Result<&str, &str>,
-) -> Result<(), PortError> {
+async fn note<P: Ports>(ports: &P, mut loaded: Loaded, round: &Round) -> Result<(), PortError> {
     let id = loaded.deployment.terms.id.clone();
     for _ in 0..5 {
-        let Some(next) = protocol::registered(&loaded.deployment, told, ports.now()) else {
+        let Some(next) = protocol::registered(&loaded.deployment, round, ports.now()) else {
             return Ok(());
         };
         match write(ports, &loaded, &next).await {

@@ -212,6 +212,9 @@ pub struct State {
     /// What the model registry is still to be told, while it is.
     #[serde(default)]
     pub filing: Option<Filing>,
+    /// Whether the canary may have had requests: weights were on their way up at least once.
+    #[serde(default)]
+    pub had_traffic: bool,
     /// The last history entry's number.
     pub last_seq: u64,
 }
@@ -364,6 +367,7 @@ impl Deployment {
             descent: None,
             watch: None,
             filing: None,
+            had_traffic: false,
             last_seq: 0,
         };
         Self { terms, state }
@@ -404,7 +408,7 @@ impl Deployment {
         asked.map(Autoscaling::target).or_else(found)
     }
 
-    /// What the model registry is to be told by now, in order; nothing where it was told.
+    /// What the model registry is still to be told by now, in order; nothing where it was told.
     pub fn standings(&self) -> Vec<Standing> {
         let terms = &self.terms;
         let about = registry::About {
@@ -414,9 +418,8 @@ impl Deployment {
             undoes: terms.undoes.is_some(),
         };
         let filing = self.state.filing.as_ref();
-        let unfiled = filing.filter(|filing| filing.filed.is_none());
-        unfiled.map_or_else(Vec::new, |filing| {
-            registry::standings(&terms.packages, &filing.ending, about)
+        filing.map_or_else(Vec::new, |filing| {
+            filing.left(registry::standings(&terms.packages, &filing.ending, about))
         })
     }
 

@@ -305,12 +305,33 @@ pub struct Filing {
     pub since: Timestamp,
     /// What of.
     pub ending: Ending,
+    /// The versions that it was told of, or that nobody can tell it of any more.
+    #[serde(default)]
+    pub told: Vec<Told>,
     /// What the registry says by now, in words, once it was told everything.
     #[serde(default)]
     pub filed: Option<String>,
     /// Why it was not told the last time.
     #[serde(default)]
     pub refused: Option<Refused>,
+}
+
+/// A version that is dealt with.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Told {
+    /// Which.
+    pub package: PackageArn,
+    /// What the registry says of it by now, in words.
+    pub says: String,
+}
+
+/// What came of one try to tell the registry what was left.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Round {
+    /// The versions that are dealt with by it.
+    pub told: Vec<Told>,
+    /// What AWS said about the others; absent where there are none.
+    pub refusal: Option<String>,
 }
 
 /// A try that did not succeed.
@@ -323,6 +344,33 @@ pub struct Refused {
 }
 
 impl Filing {
+    /// The same once this came of a try.
+    #[must_use]
+    pub fn after(mut self, round: Round, now: Timestamp) -> Self {
+        let known = self.told.clone();
+        let is_known = |told: &Told| known.iter().any(|it| it.package == told.package);
+        let news = round.told.into_iter().filter(|told| !is_known(told));
+        self.told.extend(news);
+        self.refused = round.refusal.map(|why| Refused { at: now, why });
+        self.filed = self.refused.is_none().then(|| self.says());
+        self
+    }
+
+    /// What the registry says of the versions that are dealt with, in words.
+    pub fn says(&self) -> String {
+        let told = self.told.iter().map(|told| told.says.as_str());
+        told.collect::<Vec<_>>().join("; ")
+    }
+
+    /// What is left of these after the tries so far.
+    pub fn left(&self, standings: Vec<Standing>) -> Vec<Standing> {
+        let is_left = |standing: &Standing| {
+            let mut told = self.told.iter().map(|told| told.package.as_str());
+            self.filed.is_none() && !told.any(|told| standing.package.is_same(told))
+        };
+        standings.into_iter().filter(is_left).collect()
+    }
+
     /// Whether the registry is to be told now.
     pub fn is_due(&self, now: Timestamp) -> bool {
         let waits = |refused: &Refused| now < refused.at + RETRY.duration();
@@ -422,14 +470,13 @@ pub fn standings(packages: &Packages, ending: &Ending, about: About<'_>) -> Vec<
     }
 }
 
-/// A text as the registry takes it: one line, and not too long.
+/// A text as the registry takes it: one line, and not too long. Its pattern is `.*`, and Unicode has two
+/// ends of a line that are no control characters.
 fn described(text: &str) -> String {
-    let line = text.chars().map(|character| {
-        if character.is_control() {
-            ' '
-        } else {
-            character
-        }
+    let line = text.chars().map(|character| match character {
+        '\u{2028}' | '\u{2029}' => ' ',
+        control if control.is_control() => ' ',
+        other => other,
     });
     line.take(LONGEST_DESCRIPTION).collect()
 }
@@ -452,9 +499,17 @@ impl Standing {
         })
     }
 
-    /// Where the version is to stand, in words.
-    pub fn in_words(&self) -> String {
-        self.in_words_over(&PackageView::default())
+    /// Where the version is to stand, in words, for somebody who sets it by hand. What it says by now is
+    /// not known here.
+    pub fn wanted_in_words(&self) -> String {
+        let approval = self.approval.as_ref().map(|(wanted, _)| match wanted {
+            Approval::Approved => "Approved, unless somebody has rejected it,",
+            other => other.as_str(),
+        });
+        let stage = self.stage.as_ref();
+        let stage = stage.map(|(stage, _)| format!("in stage {}", stage.words().0));
+        let words: Vec<&str> = approval.into_iter().chain(stage.as_deref()).collect();
+        format!("{} is to be {}", self.package, words.join(" and "))
     }
 
     /// Where the version that was seen so stands once it was told what was left, in words.

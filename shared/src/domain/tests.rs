@@ -21,7 +21,9 @@
 //! | [`after`] | the watch after a completion |
 //! | [`freezes`] | nothing goes up under a freeze, and a hotfix does |
 //! | [`forecasts`] | what is said beforehand about the model's own signals |
-//! | [`registry`] | versions of model packages, and what the registry is told of them |
+//! | [`model`] | models that are alike, and the names of those that are not |
+//! | [`registry`] | versions of model packages, and where they are to stand |
+//! | [`filings`] | when the registry is told of that |
 //! | [`commands`] | every order in every phase |
 //! | [`quantities`] | numbers with units, plans, windows, names |
 //! | [`fuzz`] | the same numbers, windows and names, from any text |
@@ -36,15 +38,16 @@ mod decide;
 mod descent;
 mod effects;
 mod endings;
+mod filings;
 mod forecasts;
 mod freezes;
 mod fuzz;
 mod guards;
 mod incidents;
+mod model;
 mod model_plan;
 mod model_signals;
 mod properties;
-mod model;
 mod quantities;
 mod registry;
 mod second_look;

@@ -109,12 +109,16 @@ fn every_order_in_every_state() {
 /// A raise that may have landed is traffic; capacity that grows for it is none.
 #[test]
 fn a_cancel_is_an_incident_once_there_may_be_traffic() {
-    let paused = Case::paused(Interrupted::Raise, 0, 10);
+    let paused = |had_traffic| {
+        let paused = Case::paused(Interrupted::Raise, 0, 10);
+        paused.with(|case| case.deployment.state.had_traffic = had_traffic)
+    };
     for (case, has_traffic) in [
         (Case::pending(), false),
         (Case::scaling(0, 10), false),
         (Case::shifting(0, 10), true),
-        (paused, true),
+        (paused(false), false),
+        (paused(true), true),
         (Case::scaling(10, 50), true),
         (Case::baking(10), true),
     ] {
