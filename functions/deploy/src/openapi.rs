@@ -23,6 +23,7 @@ const SPECIFICATION: &[Kind] = &[
     (422, "async-endpoint"),
     (422, "baseline-breaks-policy"),
     (422, "capacity-reservation"),
+    (422, "check-miscounted"),
     (422, "endpoint-config-not-found"),
     (422, "endpoint-not-allowed"),
     (422, "endpoint-not-enabled"),

@@ -1,6 +1,7 @@
 //! A new deployment. Everything is checked before anything is written, and nothing in SageMaker
 //! is changed here: the record is the intent, and `deploy` as provision carries it out.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
@@ -44,7 +45,7 @@ pub enum Refusal {
         /// A stable word for the kind of problem.
         kind: &'static str,
         /// The field of the specification.
-        field: &'static str,
+        field: Cow<'static, str>,
         /// What is wrong and the way out.
         detail: String,
     },
@@ -392,7 +393,8 @@ pub async fn propose<P: Ports>(
     let drawn = Drawn {
         now: ports.now(),
         id: ports.new_id(),
-        policy: check_baseline(specification.policy.clone(), &past)?,
+        policy: check_baseline(specification.policy.clone(), &past)
+            .and_then(|policy| fitness::counts_what_can_be(policy, &past))?,
         baseline: past.baseline,
         former_model,
         packages,
@@ -677,10 +679,14 @@ impl From<Outside> for Refusal {
     }
 }
 
-pub(super) fn unfit(kind: &'static str, field: &'static str, detail: String) -> Refusal {
+pub(super) fn unfit(
+    kind: &'static str,
+    field: impl Into<Cow<'static, str>>,
+    detail: String,
+) -> Refusal {
     Refusal::Unfit {
         kind,
-        field,
+        field: field.into(),
         detail,
     }
 }

@@ -182,10 +182,15 @@ impl<'a> Arm<'a> {
         for (name, pair, trials, outcomes) in counted {
             for (at, minute) in &mut minutes {
                 let of = |points: &Points| points.get(at).copied().map(whole);
-                let counts = pair.counts(of(&trials), of(&outcomes));
+                let (trials, outcomes) = (of(&trials), of(&outcomes));
+                let counts = pair.counts(trials, outcomes);
                 minute
                     .checks
                     .extend(counts.map(|counts: Counts| (name.clone(), counts)));
+                let miscount = pair.miscount(trials, outcomes);
+                minute
+                    .miscounted
+                    .extend(miscount.map(|miscount| (name.clone(), miscount)));
             }
         }
         (Series::Read(minutes), unread)
@@ -223,6 +228,7 @@ impl<'a> Arm<'a> {
                 memory_percent: memory.get(&at).copied(),
                 cost: None,
                 checks: BTreeMap::new(),
+                miscounted: BTreeMap::new(),
             };
             minutes.insert(at, minute);
         }

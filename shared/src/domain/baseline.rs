@@ -67,7 +67,8 @@ pub enum SlowCount {
 pub struct Past {
     /// All that was counted.
     pub counts: Counts,
-    /// How much the bad outcomes vary from minute to minute beyond chance.
+    /// How much the bad outcomes vary from minute to minute beyond chance; the good ones, where most
+    /// outcomes are bad.
     pub variation: Variation,
     /// The hour with the highest share of bad outcomes.
     pub worst_hour: Counts,
@@ -81,7 +82,12 @@ impl Past {
     /// Takes in production's next minute.
     pub fn take_in(&mut self, minute: Counts) {
         self.counts = self.counts.plus(minute);
-        self.variation.push(minute.x());
+        // What is rare is what bursts: the comparison is of the same side.
+        self.variation.push(if self.counts.are_mostly_bad() {
+            minute.turned().x()
+        } else {
+            minute.x()
+        });
         self.hour = self.hour.plus(minute);
         self.hour_minutes += 1;
         if u64::from(self.hour_minutes) == HOUR {
@@ -118,7 +124,14 @@ impl Past {
         let hour = upper_rate(self.worst_hour);
         let beside = (during.minutes_compared() >= HOUR).then(|| upper_rate(during.production()));
         let worst = hour.unwrap_or(0.0).max(beside.flatten().unwrap_or(0.0));
-        Rate::from_percent((worst * tolerate).min(0.99) * 100.0).and_then(Limit::new)
+        let limit = if worst > 0.5 {
+            // So many times the odds: so many times the rate would be beyond all of them.
+            let odds = tolerate * worst / (1.0 - worst).max(f64::MIN_POSITIVE);
+            odds / (1.0 + odds)
+        } else {
+            (worst * tolerate).min(0.99)
+        };
+        Rate::from_percent(limit * 100.0).and_then(Limit::new)
     }
 }
 

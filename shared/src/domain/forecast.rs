@@ -15,8 +15,8 @@ use super::power::{self, Detection, Spread, Traffic, Watched};
 use super::quantity::{Latency, Weight};
 use super::signal::{SLOWNESS, SignalRule, Source};
 
-/// A regression that any stage should be able to show: five times production's bad outcomes, and
-/// at least one in a hundred.
+/// A regression that any stage should be able to show: five times production's bad outcomes (their
+/// odds, where most are bad), and at least one in a hundred.
 const GROSS: f64 = 5.0;
 const GROSS_AT_LEAST: f64 = 0.01;
 
@@ -178,7 +178,7 @@ fn missed(
     watched: &Watched,
     found: &[Option<Detection>],
 ) -> Vec<Option<String>> {
-    let gross = (watched.rate * GROSS).clamp(GROSS_AT_LEAST, 1.0);
+    let gross = gross(watched.rate);
     let needed = power::minutes_per_stage(&deployment.terms.plan, traffic, watched, gross);
     let stages = found.iter().zip(needed);
     let worded = stages.map(|(found, needed)| {
@@ -192,6 +192,16 @@ fn missed(
         Some(format!("{rate} of {} ({how_long})", rule.what()))
     });
     worded.collect()
+}
+
+/// The share of bad outcomes that is a gross regression from this one.
+fn gross(rate: f64) -> f64 {
+    if rate > 0.5 {
+        // A fifth of the good ones, at the least: more bad ones than all there can't be.
+        let odds = GROSS * rate / (1.0 - rate).max(f64::MIN_POSITIVE);
+        return odds / (1.0 + odds);
+    }
+    (rate * GROSS).clamp(GROSS_AT_LEAST, 1.0)
 }
 
 /// A stage whose bake is over before a gross regression would show.

@@ -10,6 +10,7 @@ use super::comparison::Counts;
 use super::freeze::FreezeReading;
 use super::policy::Percentile;
 use super::quantity::{Latency, Weight};
+use super::signal::Miscount;
 
 /// Everything one pass saw.
 #[derive(Debug, Clone, PartialEq)]
@@ -195,6 +196,10 @@ pub struct ArmMinute {
     /// The counts of the policy's further checks, by name; one that had no points is absent.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub checks: BTreeMap<String, Counts>,
+    /// Those whose metrics counted more outcomes than trials, by name: they are not in `checks`, and
+    /// what they show of this minute is not known.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub miscounted: BTreeMap<String, Miscount>,
 }
 
 impl ArmMinute {

@@ -14,6 +14,7 @@
 //! | [`model_signals`] | what the model says about itself |
 //! | [`costs`] | what a request costs |
 //! | [`verdicts`] | the signals: roll back, step back, hold, notify; the baseline |
+//! | [`checks`] | further checks: minutes that can't be, wanted outcomes that are rare |
 //! | [`second_look`] | what a fresh reader of the verdict found |
 //! | [`watching`] | instances, an endpoint that is changing, phases that do not end |
 //! | [`incidents`] | the draft of a post-mortem |
@@ -30,6 +31,7 @@
 mod after;
 mod authority;
 mod builders;
+mod checks;
 mod commands;
 mod costs;
 mod decide;

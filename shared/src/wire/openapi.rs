@@ -233,7 +233,7 @@ fn refine_answers(all: &mut Schemas) {
 pub const NO_CONTROL_CHARACTERS: &str = r"^[^\u0000-\u001f\u007f-\u009f]*$";
 
 fn is_answer(name: &str) -> bool {
-    const ANSWERS: [&str; 38] = [
+    const ANSWERS: [&str; 39] = [
         "Advice",
         "CaughtRegression",
         "Cause",
@@ -254,6 +254,7 @@ fn is_answer(name: &str) -> bool {
         "Line",
         "Links",
         "Measured",
+        "Miscount",
         "ModelSignalsPlan",
         "Plan",
         "PlannedStage",
@@ -301,6 +302,10 @@ pub const KINDS: &[(&str, &str)] = &[
     (
         "capacity-reservation",
         "the endpoint's instances come from a capacity reservation",
+    ),
+    (
+        "check-miscounted",
+        "the metrics of a further check count more outcomes than trials",
     ),
     ("deployment-not-found", "there is no deployment of this id"),
     ("duplicate-key", "an object of the body has a key twice"),

@@ -223,7 +223,11 @@ impl Pass {
             let reason = format!("the check {name} could not be read: {why}");
             (format!("{UNSEEN}{name}"), reason)
         });
-        let mut unseen: BTreeMap<String, String> = checks.collect();
+        let miscounted = self.evidence.miscounted.iter().map(|(name, what)| {
+            let reason = format!("the check {name} can't be judged: {what}");
+            (format!("{UNSEEN}{name}"), reason)
+        });
+        let mut unseen: BTreeMap<String, String> = miscounted.chain(checks).collect();
         if let Some(blind) = &self.evidence.blind {
             let reason = format!("the model can't be seen: {}", blind.reason);
             unseen.insert(MODEL.to_owned(), reason);

@@ -333,10 +333,12 @@ impl Bench<'_> {
                     .is_some_and(|(_, action)| action >= Action::Hold);
             of_groups || rule.is_some_and(|rule| rule.consequence.holds())
         };
-        let name = evidence.unread.keys().find(holding)?;
-        Some(format!(
-            "the check {name} could not be read: {}",
-            evidence.unread[name]
-        ))
+        if let Some(name) = evidence.unread.keys().find(holding) {
+            let why = &evidence.unread[name];
+            return Some(format!("the check {name} could not be read: {why}"));
+        }
+        let name = evidence.miscounted.keys().find(holding)?;
+        let what = evidence.miscounted[name];
+        Some(format!("the check {name} can't be judged: {what}"))
     }
 }

@@ -83,7 +83,8 @@ pub struct SignalStanding {
     pub canary_rate: Option<f64>,
     /// Share of bad outcomes, 0 to 1, as `canary_rate`.
     pub production_rate: Option<f64>,
-    /// The canary's rate over production's.
+    /// The canary's rate over production's; where production's outcomes are mostly bad, production's rate
+    /// of the good ones over the canary's.
     pub ratio: Option<f64>,
     /// Where the ratio lies with 95 % confidence.
     pub interval: Option<Interval>,

@@ -261,14 +261,22 @@ impl Start<'_> {
         let (least, most) = WEIGHED_BETWEEN;
         let worse = odds(canary.rate) / odds(production.rate.max(LOWEST_RATE));
         let bet = (worse / tolerate).clamp(least, most);
-        // How many requests come is chance too. A request is expected to add this part of what a
-        // bad outcome adds (on a small canary); squared, as variances go. At rates near one, where
-        // nearly every request is bad, no other chance is left.
-        canary.arrivals = (1.0 - (1.0 - 1.0 / bet) / bet.ln()).powi(2);
-        let share = tolerate * canary.trials / (tolerate * canary.trials + production.trials);
-        let loss = (share * (bet - 1.0)).ln_1p();
-        let canary_pull = (bet.ln() - loss) * canary.variance().sqrt();
-        let production_pull = loss * production.variance().sqrt();
+        let (canary_pull, production_pull) = if production.rate > 0.5 {
+            // The wager is on the good ones, of which production has too many.
+            let odds = tolerate * production.trials;
+            let loss = (odds / (odds + canary.trials) * (bet - 1.0)).ln_1p();
+            (loss, bet.ln() - loss)
+        } else {
+            // How many requests come is chance too. A request is expected to add this part of what
+            // a bad outcome adds (on a small canary); squared, as variances go. At rates near one,
+            // where nearly every request is bad, no other chance is left.
+            canary.arrivals = (1.0 - (1.0 - 1.0 / bet) / bet.ln()).powi(2);
+            let odds = tolerate * canary.trials;
+            let loss = (odds / (odds + production.trials) * (bet - 1.0)).ln_1p();
+            (bet.ln() - loss, loss)
+        };
+        let canary_pull = canary_pull * canary.variance().sqrt();
+        let production_pull = production_pull * production.variance().sqrt();
         let both = canary_pull.hypot(production_pull).max(f64::MIN_POSITIVE);
         (
             Arm {
@@ -284,11 +292,17 @@ impl Start<'_> {
 
     /// The canary with middling luck. The bursts of the pair are all laid on it: what matters is
     /// the arms' ratio.
-    const fn canary(&self, rate: f64) -> Arm {
+    fn canary(&self, rate: f64) -> Arm {
+        // Of mostly bad outcomes the good ones were measured: as much of them is less of the others.
+        let scale = if self.watched.rate > 0.5 {
+            ((1.0 - rate) / rate.max(f64::MIN_POSITIVE)).powi(2)
+        } else {
+            1.0
+        };
         Arm {
             trials: self.canary_requests,
             rate,
-            bursts: self.watched.kappa,
+            bursts: self.watched.kappa * scale,
             arrivals: 0.0,
             deviation: 0.0,
         }
