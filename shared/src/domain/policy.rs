@@ -396,12 +396,19 @@ impl Policy {
                 ),
             ],
             Preset::Phased => vec![
-                errors_above("error_rate.limit", 5.0, Sustain::For(Span::from_mins(5))),
+                // Both of its emergencies, at once under a way back by steps too.
+                errors_above("error_rate.limit", 5.0, Sustain::For(Span::from_mins(5))).critical(),
                 Guard::new(
                     "latency_p95.ratio",
                     Test::LatencyRatio(Percentile::P95, 1.2),
                     Sustain::For(Span::from_mins(10)),
                 ),
+                Guard::new(
+                    "latency_p95.emergency",
+                    Test::LatencyRatio(Percentile::P95, 2.0),
+                    Sustain::For(Span::from_mins(5)),
+                )
+                .critical(),
             ],
         };
         Self {

@@ -260,7 +260,7 @@ fn the_presets_are_as_written() {
     assert_eq!(stages, "1 1d, 10 12h, 50 6h, 100 0s");
     assert_eq!(
         guards,
-        "error_rate.limit For(Span(300)), latency_p95.ratio For(Span(600))"
+        "error_rate.limit For(Span(300)), latency_p95.ratio For(Span(600)), latency_p95.emergency For(Span(300))"
     );
     for preset in [
         Preset::Linear,
