@@ -87,7 +87,7 @@ pub enum PlanError {
 impl Plan {
     /// The default of `deadline`.
     pub const DEADLINE: Span = Span::from_hours(96);
-    /// The default of `soak`.
+    /// The default of `soak`, the preset `quick` apart ([`Preset::soak`]).
     pub const SOAK: Span = Span::from_hours(24);
 
     /// The most stages that can be meant.
@@ -220,6 +220,16 @@ pub enum Preset {
 }
 
 impl Preset {
+    /// How long its canary serves everything before the old variant goes. A release by `quick` is to be
+    /// over within two hours, of which its stages take an hour and a half and SageMaker some minutes
+    /// for each change.
+    pub const fn soak(self) -> Span {
+        match self {
+            Self::Quick => Span::from_mins(10),
+            Self::Linear | Self::Playbook | Self::Phased => Plan::SOAK,
+        }
+    }
+
     /// The preset's stages.
     pub fn stages(self) -> Vec<Stage> {
         let full = stage(100, Span::ZERO);

@@ -268,8 +268,14 @@ fn the_presets_are_as_written() {
         Preset::Quick,
         Preset::Phased,
     ] {
-        Plan::new(preset.stages(), Plan::SOAK, Plan::DEADLINE, Vec::new())
+        let plan = Plan::new(preset.stages(), preset.soak(), Plan::DEADLINE, Vec::new())
             .expect("a preset is a plan");
+        let soak = match preset {
+            // In production within two hours, by the second document.
+            Preset::Quick => Span::from_mins(10),
+            _ => Span::from_hours(24),
+        };
+        assert_eq!(plan.soak, soak, "{preset:?}");
         let policy = Policy::preset(preset);
         assert_eq!(
             (policy.min_samples, policy.blind_limit),

@@ -183,8 +183,7 @@ fn left_out() -> Value {
 }
 
 fn refine_plan(all: &mut Schemas) {
-    let (soak, deadline) = (Plan::SOAK.to_string(), Plan::DEADLINE.to_string());
-    refine(all, "PlanSpecification.soak", json!({"default": soak}));
+    let deadline = Plan::DEADLINE.to_string();
     refine(
         all,
         "PlanSpecification.deadline",

@@ -148,7 +148,8 @@ pub(super) struct RawPlan {
     pub(super) linear: Option<RawLinear>,
     /// The stages one by one: weights rise and end at 100.
     pub(super) stages: Option<Vec<RawStage>>,
-    /// How long the canary serves everything before the old variant goes.
+    /// How long the canary serves everything before the old variant goes; a day if left out, and ten
+    /// minutes with the preset `quick`.
     pub(super) soak: Option<Span>,
     /// From IN_PROGRESS to 100 %, soak apart; the clock stops in pauses, approvals and closed windows.
     pub(super) deadline: Option<Span>,
