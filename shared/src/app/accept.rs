@@ -305,6 +305,11 @@ fn first_entry(deployment: &mut Deployment, why: Option<&str>) -> Entry {
     if let Some(clearance) = terms.clearance.sentence() {
         reason = format!("{reason}; {clearance}");
     }
+    if let Some(changed_at) = terms.baseline.changed_at {
+        reason = format!(
+            "{reason}; the endpoint was last changed at {changed_at}, and production's figures from before that may be of another config"
+        );
+    }
     state.last_seq = 1;
     Entry {
         seq: 1,
@@ -387,7 +392,8 @@ pub async fn propose<P: Ports>(
     fitness::has_room(&specification.capacity, instances, scaling.as_ref())?;
     check_alarms(ports, &specification.policy.alarms).await?;
     let since = config.created_at.max(view.created_at);
-    let past = past::read(ports, endpoint, production, &specification.policy, since).await?;
+    let mut past = past::read(ports, endpoint, production, &specification.policy, since).await?;
+    past.baseline.changed_at = past::changed_within(view.modified_at, since, ports.now());
     check_gate(&specification.policy, &past.baseline)?;
     let recorded = past.recorded(&specification.policy);
     let drawn = Drawn {

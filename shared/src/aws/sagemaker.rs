@@ -289,11 +289,7 @@ fn view(output: &DescribeEndpointOutput) -> Result<EndpointView, PortError> {
     let created = output
         .creation_time()
         .ok_or_else(|| lacking("CreationTime"))?;
-    let created_at = Timestamp::new(
-        created.secs(),
-        i32::try_from(created.subsec_nanos()).unwrap_or(0),
-    )
-    .map_err(|_| lacking("readable CreationTime"))?;
+    let created_at = time(created).ok_or_else(|| lacking("readable CreationTime"))?;
     let mut variants = Vec::new();
     for summary in output.production_variants() {
         variants.push(variant_view(summary).ok_or_else(|| lacking("VariantName"))?);
@@ -304,9 +300,15 @@ fn view(output: &DescribeEndpointOutput) -> Result<EndpointView, PortError> {
             .map_or(EndpointStatus::Unknown, status),
         config: output.endpoint_config_name().unwrap_or_default().to_owned(),
         created_at,
+        modified_at: output.last_modified_time().and_then(time),
         failure: output.failure_reason().map(str::to_owned),
         variants,
     })
+}
+
+fn time(at: &aws_smithy_types::DateTime) -> Option<Timestamp> {
+    let nanoseconds = i32::try_from(at.subsec_nanos()).unwrap_or(0);
+    Timestamp::new(at.secs(), nanoseconds).ok()
 }
 
 fn variant_view(summary: &ProductionVariantSummary) -> Option<VariantView> {

@@ -47,6 +47,13 @@ pub struct Baseline {
     /// What is counted by group, by the counter's name.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub groups: BTreeMap<String, Counts>,
+    /// Whether CloudWatch has figures of the memory of its instances.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub has_memory: bool,
+    /// When the endpoint was last changed, where that lies within what is summed up here: the minutes
+    /// before it may be of another config.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub changed_at: Option<Timestamp>,
 }
 
 /// How requests slower than a limit are counted.

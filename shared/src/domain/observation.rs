@@ -75,6 +75,9 @@ pub struct EndpointView {
     pub config: String,
     /// Told apart from one deleted and made again under the same name.
     pub created_at: Timestamp,
+    /// When it was last changed, by whatever change; absent where SageMaker does not say.
+    #[serde(default)]
+    pub modified_at: Option<Timestamp>,
     /// Why the last update failed, if it did.
     pub failure: Option<String>,
     /// The production variants.

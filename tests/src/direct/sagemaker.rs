@@ -393,6 +393,7 @@ fn view(answer: &Value) -> Result<EndpointView, PortError> {
         config: text("EndpointConfigName").unwrap_or_default(),
         created_at: time(&answer["CreationTime"])
             .ok_or_else(|| lacking(operation, "CreationTime"))?,
+        modified_at: time(&answer["LastModifiedTime"]),
         failure: text("FailureReason"),
         variants,
     })
