@@ -515,7 +515,7 @@ fn check_baseline(mut policy: Policy, past: &Past) -> Result<Policy, Refusal> {
         );
         return Err(unfit("baseline-breaks-policy", "policy", detail));
     }
-    for guard in &mut policy.guards {
+    for guard in policy.guards.iter_mut().chain(&mut policy.memory) {
         if broken.iter().any(|breach| breach.guard == guard.name) {
             guard.consequence.muted = true;
         }

@@ -164,6 +164,7 @@ impl Baseline {
         for minute in minutes.values().filter(|minute| minute.invocations > 0) {
             baseline.minutes += 1;
             baseline.requests += minute.invocations;
+            baseline.has_memory |= minute.memory_percent.is_some();
             baseline.take_in(&policy.signals, minute);
             for (key, _) in policy.fairness.iter().flat_map(Fairness::counters) {
                 if let Some(counts) = minute.checks.get(&key) {
@@ -198,7 +199,7 @@ impl Baseline {
         let signal = match guard.test {
             Test::ErrorsAbove(_) | Test::ErrorsWorseBy(_) => Some(ERRORS),
             Test::LatencyAbove(..) => Some(SLOWNESS),
-            Test::LatencyRatio(..) | Test::CostRatio(_) => None,
+            Test::LatencyRatio(..) | Test::CostRatio(_) | Test::MemoryAbove(_) => None,
         };
         let past = signal.and_then(|signal| self.signals.get(signal));
         let longest = match guard.sustain {
@@ -239,8 +240,7 @@ pub fn broken_by_production(
     minutes: &BTreeMap<Timestamp, ArmMinute>,
 ) -> Vec<Breach> {
     let absolute = policy
-        .guards
-        .iter()
+        .all_guards()
         .filter(|guard| !guard.test.compares() && guard.consequence.holds());
     absolute
         .filter_map(|guard| {

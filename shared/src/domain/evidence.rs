@@ -206,6 +206,9 @@ pub struct Arm {
     /// What the instances cost, in dollars; absent where a minute's cost is not known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cost: Option<f64>,
+    /// The share of the instances' memory in use, in percent; absent where it was not read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub memory_percent: Option<f64>,
 }
 
 impl Arm {
@@ -326,8 +329,7 @@ impl Evidence {
 
     fn guard_past(&self, policy: &Policy, is_past: impl Fn(Finding) -> bool) -> Option<&Check> {
         policy
-            .guards
-            .iter()
+            .all_guards()
             .filter(|guard| guard.consequence.holds())
             .find_map(|guard| {
                 let check = self.guards.get(&guard.name)?.last.as_ref()?;
@@ -350,7 +352,7 @@ impl Evidence {
     }
 
     fn forget(&mut self, policy: &Policy, is_meant: impl Fn(Consequence) -> bool) {
-        for rule in &policy.guards {
+        for rule in policy.all_guards() {
             if is_meant(rule.consequence) {
                 self.guards.remove(&rule.name);
             }

@@ -277,12 +277,13 @@ fn general_warnings(deployment: &Deployment) -> Vec<String> {
         })
     });
     warnings.extend(wide);
-    let muted = policy.guards.iter().filter(|guard| guard.consequence.muted);
-    warnings.extend(muted.map(|guard| {
-        format!(
-            "{} is muted: it is computed and shown, but acts on nothing",
-            guard.name
-        )
+    let guards = policy.all_guards().map(|it| (&it.name, it.consequence));
+    let checks = policy.signals.iter();
+    let checks = checks.filter(|rule| matches!(rule.source, Source::Metrics(_)));
+    let named = guards.chain(checks.map(|it| (&it.name, it.consequence)));
+    let muted = named.filter(|(_, consequence)| consequence.muted);
+    warnings.extend(muted.map(|(name, _)| {
+        format!("{name} is muted: it is computed and shown, but acts on nothing")
     }));
     warnings
 }

@@ -13,6 +13,7 @@
 //! | [`guards`] | windows and checks |
 //! | [`model_signals`] | what the model says about itself |
 //! | [`costs`] | what a request costs |
+//! | [`memory`] | the limit of the instances' memory |
 //! | [`verdicts`] | the signals: roll back, step back, hold, notify; the baseline |
 //! | [`checks`] | further checks: minutes that can't be, wanted outcomes that are rare |
 //! | [`second_look`] | what a fresh reader of the verdict found |
@@ -43,6 +44,7 @@ mod freezes;
 mod fuzz;
 mod guards;
 mod incidents;
+mod memory;
 mod model_plan;
 mod model_signals;
 mod properties;

@@ -386,7 +386,7 @@ impl PlanView {
     pub fn new(deployment: &Deployment) -> Self {
         let terms = &deployment.terms;
         let duration = Span::from_secs(terms.plan.shortest().secs() + terms.plan.soak.secs());
-        let guards = terms.policy.guards.iter().map(ToString::to_string);
+        let guards = terms.policy.all_guards().map(ToString::to_string);
         let forecast = Forecast::of(deployment);
         let mut forecasts = forecast.stages.into_iter();
         let planned = stages(deployment).into_iter().map(|stage| PlanStage {

@@ -10,6 +10,8 @@ mod freezes;
 mod health;
 mod healthy;
 mod incidents;
+mod kpi;
+mod memory;
 mod model;
 mod operators;
 mod properties;

@@ -133,7 +133,7 @@ impl Bench<'_> {
     }
 
     fn guard_breaches(&self, evidence: &Evidence) -> Vec<Breach> {
-        let tripped = self.policy.guards.iter().filter_map(|rule| {
+        let tripped = self.policy.all_guards().filter_map(|rule| {
             let state = evidence.guards.get(&rule.name)?;
             let check = state.last.as_ref()?;
             Some(Breach {

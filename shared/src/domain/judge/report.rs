@@ -14,7 +14,7 @@ use crate::domain::drift::Stability;
 use crate::domain::evidence::{Evidence, Finding};
 use crate::domain::fairness::Measured;
 use crate::domain::observation::ArmMinute;
-use crate::domain::policy::Action;
+use crate::domain::policy::{Action, Guard};
 use crate::domain::quantity::Weight;
 use crate::domain::signal::SignalRule;
 
@@ -156,7 +156,7 @@ fn guards(
     production: Option<&ArmMinute>,
 ) -> BTreeMap<String, Standing> {
     let policy = bench.policy();
-    let standing = policy.guards.iter().map(|rule| {
+    let standing = policy.all_guards().map(|rule| {
         let state = evidence.guards.get(&rule.name).cloned().unwrap_or_default();
         let gathered = state.window.canary.n;
         let sentence = match &state.last {
@@ -164,6 +164,7 @@ fn guards(
             None if rule.test.compares() && production.is_none() => {
                 "not applicable: production has no traffic to compare with".to_owned()
             }
+            None if rule.name == Guard::MEMORY => "no reading yet".to_owned(),
             None => format!("gathering: {gathered} of {} requests", policy.min_samples),
         };
         let standing = Standing {

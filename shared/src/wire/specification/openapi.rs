@@ -256,6 +256,9 @@ fn refine_policy(all: &mut Schemas) {
         refine(all, &format!("{guard}.for"), json!({"pattern": "[1-9]"}));
     }
     refine(all, "LatencyGuard.ratio", json!({"minimum": 1}));
+    refine(all, "MemoryGuard.limit", json!({"default": "95%"}));
+    let lasting = json!({"pattern": "[1-9]", "default": "5m"});
+    refine(all, "MemoryGuard.for", lasting);
     let comparison = Policy::preset(Preset::Linear).comparison;
     refine(
         all,
