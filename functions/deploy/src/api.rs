@@ -144,7 +144,9 @@ async fn plan(State(aws): Shared, asked: Asked, body: Body) -> Result<Json<PlanV
         access::to_override(&aws, &asked, &specification.endpoint).await?;
     }
     let (proposed, _) = accept::propose(&*aws, &specification, asked.caller.name()).await?;
-    Ok(Json(PlanView::new(&proposed)))
+    let mut plan = PlanView::new(&proposed);
+    plan.warnings.extend(specification.advice());
+    Ok(Json(plan))
 }
 
 #[derive(Deserialize)]

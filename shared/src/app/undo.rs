@@ -225,6 +225,7 @@ fn specification(
             deadline: Plan::DEADLINE,
             change_windows: Vec::new(),
         },
+        preset: None,
         policy: policy(&terms.policy),
         // Neither asked for again nor waited for: production had this model before.
         undoes: Some(terms.id.clone()),

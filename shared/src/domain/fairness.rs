@@ -127,6 +127,26 @@ impl Fairness {
         })
     }
 
+    /// What is asked where nothing is named: differences of at most 0.1, and a ratio of 0.8, the
+    /// four-fifths rule.
+    pub const USUAL: [(Measure, f64); 3] = [
+        (Measure::DemographicParity, 0.1),
+        (Measure::EqualOpportunity, 0.1),
+        (Measure::DisparateImpact, 0.8),
+    ];
+
+    /// Whether a measure is of labelled predictions alone.
+    pub fn needs_labels(&self) -> bool {
+        let mut kinds = self.rules.iter().map(|rule| rule.measure.kind());
+        kinds.any(|kind| kind == Kind::Opportunity)
+    }
+
+    /// Whether any group has a labelled actual positive among these counts.
+    pub fn has_labels(&self, counts: &BTreeMap<String, Counts>) -> bool {
+        let mut keys = self.groups.iter().map(|label| Kind::Opportunity.key(label));
+        keys.any(|key| counts.get(&key).is_some_and(|counts| counts.n() > 0))
+    }
+
     /// Takes in a minute's counts.
     pub fn take_in(
         &self,

@@ -11,6 +11,7 @@ use super::deployment::Deployment;
 use super::judge::bench::Bench;
 use super::model_signals::Quality;
 use super::plan::Stage;
+use super::policy::{Action, Consequence, Grade};
 use super::power::{self, Detection, Spread, Traffic, Watched};
 use super::quantity::{Latency, Weight};
 use super::signal::{SLOWNESS, SignalRule, Source};
@@ -261,6 +262,16 @@ fn general_warnings(deployment: &Deployment) -> Vec<String> {
             rule.name
         )
     }));
+    if policy.memory.is_some() && baseline.requests > 0 && !baseline.has_memory {
+        warnings.push("CloudWatch has no MemoryUtilization of production: the limit of memory is held against the canary only once there is some of either".to_owned());
+    }
+    if let Some(changed_at) = baseline.changed_at {
+        warnings.push(format!(
+            "the endpoint was last changed at {changed_at}, within the day that production's figures are of: those from before it may be of another config, unless only instances or weights were changed"
+        ));
+    }
+    warnings.extend(unstoppable(deployment));
+    warnings.extend(unlabelled(deployment));
     warnings.extend(unheard(deployment));
     warnings.extend(not_waited_for(deployment));
     let groups = policy.fairness.iter().filter(|it| it.consequence.holds());
@@ -286,6 +297,35 @@ fn general_warnings(deployment: &Deployment) -> Vec<String> {
         format!("{name} is muted: it is computed and shown, but acts on nothing")
     }));
     warnings
+}
+
+/// A way back by steps that no breach cuts short.
+fn unstoppable(deployment: &Deployment) -> Option<String> {
+    let terms = &deployment.terms;
+    let is_critical = |consequence: Consequence| {
+        consequence.severity == Grade::Critical && consequence.action() == Some(Action::Rollback)
+    };
+    let is_cut_short = !terms.policy.alarms.is_empty()
+        || terms
+            .policy
+            .guards
+            .iter()
+            .any(|guard| is_critical(guard.consequence));
+    (terms.rollback.steps.is_some() && !is_cut_short).then(|| {
+        "rollback goes by steps and no limit is critical: a canary that fails every request goes down by steps too; give error_rate severity: critical, or name an alarm in policy.alarms (the presets phased and playbook have limits that take everything back at once)".to_owned()
+    })
+}
+
+/// A measure of fairness that waits for labels which nobody has sent of production.
+fn unlabelled(deployment: &Deployment) -> Option<String> {
+    let terms = &deployment.terms;
+    let fairness = terms.policy.fairness.as_ref()?;
+    let needs = fairness.needs_labels() && fairness.consequence.holds();
+    (needs && terms.baseline.requests > 0 && !fairness.has_labels(&terms.baseline.groups)).then(
+        || {
+            "fairness asks for equal_opportunity, and no group had a label of an actual positive in the last day: without labels of every group no stage is left; send them to POST /feedback, or name the measures that can do without".to_owned()
+        },
+    )
 }
 
 /// What the model was not heard to say about itself in the last day, all of it in one sentence.

@@ -290,7 +290,8 @@ pub(super) struct RawQuality {
     pub(super) muted: Option<bool>,
 }
 
-/// Whether groups are treated alike: at least one of three measures.
+/// Whether groups are treated alike, by the measures that are named; where none is, by all three with a
+/// limit of 0.1, 0.1 and 0.8. Equal opportunity needs labels.
 #[derive(Deserialize, Default)]
 #[serde(deny_unknown_fields)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = FairnessGuard))]
