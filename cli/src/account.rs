@@ -33,6 +33,8 @@ use crate::verbs::chain;
 
 /// The stack's output that holds the API's address.
 const OUTPUT: &str = "ApiUrl";
+/// The one that holds its dashboard's in CloudWatch.
+const DASHBOARD: &str = "DashboardUrl";
 /// One attempt of a call to AWS.
 const ATTEMPT_LIMIT: Duration = Duration::from_secs(10);
 /// A call with all its attempts.
@@ -131,6 +133,8 @@ pub(crate) struct Stack {
     pub(crate) parameters: BTreeMap<String, String>,
     /// The address of its API.
     pub(crate) api: String,
+    /// The address of its dashboard in CloudWatch.
+    pub(crate) dashboard: Option<String>,
 }
 
 /// An endpoint's tags, and which endpoint that is.
@@ -202,9 +206,14 @@ impl Account {
             stack: stack.to_owned(),
         };
         let found = answer.stacks().first().ok_or_else(no_api)?;
-        let mut outputs = found.outputs().iter();
-        let output = outputs.find(|output| output.output_key() == Some(OUTPUT));
-        let api = output.and_then(|output| output.output_value());
+        let output = |key: &str| {
+            let mut outputs = found.outputs().iter();
+            let found = outputs.find(|output| output.output_key() == Some(key));
+            found.and_then(|output| output.output_value())
+        };
+        let api = output(OUTPUT);
+        // A browser is led there, so it is a page or nothing.
+        let dashboard = output(DASHBOARD).filter(|url| url.starts_with("https://"));
         let parameters = found.parameters().iter().filter_map(|parameter| {
             let value = parameter.parameter_value()?.to_owned();
             Some((parameter.parameter_key()?.to_owned(), value))
@@ -214,6 +223,7 @@ impl Account {
             home: found.stack_id().and_then(Home::of),
             parameters: parameters.collect(),
             api: api.ok_or_else(no_api)?.to_owned(),
+            dashboard: dashboard.map(str::to_owned),
         })
     }
 

@@ -18,7 +18,7 @@ pub(crate) enum Exit {
     Usage = 2,
     /// A watched deployment was rolled back or cancelled.
     TakenBack = 3,
-    /// A watched deployment goes on only once a person has approved.
+    /// A watched deployment goes on only once a person has approved or let it go on.
     NeedsPerson = 4,
     /// A watched deployment was not over in time; it goes on.
     TimedOut = 5,
@@ -33,7 +33,11 @@ impl Exit {
             Status::Completed => Some(Self::Done),
             Status::Failed => Some(Self::Error),
             Status::RolledBack | Status::Cancelled => Some(Self::TakenBack),
-            Status::InProgress if view.phase == Phase::AwaitingApproval => Some(Self::NeedsPerson),
+            // A pause has no end of its own, and stops even the deadline's clock: a pipeline that waited on
+            // would hang for as long as nobody comes back.
+            Status::InProgress if matches!(view.phase, Phase::AwaitingApproval | Phase::Paused) => {
+                Some(Self::NeedsPerson)
+            }
             Status::Pending | Status::InProgress | Status::RollingBack => None,
         }
     }
@@ -70,7 +74,9 @@ mod tests {
         let cases = [
             (Status::Pending, Phase::Provisioning, None),
             (Status::InProgress, Phase::Baking, None),
-            (Status::InProgress, Phase::Paused, None),
+            (Status::InProgress, Phase::Holding, None),
+            (Status::InProgress, Phase::Finalizing, None),
+            (Status::InProgress, Phase::Paused, Some(Exit::NeedsPerson)),
             (
                 Status::InProgress,
                 Phase::AwaitingApproval,

@@ -8,7 +8,7 @@ mod exit;
 #[path = "../tests/gateway/mod.rs"]
 mod gateway;
 mod local;
-#[expect(dead_code, reason = "what starts model servers comes with the demo")]
+mod loopback;
 mod models;
 mod output;
 mod place;

@@ -22,6 +22,7 @@ use simulator::{Options, Simulator, SimulatorError, Timings};
 use tokio::task::JoinSet;
 use tower::ServiceExt as _;
 
+use crate::loopback::LoopbackError;
 use crate::models::process::{ModelProcess, ProcessError};
 use crate::models::server::Behaviour;
 use crate::models::train::{ModelName, SEED};
@@ -32,7 +33,13 @@ pub(crate) const ENDPOINT: &str = "wine-quality";
 /// The config that it is on.
 pub(crate) const CONFIG: &str = "wine-quality-config";
 
+/// The model that waits to replace the one in production.
+pub(crate) const CHALLENGER: &str = "wine-quality-v2";
+/// The table of the records.
+pub(crate) const TABLE: &str = "canary";
+
 /// How the stage is set.
+#[derive(Debug, Clone)]
 pub(crate) struct Setting {
     /// Virtual seconds per wall-clock second.
     pub(crate) speed: f64,
@@ -58,6 +65,9 @@ pub(crate) enum StageError {
     /// The simulated account refused something.
     #[error("the simulated account refused a call")]
     Account(#[from] PortError),
+    /// A port or the signals.
+    #[error(transparent)]
+    Loopback(#[from] LoopbackError),
     /// A socket or a file.
     #[error("{0}")]
     Io(String, #[source] std::io::Error),
@@ -89,11 +99,14 @@ pub(crate) struct Stage {
 impl Stage {
     /// Starts everything and waits until the endpoint serves.
     pub(crate) async fn set(setting: Setting) -> Result<Self, StageError> {
-        let clock = Clock::running(wall_clock(), setting.speed);
+        let timings = Timings::default();
+        // An endpoint takes a minute to come into service, which nobody has to wait for: time begins that much
+        // earlier, and is moved on to the present.
+        let clock = Clock::running(wall_clock() - timings.create, setting.speed);
         let options = Options {
             seed: SEED,
             clock,
-            timings: Timings::default(),
+            timings,
             state: setting.state,
         };
         let simulator = Simulator::new(options)?;
@@ -109,11 +122,7 @@ impl Stage {
                 ModelName::WineQualityV1,
                 Behaviour::default(),
             ),
-            (
-                "wine-quality-v2",
-                ModelName::WineQualityV2,
-                setting.challenger,
-            ),
+            (CHALLENGER, ModelName::WineQualityV2, setting.challenger),
         ] {
             let process = ModelProcess::spawn(&exe, model, &behaviour).await?;
             stack.aws.create_model(name, &process.url).await?;
@@ -123,6 +132,7 @@ impl Stage {
             .aws
             .create_endpoint(ENDPOINT, CONFIG, "production", "wine-quality-v1", 2)
             .await?;
+        stack.simulator.advance(timings.create).await;
         let router = stack.router();
         let mut running = JoinSet::new();
         running.spawn(schedule(stack.clone()));

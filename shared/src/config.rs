@@ -140,6 +140,7 @@ fn access(given: impl Fn(&'static str) -> Option<String>) -> Result<Settings, Mi
         topics: patterns("CANARY_TOPICS", ""),
         endpoints: patterns("CANARY_ENDPOINTS", "*").lowercase(),
         roles: patterns("CANARY_EXECUTION_ROLES", ""),
+        groups: patterns("CANARY_PACKAGE_GROUPS", "*").lowercase(),
         packages: Accepted::parse(&text("CANARY_PACKAGE_APPROVALS", "")),
         preconditions: names("CANARY_PRECONDITIONS"),
         approvals: given("CANARY_APPROVAL_URL").filter(|address| !address.is_empty()),
@@ -345,11 +346,13 @@ mod tests {
             ("CANARY_PRICES", "ml.c6i.large=0.102"),
             ("CANARY_APPROVAL_URL", "https://canary.example.com"),
             ("CANARY_PACKAGE_APPROVALS", "Approved PendingManualApproval"),
+            ("CANARY_PACKAGE_GROUPS", "Wine-*"),
         ]);
         let settings = settings.expect("a home");
         let approvals = settings.approvals.as_deref();
         assert_eq!(approvals, Some("https://canary.example.com"));
         assert!(settings.packages.pending);
+        assert!(settings.groups.allow("wine-quality") && !settings.groups.allow("beer"));
         assert_eq!(settings.prices.of("ml.c6i.large"), Some(0.102));
         assert!(settings.defaults.deployers.hold("user/anna"));
         assert!(settings.defaults.approvers.hold("OnCall"));

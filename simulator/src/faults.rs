@@ -129,6 +129,16 @@ impl Faults {
             .push(fault);
     }
 
+    pub(crate) fn pending(&self) -> Vec<Fault> {
+        let pending = self.pending.lock();
+        pending.unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(crate) fn clear(&self) {
+        let pending = self.pending.lock();
+        pending.unwrap_or_else(PoisonError::into_inner).clear();
+    }
+
     /// The fault that hits this call, if any. Counts the call against every fault it matches up to the one that hits.
     pub(crate) fn strike(&self, service: &str, operation: &str) -> Option<FaultKind> {
         let mut pending = self.pending.lock().unwrap_or_else(PoisonError::into_inner);

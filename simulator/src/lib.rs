@@ -42,7 +42,7 @@ pub use faults::{Call, Fault, FaultKind, service};
 pub use lambda::{DroppedEvent, Function, FunctionFuture};
 pub use loopback::is_from_loopback;
 pub use runtime_api::{Outcome, RuntimeApi};
-pub use sagemaker::{Backend, Distribution};
+pub use sagemaker::{Backend, Distribution, Disturbance};
 pub use sns::Published;
 pub use wire::{ACCOUNT, REGION};
 
@@ -249,5 +249,28 @@ impl Simulator {
     /// Disturbs calls to come.
     pub fn inject(&self, fault: Fault) {
         self.faults.inject(fault);
+    }
+
+    /// The calls that are still to be disturbed.
+    pub fn faults(&self) -> Vec<Fault> {
+        self.faults.pending()
+    }
+
+    /// Lets a model misbehave, whatever serves it, in place of what was said of it before; whether there is such
+    /// a model.
+    #[must_use]
+    pub fn disturb(&self, model: &str, disturbance: Disturbance) -> bool {
+        self.sagemaker.disturb(model, disturbance)
+    }
+
+    /// The models that misbehave now.
+    pub fn disturbances(&self) -> Vec<(String, Disturbance)> {
+        self.sagemaker.disturbances(self.clock.now())
+    }
+
+    /// Lets every model and every call do as it should.
+    pub fn undisturb(&self) {
+        self.sagemaker.undisturb();
+        self.faults.clear();
     }
 }

@@ -61,7 +61,7 @@ impl World {
         let published = self.simulator().published().into_iter();
         let own = published.filter(|message| {
             let about = message.attributes.get("deployment_id");
-            message.topic == canary::TOPIC && about.is_some_and(|found| found == id)
+            message.topic == self.stack.aws.config().topic && about.is_some_and(|found| found == id)
         });
         own.map(|message| {
             assert_eq!(message.structure.as_deref(), Some("json"));
@@ -170,7 +170,7 @@ pub(crate) async fn assert_ended<P: Store + Endpoints>(
         .iter()
         .any(|entry| entry.event == Name::RegistryLeft)
     {
-        assert_registered(simulator, terms, state.status);
+        assert_registered(simulator, &loaded.deployment);
     }
     assert_configs(simulator, terms, state.status, view);
     loaded.deployment.terms

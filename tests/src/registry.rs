@@ -1,7 +1,7 @@
 //! A model registry in the simulated account, and an endpoint whose model came from it.
 
 use serde_json::{Value, json};
-use shared::domain::deployment::Terms;
+use shared::domain::deployment::Deployment;
 use shared::domain::registry::{PackageArn, Packages};
 use shared::domain::state::Status;
 use simulator::{Simulator, service};
@@ -55,24 +55,32 @@ pub(crate) fn register(simulator: &Simulator) {
 }
 
 /// The registry says of both versions what the end of the deployment means.
-pub(crate) fn assert_registered(simulator: &Simulator, terms: &Terms, status: Status) {
+pub(crate) fn assert_registered(simulator: &Simulator, deployment: &Deployment) {
+    let Deployment { terms, state } = deployment;
+    // Nothing is said of a version that somebody has deleted meanwhile.
     let seen = |package: &PackageArn| {
         let input = json!({"ModelPackageName": package.as_str()});
         let answer = simulator.call(service::SAGEMAKER, "DescribeModelPackage", &input);
-        answer.expect("a version that is there")
+        answer.ok()
     };
-    let stage = |package: &PackageArn| seen(package)["ModelLifeCycle"]["Stage"].clone();
+    let is_in = |package: &PackageArn, stage: &str| {
+        seen(package).is_none_or(|seen| seen["ModelLifeCycle"]["Stage"] == stage)
+    };
     let Packages { new, former } = &terms.packages;
-    match status {
+    let is_new = |other: &PackageArn| new.iter().any(|new| new.is_same(other.as_str()));
+    match state.status {
         Status::Completed => {
-            assert!(
-                new.iter().all(|new| stage(new) == "Production"),
-                "{terms:?}"
-            );
-            assert!(former.iter().all(|it| stage(it) == "Archived"), "{terms:?}");
+            assert!(new.iter().all(|new| is_in(new, "Production")), "{terms:?}");
+            let mut replaced = former.iter().filter(|former| !is_new(former));
+            assert!(replaced.all(|it| is_in(it, "Archived")), "{terms:?}");
         }
-        Status::RolledBack if terms.undoes.is_none() => {
-            let is_rejected = |new: &PackageArn| seen(new)["ModelApprovalStatus"] == "Rejected";
+        // Who was served by nobody, or goes on in production, is not judged.
+        Status::RolledBack
+            if terms.undoes.is_none() && state.had_traffic && !former.iter().any(is_new) =>
+        {
+            let is_rejected = |new: &PackageArn| {
+                seen(new).is_none_or(|seen| seen["ModelApprovalStatus"] == "Rejected")
+            };
             assert!(new.iter().all(is_rejected), "{terms:?}");
         }
         _ => {}

@@ -253,6 +253,26 @@ impl Client {
         .await
     }
 
+    /// A route of the local mode, which no deployed API has: `/local/…`.
+    pub(crate) async fn local<T: DeserializeOwned>(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<&Value>,
+    ) -> Result<T, ClientError> {
+        let call = Call::new(method, path);
+        self.call(match body {
+            Some(body) => call.body(body),
+            None => call,
+        })
+        .await
+    }
+
+    /// Where it is.
+    pub(crate) fn api(&self) -> &str {
+        &self.api
+    }
+
     /// `GET /health`, with the headers that came along.
     pub(crate) async fn health(&self) -> Result<Answer, ClientError> {
         self.answered(&Call::new(Method::GET, "/health")).await

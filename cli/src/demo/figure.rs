@@ -99,9 +99,13 @@ impl Figure {
             Self::Accuracy => {
                 let labels = minutes.iter().filter_map(|report| labels(report, side));
                 let all = labels.fold(Counts::NONE, Counts::plus);
-                let right = all.n() - all.x();
-                let rate = 100.0 * right as f64 / all.n().max(1) as f64;
-                Some(format!("right in {rate:.1} % of {} labels", all.n()))
+                Some(all.rate().map_or_else(
+                    || "no labels".to_owned(),
+                    |wrong| {
+                        let right = 100.0 * (1.0 - wrong);
+                        format!("right in {right:.1} % of {} labels", all.n())
+                    },
+                ))
             }
             Self::Gap => {
                 let last = minutes
@@ -155,4 +159,15 @@ fn mean_score(arm: &ArmMinute) -> Option<f64> {
     let middle = |bin: u8| (f64::from(bin) + 0.5) / f64::from(BINS);
     let weighed = (0..BINS).map(|bin| inside(bin) as f64 * middle(bin));
     (all > 0).then(|| weighed.sum::<f64>() / all as f64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn without_a_label_nothing_is_said_to_be_wrong() {
+        let over = Figure::Accuracy.over(&[], Side::Canary);
+        assert_eq!(over.as_deref(), Some("no labels"));
+    }
 }

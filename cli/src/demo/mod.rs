@@ -19,11 +19,13 @@ use std::time::{Duration, Instant};
 use http::Method;
 use jiff::Timestamp;
 use serde_json::{Value, json};
+use shared::domain::audience::Audience;
 use shared::domain::history::Entry;
 use shared::domain::judge::MinuteReport;
 use shared::domain::quantity::Weight;
 use shared::wire::api::{ChecksView, DeploymentView, HistoryView};
 use shared::wire::specification;
+use simulator::Published;
 
 use crate::exit::Exit;
 use crate::output::progress::Progress;
@@ -54,7 +56,7 @@ pub(crate) struct DemoArgs {
 /// Runs a scenario to its end.
 pub(crate) async fn run(args: DemoArgs, output: &mut Output<'_>) -> Result<ExitCode, StageError> {
     let scenario = args.scenario;
-    say(output, &show::opening(output.look, scenario))?;
+    say(output, &show::opening(output.look, scenario, args.speed))?;
     let setting = Setting {
         speed: args.speed,
         rps: args.rps,
@@ -102,6 +104,28 @@ struct Seen {
     entries: Vec<Entry>,
 }
 
+/// A message that people were sent.
+#[derive(serde::Serialize)]
+struct Told {
+    subject: String,
+    /// Whom it is for; nobody, where it is a step between two milestones.
+    audience: Vec<Audience>,
+    /// The guard or signal that it is about.
+    signal: Option<String>,
+}
+
+impl Told {
+    fn of(mut message: Published) -> Self {
+        let audience = message.attributes.get("audience");
+        let audience = audience.and_then(|names| serde_json::from_str(names).ok());
+        Self {
+            subject: message.subject.unwrap_or_default(),
+            audience: audience.unwrap_or_default(),
+            signal: message.attributes.remove("signal"),
+        }
+    }
+}
+
 /// Keeps what was seen, and says how it ended.
 fn ended(
     stage: &Stage,
@@ -111,15 +135,13 @@ fn ended(
     output: &mut Output<'_>,
 ) -> Result<ExitCode, StageError> {
     let messages = stage.stack.simulator.published();
-    let told: Vec<String> = messages
-        .into_iter()
-        .filter_map(|message| message.subject)
-        .collect();
+    let told: Vec<Told> = messages.into_iter().map(Told::of).collect();
     let file = keep(seen, held_out, &told)?;
     let exit = Exit::of(&seen.last).unwrap_or(Exit::Error);
     let ending = show::Seen {
         view: &seen.last,
         minutes: &seen.minutes,
+        entries: &seen.entries,
         scenario,
         told: &told,
         file: &file,
@@ -176,7 +198,8 @@ impl Play<'_> {
                 progress.end();
                 return Err(unfinished(&view));
             }
-            self.follow_cues(output, &progress, &view).await?;
+            self.follow_cues(output, &progress, &view, &history.items)
+                .await?;
             tokio::time::sleep(LOOK_EVERY).await;
         }
     }
@@ -219,6 +242,7 @@ impl Play<'_> {
         output: &mut Output<'_>,
         progress: &Progress,
         view: &DeploymentView,
+        history: &[Entry],
     ) -> Result<(), StageError> {
         let now = self.stage.stack.simulator.clock().now();
         let minutes = if self.cues == 0 {
@@ -226,7 +250,7 @@ impl Play<'_> {
         } else {
             now.duration_since(self.last_cue).as_mins()
         };
-        let Some(cue) = self.scenario.cue(view, self.cues, minutes) else {
+        let Some(cue) = self.scenario.cue(view, history, self.cues, minutes) else {
             return Ok(());
         };
         (self.cues, self.last_cue) = (self.cues + 1, now);
@@ -261,7 +285,7 @@ fn unfinished(view: &DeploymentView) -> StageError {
 fn keep(
     seen: &Seen,
     held_out: Option<&[Measured; 2]>,
-    told: &[String],
+    told: &[Told],
 ) -> Result<PathBuf, StageError> {
     let name = format!("canary-demo-{}.json", seen.last.deployment_id);
     let file = std::env::temp_dir().join(name);

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use jiff::SignedDuration;
+use shared::domain::history::{Entry, Name};
 use shared::domain::state::{Phase, Status};
 use shared::wire::api::DeploymentView;
 
@@ -182,8 +183,9 @@ impl Scenario {
         }
     }
 
-    /// What was to be seen, once it was: nothing where the deployment ended otherwise.
-    pub(crate) fn moral(self, end: Status) -> Option<&'static str> {
+    /// What was to be seen, once it was: nothing where the deployment ended otherwise, or by something that
+    /// the scenario is not about.
+    pub(crate) fn moral(self, end: Status, history: &[Entry]) -> Option<&'static str> {
         let (expected, moral) = match self {
             Self::Accuracy => (
                 Status::RolledBack,
@@ -207,13 +209,31 @@ impl Scenario {
             ),
             _ => return None,
         };
-        (end == expected).then_some(moral)
+        (end == expected && self.is_shown_by(history)).then_some(moral)
+    }
+
+    /// Whether what the scenario is about has happened: the fault's own signal was told, or has moved the
+    /// traffic. Slow machines and operators end rollouts, too.
+    fn is_shown_by(self, history: &[Entry]) -> bool {
+        let (event, family) = match self {
+            Self::Accuracy => (Name::RollingBack, "accuracy"),
+            Self::Unfair => (Name::RollingBack, "fairness"),
+            Self::Gradual => (Name::Retreating, "accuracy"),
+            Self::Costly => (Name::Breached, "cost"),
+            Self::Drift => (Name::Breached, "drift"),
+            _ => return false,
+        };
+        let is_of_family = |signal: &str| signal.split('.').next() == Some(family);
+        history
+            .iter()
+            .any(|entry| entry.event == event && entry.signal.as_deref().is_some_and(is_of_family))
     }
 
     /// What happens now, `given` being how many cues were given before. Each is given once.
     pub(crate) fn cue(
         self,
         view: &DeploymentView,
+        history: &[Entry],
         given: usize,
         minutes_since_last: i64,
     ) -> Option<Cue> {
@@ -224,9 +244,12 @@ impl Scenario {
             (Self::Pause, 0) if at_a_quarter => Some(Cue::Order("pause")),
             (Self::Pause, 1) if minutes_since_last >= 4 => Some(Cue::Order("resume")),
             (Self::Cancel, 0) if at_a_quarter => Some(Cue::Order("cancel")),
-            (Self::Drift, 0) if stands(Phase::Holding) => Some(Cue::Say(
-                "The bake is over, and the share stays where it is. An operator looks at the scores.",
-            )),
+            // Too few requests hold as well, and nobody looks at scores for that.
+            (Self::Drift, 0) if stands(Phase::Holding) && self.is_shown_by(history) => {
+                Some(Cue::Say(
+                    "The bake is over, and the share stays where it is. An operator looks at the scores.",
+                ))
+            }
             (Self::Drift, 1) if minutes_since_last >= 4 => Some(Cue::Order("rollback")),
             _ => None,
         }
@@ -243,9 +266,13 @@ fn made(recipe: Recipe) -> Behaviour {
 #[cfg(test)]
 mod tests {
     use clap::ValueEnum as _;
+    use jiff::Timestamp;
+    use shared::domain::history::Severity;
+    use shared::domain::quantity::Weight;
     use shared::wire::specification;
 
     use super::*;
+    use crate::output::samples;
 
     #[test]
     fn what_the_demo_deploys_is_valid_and_fits_a_narrow_terminal() {
@@ -259,6 +286,36 @@ mod tests {
         }
     }
 
+    fn entry(event: Name, signal: &str) -> Entry {
+        Entry {
+            seq: 1,
+            at: Timestamp::UNIX_EPOCH,
+            event,
+            severity: Severity::Info,
+            reason: String::new(),
+            value: String::new(),
+            limit: String::new(),
+            status: Status::InProgress,
+            phase: Phase::Baking,
+            weight: Weight::FULL,
+            by: None,
+            signal: Some(signal.to_owned()),
+            signal_severity: None,
+        }
+    }
+
+    /// What each fault is found by, in a history that has all of it.
+    fn everything() -> Vec<Entry> {
+        let found = [
+            (Name::RollingBack, "accuracy"),
+            (Name::RollingBack, "fairness.demographic_parity"),
+            (Name::Retreating, "accuracy"),
+            (Name::Breached, "cost.ratio"),
+            (Name::Breached, "drift"),
+        ];
+        found.map(|(event, signal)| entry(event, signal)).into()
+    }
+
     #[test]
     fn whoever_has_a_fault_of_its_own_is_explained() {
         for scenario in Scenario::value_variants() {
@@ -267,8 +324,37 @@ mod tests {
             // The gate's own has no deployment that could end.
             let has_an_end = is_explained && *scenario != Scenario::Rejected;
             let ends = Status::ALL.into_iter();
-            let ends = ends.filter(|end| scenario.moral(*end).is_some()).count();
-            assert_eq!(ends, usize::from(has_an_end), "{scenario:?}");
+            let ends = ends.filter(|end| scenario.moral(*end, &everything()).is_some());
+            assert_eq!(ends.count(), usize::from(has_an_end), "{scenario:?}");
         }
+    }
+
+    #[test]
+    fn an_end_that_something_else_made_has_no_moral() {
+        let otherwise = [
+            entry(Name::RollingBack, "latency.p99"),
+            entry(Name::Breached, "errors"),
+            entry(Name::Held, "drift"),
+            entry(Name::Shifted, "accuracy"),
+        ];
+        for scenario in Scenario::value_variants() {
+            let mut ends = Status::ALL.into_iter();
+            assert!(
+                ends.all(|end| scenario.moral(end, &otherwise).is_none()),
+                "{scenario:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn scores_are_looked_at_once_they_are_what_it_holds_for() {
+        let view = DeploymentView {
+            status: Status::InProgress,
+            phase: Phase::Holding,
+            ..samples::baking()
+        };
+        let cue = |history: &[Entry]| Scenario::Drift.cue(&view, history, 0, 0);
+        assert_eq!(cue(&[entry(Name::Held, "drift")]), None);
+        assert!(matches!(cue(&everything()), Some(Cue::Say(_))));
     }
 }

@@ -6,25 +6,41 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
+use shared::domain::audience::Audience;
+use shared::domain::history::Entry;
 use shared::domain::judge::MinuteReport;
 use shared::domain::state::Status;
 use shared::wire::api::DeploymentView;
 use shared::wire::problem::Problem;
 
+use super::Told;
 use super::figure::{Figure, Side};
 use super::scenario::{Cue, Scenario};
 use crate::exit::Exit;
 use crate::output::{Look, Tone, paragraph};
 
 /// Before everything starts: what is to be seen.
-pub(super) fn opening(look: Look, scenario: Scenario) -> String {
+pub(super) fn opening(look: Look, scenario: Scenario, speed: f64) -> String {
     let mut text = paragraph(look, 0, &format!("Demo: {}.", scenario.about()));
     if !scenario.story().is_empty() {
         write!(text, "\n\n{}", paragraph(look, 0, scenario.story()))
             .expect("a string takes everything");
     }
-    let starting = "Starting the simulated account, two model servers and traffic; a minute of the rollout takes about a second.";
-    format!("{text}\n\n{}", paragraph(look, 0, starting))
+    let starting = format!(
+        "Starting the simulated account, two model servers and traffic; a minute of the rollout takes about {}.",
+        minute_takes(speed)
+    );
+    format!("{text}\n\n{}", paragraph(look, 0, &starting))
+}
+
+/// A virtual minute on the wall clock.
+fn minute_takes(speed: f64) -> String {
+    let seconds = 60.0 / speed;
+    match format!("{seconds:.1}").as_str() {
+        "1.0" => "a second".to_owned(),
+        _ if seconds < 1.0 => format!("{:.0} milliseconds", seconds * 1000.0),
+        tenths => format!("{} seconds", tenths.trim_end_matches(".0")),
+    }
 }
 
 /// What is deployed.
@@ -101,10 +117,12 @@ pub(super) struct Seen<'a> {
     pub(super) view: &'a DeploymentView,
     /// Every judged minute.
     pub(super) minutes: &'a [MinuteReport],
+    /// Its history.
+    pub(super) entries: &'a [Entry],
     /// What it is about.
     pub(super) scenario: Scenario,
-    /// The subjects of the messages that people were sent, oldest first.
-    pub(super) told: &'a [String],
+    /// The messages that people were sent, oldest first.
+    pub(super) told: &'a [Told],
     /// Where the history is.
     pub(super) file: &'a Path,
     /// What the process ends with.
@@ -121,7 +139,7 @@ pub(super) fn ending(look: Look, seen: &Seen<'_>) -> String {
     };
     let status = tone.paint(look, &view.status.to_string());
     let mut text = format!("\n{status}\n{}\n\n", paragraph(look, 2, &view.reason));
-    if let Some(moral) = seen.scenario.moral(view.status) {
+    if let Some(moral) = seen.scenario.moral(view.status, seen.entries) {
         writeln!(text, "{}\n", paragraph(look, 2, moral)).expect("a string takes everything");
     }
     let rows = [
@@ -155,19 +173,29 @@ fn sum(seen: &Seen<'_>, side: Side, model: &str) -> String {
     text
 }
 
-/// What each message was about, by its subject: `[warning] wine-quality: held (IN_PROGRESS)`.
-fn told(subjects: &[String]) -> String {
-    let about = subjects.iter().map(|subject| {
-        let (head, what) = subject.split_once(": ").unwrap_or(("", subject));
+/// What each message was about, by its subject: `[warning] wine-quality: held (IN_PROGRESS)`; and who is
+/// told of it, where it is about a guard or a signal.
+fn told(messages: &[Told]) -> String {
+    let about = messages.iter().map(|message| {
+        let (head, what) = message
+            .subject
+            .split_once(": ")
+            .unwrap_or(("", &message.subject));
         let what = what.split(" (").next().unwrap_or_default();
         let severity = head.trim_start_matches('[').split(']').next();
-        match severity {
-            Some(loud @ ("warning" | "critical")) => format!("{what} ({loud})"),
-            _ => what.to_owned(),
+        let loud = severity.filter(|severity| ["warning", "critical"].contains(severity));
+        let mut notes: Vec<String> = loud.map(str::to_owned).into_iter().collect();
+        if message.signal.is_some() {
+            notes.extend(message.audience.iter().map(Audience::to_string));
+        }
+        if notes.is_empty() {
+            what.to_owned()
+        } else {
+            format!("{what} ({})", notes.join(", "))
         }
     });
     let about: Vec<String> = about.collect();
-    format!("{} messages: {}", subjects.len(), about.join(", "))
+    format!("{} messages: {}", messages.len(), about.join(", "))
 }
 
 fn took(view: &DeploymentView) -> String {
@@ -210,4 +238,49 @@ pub(super) fn refused(look: Look, refusal: &Problem, reason: &str, subject: &str
         writeln!(text, "  {name:<12}{}", value.trim_start()).expect("a string takes everything");
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_is_told_of_a_breach_stands_beside_it() {
+        let message = |subject: &str, audience: &[Audience], signal: Option<&str>| Told {
+            subject: subject.to_owned(),
+            audience: audience.to_vec(),
+            signal: signal.map(str::to_owned),
+        };
+        let (team, finops) = (Audience::MlTeam, Audience::FinOps);
+        let text = told(&[
+            message("[info] wine: started (PENDING)", &[team], None),
+            message(
+                "[info] wine: breached (IN_PROGRESS)",
+                &[team, finops],
+                Some("cost.ratio"),
+            ),
+            message("[warning] wine: held (IN_PROGRESS)", &[team], None),
+            message(
+                "[critical] wine: rolling back (ROLLING_BACK)",
+                &[Audience::OnCall],
+                Some("accuracy"),
+            ),
+        ]);
+        assert_eq!(
+            text,
+            "4 messages: started, breached (ML team, FinOps), held (warning), rolling back (critical, on call)"
+        );
+    }
+
+    #[test]
+    fn a_minute_takes_what_the_speed_makes_of_it() {
+        for (speed, words) in [
+            (60.0, "a second"),
+            (1.0, "60 seconds"),
+            (40.0, "1.5 seconds"),
+            (120.0, "500 milliseconds"),
+        ] {
+            assert_eq!(minute_takes(speed), words);
+        }
+    }
 }

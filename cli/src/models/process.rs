@@ -213,6 +213,7 @@ impl ModelProcess {
     }
 
     /// The process id, until the process was killed.
+    #[allow(dead_code, reason = "the tests of the servers look at their processes")]
     pub(crate) fn id(&self) -> Option<u32> {
         self.child.id()
     }

@@ -100,9 +100,7 @@ pub(crate) struct Prediction {
 /// A fitted model.
 #[derive(Debug)]
 pub(crate) struct Trained {
-    name: ModelName,
     classifier: Classifier,
-    accuracy: f64,
 }
 
 #[derive(Debug)]
@@ -112,7 +110,7 @@ enum Classifier {
 }
 
 impl Trained {
-    /// Fits `name` on what the recipe makes of the training wines, and measures it on the others.
+    /// Fits `name` on what the recipe makes of the training wines.
     pub(crate) fn train(
         name: ModelName,
         recipe: Recipe,
@@ -126,23 +124,7 @@ impl Trained {
                 Classifier::Forest(grow_forest(&lesson, recipe.trees(), seed)?)
             }
         };
-        let mut trained = Trained {
-            name,
-            classifier,
-            accuracy: 0.0,
-        };
-        trained.accuracy = trained.accuracy_on(&wines.test);
-        Ok(trained)
-    }
-
-    /// Which model this is.
-    pub(crate) fn name(&self) -> ModelName {
-        self.name
-    }
-
-    /// The share of held-out wines that it labels as the tasters did.
-    pub(crate) fn accuracy(&self) -> f64 {
-        self.accuracy
+        Ok(Trained { classifier })
     }
 
     /// Scores one wine.
@@ -164,14 +146,6 @@ impl Trained {
             score,
             label: u8::from(score >= THRESHOLD),
         }
-    }
-
-    fn accuracy_on(&self, samples: &[Sample]) -> f64 {
-        let right = samples
-            .iter()
-            .filter(|sample| self.predict(&sample.features).label == u8::from(sample.good))
-            .count();
-        right as f64 / samples.len() as f64
     }
 }
 

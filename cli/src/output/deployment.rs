@@ -98,8 +98,13 @@ pub(crate) fn accepted(look: Look, view: &DeploymentView) -> String {
 
 /// One line on how it stands after an order.
 pub(crate) fn ordered(look: Look, order: &str, view: &DeploymentView) -> String {
+    format!("{order} accepted: {}", standing_line(look, view))
+}
+
+/// How it stands, in one line.
+pub(crate) fn standing_line(look: Look, view: &DeploymentView) -> String {
     format!(
-        "{order} accepted: {} at {} is {}, canary at {}: {}",
+        "{} at {} is {}, canary at {}: {}",
         view.deployment_id,
         view.endpoint,
         standing(look, view),
@@ -123,16 +128,20 @@ pub(crate) fn freeze(view: &FreezeView) -> String {
 /// The last lines of a deployment that was watched.
 pub(crate) fn ending(look: Look, view: &DeploymentView) -> String {
     let tone = Tone::of(view.status, view.phase);
-    let mut text = if view.phase == Phase::AwaitingApproval {
-        let title = tone.paint(look, "waiting for an approval");
-        format!(
-            "\n{title}: {}\nGo on with: canary approve {}\n",
-            view.reason, view.deployment_id
-        )
-    } else {
-        let title = tone.paint(look, &view.status.to_string());
-        format!("\n{title}: {}\n", view.reason)
+    let id = &view.deployment_id;
+    let (title, way_on) = match view.phase {
+        Phase::AwaitingApproval => (
+            "waiting for an approval".to_owned(),
+            format!("Go on with: canary approve {id}\n"),
+        ),
+        Phase::Paused => (
+            "paused".to_owned(),
+            format!("Go on with: canary resume {id}\n"),
+        ),
+        _ => (view.status.to_string(), String::new()),
     };
+    let title = tone.paint(look, &title);
+    let mut text = format!("\n{title}: {}\n{way_on}", view.reason);
     if let Some(measured) = &view.measured {
         text.push_str(&facts(
             look,
@@ -182,7 +191,7 @@ pub(super) fn stages(look: Look, stages: &[StageView], present: usize) -> String
                 length(stage.bake)
             }),
             cell(if stage.approval { "yes" } else { "-" }),
-            cell(time(stage.begins_at)),
+            cell(stage.begins_at.map_or_else(|| "-".to_owned(), time)),
             toned(if is_present { "now" } else { "" }, Tone::Strong),
         ]
     });

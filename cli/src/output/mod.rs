@@ -17,6 +17,7 @@ pub(crate) mod progress;
 pub(crate) mod replay;
 #[cfg(test)]
 pub(crate) mod samples;
+pub(crate) mod simulate;
 pub(crate) mod table;
 mod text;
 

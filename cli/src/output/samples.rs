@@ -165,7 +165,9 @@ pub(crate) fn plan() -> PlanView {
 /// The same as JSON.
 pub(crate) fn plan_json() -> Value {
     let mut stages = baking_json()["stages"].clone();
-    for stage in stages.as_array_mut().into_iter().flatten() {
+    for (stage, instances) in stages.as_array_mut().into_iter().flatten().zip([1, 1, 2]) {
+        stage["instances"] = json!(instances);
+        stage["dollars_per_hour"] = json!(0.102 * f64::from(instances));
         if stage["weight"] != json!(100) {
             stage["canary_requests"] = json!(1000);
             stage["catches"] = json!({
@@ -184,6 +186,10 @@ pub(crate) fn plan_json() -> Value {
         "duration": "1h",
         "ends_at": "2026-11-21T11:00:00Z",
         "extra_instances": 2,
+        "instance_dollars": 0.153,
+        "quotas": [
+            {"name": "ml.c6i.large for endpoint usage", "instance_type": "ml.c6i.large", "instances": 6},
+        ],
         "guards": ["5XX errors above 1% in 2 checks in a row", "p99 latency above 100ms in 3 checks in a row"],
         "signals": ["5XX errors: more than 1.25 times production's odds"],
         "rollback": "at once; after 3 step backs at the most",
@@ -196,12 +202,28 @@ pub(crate) fn speaking_plan() -> PlanView {
     let mut plan = plan_json();
     plan["model_signals"] = json!({
         "custom_metrics": 34, "rollout_dollars": 0.112, "month_dollars": 10.2,
+        "log_line_bytes": 653, "log_rollout_dollars": 0.0196, "log_month_dollars": 14.3,
         "labels": {
-            "accuracy": {"of": "labels", "at_least": 7, "twice": {"rate": 0.3, "labels": 169}},
-            "recall": {"of": "labels that are positive", "at_least": 7},
+            "accuracy": {
+                "of": "labels", "waits_for": 500, "all_bad": arrivals([7, 3, 3, 300]),
+                "twice": {"rate": 0.3, "caught": arrivals([169, 18, 5, 500])},
+            },
+            "fairness.equal_opportunity": {
+                "of": "labelled actual positives", "waits_for": 100, "groups": ["north", "south"], "all_bad": [],
+            },
+            "recall": {"of": "labels that are positive", "all_bad": arrivals([7, 3, 3, 300])},
         },
     });
     read(plan)
+}
+
+/// The minutes at each pace, and the labels of the minute that has all of them.
+fn arrivals([one, ten, hundred, at_once]: [u64; 4]) -> Value {
+    let all = [(1, one), (10, ten), (100, hundred), (at_once, 1)];
+    let all = all.map(|(labels_a_minute, minutes)| {
+        json!({"labels_a_minute": labels_a_minute, "minutes": minutes})
+    });
+    json!(all)
 }
 
 fn read<T: DeserializeOwned>(value: Value) -> T {

@@ -43,6 +43,16 @@ fn get() {
 }
 
 #[test]
+fn a_stage_that_has_no_date_is_shown_without_one() {
+    let mut view = samples::baking_json();
+    for stage in view["stages"].as_array_mut().unwrap().iter_mut().take(1) {
+        stage.as_object_mut().unwrap().remove("begins_at");
+    }
+    let text = deployment::in_full(PIPE, &serde_json::from_value(view).unwrap());
+    assert!(text.contains("1    10 %  10m   -         -\n"), "{text}");
+}
+
+#[test]
 fn a_way_down_by_steps_says_what_is_next_and_when() {
     let mut view = samples::baking_json();
     let since = "2026-11-21T10:16:00Z";
@@ -71,12 +81,37 @@ fn deploy() {
 fn plan_of_a_specification() {
     assert_snapshot!("plan", plan::plan(PIPE, &samples::plan()));
     let speaking = plan::plan(PIPE, &samples::speaking_plan());
-    let about = speaking.split("\nThe model's").nth(1);
+    let about = speaking.split("\nWhat inference").nth(1);
     let about = about.and_then(|rest| rest.split("\nRolled back by").next());
     assert_snapshot!(
         "plan_model_signals",
         about.expect("it stands before the guards")
     );
+}
+
+#[test]
+fn the_stages_of_a_plan_have_room_on_a_small_terminal() {
+    let mut json = samples::plan_json();
+    let stages = json["stages"].as_array_mut().unwrap();
+    stages[1]["bake"] = json!("36h");
+    stages[1]["canary_requests"] = json!(12_345_678);
+    stages[1]["instances"] = json!(1000);
+    json["quotas"][0]["name"] = json!("ml.p4de.24xlarge for endpoint usage");
+    json["quotas"][0]["instances"] = json!(3000);
+    json["instance_dollars"] = json!(1_234_567.89);
+    let wide: shared::wire::api::PlanView = serde_json::from_value(json.clone()).unwrap();
+    let small = Look {
+        width: Some(80),
+        ..TERMINAL
+    };
+    let text = plan::plan(small, &wide);
+    let stages = text.split("\nThe smallest").next().unwrap();
+    assert!(stages.contains("12345678 ┆     +1000"), "{stages}");
+    let widest = stages.lines().map(|line| line.chars().count()).max();
+    assert!(widest <= Some(80), "{stages}");
+    json.as_object_mut().unwrap().remove("instance_dollars");
+    let unknown = plan::plan(small, &serde_json::from_value(json).unwrap());
+    assert!(unknown.contains("costs      not known"), "{unknown}");
 }
 
 #[test]
@@ -174,6 +209,14 @@ fn watch() {
     let mut waiting = samples::baking();
     waiting.phase = Phase::AwaitingApproval;
     assert_snapshot!("watch_approval", deployment::ending(PIPE, &waiting));
+    waiting.phase = Phase::Paused;
+    let paused = deployment::ending(PIPE, &waiting);
+    let expected = format!(
+        "\npaused: {}\nGo on with: canary resume {}\n",
+        waiting.reason,
+        samples::ID
+    );
+    assert!(paused.starts_with(&expected), "{paused}");
 }
 
 #[test]

@@ -11,6 +11,7 @@ use shared::domain::state::Status;
 
 use crate::demo::DemoArgs;
 use crate::local::LocalArgs;
+use crate::local::faults::{AwsFault, AwsFaultKind};
 use crate::models::process::ModelServerArgs;
 use crate::output::{Format, Surroundings};
 use crate::place::PlaceArgs;
@@ -48,7 +49,7 @@ pub(crate) enum Verb {
     List(ListArgs),
     /// Show a deployment in full.
     Get(Target),
-    /// Follow a deployment until it is over or waits for an approval.
+    /// Follow a deployment until it is over or waits for a person.
     Watch(WatchArgs),
     /// Show what happened and why, oldest first.
     History(Target),
@@ -56,6 +57,8 @@ pub(crate) enum Verb {
     Checks(ChecksArgs),
     /// Print the report: what was deployed, what happened, who was told, what was seen, what to do.
     Report(ReportArgs),
+    /// Serve a live page of the deployments on this machine, for a browser.
+    Dashboard(DashboardArgs),
     /// Stop raises; guards go on judging.
     Pause(OrderArgs),
     /// Let raises go on.
@@ -86,6 +89,8 @@ pub(crate) enum Verb {
     Demo(DemoArgs),
     /// Run the API on a simulated AWS on this machine.
     Local(LocalArgs),
+    /// Let things go wrong in the account of `canary local`, let its control plane look now, or begin again.
+    Simulate(SimulateArgs),
     /// Serves one model; started by other verbs, never by hand.
     #[command(hide = true)]
     ModelServer(ModelServerArgs),
@@ -161,6 +166,13 @@ pub(crate) struct ReportArgs {
 }
 
 #[derive(Debug, Args)]
+pub(crate) struct DashboardArgs {
+    /// Where it listens on loopback; 0 picks a free port.
+    #[arg(long, default_value_t = 8687)]
+    pub(crate) port: u16,
+}
+
+#[derive(Debug, Args)]
 pub(crate) struct OrderArgs {
     #[command(flatten)]
     pub(crate) target: Target,
@@ -180,6 +192,9 @@ pub(crate) struct UndoArgs {
     /// Follow the new deployment, as `watch` does.
     #[arg(long)]
     pub(crate) wait: bool,
+    /// Stop following after this time, like 2h; the deployment goes on.
+    #[arg(long, value_name = "TIME", requires = "wait")]
+    pub(crate) timeout: Option<Span>,
     /// Repeat the request safely: the same key starts one deployment only.
     #[arg(long, value_name = "KEY", value_parser = idempotency_key)]
     pub(crate) idempotency_key: Option<HeaderValue>,
@@ -249,6 +264,75 @@ pub(crate) struct DoctorArgs {
     /// A model that it is to take.
     #[arg(long, value_name = "NAME", requires = "endpoint")]
     pub(crate) model: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct SimulateArgs {
+    #[command(subcommand)]
+    pub(crate) what: Simulate,
+}
+
+/// What can be done to a simulated account.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Simulate {
+    /// Let a model answer part of its requests with 500.
+    Errors {
+        #[command(flatten)]
+        of: DisturbedArgs,
+        /// Of how many requests, like 50%.
+        #[arg(long, value_name = "RATE", default_value = "50%")]
+        rate: Rate,
+    },
+    /// Let a model answer late, 300ms unless something is said.
+    Slow {
+        #[command(flatten)]
+        of: DisturbedArgs,
+        /// How much later, like 300ms.
+        #[arg(long, value_name = "TIME")]
+        by: Option<Latency>,
+        /// How many times as long its answers take, like 3.
+        #[arg(long, value_name = "FACTOR")]
+        times: Option<f64>,
+    },
+    /// Let calls of an AWS service go wrong.
+    Aws(AwsArgs),
+    /// Show what goes wrong.
+    Show,
+    /// Let every model and every service do as it should.
+    Clear,
+    /// Let the control plane look now, without waiting for the minute.
+    Tick,
+    /// Begin again: everything as it was when `canary local` started.
+    Reset,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DisturbedArgs {
+    /// The model; the one that is being deployed unless it is named, or wine-quality-v2 where none is.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) model: Option<String>,
+    /// For how long, in the account's time, like 10m; until `canary simulate clear` where nothing is said.
+    #[arg(long = "for", value_name = "TIME")]
+    pub(crate) lasts: Option<Span>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct AwsArgs {
+    /// Whose calls.
+    #[arg(value_name = "SERVICE", value_parser = AwsFault::SERVICES)]
+    pub(crate) service: String,
+    /// Which of them, like UpdateEndpoint; all where none is named.
+    #[arg(value_name = "OPERATION")]
+    pub(crate) operation: Option<String>,
+    /// What happens to them.
+    #[arg(long, value_enum, value_name = "FAULT", default_value = "throttle")]
+    pub(crate) fault: AwsFaultKind,
+    /// How many calls are hit.
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub(crate) times: u32,
+    /// How many are let through before.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub(crate) skip: u32,
 }
 
 #[derive(Debug, Args)]
@@ -388,3 +472,7 @@ fn idempotency_key(text: &str) -> Result<HeaderValue, String> {
 #[cfg(test)]
 #[path = "arguments_tests.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "recipes_tests.rs"]
+mod recipes;

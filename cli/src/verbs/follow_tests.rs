@@ -90,11 +90,16 @@ async fn each_entry_is_printed_once_and_the_end_last() {
 
 #[tokio::test]
 async fn a_person_is_waited_for_outside() {
-    let mut waiting = samples::baking_json();
-    waiting["phase"] = json!("AwaitingApproval");
-    let (result, text) = followed(vec![Some(waiting)], Format::Text, None).await;
-    assert_eq!(result.unwrap(), Exit::NeedsPerson);
-    assert!(text.contains("canary approve"), "{text}");
+    for (phase, way_on) in [
+        ("AwaitingApproval", "canary approve"),
+        ("Paused", "canary resume"),
+    ] {
+        let mut waiting = samples::baking_json();
+        waiting["phase"] = json!(phase);
+        let (result, text) = followed(vec![Some(waiting)], Format::Text, None).await;
+        assert_eq!(result.unwrap(), Exit::NeedsPerson, "{phase}");
+        assert!(text.contains(way_on), "{text}");
+    }
 }
 
 #[tokio::test]

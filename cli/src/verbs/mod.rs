@@ -5,10 +5,12 @@
 
 pub(crate) mod arguments;
 mod compare;
+mod dashboard;
 mod doctor;
 mod follow;
 mod reads;
 mod replay;
+mod simulate;
 mod specification;
 mod which;
 
@@ -23,6 +25,7 @@ use shared::wire::specification::SpecificationError;
 
 use crate::client::{Client, ClientError};
 use crate::exit::Exit;
+use crate::loopback::LoopbackError;
 use crate::output::complaint::Complaint;
 use crate::output::{Output, deployment};
 use crate::place::{PlaceArgs, PlaceError};
@@ -96,6 +99,17 @@ pub(crate) enum Failure {
         /// Why it is not there.
         source: io::Error,
     },
+    /// The dashboard can't be served.
+    #[error(transparent)]
+    Loopback(#[from] LoopbackError),
+    /// What only a simulated account takes was asked of another.
+    #[error(
+        "`canary simulate` is for the simulated account of `canary local`, and {api} is a deployed stack: nothing is simulated there, and nothing was sent"
+    )]
+    NotLocal {
+        /// Where the API is.
+        api: String,
+    },
     /// Nobody takes the answer.
     #[error("the output can't be written")]
     Output(#[from] io::Error),
@@ -106,6 +120,7 @@ impl Failure {
     pub(crate) fn exit(&self) -> Exit {
         match self {
             Self::Place(PlaceError::Address { .. })
+            | Self::NotLocal { .. }
             | Self::Uncounted(Uncounted::NothingAsked | Uncounted::NoChampion) => Exit::Usage,
             Self::TimedOut { .. } => Exit::TimedOut,
             Self::Client(ClientError::Problem(problem)) if problem.is(REJECTED_BY_GATE) => {
@@ -130,6 +145,8 @@ impl Failure {
             Self::Uncounted(error) => error.kind(),
             Self::NoneTaken(_) => "unclear-deployment",
             Self::Unkept { .. } => "unwritable-file",
+            Self::Loopback(_) => "unserved",
+            Self::NotLocal { .. } => "not-local",
             Self::Output(_) => "unwritable-output",
         };
         match self {
@@ -171,6 +188,7 @@ pub(crate) async fn run(
         Verb::Replay(args) => return replay::replay(&args, output),
         Verb::Compare(args) => return compare::compare(&args, output),
         Verb::Doctor(args) => return doctor::doctor(place, args, output).await,
+        Verb::Dashboard(args) => return dashboard::dashboard(place, &args, output).await,
         other => other,
     };
     let client = &place.find().await?.client;
@@ -199,7 +217,12 @@ pub(crate) async fn run(
         Verb::Weight(args) => weight(client, args, output).await?,
         Verb::Freeze(args) => freeze(client, args, output).await?,
         Verb::Thaw(args) => thaw(client, &args.target, output).await?,
-        Verb::Lint(_) | Verb::Replay(_) | Verb::Compare(_) | Verb::Doctor(_) => {
+        Verb::Simulate(args) => simulate::simulate(client, args.what, output).await?,
+        Verb::Lint(_)
+        | Verb::Replay(_)
+        | Verb::Compare(_)
+        | Verb::Doctor(_)
+        | Verb::Dashboard(_) => {
             unreachable!("handled above")
         }
         Verb::Demo(_) | Verb::Local(_) | Verb::ModelServer(_) => {
@@ -245,7 +268,8 @@ async fn undo(client: &Client, args: UndoArgs, output: &mut Output<'_>) -> Resul
     if !args.wait {
         return Ok(Exit::Done);
     }
-    follow(client, &view.deployment_id, Pace::of(client, None), output).await
+    let pace = Pace::of(client, args.timeout);
+    follow(client, &view.deployment_id, pace, output).await
 }
 
 async fn weight(client: &Client, args: WeightArgs, output: &mut Output<'_>) -> Result<(), Failure> {

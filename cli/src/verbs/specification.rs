@@ -73,12 +73,17 @@ pub(super) async fn plan(
 
 pub(super) fn lint(args: &FileArgs, output: &mut Output<'_>) -> Result<Exit, Failure> {
     let specification = parse(&read(&args.file)?)?;
+    let advice = specification.advice();
     let object = json!({
         "status": "ok",
         "endpoint": specification.endpoint,
         "model": specification.model,
+        "warnings": advice,
     });
-    output.answer(&object, |_| "ok".to_owned())?;
+    output.answer(&object, |_| match advice.as_slice() {
+        [] => "ok".to_owned(),
+        advice => format!("ok, but {}", advice.join("; ")),
+    })?;
     Ok(Exit::Done)
 }
 

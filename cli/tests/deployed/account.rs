@@ -10,6 +10,9 @@ use tokio::net::TcpListener;
 /// Who asks, unless it is somebody else.
 const RELEASE: &str = "arn:aws:sts::123456789012:assumed-role/Release/build-17";
 
+/// Where the stack's dashboard is.
+pub(crate) const CLOUDWATCH: &str = "https://console.aws.amazon.com/cloudwatch/home?region=eu-central-1#dashboards/dashboard/canary-prod";
+
 /// What the account says.
 #[derive(Clone)]
 pub(crate) struct Account {
@@ -106,7 +109,8 @@ impl Account {
         match body.split("StackName=").nth(1) {
             Some("canary-prod") => stack(&format!(
                 "<member><OutputKey>TableName</OutputKey><OutputValue>t</OutputValue></member>\
-                 <member><OutputKey>ApiUrl</OutputKey><OutputValue>{}</OutputValue></member>",
+                 <member><OutputKey>ApiUrl</OutputKey><OutputValue>{}</OutputValue></member>\
+                 <member><OutputKey>DashboardUrl</OutputKey><OutputValue>{CLOUDWATCH}</OutputValue></member>",
                 self.api
             )),
             Some("another") => stack(""),

@@ -1,9 +1,11 @@
 //! `canary doctor`, from the address to the endpoint.
 
+use serde_json::json;
+
 use crate::account::Account;
 use crate::gateway::{Gateway, REGION};
 use crate::run::{Home, Run, canary, keys};
-use crate::{api, api_that_plans};
+use crate::{api, api_that_plans, api_that_refuses};
 
 /// Everything that is looked at with a stack and an endpoint, in its order.
 const CHECKS: [&str; 9] = [
@@ -112,6 +114,29 @@ async fn a_stack_with_few_models_is_asked_about_one_of_them() {
     let run = examine(&gateway, account, &named).await;
     assert_eq!(run.code, 1);
     assert_eq!(found(&run, "endpoint").0, "not_ok");
+}
+
+/// A pipeline that is run again asks while its own deployment is under way, and goes on to find it.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_endpoint_in_a_rollout_is_neither_sound_nor_broken() {
+    let id = "01931f0a-7c00-7abc-8def-0123456789ab";
+    let locked = json!({
+        "type": "urn:sagemaker-canary:problem:endpoint-locked", "title": "endpoint locked", "status": 409,
+        "detail": "endpoint wine has a deployment", "field": "endpoint", "deployment_id": id,
+    });
+    let gateway = api_that_refuses(409, locked).await;
+    let account = Account::of(&gateway.api);
+    for more in [
+        &["--endpoint", "wine"][..],
+        &["--endpoint", "wine", "--model", "new"],
+    ] {
+        let run = examine(&gateway, account.clone(), more).await;
+        assert_eq!(run.code, 0, "{}", run.stdout);
+        let (standing, detail) = found(&run, "endpoint");
+        assert!(standing == "unknown" && detail.contains(id), "{detail}");
+        // What does not depend on it is looked at all the same.
+        assert_eq!(found(&run, "tags").0, "ok");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -2,6 +2,7 @@
 //! verified, and the AWS services it asks beside it.
 
 mod account;
+mod dashboard;
 mod doctor;
 #[allow(dead_code, reason = "the unit tests use the rest of it")]
 #[path = "../gateway/mod.rs"]
@@ -14,7 +15,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use axum::Router;
 use gateway::signature::{ACCESS_KEY, SECRET_KEY};
 use gateway::{Gateway, REGION, Reply, Seen};
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 
@@ -28,6 +29,15 @@ async fn api() -> Gateway {
 
 /// The same, which refuses every plan like this.
 async fn api_that_plans(refusal: &'static str) -> Gateway {
+    let problem = json!({
+        "type": format!("urn:sagemaker-canary:problem:{refusal}"), "title": "a refusal",
+        "status": 422, "detail": "that model is not to be had", "field": "model",
+    });
+    api_that_refuses(422, problem).await
+}
+
+/// The same, with this problem.
+async fn api_that_refuses(status: u16, problem: Value) -> Gateway {
     Gateway::open(
         move |_, seen: &Seen| match (seen.method.as_str(), seen.path.as_str()) {
             ("GET", "/v1/health") => Reply::json(
@@ -35,13 +45,7 @@ async fn api_that_plans(refusal: &'static str) -> Gateway {
                 &json!({"status": "ok", "version": env!("CARGO_PKG_VERSION")}),
             ),
             ("GET", "/v1/deployments") => Reply::json(200, &json!({"items": []})),
-            ("POST", "/v1/plan") => Reply::json(
-                422,
-                &json!({
-                    "type": format!("urn:sagemaker-canary:problem:{refusal}"), "title": "a refusal",
-                    "status": 422, "detail": "that model is not to be had", "field": "model",
-                }),
-            ),
+            ("POST", "/v1/plan") => Reply::json(status, &problem),
             _ => Reply::gateway(
                 403,
                 "MissingAuthenticationTokenException",
@@ -286,4 +290,33 @@ async fn a_proxy_is_gone_through_but_never_to_loopback() {
     let run = canary(&home, &["list", "--api", &api], &environment).await;
     assert_eq!((run.code, run.stderr.as_str()), (0, ""));
     assert_eq!(tunnels.load(Ordering::SeqCst), 1);
+}
+
+/// What is for the simulated account alone reaches no deployed API.
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_simulated_on_a_deployed_stack() {
+    let (home, gateway) = (Home::new(), api().await);
+    let ca = home.file("ca.pem", &gateway.ca);
+    let ca = ca.to_str().expect("the path is text");
+    for what in [
+        &["errors"][..],
+        &["aws", "sns"],
+        &["show"],
+        &["clear"],
+        &["tick"],
+        &["reset"],
+    ] {
+        let mut arguments = vec!["simulate"];
+        arguments.extend(what);
+        arguments.extend(["--api", &gateway.api, "--region", REGION, "--ca-file", ca]);
+        arguments.extend(["-o", "json"]);
+        let run = canary(&home, &arguments, &keys()).await;
+        assert_eq!(run.code, 2, "{what:?}");
+        let complaint = &run.json()[0];
+        let kind = complaint["type"].as_str().expect("a type");
+        assert!(kind.ends_with(":not-local"), "{kind}");
+        let detail = complaint["detail"].as_str().expect("a detail");
+        assert!(detail.contains("is a deployed stack"), "{detail}");
+    }
+    assert!(gateway.asked().is_empty());
 }

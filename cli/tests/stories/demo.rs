@@ -94,11 +94,14 @@ impl Run {
         shares.max().unwrap_or(0)
     }
 
-    /// Whether people were told this, by the subjects of the messages.
-    fn told(&self, what: &str) -> bool {
-        let subjects = self.kept["told"].as_array().into_iter().flatten();
-        let mut subjects = subjects.filter_map(Value::as_str);
-        subjects.any(|subject| subject.contains(what))
+    /// Who was told this, by the subject and the attributes of the message.
+    fn told(&self, what: &str) -> Vec<&str> {
+        let messages = self.kept["told"].as_array().into_iter().flatten();
+        let mut messages = messages.filter(|message| text(&message["subject"]).contains(what));
+        let message = messages.next();
+        let message = message.unwrap_or_else(|| panic!("no {what} in {:#}", self.kept["told"]));
+        let audience = message["audience"].as_array().into_iter().flatten();
+        audience.filter_map(Value::as_str).collect()
     }
 }
 
@@ -190,7 +193,7 @@ fn a_dear_challenger_is_told_and_takes_over() {
         (&breach["signal"], &breach["signal_severity"]),
         (&"cost.ratio".into(), &"low".into())
     );
-    assert!(run.told("breached"), "{}", run.kept["told"]);
+    assert_eq!(run.told("breached"), ["ml_team", "finops"]);
     let is_asked = |arm: &Value| arm["cost"].is_number() && arm["invocations"].as_u64() > Some(0);
     let both = run
         .checks()
@@ -222,7 +225,7 @@ fn scores_that_moved_hold_until_a_person_decides() {
         text(&breach["reason"]).contains("population stability index"),
         "{breach}"
     );
-    assert!(run.told("breached"), "{}", run.kept["told"]);
+    assert_eq!(run.told("breached"), ["ml_team"]);
     run.entry("deployment.held");
     assert_eq!(run.most_traffic(), 25, "it was never raised");
     let back = run.entry("deployment.rolling_back");

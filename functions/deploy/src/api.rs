@@ -18,7 +18,9 @@ use shared::app::order::order;
 use shared::app::ports::{Ambient, ListQuery, Loaded, Page, PortError, Store};
 use shared::app::undo::undo as take_back;
 use shared::aws::Aws;
+use shared::aws::figures::prediction_line;
 use shared::domain::command::Command;
+use shared::domain::history::Entry;
 use shared::domain::judge::MinuteReport;
 use shared::domain::quantity::Weight;
 use shared::domain::replay::Recorded;
@@ -143,8 +145,11 @@ async fn plan(State(aws): Shared, asked: Asked, body: Body) -> Result<Json<PlanV
     if specification.hotfix.is_some() {
         access::to_override(&aws, &asked, &specification.endpoint).await?;
     }
-    let (proposed, _) = accept::propose(&*aws, &specification, asked.caller.name()).await?;
-    Ok(Json(PlanView::new(&proposed)))
+    let proposal = accept::plan(&*aws, &specification, asked.caller.name()).await?;
+    let line = prediction_line(&proposal.deployment.terms);
+    let mut view = PlanView::new(&proposal.deployment, &proposal.machines, line);
+    view.warnings.extend(specification.advice());
+    Ok(Json(view))
 }
 
 #[derive(Deserialize)]
@@ -187,7 +192,7 @@ async fn list(
             let fits = wanted.is_none_or(|wanted| deployment.state.status == wanted);
             if fits {
                 match reader.may_read(deployment).await {
-                    Some(true) => items.push(DeploymentView::new(deployment, None, now)),
+                    Some(true) => items.push(DeploymentView::new(deployment, None, &[], now)),
                     Some(false) => {}
                     // The next page begins with this one.
                     None => break 'pages,
@@ -208,7 +213,11 @@ async fn list(
 
 async fn one(State(aws): Shared, asked: Asked, Id(id): Id) -> Result<Json<DeploymentView>, Answer> {
     let loaded = load(&aws, &asked, &id).await?;
-    Ok(Json(view(&aws, &loaded)))
+    // Dates of what is past: an answer without them is better than none.
+    let history = aws.within(LOOKING_BACK, aws.history(&id)).await;
+    let history = history.map(|history| told(&aws, Some(&id), history));
+    let history = history.and_then(Result::ok).unwrap_or_default();
+    Ok(Json(view(&aws, &loaded, &history)))
 }
 
 async fn history(State(aws): Shared, asked: Asked, Id(id): Id) -> Result<Response, Answer> {
@@ -407,7 +416,7 @@ async fn answered(aws: &Aws, accepted: &Accepted) -> Response {
     } else {
         StatusCode::ACCEPTED
     };
-    (status, Json(view(aws, &accepted.loaded))).into_response()
+    (status, Json(view(aws, &accepted.loaded, &[]))).into_response()
 }
 
 async fn follow(
@@ -421,7 +430,7 @@ async fn follow(
     load(aws, asked, id).await?;
     let loaded = order(aws, id, command, asked.caller.name(), reason.as_deref()).await?;
     announce(aws, &loaded).await;
-    Ok((StatusCode::ACCEPTED, Json(view(aws, &loaded))).into_response())
+    Ok((StatusCode::ACCEPTED, Json(view(aws, &loaded, &[]))).into_response())
 }
 
 fn check_reason(reason: Option<&str>) -> Result<(), Answer> {
@@ -455,6 +464,9 @@ fn told<T>(aws: &Aws, id: Option<&str>, result: Result<T, PortError>) -> Result<
     result.inspect_err(|error| health::report(aws, id, error))
 }
 
+/// How long an answer waits for the history.
+const LOOKING_BACK: Duration = Duration::from_secs(3);
+
 /// How long an answer waits for the announcement of what was just written.
 const ANNOUNCING: Duration = Duration::from_secs(5);
 
@@ -466,8 +478,12 @@ fn is_id(id: &str) -> bool {
             .all(|byte| byte.is_ascii_hexdigit() || byte == b'-')
 }
 
-fn view(aws: &Aws, loaded: &Loaded) -> DeploymentView {
-    DeploymentView::new(&loaded.deployment, Some(&loaded.evidence), aws.now())
+fn view(aws: &Aws, loaded: &Loaded, history: &[Entry]) -> DeploymentView {
+    let Loaded {
+        deployment,
+        evidence,
+    } = loaded;
+    DeploymentView::new(deployment, Some(evidence), history, aws.now())
 }
 
 /// Sends what was just written; what fails is swept by the next tick.

@@ -18,11 +18,13 @@ const QUERY: &[Kind] = &[(400, "unreadable-query"), (422, "invalid-parameter")];
 /// What a specification may meet.
 const SPECIFICATION: &[Kind] = &[
     (409, "endpoint-frozen"),
+    (409, "endpoint-locked"),
     (422, "alarm-firing"),
     (422, "alarm-not-found"),
     (422, "async-endpoint"),
     (422, "baseline-breaks-policy"),
     (422, "capacity-reservation"),
+    (422, "check-miscounted"),
     (422, "endpoint-config-not-found"),
     (422, "endpoint-not-allowed"),
     (422, "endpoint-not-enabled"),
@@ -60,7 +62,6 @@ const SPECIFICATION: &[Kind] = &[
 ];
 /// What a new deployment may meet beside that.
 const ACCEPT: &[Kind] = &[
-    (409, "endpoint-locked"),
     (409, "request-in-progress"),
     (422, "idempotency-key-reused"),
     (422, "invalid-idempotency-key"),
@@ -280,7 +281,7 @@ fn deploy() -> Value {
 fn plan() -> Value {
     operation(
         ("plan", "deployments", "What a specification would do"),
-        "The same checks as those of a deployment, and nothing done. An endpoint that has a deployment can be planned for.",
+        "The same checks as those of a deployment, in the same order, and nothing done. While the endpoint has a deployment that is not over, that is all that is said of it, with its id.",
         json!({"requestBody": body("Specification", true)}),
         json!({"200": answer("Stages with dates and what they will show.", "Plan")}),
         &[BEFORE, SITE, BODY, SPECIFICATION, BEHIND],

@@ -92,11 +92,8 @@ async fn inference(
         Ok(answered) => {
             let latency_ms = started.elapsed().as_secs_f64() * 1000.0;
             Json(InferenceView {
-                predictions: answered.predictions,
-                variant: answered.variant,
-                model: answered.model,
-                inference_id: answered.inference_id,
                 latency_ms: (latency_ms * 1000.0).round() / 1000.0,
+                ..answered
             })
             .into_response()
         }
@@ -131,7 +128,7 @@ async fn answer(
     asked: &Asked,
     wait: impl Fn() -> Duration + Send,
     body: Result<Bytes, BytesRejection>,
-) -> Result<Answered, Box<Problem>> {
+) -> Result<InferenceView, Box<Problem>> {
     let bytes = whole(body, "a body has at most 6 MB")?;
     let mut body = InferenceBody::parse(&bytes)?;
     let endpoint = body.endpoint.clone();
@@ -162,17 +159,22 @@ async fn answer(
         }
         Box::new(problem(&made.endpoint, &error))
     })?;
-    let predictions = predictions(&answer);
+    let (predictions, encoding) = predictions(&answer);
     let prediction = counted(aws, &route, &made, &answer.variant, &predictions);
     let id = made.id(&route, &answer.variant, prediction);
-    Ok(Answered {
+    Ok(InferenceView {
         predictions,
+        encoding,
+        content_type: answer.content_type,
+        custom_attributes: answer.custom_attributes,
         inference_id: match (id, keys) {
             (Some(id), Some(keys)) => id.signed(&keys.current),
             _ => made.request,
         },
+        // SageMaker tells the variant only; the model behind it is in the records.
         model: route.model(&answer.variant).map(str::to_owned),
         variant: answer.variant,
+        latency_ms: 0.0,
     })
 }
 
@@ -377,7 +379,8 @@ async fn admit(serving: &Serving, asked: &Asked, endpoint: &str) -> Result<(), B
 #[derive(Serialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = Inference))]
 pub(crate) struct InferenceView {
-    /// The `predictions` of a JSON answer, or the whole of it; any other answer as text.
+    /// The `predictions` of a JSON answer, or the whole of it; any other answer as text, and what is no text
+    /// in base64.
     predictions: Value,
     /// The variant that answered.
     variant: String,
@@ -387,6 +390,25 @@ pub(crate) struct InferenceView {
     inference_id: String,
     /// How long it took here, the model included, in milliseconds.
     latency_ms: f64,
+    /// How `predictions` is written where the model's answer is no UTF-8: in base64 (RFC 4648, section 4).
+    /// Absent otherwise.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    encoding: Option<Encoding>,
+    /// The Content-Type of the model's answer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    content_type: Option<String>,
+    /// The X-Amzn-SageMaker-Custom-Attributes of the model's answer; absent where its container set none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    custom_attributes: Option<String>,
+}
+
+/// How bytes are written that are no text.
+#[derive(Serialize)]
+#[serde(rename_all = "lowercase")]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub(crate) enum Encoding {
+    /// With the plain alphabet and padding.
+    Base64,
 }
 
 /// Where a user's requests go now.
@@ -401,24 +423,14 @@ pub(crate) struct RouteView {
     bucket: Option<u8>,
 }
 
-struct Answered {
-    predictions: Value,
-    inference_id: String,
-    /// SageMaker tells the variant only; the model behind it is in the records.
-    model: Option<String>,
-    variant: String,
-}
-
 fn problem(endpoint: &str, error: &InvokeError) -> Problem {
     match error {
         InvokeError::Model { status, message } => {
             // The model's own words may repeat the features: they go to the caller, not to the log.
             tracing::warn!(endpoint, status, "the model answered with an error");
-            Problem::new(
-                424,
-                "model-error",
-                format!("the model answered {status}: {message}"),
-            )
+            let shown = status.map_or_else(|| "an error".to_owned(), |status| status.to_string());
+            let detail = format!("the model answered {shown}: {message}");
+            Problem::new(424, "model-error", detail).model(*status, message)
         }
         InvokeError::Refused(why) => {
             tracing::warn!(endpoint, "the endpoint refused a request");
@@ -453,13 +465,18 @@ fn problem(endpoint: &str, error: &InvokeError) -> Problem {
     }
 }
 
-/// The `predictions` of a JSON answer, or the whole of it; any other answer as text.
-fn predictions(answer: &Answer) -> Value {
-    match serde_json::from_slice::<Value>(&answer.body) {
+/// The `predictions` of a JSON answer, or the whole of it; any other answer as text. No byte is lost of one
+/// that is no text either.
+fn predictions(answer: &Answer) -> (Value, Option<Encoding>) {
+    let Ok(text) = std::str::from_utf8(&answer.body) else {
+        return (answer.in_base64().into(), Some(Encoding::Base64));
+    };
+    let value = match serde_json::from_str(text) {
         Ok(Value::Object(mut fields)) => fields
             .remove("predictions")
             .unwrap_or(Value::Object(fields)),
         Ok(other) => other,
-        Err(_) => Value::String(String::from_utf8_lossy(&answer.body).into_owned()),
-    }
+        Err(_) => text.into(),
+    };
+    (value, None)
 }

@@ -159,6 +159,11 @@ pub fn schemas() -> Schemas {
         json!({"additionalProperties": false}),
     );
     refine(&mut all, "Inference.latency_ms", json!({"minimum": 0}));
+    refine(
+        &mut all,
+        "Inference.custom_attributes",
+        json!({"maxLength": HEADER_LIMIT}),
+    );
     all
 }
 

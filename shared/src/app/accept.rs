@@ -1,6 +1,7 @@
 //! A new deployment. Everything is checked before anything is written, and nothing in SageMaker
 //! is changed here: the record is the intent, and `deploy` as provision carries it out.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
@@ -12,11 +13,12 @@ use super::past::{self, Past};
 use super::ports::{
     Class, ConfigView, Creation, IdempotencyClaim, Loaded, PortError, Ports, Refused,
 };
-use super::registry;
+use super::pricing;
+use super::registry::{self, Challenger};
 use crate::domain::authority::{Grants, Outside, is_enabled};
 use crate::domain::baseline::{Baseline, SlowCount, broken_by_production};
 use crate::domain::clearance::{self, Clearance};
-use crate::domain::cost::{PriceList, Prices};
+use crate::domain::cost::Prices;
 use crate::domain::deployment::{Deployment, Terms};
 use crate::domain::due::Actor;
 use crate::domain::evidence::Evidence;
@@ -24,8 +26,8 @@ use crate::domain::freeze::{Freeze, Freezes};
 use crate::domain::history::{Entry, Name, Severity};
 use crate::domain::judge::floor_minute;
 use crate::domain::observation::{EndpointStatus, EndpointView, VariantView};
+use crate::domain::outlay::Machines;
 use crate::domain::policy::{Guard, Policy, Test};
-use crate::domain::registry::Packages;
 use crate::domain::replay::Recorded;
 use crate::domain::scaling::ScalableTarget;
 use crate::domain::specification::Specification;
@@ -44,7 +46,7 @@ pub enum Refusal {
         /// A stable word for the kind of problem.
         kind: &'static str,
         /// The field of the specification.
-        field: &'static str,
+        field: Cow<'static, str>,
         /// What is wrong and the way out.
         detail: String,
     },
@@ -102,6 +104,17 @@ pub struct Accepted {
     pub repeated: bool,
 }
 
+/// A deployment that nobody has written yet.
+#[derive(Debug)]
+pub struct Proposal {
+    /// As it would be written.
+    pub deployment: Deployment,
+    /// Production's minutes before it.
+    pub past: Vec<Recorded>,
+    /// What it would run on.
+    pub machines: Machines,
+}
+
 /// The key of a request, and its digest.
 #[derive(Debug, Clone)]
 pub struct Key {
@@ -139,38 +152,33 @@ async fn accept_new<P: Ports>(
     caller: &str,
     key: Option<&Key>,
 ) -> Result<Accepted, Refusal> {
-    // Before the endpoint is looked at: in the middle of a rollout it has two variants and is often
-    // changing, and neither is the caller's to repair.
-    if let Some(by) = ports.lock_holder(&specification.endpoint).await? {
-        return Err(Refusal::Locked {
-            endpoint: specification.endpoint.clone(),
-            by,
-        });
-    }
+    unlocked(ports, &specification.endpoint).await?;
     let proposed = propose(ports, specification, caller).await;
     if let Err(Refusal::Rejected { sentence, .. }) = &proposed {
         // A refusal that could not be kept is none yet: the caller asks again.
         gate::announce(ports, specification, sentence, caller, key).await?;
     }
-    let (deployment, past) = proposed?;
-    accept_proposed(ports, (deployment, past.as_slice()), given, None, key).await
+    accept_proposed(ports, proposed?, given, None, key).await
 }
 
 /// Writes a deployment that was proposed, with production's minutes before it, and under the key that
 /// it was asked for with.
 pub(super) async fn accept_proposed<P: Ports>(
     ports: &P,
-    (proposed, past): (Deployment, &[Recorded]),
+    proposal: Proposal,
     given: &serde_json::Value,
     why: Option<&str>,
     key: Option<&Key>,
 ) -> Result<Accepted, Refusal> {
+    let Proposal {
+        deployment, past, ..
+    } = proposal;
     let claim = key.map(|key| IdempotencyClaim {
         key: key.key.clone(),
         digest: key.digest.clone(),
-        deployment_id: proposed.terms.id.clone(),
+        deployment_id: deployment.terms.id.clone(),
     });
-    let loaded = create(ports, proposed, past, given, why, claim.as_ref()).await?;
+    let loaded = create(ports, deployment, &past, given, why, claim.as_ref()).await?;
     Ok(woken(ports, loaded).await)
 }
 
@@ -279,6 +287,18 @@ async fn create<P: Ports>(
     }
 }
 
+/// Whether the endpoint has no deployment that is not over. Asked before the endpoint is looked at: in the
+/// middle of a rollout it has two variants and is often changing, and neither is the caller's to repair.
+pub(super) async fn unlocked<P: Ports>(ports: &P, endpoint: &str) -> Result<(), Refusal> {
+    match ports.lock_holder(endpoint).await? {
+        None => Ok(()),
+        Some(by) => Err(Refusal::Locked {
+            endpoint: endpoint.to_owned(),
+            by,
+        }),
+    }
+}
+
 /// What was read of the endpoint's freezes, where none of them stands.
 async fn unfrozen<P: Ports>(ports: &P, endpoint: &str) -> Result<Freezes, Refusal> {
     let freezes = ports.freezes(endpoint).await?;
@@ -304,6 +324,11 @@ fn first_entry(deployment: &mut Deployment, why: Option<&str>) -> Entry {
     if let Some(clearance) = terms.clearance.sentence() {
         reason = format!("{reason}; {clearance}");
     }
+    if let Some(changed_at) = terms.baseline.changed_at {
+        reason = format!(
+            "{reason}; the endpoint was last changed at {changed_at}, and production's figures from before that may be of another config"
+        );
+    }
     state.last_seq = 1;
     Entry {
         seq: 1,
@@ -326,13 +351,24 @@ fn first_entry(deployment: &mut Deployment, why: Option<&str>) -> Entry {
     }
 }
 
-/// The deployment that the specification would make, held against the endpoint as it is now, with
-/// production's minutes before it. Writes nothing.
-pub async fn propose<P: Ports>(
+/// The deployment that [`accept`] would write, refused for the same reasons and in the same order. Writes
+/// nothing, and announces nothing.
+pub async fn plan<P: Ports>(
     ports: &P,
     specification: &Specification,
     caller: &str,
-) -> Result<(Deployment, Vec<Recorded>), Refusal> {
+) -> Result<Proposal, Refusal> {
+    unlocked(ports, &specification.endpoint).await?;
+    propose(ports, specification, caller).await
+}
+
+/// The deployment that the specification would make, held against the endpoint as it is now, with
+/// production's minutes before it. Writes nothing. Whether the endpoint has a deployment is asked before.
+pub(super) async fn propose<P: Ports>(
+    ports: &P,
+    specification: &Specification,
+    caller: &str,
+) -> Result<Proposal, Refusal> {
     let endpoint = &specification.endpoint;
     if let Some(outside) = ports.settings().outside(specification) {
         return Err(outside.into());
@@ -389,24 +425,26 @@ pub async fn propose<P: Ports>(
     }
     fitness::can_be_copied(endpoint, &config)?;
     let grants = opened(ports, specification).await?;
-    let packages = registry::checked(ports, specification, &former_model).await?;
+    let challenger = registry::checked(ports, specification, &former_model).await?;
     let production = config.variants[0].name.as_str();
     let scaling = check_scaling(ports, endpoint, production).await?;
     let instances = live_instances(&view, production);
     fitness::has_room(&specification.capacity, instances, scaling.as_ref())?;
     check_alarms(ports, &specification.policy.alarms).await?;
     let since = config.created_at.max(view.created_at);
-    let past = past::read(ports, endpoint, production, &specification.policy, since).await?;
+    let mut past = past::read(ports, endpoint, production, &specification.policy, since).await?;
+    past.baseline.changed_at = past::changed_within(view.modified_at, since, ports.now());
     check_gate(&specification.policy, &past.baseline)?;
     let recorded = past.recorded(&specification.policy);
     let drawn = Drawn {
         now: ports.now(),
         id: ports.new_id(),
-        policy: check_baseline(specification.policy.clone(), &past)?,
+        policy: check_baseline(specification.policy.clone(), &past)
+            .and_then(|policy| fitness::counts_what_can_be(policy, &past))?,
         baseline: past.baseline,
         former_model,
-        packages,
-        prices: prices(
+        challenger,
+        prices: pricing::prices(
             specification,
             &ports.settings().prices,
             config.variants[0].instance_type.as_deref(),
@@ -418,7 +456,12 @@ pub async fn propose<P: Ports>(
             hotfix: specification.hotfix.clone(),
         },
     };
-    Ok((drawn.up(specification, &view, production, caller), recorded))
+    let kind = config.variants[0].instance_type.as_deref();
+    Ok(Proposal {
+        deployment: drawn.up(specification, &view, production, caller),
+        past: recorded,
+        machines: pricing::machines(specification, &ports.settings().prices, kind),
+    })
 }
 
 /// Who has which role on the endpoint, once its owner has opened it to deployments: AWS refuses the
@@ -449,39 +492,6 @@ async fn opened<P: Ports>(ports: &P, specification: &Specification) -> Result<Gr
         clearance::PRECONDITIONS_TAG
     );
     Err(unfit("preconditions-missing", "preconditions", detail))
-}
-
-/// What the instances of both variants cost, where that is judged.
-fn prices(
-    specification: &Specification,
-    list: &PriceList,
-    production: Option<&str>,
-) -> Result<Option<Prices>, Refusal> {
-    let guards = &specification.policy.guards;
-    if !guards
-        .iter()
-        .any(|guard| matches!(guard.test, Test::CostRatio(_)))
-    {
-        return Ok(None);
-    }
-    let price = |kind: Option<&str>| {
-        let known = kind.and_then(|kind| {
-            let given = specification.prices.get(kind).copied();
-            given.or_else(|| list.of(kind))
-        });
-        known.ok_or_else(|| {
-            let kind = kind.unwrap_or("an unknown type");
-            let detail = format!(
-                "there is no price for {kind}: add dollars an hour of one instance, like {{{kind}: 0.102}}, here or, once and above 0, to the stack's parameter InstancePrices"
-            );
-            unfit("price-unknown", "policy.cost.prices", detail)
-        })
-    };
-    let canary = specification.capacity.instance_type.as_deref();
-    Ok(Some(Prices {
-        canary: price(canary.or(production))?,
-        production: price(production)?,
-    }))
 }
 
 /// Nothing can be shown to be below a limit over which requests can't be counted.
@@ -517,7 +527,7 @@ fn check_baseline(mut policy: Policy, past: &Past) -> Result<Policy, Refusal> {
         );
         return Err(unfit("baseline-breaks-policy", "policy", detail));
     }
-    for guard in &mut policy.guards {
+    for guard in policy.guards.iter_mut().chain(&mut policy.memory) {
         if broken.iter().any(|breach| breach.guard == guard.name) {
             guard.consequence.muted = true;
         }
@@ -630,7 +640,7 @@ struct Drawn {
     policy: Policy,
     baseline: Baseline,
     former_model: String,
-    packages: Packages,
+    challenger: Challenger,
     prices: Option<Prices>,
     grants: Grants,
     clearance: Clearance,
@@ -652,7 +662,7 @@ impl Drawn {
             id: self.id,
             endpoint: specification.endpoint.clone(),
             endpoint_created_at: view.created_at,
-            model: specification.model.clone(),
+            model: self.challenger.model,
             former_model: self.former_model,
             production: production.to_owned(),
             canary: names.canary,
@@ -675,7 +685,7 @@ impl Drawn {
             grants: Some(self.grants),
             undoes: specification.undoes.clone(),
             clearance: self.clearance,
-            packages: self.packages,
+            packages: self.challenger.packages,
         };
         Deployment::accepted(terms, instances)
     }
@@ -687,10 +697,14 @@ impl From<Outside> for Refusal {
     }
 }
 
-pub(super) fn unfit(kind: &'static str, field: &'static str, detail: String) -> Refusal {
+pub(super) fn unfit(
+    kind: &'static str,
+    field: impl Into<Cow<'static, str>>,
+    detail: String,
+) -> Refusal {
     Refusal::Unfit {
         kind,
-        field,
+        field: field.into(),
         detail,
     }
 }

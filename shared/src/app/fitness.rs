@@ -1,11 +1,14 @@
 //! What would go wrong only at the end of a rollout, or half way through, and can be told in the
-//! beginning: a config of which no true copy can be made, and a canary that may not become as large as
-//! production is.
+//! beginning: a config of which no true copy can be made, a canary that may not become as large as
+//! production is, and checks whose metrics count what can't be.
 
 use super::accept::{Refusal, unfit};
+use super::past::Past;
 use super::ports::ConfigView;
 use crate::domain::deployment::CanaryCapacity;
+use crate::domain::policy::Policy;
 use crate::domain::scaling::ScalableTarget;
+use crate::domain::signal::{SignalRule, Source};
 
 /// The most tags that an endpoint config takes (botocore's `TagList`).
 const MOST_TAGS: usize = 50;
@@ -70,4 +73,36 @@ pub(super) fn has_room(
         ),
     };
     Err(unfit("scaling-ceiling", field, detail))
+}
+
+/// Whether the further checks count outcomes of their trials in production today: where there are more
+/// of them than trials, no rollout could be judged by them, and each such minute would hold it. With
+/// `accept_baseline` these are muted, as the limits are that production breaks.
+pub(super) fn counts_what_can_be(mut policy: Policy, past: &Past) -> Result<Policy, Refusal> {
+    let is_further = |rule: &&mut SignalRule| matches!(rule.source, Source::Metrics(_));
+    let rules = policy.signals.iter_mut().filter(is_further);
+    for (index, rule) in rules.enumerate().filter(|(_, it)| !it.consequence.muted) {
+        let miscounted = past
+            .minutes
+            .iter()
+            .filter_map(|(at, minute)| Some((at, minute.miscounted.get(&rule.name)?)));
+        let Some((at, worst)) = miscounted.clone().max_by_key(|(_, it)| it.counted) else {
+            continue;
+        };
+        if policy.accept_baseline {
+            rule.consequence.muted = true;
+            continue;
+        }
+        let detail = format!(
+            "the metrics of the check {} count more outcomes than trials in {} of production's {} minutes of the last day, in the one from {at} {} of {}: no share can be made of that; count an outcome in the minute of its trial, or both when the outcome is known (an amount of money is no count: count the trials that brought at least so much), or leave the check out, or accept_baseline: true, which mutes it",
+            rule.name,
+            miscounted.count(),
+            past.minutes.len(),
+            worst.counted,
+            worst.trials,
+        );
+        let field = format!("policy.checks[{index}].bad");
+        return Err(unfit("check-miscounted", field, detail));
+    }
+    Ok(policy)
 }

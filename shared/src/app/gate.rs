@@ -28,11 +28,11 @@ pub(super) fn pass(
     let Some(gate) = &specification.gate else {
         return Ok(None);
     };
-    let named = |name: &str| gate.results.as_ref().is_some_and(|it| it.model == name);
     // Of a package there may be no model yet by whose name it could be compared.
     let package = specification.package_to_make();
-    let package = package.filter(|package| named(package.as_str()));
-    let challenger = package.map_or(specification.model.as_str(), |package| package.as_str());
+    let named = gate.results.as_ref().map(|results| results.model.as_str());
+    let by_package = named.filter(|named| package.is_some_and(|package| package.is_same(named)));
+    let challenger = by_package.unwrap_or(specification.model.as_str());
     let results = gate.results_for(challenger, now)?;
     let judgement = judge(results, &gate.rules);
     match judgement.outcome {

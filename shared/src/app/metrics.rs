@@ -143,8 +143,16 @@ impl<'a> Arm<'a> {
         queries.push(self.query(SAGEMAKER, "OverheadLatency", "Average"));
         queries.push(self.query(INSTANCES, "CPUUtilization", "Average"));
         queries.push(self.query(INSTANCES, "MemoryUtilization", "Average"));
-        for (_, pair) in &self.checks {
-            queries.extend([self.source(&pair.of), self.source(&pair.bad)]);
+        // Ten bins of the scores are all of the same predictions, and a check may ask for what is read
+        // anyway: each query is billed.
+        let sources = self
+            .checks
+            .iter()
+            .flat_map(|(_, pair)| [&pair.of, &pair.bad]);
+        for query in sources.map(|source| self.source(source)) {
+            if !queries.contains(&query) {
+                queries.push(query);
+            }
         }
         queries
     }
@@ -174,10 +182,15 @@ impl<'a> Arm<'a> {
         for (name, pair, trials, outcomes) in counted {
             for (at, minute) in &mut minutes {
                 let of = |points: &Points| points.get(at).copied().map(whole);
-                let counts = pair.counts(of(&trials), of(&outcomes));
+                let (trials, outcomes) = (of(&trials), of(&outcomes));
+                let counts = pair.counts(trials, outcomes);
                 minute
                     .checks
                     .extend(counts.map(|counts: Counts| (name.clone(), counts)));
+                let miscount = pair.miscount(trials, outcomes);
+                minute
+                    .miscounted
+                    .extend(miscount.map(|miscount| (name.clone(), miscount)));
             }
         }
         (Series::Read(minutes), unread)
@@ -215,6 +228,7 @@ impl<'a> Arm<'a> {
                 memory_percent: memory.get(&at).copied(),
                 cost: None,
                 checks: BTreeMap::new(),
+                miscounted: BTreeMap::new(),
             };
             minutes.insert(at, minute);
         }
@@ -355,6 +369,11 @@ fn whole(value: f64) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::fairness::{FairnessRule, Measure};
+    use crate::domain::model_signals::Quality;
+    use crate::domain::plan::Preset;
+    use crate::domain::policy::Consequence;
+    use crate::domain::signal::{Direction, SignalRule, Source};
 
     const LIMIT: u64 = 80_000;
 
@@ -404,5 +423,95 @@ mod tests {
         assert_eq!(minute(counted, Some(80_001.0)), (None, true));
         assert_eq!(minute(counted, None), (None, true));
         assert_eq!(minute(SlowCount::PercentileRank, Some(1.0)), (None, true));
+    }
+
+    /// Scores in ten bins, labels, and two groups, as docs/costs.md reckons with: each figure once.
+    #[test]
+    fn what_several_signals_are_made_of_is_asked_for_once() {
+        let consequence = Consequence::default();
+        let mut policy = Policy::preset(Preset::Linear);
+        policy.signals.push(SignalRule::unread(consequence));
+        policy.signals.extend(SignalRule::drift(consequence, 500));
+        policy.signals.push(SignalRule {
+            source: Source::Quality(Quality::Accuracy),
+            ..SignalRule::unread(consequence)
+        });
+        let rule = |(measure, limit)| FairnessRule {
+            measure,
+            limit,
+            min_samples: 100,
+        };
+        policy.fairness = Some(Fairness {
+            rules: [Measure::DemographicParity, Measure::DisparateImpact]
+                .map(|measure| rule((measure, 0.5)))
+                .to_vec(),
+            groups: ["north", "south"].map(str::to_owned).to_vec(),
+            consequence,
+        });
+        let arm = |checks| Arm {
+            endpoint: "wine",
+            variant: "blue",
+            limits: vec![LIMIT],
+            counted_by: SlowCount::TrimmedCount,
+            checks,
+            skips_gaps: false,
+        };
+        let plain = arm(Vec::new()).queries();
+        assert_eq!(plain.len(), 13);
+        let asked = arm(checks(&policy)).queries();
+        // Predictions and those that could not be read, ten bins, labels and the right ones, and two
+        // figures of each group.
+        assert_eq!(asked.len() - plain.len(), 2 + 10 + 2 + 2 * 2);
+        for (index, query) in asked.iter().enumerate() {
+            assert!(
+                !asked[..index].contains(query),
+                "asked for twice: {query:?}"
+            );
+        }
+        // One answer serves all that are made of it.
+        let at = Timestamp::from_second(60).expect("a minute");
+        let answers = asked.into_iter().map(|query| {
+            let value = if query.metric == "Predictions" {
+                50.0
+            } else {
+                5.0
+            };
+            (query, MetricAnswer::Complete(vec![(at, value)]))
+        });
+        let (Series::Read(minutes), _) = arm(checks(&policy)).minutes(&answers.collect()) else {
+            panic!("every answer was complete");
+        };
+        for bin in 0..10 {
+            let found = minutes[&at].checks.get(&format!("drift.{bin}"));
+            assert_eq!(found.copied(), Counts::new(50, 5), "bin {bin}");
+        }
+    }
+
+    #[test]
+    fn a_check_of_what_is_read_anyway_costs_nothing() {
+        let source = |metric: &str| MetricSource {
+            namespace: SAGEMAKER.to_owned(),
+            metric: metric.to_owned(),
+            statistic: "Sum".to_owned(),
+            dimensions: [("EndpointName", "{endpoint}"), ("VariantName", "{variant}")]
+                .map(|(name, value)| (name.to_owned(), value.to_owned()))
+                .into(),
+        };
+        let pair = MetricPair {
+            bad: source("Invocation4XXErrors"),
+            of: source("Invocations"),
+            direction: Direction::HigherIsWorse,
+            beside: false,
+        };
+        let arm = |checks| Arm {
+            endpoint: "wine",
+            variant: "blue",
+            limits: Vec::new(),
+            counted_by: SlowCount::Neither,
+            checks,
+            skips_gaps: false,
+        };
+        let more = arm(vec![("refusals".to_owned(), pair)]).queries();
+        assert_eq!(more, arm(Vec::new()).queries());
     }
 }

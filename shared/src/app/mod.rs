@@ -13,6 +13,7 @@
 //! | `scaling` | what such an effect does to Application Auto Scaling, and what of it is put back |
 //! | [`accept`](mod@accept) | a new deployment: everything is checked before anything is written |
 //! | `fitness` | what would go wrong only later, refused before |
+//! | `pricing` | what the instances are, and what an hour of one costs |
 //! | [`order`](mod@order) | an operator's command |
 //! | [`authority`] | whether a request is admitted |
 //! | [`transaction`] | what a commit writes, and under which conditions |
@@ -33,6 +34,7 @@ pub mod observe;
 pub mod order;
 pub mod past;
 pub mod ports;
+mod pricing;
 mod registry;
 pub mod report;
 mod scaling;

@@ -90,6 +90,22 @@ pub async fn read<P: Metrics + Ambient + Meter>(
     }
 }
 
+/// How long after it was made, or asked to change to its config, an endpoint may come to rest.
+const SETTLES: SignedDuration = SignedDuration::from_mins(30);
+
+/// When the endpoint was last changed, where that lies within the time that [`read`] takes for that of its
+/// config. A config may be older than the endpoint's use of it, and no call tells since when it is in
+/// use: what was measured in between may be another one's. A change of instances or weights moves the
+/// same time, so nothing is left out for it.
+pub fn changed_within(
+    modified_at: Option<Timestamp>,
+    since: Timestamp,
+    now: Timestamp,
+) -> Option<Timestamp> {
+    let from = since.max(now - LENGTH.duration());
+    modified_at.filter(|at| at.duration_since(from) > SETTLES)
+}
+
 fn unreadable(reason: &str) -> PortError {
     PortError::new(
         Class::Retryable,
@@ -383,6 +399,24 @@ mod tests {
         assert_eq!(first.to_string(), "2026-03-02T08:01:00Z");
         let last = past.minutes.last_key_value().unwrap().0;
         assert_eq!(*last, last_judgeable(account.now()));
+    }
+
+    #[test]
+    fn a_change_within_the_day_is_told_unless_the_endpoint_came_to_rest_by_it() {
+        let at = |text: &str| text.parse::<Timestamp>().unwrap();
+        let now = at("2026-03-02T10:00:00Z");
+        let changed =
+            |modified: Option<&str>, since: &str| changed_within(modified.map(at), at(since), now);
+        let old = "2026-02-01T00:00:00Z";
+        // Back on a config of last month, an hour ago.
+        let hour_ago = "2026-03-02T09:00:00Z";
+        assert_eq!(changed(Some(hour_ago), old), Some(at(hour_ago)));
+        // Before the day that is read, and just after its beginning.
+        assert_eq!(changed(Some("2026-02-28T00:00:00Z"), old), None);
+        assert_eq!(changed(Some("2026-03-01T10:20:00Z"), old), None);
+        // The update that put a new config in force.
+        assert_eq!(changed(Some(hour_ago), "2026-03-02T08:45:00Z"), None);
+        assert_eq!(changed(None, old), None);
     }
 
     #[tokio::test]

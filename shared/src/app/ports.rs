@@ -16,6 +16,7 @@ use crate::domain::freeze::{Freeze, Freezes};
 use crate::domain::history::{Entry, Topics, Way};
 use crate::domain::incident::PostMortem;
 use crate::domain::judge::MinuteReport;
+use crate::domain::model::ModelView;
 use crate::domain::observation::EndpointView;
 use crate::domain::quantity::Span;
 use crate::domain::registry::{PackageArn, PackageView, Standing};
@@ -367,8 +368,6 @@ pub trait Endpoints: Sync {
         &self,
         name: &str,
     ) -> impl Future<Output = Result<Option<ConfigView>, PortError>> + Send;
-    /// Whether the model exists.
-    fn has_model(&self, name: &str) -> impl Future<Output = Result<bool, PortError>> + Send;
     /// Makes a config; one that is there already is left as it is.
     fn make_config(&self, recipe: &Recipe) -> impl Future<Output = Result<(), PortError>> + Send;
     /// Deletes a config; one that is gone already is fine.
@@ -394,15 +393,6 @@ pub trait Endpoints: Sync {
     ) -> impl Future<Output = Result<(), PortError>> + Send;
 }
 
-/// A model, as far as another one is made after it.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct ModelView {
-    /// The package that it was made of, as its one container names it.
-    pub package: Option<String>,
-    /// The ARN of the role that SageMaker takes on for it.
-    pub execution_role: Option<String>,
-}
-
 /// SageMaker's models and the registry of their packages.
 pub trait Registry: Sync {
     /// DescribeModel; `None` if there is none.
@@ -411,12 +401,14 @@ pub trait Registry: Sync {
         name: &str,
     ) -> impl Future<Output = Result<Option<ModelView>, PortError>> + Send;
     /// Makes a model of a package, with the execution role, the network and the isolation of another
-    /// model. One call; a name that is taken is [`Class::Invalid`].
+    /// model, and a tag that names the deployment it is made for. One call; a name that is taken is
+    /// [`Class::Invalid`].
     fn make_model(
         &self,
         name: &str,
         package: &PackageArn,
         like: &str,
+        deployment_id: &str,
     ) -> impl Future<Output = Result<(), PortError>> + Send;
     /// DescribeModelPackage; one that is not there is [`Class::Invalid`].
     fn package(

@@ -8,38 +8,54 @@
 use super::accept::{Refusal, unfit};
 use super::carry_out::{Carried, still_fits, write};
 use super::health;
-use super::ports::{Class, Loaded, ModelView, PortError, Ports};
-use crate::domain::deployment::{Deployment, Lease};
+use super::ports::{Class, Loaded, PortError, Ports};
+use crate::domain::deployment::{Deployment, Lease, Terms};
+use crate::domain::model::{ModelView, Unlike};
 use crate::domain::protocol;
-use crate::domain::registry::{PackageArn, Packages};
+use crate::domain::registry::{PackageArn, Packages, Round, Standing, Told};
 use crate::domain::specification::Specification;
+use crate::wire::digest;
 
-/// The versions that the deployment is about, once the new model is there, or is found fit to be made
-/// beside this model of production's.
+/// The new model, and the versions that the deployment is about.
+pub(super) struct Challenger {
+    /// The model's name.
+    pub model: String,
+    /// What it and production's are made of, as far as that is known.
+    pub packages: Packages,
+}
+
+/// The new model, once it is there, or is found fit to be made beside this model of production's.
 pub(super) async fn checked<P: Ports>(
     ports: &P,
     specification: &Specification,
     production: &str,
-) -> Result<Packages, Refusal> {
+) -> Result<Challenger, Refusal> {
     let Some(package) = specification.package_to_make() else {
         check_model(ports, &specification.model).await?;
-        return Ok(specification.packages.clone());
+        return Ok(Challenger {
+            model: specification.model.clone(),
+            packages: specification.packages.clone(),
+        });
     };
     check_approval(ports, package).await?;
     let serving = check_role(ports, production).await?;
-    check_name(ports, &specification.model, package).await?;
+    let model = free_name(ports, specification, package, &serving).await?;
     let former = serving
         .package
         .and_then(|arn| PackageArn::parse(&arn).ok())
-        .filter(|former| former.home() == package.home() && !package.is_same(former.as_str()));
-    Ok(Packages {
+        // A group that is not the stack's to tell anything is left alone, and no reason to refuse.
+        .filter(|former| {
+            former.home() == package.home() && ports.settings().groups.allow(&former.group())
+        });
+    let packages = Packages {
         new: Some(package.clone()),
         former,
-    })
+    };
+    Ok(Challenger { model, packages })
 }
 
 async fn check_model<P: Ports>(ports: &P, name: &str) -> Result<(), Refusal> {
-    if ports.has_model(name).await? {
+    if ports.model(name).await?.is_some() {
         return Ok(());
     }
     let detail = format!(
@@ -81,24 +97,40 @@ async fn check_role<P: Ports>(ports: &P, production: &str) -> Result<ModelView, 
     Ok(serving.unwrap_or_default())
 }
 
-async fn check_name<P: Ports>(ports: &P, name: &str, package: &PackageArn) -> Result<(), Refusal> {
-    match ports.model(name).await? {
-        Some(there) if !is_made_of(&there, package) => Err(unfit(
-            "model-name-taken",
-            "model_package",
-            taken(name, package),
-        )),
-        _ => Ok(()),
+/// The name under which the new model is there, or is to be made: the version's own, unless a model of the
+/// version has that one which was made beside another production. That one can't be changed, and neither
+/// endpoint may get what was made for the other.
+async fn free_name<P: Ports>(
+    ports: &P,
+    specification: &Specification,
+    package: &PackageArn,
+    serving: &ModelView,
+) -> Result<String, Refusal> {
+    let name = specification.model.clone();
+    let refuse = |name: &str, unlike: &Unlike| {
+        let detail = taken(name, package, unlike);
+        Err(unfit("model-name-taken", "model_package", detail))
+    };
+    let there = ports.model(&name).await?;
+    match there.and_then(|there| there.unlike(package, serving)) {
+        None => return Ok(name),
+        Some(unlike @ Unlike::OfAnother) => return refuse(&name, &unlike),
+        Some(Unlike::Otherwise(_)) => {}
+    }
+    let name = package.model_name_with(&digest(serving.likeness().as_bytes()));
+    if let Some(outside) = ports.settings().outside_model(specification, &name) {
+        return Err(outside.into());
+    }
+    let there = ports.model(&name).await?;
+    match there.and_then(|there| there.unlike(package, serving)) {
+        Some(unlike) => refuse(&name, &unlike),
+        None => Ok(name),
     }
 }
 
-fn is_made_of(model: &ModelView, package: &PackageArn) -> bool {
-    model.package.as_ref().is_some_and(|of| package.is_same(of))
-}
-
-fn taken(name: &str, package: &PackageArn) -> String {
+fn taken(name: &str, package: &PackageArn, unlike: &Unlike) -> String {
     format!(
-        "the model of {package} is to be called {name}, and a model of that name is there that was not made of it; delete that one, or make a model of the package under another name and name it with `model`"
+        "the model of {package} is to be called {name}, and a model of that name is there that {unlike}; delete that one where no endpoint is on it, or make a model of the package under another name and name it with `model`"
     )
 }
 
@@ -109,29 +141,22 @@ pub(super) async fn prepare_model<P: Ports>(
     lease: &Lease,
 ) -> Result<(), PortError> {
     let terms = &deployment.terms;
-    let Some(package) = terms.package_to_make() else {
+    let Some(package) = terms.packages.to_make(terms.undoes.as_deref()) else {
         return Ok(());
     };
-    // Not for good: somebody may still approve it, and the name may get free.
-    let refused = |what: String| Err(PortError::new(Class::Refused, "CreateModel", what));
     let view = ports.package(package).await?;
     if let Some(why) = view.unfit(package, ports.settings().packages) {
-        return refused(why.detail);
+        return refused("DescribeModelPackage", why.detail);
     }
-    let name = &terms.model;
-    let is_there = |found: Option<ModelView>| match found {
-        Some(there) if is_made_of(&there, package) => Ok(true),
-        Some(_) => refused(taken(name, package)).map(|()| true),
-        None => Ok(false),
-    };
-    if is_there(ports.model(name).await?)? {
+    if is_there(ports, terms, package).await? {
         return Ok(());
     }
     still_fits(ports, lease)?;
-    match ports.make_model(name, package, &terms.former_model).await {
+    let made = ports.make_model(&terms.model, package, &terms.former_model, &terms.id);
+    match made.await {
         // What another deployment of the same version, or an earlier try, made meanwhile.
         Err(error) if error.class == Class::Invalid => {
-            if is_there(ports.model(name).await?)? {
+            if is_there(ports, terms, package).await? {
                 Ok(())
             } else {
                 Err(error)
@@ -141,48 +166,90 @@ pub(super) async fn prepare_model<P: Ports>(
     }
 }
 
+/// Not for good: somebody may still approve the version, and the name may get free.
+fn refused<T>(operation: &'static str, why: String) -> Result<T, PortError> {
+    Err(PortError::new(Class::Refused, operation, why))
+}
+
+/// Whether the new model is there as it would be made now. Another deployment may have made one since this
+/// one was accepted, beside another production.
+async fn is_there<P: Ports>(
+    ports: &P,
+    terms: &Terms,
+    package: &PackageArn,
+) -> Result<bool, PortError> {
+    let Some(there) = ports.model(&terms.model).await? else {
+        return Ok(false);
+    };
+    let production = &terms.former_model;
+    let Some(serving) = ports.model(production).await? else {
+        let what = format!(
+            "model {production}, which production serves and after which the new one is to be made, was deleted"
+        );
+        return refused("DescribeModel", what);
+    };
+    match there.unlike(package, &serving) {
+        None => Ok(true),
+        Some(unlike) => refused("DescribeModel", taken(&terms.model, package, &unlike)),
+    }
+}
+
 /// Tells the registry how the deployment came out, and keeps whether that went well. What goes wrong is
 /// reported and tried again later: it is nobody's emergency.
 pub(super) async fn register<P: Ports>(ports: &P, loaded: Loaded) -> Result<Carried, PortError> {
-    let told = tell(ports, &loaded.deployment).await;
-    let id = loaded.deployment.terms.id.clone();
-    let refusal = told.as_ref().err().map(ToString::to_string);
-    if let Err(error) = &told {
-        health::report(ports, Some(&id), error);
-    }
-    let told = match &told {
-        Ok(says) => Ok(says.as_str()),
-        Err(_) => Err(refusal.as_deref().unwrap_or_default()),
-    };
-    note(ports, loaded, told).await?;
-    Ok(match refusal {
+    let round = tell(ports, &loaded.deployment).await;
+    note(ports, loaded, &round).await?;
+    Ok(match round.refusal {
         None => Carried::Done,
         Some(why) => Carried::NotYet(why),
     })
 }
 
-/// Version by version, what is not so yet; in the end what the registry says, in words.
-async fn tell<P: Ports>(ports: &P, deployment: &Deployment) -> Result<String, PortError> {
-    let mut says = Vec::new();
+/// Version by version, what is not so yet. What becomes of one is nothing to the other: neither of them is
+/// left untold for the other's sake.
+async fn tell<P: Ports>(ports: &P, deployment: &Deployment) -> Round {
+    let mut round = Round::default();
+    let mut refusals = Vec::new();
     for wanted in deployment.standings() {
-        let found = ports.package(&wanted.package).await?;
-        if let Some(left) = wanted.over(&found) {
-            ports.update_package(&left).await?;
+        match told(ports, &wanted).await {
+            Ok(says) => round.told.push(Told {
+                package: wanted.package,
+                says,
+            }),
+            Err(error) => {
+                health::report(ports, Some(&deployment.terms.id), &error);
+                refusals.push(error.to_string());
+            }
         }
-        says.push(wanted.in_words_over(&found));
     }
-    Ok(says.join("; "))
+    round.refusal = (!refusals.is_empty()).then(|| refusals.join("; "));
+    round
+}
+
+/// What the registry says of the version in the end, in words. Of one that it does not know any more
+/// there is nothing left to say.
+async fn told<P: Ports>(ports: &P, wanted: &Standing) -> Result<String, PortError> {
+    let package = &wanted.package;
+    let found = match ports.package(package).await {
+        Err(error) if error.class == Class::Invalid => {
+            let why = error.message;
+            return Ok(format!(
+                "{package} can't be described any more and is left as it is ({why})"
+            ));
+        }
+        described => described?,
+    };
+    if let Some(left) = wanted.over(&found) {
+        ports.update_package(&left).await?;
+    }
+    Ok(wanted.in_words_over(&found))
 }
 
 /// Other writers are re-read: what the registry was told is true whatever they wrote.
-async fn note<P: Ports>(
-    ports: &P,
-    mut loaded: Loaded,
-    told: Result<&str, &str>,
-) -> Result<(), PortError> {
+async fn note<P: Ports>(ports: &P, mut loaded: Loaded, round: &Round) -> Result<(), PortError> {
     let id = loaded.deployment.terms.id.clone();
     for _ in 0..5 {
-        let Some(next) = protocol::registered(&loaded.deployment, told, ports.now()) else {
+        let Some(next) = protocol::registered(&loaded.deployment, round, ports.now()) else {
             return Ok(());
         };
         match write(ports, &loaded, &next).await {

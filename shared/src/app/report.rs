@@ -55,7 +55,7 @@ pub async fn report<P: Ports>(
     Ok(Report::of(Material {
         deployment,
         evidence,
-        view: DeploymentView::new(deployment, Some(evidence), ports.now()),
+        view: DeploymentView::new(deployment, Some(evidence), &history, ports.now()),
         history,
         waiting,
         series,

@@ -17,7 +17,7 @@ use super::freeze;
 use super::health::{self, Figure};
 use super::observe;
 use super::ports::{Ambient, Class, Commit, Loaded, PortError, Ports};
-use crate::domain::decide::after::{self, look_after};
+use crate::domain::decide::after::{self, Successor, asks_what_follows, look_after};
 use crate::domain::decide::{Decision, effect_after, settle};
 use crate::domain::deployment::Deployment;
 use crate::domain::freeze::FreezeReading;
@@ -425,17 +425,28 @@ async fn decided<P: Ports>(
 ) -> Result<Decision, PortError> {
     let (deployment, evidence) = (&before.deployment, &before.evidence);
     if deployment.state.status.is_terminal() {
-        let successor = ports.lock_holder(&deployment.terms.endpoint).await?;
-        return Ok(look_after(
-            deployment,
-            evidence,
-            seen,
-            successor.as_deref(),
-            now,
-        ));
+        let successor = successor(ports, deployment).await?;
+        let successor = successor.as_ref();
+        return Ok(look_after(deployment, evidence, seen, successor, now));
     }
     settle(deployment, evidence, seen, now)
         .map_err(|error| PortError::new(Class::Bug, "decide", error.to_string()))
+}
+
+/// The deployment that has the endpoint after this one, read only as far as it is asked.
+async fn successor<P: Ports>(
+    ports: &P,
+    deployment: &Deployment,
+) -> Result<Option<Successor>, PortError> {
+    let Some(id) = ports.lock_holder(&deployment.terms.endpoint).await? else {
+        return Ok(None);
+    };
+    let mut package = None;
+    if asks_what_follows(deployment) {
+        let follows = ports.load(&id).await?;
+        package = follows.and_then(|follows| follows.deployment.terms.packages.new);
+    }
+    Ok(Some(Successor { id, package }))
 }
 
 #[cfg(test)]

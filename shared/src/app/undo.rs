@@ -15,6 +15,7 @@ use serde_json::json;
 
 use super::accept::{
     Accepted, Key, Refusal, accept_proposed, answered_before, live_instances, or_answered, propose,
+    unlocked,
 };
 use super::health;
 use super::ports::{ConfigVariant, Loaded, Ports};
@@ -71,10 +72,7 @@ async fn bring_back<P: Ports>(
 ) -> Result<Accepted, Refusal> {
     let terms = &completed.deployment.terms;
     is_completed(&completed.deployment)?;
-    if let Some(by) = ports.lock_holder(&terms.endpoint).await? {
-        let endpoint = terms.endpoint.clone();
-        return Err(Refusal::Locked { endpoint, by });
-    }
+    unlocked(ports, &terms.endpoint).await?;
     let view = ports.endpoint(&terms.endpoint).await?;
     let view = as_it_was_left(terms, view)?;
     let kept = kept(ports, terms).await?;
@@ -85,13 +83,13 @@ async fn bring_back<P: Ports>(
         most: ports.bounds(&terms.endpoint, &terms.canary).await?,
     };
     let specification = specification(&completed.deployment, &kept, present.as_ref(), &fleet);
-    let (proposed, past) = propose(ports, &specification, caller).await?;
+    let proposal = propose(ports, &specification, caller).await?;
     let given = json!({
         "undo": terms.id,
         "endpoint": specification.endpoint,
         "model": specification.model,
     });
-    accept_proposed(ports, (proposed, past.as_slice()), &given, why, key).await
+    accept_proposed(ports, proposal, &given, why, key).await
 }
 
 fn no(detail: String) -> Refusal {
@@ -172,7 +170,7 @@ async fn kept<P: Ports>(ports: &P, terms: &Terms) -> Result<ConfigVariant, Refus
             "config {original_config} is another one by now: it has no variant {production} of {former_model}"
         )));
     };
-    if !ports.has_model(former_model).await? {
+    if ports.model(former_model).await?.is_none() {
         return Err(no(format!(
             "model {former_model} was deleted since: create it again under this name"
         )));
@@ -225,6 +223,7 @@ fn specification(
             deadline: Plan::DEADLINE,
             change_windows: Vec::new(),
         },
+        preset: None,
         policy: policy(&terms.policy),
         // Neither asked for again nor waited for: production had this model before.
         undoes: Some(terms.id.clone()),

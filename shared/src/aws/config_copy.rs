@@ -65,7 +65,7 @@ const OWN: [&str; 3] = [
     "creation_time",
 ];
 
-/// The tag that says which deployment made a config.
+/// The tag that says which deployment made a config, or a model.
 pub const DEPLOYMENT_TAG: &str = "canary:deployment-id";
 
 /// The request that makes the copy.
@@ -125,7 +125,8 @@ pub(super) fn is_copied(key: &str) -> bool {
     !key.to_ascii_lowercase().starts_with("aws:") && key != DEPLOYMENT_TAG
 }
 
-fn own_tags(tags: Vec<(String, String)>, deployment_id: &str) -> Vec<Tag> {
+/// The tags of what a deployment makes: those that it takes over, and its own.
+pub(super) fn own_tags(tags: Vec<(String, String)>, deployment_id: &str) -> Vec<Tag> {
     let kept = tags.into_iter().filter(|(key, _)| is_copied(key));
     let marked = kept.chain([(DEPLOYMENT_TAG.to_owned(), deployment_id.to_owned())]);
     marked

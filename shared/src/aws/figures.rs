@@ -9,7 +9,8 @@ use serde_json::{Value, json};
 use super::Aws;
 use crate::app::health::Figure;
 use crate::app::ports::{Ambient, Class, Meter};
-use crate::domain::model_signals::{self, Tally};
+use crate::domain::deployment::Terms;
+use crate::domain::model_signals::{self, OTHER, Prediction, Tally};
 
 /// The namespace of every figure of the control plane.
 pub const NAMESPACE: &str = "Canary/ControlPlane";
@@ -72,6 +73,33 @@ pub fn model_line(tally: &Tally, at: Timestamp) -> Value {
         fields.extend(figures.map(|(figure, by)| (figure.metric(), json!(by))));
     }
     document
+}
+
+/// Bytes of the line that a prediction of the canary is told in: one that adds to all the figures it can,
+/// of the group with the longest label.
+pub fn prediction_line(terms: &Terms) -> usize {
+    let readings = terms.readings.as_ref();
+    if readings.is_none() && terms.routing.is_none() {
+        return 0;
+    }
+    let groups = readings.and_then(|readings| readings.group.as_ref());
+    let labels = groups.map(|groups| groups.labels.iter().map(String::as_str));
+    let group = labels.and_then(|labels| labels.chain([OTHER]).max_by_key(|label| label.len()));
+    let said = readings.map(|readings| Prediction {
+        is_positive: true,
+        bin: readings.positive_label.is_none().then_some(0),
+    });
+    let said = said.into_iter().flat_map(Prediction::figures);
+    let routed = terms.routing.as_ref();
+    let routed = routed.map(|_| [model_signals::Figure::Served, model_signals::Figure::Routed]);
+    let figures = said.chain(routed.into_iter().flatten());
+    let tally = Tally {
+        endpoint: terms.endpoint.clone(),
+        variant: terms.canary.clone(),
+        group: group.map(str::to_owned),
+        figures: figures.map(|figure| (figure, 1)).collect(),
+    };
+    model_line(&tally, terms.created_at).to_string().len() + 1
 }
 
 /// The log of a Lambda function: one write a line, so that lines never mix.

@@ -23,10 +23,15 @@ impl Notifier for Aws {
         let mut told = HashSet::new();
         let is_one = |way: &Way| match way {
             Way::Bus => true,
-            way => self.topic(row, *way).is_some_and(|topic| told.insert(topic)),
+            way => self
+                .topic(row, *way)
+                .is_some_and(|topic| told.insert(topic)),
         };
         let audiences = Audience::of(&row.entry);
-        Way::open_to(&audiences).into_iter().filter(is_one).collect()
+        Way::open_to(&audiences)
+            .into_iter()
+            .filter(is_one)
+            .collect()
     }
 
     async fn announce(

@@ -6,8 +6,10 @@ use aws_sdk_sagemaker::types::{
 };
 
 use super::Aws;
+use super::config_copy::own_tags;
 use super::error::sort;
-use crate::app::ports::{Class, ModelView, PortError, Registry};
+use crate::app::ports::{Class, PortError, Registry};
+use crate::domain::model::{ModelView, Network};
 use crate::domain::registry::{Approval, PackageArn, PackageView, Standing};
 
 impl Registry for Aws {
@@ -21,6 +23,7 @@ impl Registry for Aws {
         name: &str,
         package: &PackageArn,
         like: &str,
+        deployment_id: &str,
     ) -> Result<(), PortError> {
         let Some(like) = self.described_model(like).await? else {
             let what = format!("model {like}, after which it is to be made, was deleted");
@@ -32,7 +35,8 @@ impl Registry for Aws {
             .sagemaker_once
             .create_model()
             .model_name(name)
-            .primary_container(container.build());
+            .primary_container(container.build())
+            .set_tags(Some(own_tags(Vec::new(), deployment_id)));
         let call = call
             .set_execution_role_arn(like.execution_role_arn().map(str::to_owned))
             .set_vpc_config(like.vpc_config().cloned())
@@ -82,10 +86,7 @@ impl Registry for Aws {
 
 impl Aws {
     /// DescribeModel; a model that is missing is told from one that can't be described by the list.
-    pub(super) async fn described_model(
-        &self,
-        name: &str,
-    ) -> Result<Option<DescribeModelOutput>, PortError> {
+    async fn described_model(&self, name: &str) -> Result<Option<DescribeModelOutput>, PortError> {
         let call = self.control.sagemaker.describe_model().model_name(name);
         match call.send().await {
             Ok(output) => Ok(Some(output)),
@@ -99,6 +100,14 @@ impl Aws {
             }
         }
     }
+
+    async fn lists_model(&self, name: &str) -> Result<bool, PortError> {
+        let call = self.control.sagemaker.list_models().name_contains(name);
+        let pages = call.into_paginator().items().send();
+        let found = pages.try_collect().await;
+        let found: Vec<_> = found.map_err(|error| sort("ListModels", &error))?;
+        Ok(found.iter().any(|it| it.model_name() == Some(name)))
+    }
 }
 
 /// A model of several containers is no package's alone.
@@ -109,8 +118,14 @@ fn model_view(output: &DescribeModelOutput) -> ModelView {
         [only] => only.model_package_name().map(str::to_owned),
         _ => None,
     };
+    let network = output.vpc_config().map(|config| Network {
+        security_groups: config.security_group_ids().iter().cloned().collect(),
+        subnets: config.subnets().iter().cloned().collect(),
+    });
     ModelView {
         package,
         execution_role: output.execution_role_arn().map(str::to_owned),
+        network,
+        is_isolated: output.enable_network_isolation() == Some(true),
     }
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use aws_sdk_sagemakerruntime::error::SdkError;
 use aws_sdk_sagemakerruntime::operation::invoke_endpoint::InvokeEndpointError;
 use aws_sdk_sagemakerruntime::primitives::Blob;
+use aws_smithy_types::base64;
 
 use super::Aws;
 use super::error::sort;
@@ -38,18 +39,25 @@ pub struct Answer {
     pub content_type: Option<String>,
     /// The variant that answered.
     pub variant: String,
-    /// Passed through from the container.
+    /// Passed through from the container; absent where it set none.
     pub custom_attributes: Option<String>,
+}
+
+impl Answer {
+    /// The body in base64 (RFC 4648, section 4, with padding).
+    pub fn in_base64(&self) -> String {
+        base64::encode(&self.body)
+    }
 }
 
 /// Why there is no answer.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum InvokeError {
     /// The model itself answered with an error.
-    #[error("the model answered {status}")]
+    #[error("the model answered with an error")]
     Model {
-        /// The container's status.
-        status: u16,
+        /// The container's status, where SageMaker tells it.
+        status: Option<u16>,
         /// The container's body, bounded.
         message: String,
     },
@@ -103,8 +111,8 @@ impl Aws {
                     .invoked_production_variant()
                     .unwrap_or_default()
                     .to_owned(),
-                content_type: output.content_type().map(str::to_owned),
-                custom_attributes: output.custom_attributes().map(str::to_owned),
+                content_type: given(output.content_type()),
+                custom_attributes: given(output.custom_attributes()),
                 body: output.body.map(Blob::into_inner).unwrap_or_default(),
             }),
             Err(error) => Err(sorted(&error)),
@@ -112,12 +120,16 @@ impl Aws {
     }
 }
 
+/// What is not set comes back empty (reference of InvokeEndpoint).
+fn given(header: Option<&str>) -> Option<String> {
+    header.filter(|text| !text.is_empty()).map(str::to_owned)
+}
+
 fn sorted(error: &SdkError<InvokeEndpointError>) -> InvokeError {
     if let Some(InvokeEndpointError::ModelError(model)) = error.as_service_error() {
         let status = model
             .original_status_code()
-            .and_then(|status| u16::try_from(status).ok())
-            .unwrap_or(0);
+            .and_then(|status| u16::try_from(status).ok());
         let message = model
             .original_message()
             .unwrap_or_default()

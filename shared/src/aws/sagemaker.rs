@@ -74,10 +74,6 @@ impl Endpoints for Aws {
         }))
     }
 
-    async fn has_model(&self, name: &str) -> Result<bool, PortError> {
-        Ok(self.described_model(name).await?.is_some())
-    }
-
     async fn make_config(&self, recipe: &Recipe) -> Result<(), PortError> {
         let (source, name) = match recipe {
             Recipe::WithCanary { source, name, .. } | Recipe::Only { source, name, .. } => {
@@ -263,14 +259,6 @@ impl Aws {
             .iter()
             .any(|it| it.endpoint_config_name() == Some(name)))
     }
-
-    pub(super) async fn lists_model(&self, name: &str) -> Result<bool, PortError> {
-        let call = self.control.sagemaker.list_models().name_contains(name);
-        let pages = call.into_paginator().items().send();
-        let found = pages.try_collect().await;
-        let found: Vec<_> = found.map_err(|error| sort("ListModels", &error))?;
-        Ok(found.iter().any(|it| it.model_name() == Some(name)))
-    }
 }
 
 fn config_variant(variant: &ProductionVariant) -> ConfigVariant {
@@ -289,11 +277,7 @@ fn view(output: &DescribeEndpointOutput) -> Result<EndpointView, PortError> {
     let created = output
         .creation_time()
         .ok_or_else(|| lacking("CreationTime"))?;
-    let created_at = Timestamp::new(
-        created.secs(),
-        i32::try_from(created.subsec_nanos()).unwrap_or(0),
-    )
-    .map_err(|_| lacking("readable CreationTime"))?;
+    let created_at = time(created).ok_or_else(|| lacking("readable CreationTime"))?;
     let mut variants = Vec::new();
     for summary in output.production_variants() {
         variants.push(variant_view(summary).ok_or_else(|| lacking("VariantName"))?);
@@ -305,9 +289,15 @@ fn view(output: &DescribeEndpointOutput) -> Result<EndpointView, PortError> {
             .map_or(EndpointStatus::Unknown, status),
         config: output.endpoint_config_name().unwrap_or_default().to_owned(),
         created_at,
+        modified_at: output.last_modified_time().and_then(time),
         failure: output.failure_reason().map(str::to_owned),
         variants,
     })
+}
+
+fn time(at: &aws_smithy_types::DateTime) -> Option<Timestamp> {
+    let nanoseconds = i32::try_from(at.subsec_nanos()).unwrap_or(0);
+    Timestamp::new(at.secs(), nanoseconds).ok()
 }
 
 fn variant_view(summary: &ProductionVariantSummary) -> Option<VariantView> {

@@ -209,7 +209,11 @@ mod tests {
     fn a_check_that_is_only_named_alike_is_the_teams_own() {
         for name in ["costly_baskets", "cost", "fairness"] {
             let own = entry(Name::Breached, Severity::Warning, Some(name));
-            assert_eq!(Audience::of(&own), [Audience::OnCall, Audience::MlTeam], "{name}");
+            assert_eq!(
+                Audience::of(&own),
+                [Audience::OnCall, Audience::MlTeam],
+                "{name}"
+            );
         }
     }
 

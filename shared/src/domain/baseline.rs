@@ -47,6 +47,13 @@ pub struct Baseline {
     /// What is counted by group, by the counter's name.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub groups: BTreeMap<String, Counts>,
+    /// Whether CloudWatch has figures of the memory of its instances.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub has_memory: bool,
+    /// When the endpoint was last changed, where that lies within what is summed up here: the minutes
+    /// before it may be of another config.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub changed_at: Option<Timestamp>,
 }
 
 /// How requests slower than a limit are counted.
@@ -67,7 +74,8 @@ pub enum SlowCount {
 pub struct Past {
     /// All that was counted.
     pub counts: Counts,
-    /// How much the bad outcomes vary from minute to minute beyond chance.
+    /// How much the bad outcomes vary from minute to minute beyond chance; the good ones, where most
+    /// outcomes are bad.
     pub variation: Variation,
     /// The hour with the highest share of bad outcomes.
     pub worst_hour: Counts,
@@ -81,7 +89,12 @@ impl Past {
     /// Takes in production's next minute.
     pub fn take_in(&mut self, minute: Counts) {
         self.counts = self.counts.plus(minute);
-        self.variation.push(minute.x());
+        // What is rare is what bursts: the comparison is of the same side.
+        self.variation.push(if self.counts.are_mostly_bad() {
+            minute.turned().x()
+        } else {
+            minute.x()
+        });
         self.hour = self.hour.plus(minute);
         self.hour_minutes += 1;
         if u64::from(self.hour_minutes) == HOUR {
@@ -118,7 +131,14 @@ impl Past {
         let hour = upper_rate(self.worst_hour);
         let beside = (during.minutes_compared() >= HOUR).then(|| upper_rate(during.production()));
         let worst = hour.unwrap_or(0.0).max(beside.flatten().unwrap_or(0.0));
-        Rate::from_percent((worst * tolerate).min(0.99) * 100.0).and_then(Limit::new)
+        let limit = if worst > 0.5 {
+            // So many times the odds: so many times the rate would be beyond all of them.
+            let odds = tolerate * worst / (1.0 - worst).max(f64::MIN_POSITIVE);
+            odds / (1.0 + odds)
+        } else {
+            (worst * tolerate).min(0.99)
+        };
+        Rate::from_percent(limit * 100.0).and_then(Limit::new)
     }
 }
 
@@ -144,6 +164,7 @@ impl Baseline {
         for minute in minutes.values().filter(|minute| minute.invocations > 0) {
             baseline.minutes += 1;
             baseline.requests += minute.invocations;
+            baseline.has_memory |= minute.memory_percent.is_some();
             baseline.take_in(&policy.signals, minute);
             for (key, _) in policy.fairness.iter().flat_map(Fairness::counters) {
                 if let Some(counts) = minute.checks.get(&key) {
@@ -178,7 +199,7 @@ impl Baseline {
         let signal = match guard.test {
             Test::ErrorsAbove(_) | Test::ErrorsWorseBy(_) => Some(ERRORS),
             Test::LatencyAbove(..) => Some(SLOWNESS),
-            Test::LatencyRatio(..) | Test::CostRatio(_) => None,
+            Test::LatencyRatio(..) | Test::CostRatio(_) | Test::MemoryAbove(_) => None,
         };
         let past = signal.and_then(|signal| self.signals.get(signal));
         let longest = match guard.sustain {
@@ -219,8 +240,7 @@ pub fn broken_by_production(
     minutes: &BTreeMap<Timestamp, ArmMinute>,
 ) -> Vec<Breach> {
     let absolute = policy
-        .guards
-        .iter()
+        .all_guards()
         .filter(|guard| !guard.test.compares() && guard.consequence.holds());
     absolute
         .filter_map(|guard| {

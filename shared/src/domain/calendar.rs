@@ -5,6 +5,7 @@ use std::str::FromStr;
 
 use jiff::civil::{Time, Weekday};
 use jiff::tz::TimeZone;
+use jiff::{SignedDuration, ToSpan};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use super::quantity::Unfit;
@@ -47,7 +48,36 @@ impl ChangeWindow {
         };
         day_fits && (self.from..self.to).contains(&local.time())
     }
+
+    /// The first moment from this one on at which the window is open; absent where it does not open within
+    /// [`HORIZON`].
+    ///
+    /// Between two transitions of its zone local time runs on evenly. So a window opens at `from` of some day,
+    /// either time where clocks are set back over it, or at a transition that leaps into it.
+    pub fn opens_from(&self, now: jiff::Timestamp) -> Option<jiff::Timestamp> {
+        if self.is_open(now) {
+            return Some(now);
+        }
+        let today = now.to_zoned(self.zone.clone()).date();
+        let dates = (0..=HORIZON).filter_map(|days| today.checked_add(days.days()).ok());
+        let beginnings = dates.flat_map(|date| {
+            let begins = self
+                .zone
+                .to_ambiguous_timestamp(date.to_datetime(self.from));
+            [begins.earlier().ok(), begins.later().ok()]
+        });
+        let last = now.checked_add(SignedDuration::from_hours(24 * HORIZON));
+        let last = last.unwrap_or(jiff::Timestamp::MAX);
+        let leaps = self.zone.following(now).map(|leap| leap.timestamp());
+        let leaps = leaps.take_while(|leap| *leap <= last);
+        let moments = beginnings.flatten().chain(leaps);
+        moments.filter(|at| *at >= now && self.is_open(*at)).min()
+    }
 }
+
+/// Days within which a window opens: every week, but for one whose hours clocks leap over, which has to wait
+/// for the next.
+const HORIZON: i64 = 21;
 
 impl FromStr for ChangeWindow {
     type Err = Unfit;

@@ -15,7 +15,7 @@ use super::model_signals::Readings;
 use super::plan::Plan;
 use super::policy::Policy;
 use super::quantity::{Span, Weight};
-use super::registry::{self, Filing, PackageArn, Packages, Standing};
+use super::registry::{self, Filing, Packages, Standing};
 use super::retreat::{Descent, Rollback};
 use super::routing::Sticky;
 use super::scaling::{Autoscaling, ScalableTarget};
@@ -214,6 +214,9 @@ pub struct State {
     /// What the model registry is still to be told, while it is.
     #[serde(default)]
     pub filing: Option<Filing>,
+    /// Whether the canary may have had requests: weights were on their way up at least once.
+    #[serde(default)]
+    pub had_traffic: bool,
     /// The last history entry's number.
     pub last_seq: u64,
 }
@@ -366,6 +369,7 @@ impl Deployment {
             descent: None,
             watch: None,
             filing: None,
+            had_traffic: false,
             last_seq: 0,
         };
         Self { terms, state }
@@ -406,7 +410,7 @@ impl Deployment {
         asked.map(Autoscaling::target).or_else(found)
     }
 
-    /// What the model registry is to be told by now, in order; nothing where it was told.
+    /// What the model registry is still to be told by now, in order; nothing where it was told.
     pub fn standings(&self) -> Vec<Standing> {
         let terms = &self.terms;
         let about = registry::About {
@@ -416,9 +420,8 @@ impl Deployment {
             undoes: terms.undoes.is_some(),
         };
         let filing = self.state.filing.as_ref();
-        let unfiled = filing.filter(|filing| filing.filed.is_none());
-        unfiled.map_or_else(Vec::new, |filing| {
-            registry::standings(&terms.packages, &filing.ending, about)
+        filing.map_or_else(Vec::new, |filing| {
+            filing.left(registry::standings(&terms.packages, &filing.ending, about))
         })
     }
 
@@ -502,14 +505,18 @@ impl Terms {
         Deployment::names(&self.endpoint, &self.id).former_config
     }
 
-    /// The version that the new model is to be made of. The model that an undo brings back is there.
-    pub fn package_to_make(&self) -> Option<&PackageArn> {
-        self.packages.new.as_ref().filter(|_| self.undoes.is_none())
-    }
-
     /// Whether traffic may be raised now, as far as the calendar says: a hotfix waits for no window.
     pub fn allows_raise_at(&self, now: Timestamp) -> bool {
         self.clearance.hotfix.is_some() || self.plan.allows_raise_at(now)
+    }
+
+    /// The first moment from this one on at which the calendar allows a raise; absent where it allows none for
+    /// weeks.
+    pub fn raises_from(&self, now: Timestamp) -> Option<Timestamp> {
+        if self.clearance.hotfix.is_some() {
+            return Some(now);
+        }
+        self.plan.raises_from(now)
     }
 
     /// Whether it brings back a model that production had. No proof is asked of that one, and callers

@@ -3,8 +3,9 @@
 //! counts once however often a tick is repeated.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::comparison::{AbsoluteGuard, SafeGate, Signal, Split};
@@ -12,6 +13,11 @@ use super::fairness::Tally;
 use super::observation::ArmMinute;
 use super::policy::{Action, Consequence, Policy};
 use super::quantity::Span;
+use super::signal::Miscount;
+
+/// For so long a minute that can't be judged stands in the way of more traffic: in metrics that count
+/// what can't be now and then, the minutes between are not to be believed either.
+const MISCOUNT_HOLDS: SignedDuration = SignedDuration::from_hours(1);
 
 /// The measured side of a deployment.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -54,12 +60,43 @@ pub struct Evidence {
     /// Further checks that could not be read at the last pass, with the reason.
     #[serde(default)]
     pub unread: BTreeMap<String, String>,
+    /// The last minute in which a check's metrics counted what can't be, by the check.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub miscounted: BTreeMap<String, Miscounted>,
     /// What is counted by group, by the counter's name.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub tallies: BTreeMap<String, Tally>,
     /// Breaches that people have been told of and that still stand.
     #[serde(default)]
     pub told: BTreeSet<String>,
+}
+
+/// A minute of a check that can't be judged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Miscounted {
+    /// The minute's start.
+    pub at: Timestamp,
+    /// Whether it was the canary's, or production's.
+    pub of_canary: bool,
+    /// Both figures.
+    pub counts: Miscount,
+}
+
+/// In words, after the name of the check.
+impl fmt::Display for Miscounted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Miscount { trials, counted } = self.counts;
+        let arm = if self.of_canary {
+            "the canary"
+        } else {
+            "production"
+        };
+        write!(
+            f,
+            "of {trials} trials of {arm} in the minute from {} its metrics counted {counted} outcomes, which can't be; an outcome is to be counted in the minute of its trial",
+            self.at
+        )
+    }
 }
 
 /// One signal's wagers. Their size does not grow.
@@ -169,6 +206,9 @@ pub struct Arm {
     /// What the instances cost, in dollars; absent where a minute's cost is not known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cost: Option<f64>,
+    /// The share of the instances' memory in use, in percent; absent where it was not read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub memory_percent: Option<f64>,
 }
 
 impl Arm {
@@ -249,9 +289,29 @@ impl Evidence {
             gates: BTreeMap::new(),
             split: Split::default(),
             unread: BTreeMap::new(),
+            miscounted: BTreeMap::new(),
             tallies: BTreeMap::new(),
             told: BTreeSet::new(),
         }
+    }
+
+    /// Takes in which checks a minute of one arm says nothing of, though it was measured.
+    pub fn note_miscounts(&mut self, at: Timestamp, of_canary: bool, minute: &ArmMinute) {
+        let found = minute.miscounted.iter().map(|(name, counts)| {
+            let miscounted = Miscounted {
+                at,
+                of_canary,
+                counts: *counts,
+            };
+            (name.clone(), miscounted)
+        });
+        self.miscounted.extend(found);
+    }
+
+    /// Lets go of those that are long ago.
+    pub fn forgive_miscounts(&mut self, now: Timestamp) {
+        self.miscounted
+            .retain(|_, miscounted| now.duration_since(miscounted.at) < MISCOUNT_HOLDS);
     }
 
     /// The guard that stands red: broken, though not often enough to act, or not to be told, and
@@ -269,8 +329,7 @@ impl Evidence {
 
     fn guard_past(&self, policy: &Policy, is_past: impl Fn(Finding) -> bool) -> Option<&Check> {
         policy
-            .guards
-            .iter()
+            .all_guards()
             .filter(|guard| guard.consequence.holds())
             .find_map(|guard| {
                 let check = self.guards.get(&guard.name)?.last.as_ref()?;
@@ -293,7 +352,7 @@ impl Evidence {
     }
 
     fn forget(&mut self, policy: &Policy, is_meant: impl Fn(Consequence) -> bool) {
-        for rule in &policy.guards {
+        for rule in policy.all_guards() {
             if is_meant(rule.consequence) {
                 self.guards.remove(&rule.name);
             }

@@ -68,11 +68,21 @@ impl Measure {
     }
 
     /// What is counted of each group.
-    const fn trials(self) -> &'static str {
+    pub const fn trials(self) -> &'static str {
         match self {
             Self::DemographicParity | Self::DisparateImpact => "predictions",
             Self::EqualOpportunity => "labelled actual positives",
         }
+    }
+
+    /// Whether there is nothing to count before labels come.
+    pub const fn needs_labels(self) -> bool {
+        matches!(self, Self::EqualOpportunity)
+    }
+
+    /// The name that breaches go by.
+    pub fn full_name(self) -> String {
+        format!("fairness.{}", self.name())
     }
 
     /// Whether a measure lies past its limit: a difference above it, a ratio below.
@@ -127,6 +137,26 @@ impl Fairness {
         })
     }
 
+    /// What is asked where nothing is named: differences of at most 0.1, and a ratio of 0.8, the
+    /// four-fifths rule.
+    pub const USUAL: [(Measure, f64); 3] = [
+        (Measure::DemographicParity, 0.1),
+        (Measure::EqualOpportunity, 0.1),
+        (Measure::DisparateImpact, 0.8),
+    ];
+
+    /// Whether a measure is of labelled predictions alone.
+    pub fn needs_labels(&self) -> bool {
+        let mut kinds = self.rules.iter().map(|rule| rule.measure.kind());
+        kinds.any(|kind| kind == Kind::Opportunity)
+    }
+
+    /// Whether any group has a labelled actual positive among these counts.
+    pub fn has_labels(&self, counts: &BTreeMap<String, Counts>) -> bool {
+        let mut keys = self.groups.iter().map(|label| Kind::Opportunity.key(label));
+        keys.any(|key| counts.get(&key).is_some_and(|counts| counts.n() > 0))
+    }
+
     /// Takes in a minute's counts.
     pub fn take_in(
         &self,
@@ -171,15 +201,28 @@ impl Fairness {
             .collect()
     }
 
+    /// The group of which the least was counted, and how much; absent without groups.
+    pub fn smallest_group(
+        &self,
+        measure: Measure,
+        before: &BTreeMap<String, Counts>,
+    ) -> Option<(&str, u64)> {
+        let groups = self.counted(measure, |key| before.get(key).copied());
+        let counted = groups
+            .into_iter()
+            .map(|(label, counts)| (label, counts.n()));
+        counted.min_by_key(|(_, trials)| *trials)
+    }
+
     /// The measures by which production itself looked unfair before the rollout, in words.
     pub fn past_of_production(&self, before: &BTreeMap<String, Counts>) -> Vec<String> {
         let past = self.rules.iter().filter_map(|rule| {
             let groups = self.counted(rule.measure, |key| before.get(key).copied());
             let measured = rule.measured(&groups).ok()?;
             rule.is_past(&measured).then(|| {
-                let (name, limit) = (rule.measure.name(), rule.limit);
+                let (name, limit) = (rule.measure.full_name(), rule.limit);
                 format!(
-                    "fairness.{name}: production itself had {:.3} in the last day ({}; {} has the most positive predictions, {} the fewest), past the limit of {limit}; a canary that is just alike is not shown to be fair and holds: set a limit that production keeps, or on_breach: notify",
+                    "{name}: production itself had {:.3} in the last day ({}; {} has the most positive predictions, {} the fewest), past the limit of {limit}; a canary that is just alike is not shown to be fair and holds: set a limit that production keeps, or on_breach: notify",
                     measured.value,
                     range(measured.interval),
                     measured.highest,

@@ -8,15 +8,17 @@ use serde::{Deserialize, Serialize};
 use super::baseline::SlowCount;
 use super::comparison::effect::percent;
 use super::deployment::Deployment;
+use super::fairness::{Fairness, FairnessRule};
 use super::judge::bench::Bench;
 use super::model_signals::Quality;
 use super::plan::Stage;
+use super::policy::{Action, Consequence, Grade};
 use super::power::{self, Detection, Spread, Traffic, Watched};
 use super::quantity::{Latency, Weight};
 use super::signal::{SLOWNESS, SignalRule, Source};
 
-/// A regression that any stage should be able to show: five times production's bad outcomes, and
-/// at least one in a hundred.
+/// A regression that any stage should be able to show: five times production's bad outcomes (their
+/// odds, where most are bad), and at least one in a hundred.
 const GROSS: f64 = 5.0;
 const GROSS_AT_LEAST: f64 = 0.01;
 
@@ -178,7 +180,7 @@ fn missed(
     watched: &Watched,
     found: &[Option<Detection>],
 ) -> Vec<Option<String>> {
-    let gross = (watched.rate * GROSS).clamp(GROSS_AT_LEAST, 1.0);
+    let gross = gross(watched.rate);
     let needed = power::minutes_per_stage(&deployment.terms.plan, traffic, watched, gross);
     let stages = found.iter().zip(needed);
     let worded = stages.map(|(found, needed)| {
@@ -192,6 +194,16 @@ fn missed(
         Some(format!("{rate} of {} ({how_long})", rule.what()))
     });
     worded.collect()
+}
+
+/// The share of bad outcomes that is a gross regression from this one.
+fn gross(rate: f64) -> f64 {
+    if rate > 0.5 {
+        // A fifth of the good ones, at the least: more bad ones than all there can't be.
+        let odds = GROSS * rate / (1.0 - rate).max(f64::MIN_POSITIVE);
+        return odds / (1.0 + odds);
+    }
+    (rate * GROSS).clamp(GROSS_AT_LEAST, 1.0)
 }
 
 /// A stage whose bake is over before a gross regression would show.
@@ -251,10 +263,23 @@ fn general_warnings(deployment: &Deployment) -> Vec<String> {
             rule.name
         )
     }));
+    if policy.memory.is_some() && baseline.requests > 0 && !baseline.has_memory {
+        warnings.push("CloudWatch has no MemoryUtilization of production: the limit of memory is held against the canary only once there is some of either".to_owned());
+    }
+    if let Some(changed_at) = baseline.changed_at {
+        warnings.push(format!(
+            "the endpoint was last changed at {changed_at}, within the day that production's figures are of: those from before it may be of another config, unless only instances or weights were changed"
+        ));
+    }
+    warnings.extend(unstoppable(deployment));
+    warnings.extend(unlabelled(deployment));
     warnings.extend(unheard(deployment));
     warnings.extend(not_waited_for(deployment));
-    let groups = policy.fairness.iter().filter(|it| it.consequence.holds());
-    warnings.extend(groups.flat_map(|it| it.past_of_production(&baseline.groups)));
+    let fairness = policy.fairness.iter();
+    for fairness in fairness.filter(|fairness| fairness.consequence.holds()) {
+        warnings.extend(waits_for_groups(deployment, fairness));
+        warnings.extend(fairness.past_of_production(&baseline.groups));
+    }
     let bursty = policy.guards.iter();
     let bursty = bursty.filter(|guard| !guard.test.is_of_cost());
     let wide = bursty.filter_map(|guard| {
@@ -267,14 +292,44 @@ fn general_warnings(deployment: &Deployment) -> Vec<String> {
         })
     });
     warnings.extend(wide);
-    let muted = policy.guards.iter().filter(|guard| guard.consequence.muted);
-    warnings.extend(muted.map(|guard| {
-        format!(
-            "{} is muted: it is computed and shown, but acts on nothing",
-            guard.name
-        )
+    let guards = policy.all_guards().map(|it| (&it.name, it.consequence));
+    let checks = policy.signals.iter();
+    let checks = checks.filter(|rule| matches!(rule.source, Source::Metrics(_)));
+    let named = guards.chain(checks.map(|it| (&it.name, it.consequence)));
+    let muted = named.filter(|(_, consequence)| consequence.muted);
+    warnings.extend(muted.map(|(name, _)| {
+        format!("{name} is muted: it is computed and shown, but acts on nothing")
     }));
     warnings
+}
+
+/// A way back by steps that no breach cuts short.
+fn unstoppable(deployment: &Deployment) -> Option<String> {
+    let terms = &deployment.terms;
+    let is_critical = |consequence: Consequence| {
+        consequence.severity == Grade::Critical && consequence.action() == Some(Action::Rollback)
+    };
+    let is_cut_short = !terms.policy.alarms.is_empty()
+        || terms
+            .policy
+            .guards
+            .iter()
+            .any(|guard| is_critical(guard.consequence));
+    (terms.rollback.steps.is_some() && !is_cut_short).then(|| {
+        "rollback goes by steps and no limit is critical: a canary that fails every request goes down by steps too; give error_rate severity: critical, or name an alarm in policy.alarms (the presets phased and playbook have limits that take everything back at once)".to_owned()
+    })
+}
+
+/// A measure of fairness that waits for labels which nobody has sent of production.
+fn unlabelled(deployment: &Deployment) -> Option<String> {
+    let terms = &deployment.terms;
+    let fairness = terms.policy.fairness.as_ref()?;
+    let needs = fairness.needs_labels() && fairness.consequence.holds();
+    (needs && terms.baseline.requests > 0 && !fairness.has_labels(&terms.baseline.groups)).then(
+        || {
+            "fairness asks for equal_opportunity, and no group had a label of an actual positive in the last day: without labels of every group no stage is left; send them to POST /feedback, or name the measures that can do without".to_owned()
+        },
+    )
 }
 
 /// What the model was not heard to say about itself in the last day, all of it in one sentence.
@@ -322,4 +377,67 @@ fn not_waited_for(deployment: &Deployment) -> Option<String> {
             names.join(", ")
         )
     })
+}
+
+/// The measures of fairness whose groups stay too small beyond the first bake. They are unknown until
+/// then, which holds, and in the end the deadline takes back what may be a good model.
+fn waits_for_groups(deployment: &Deployment, fairness: &Fairness) -> Vec<String> {
+    let baseline = &deployment.terms.baseline;
+    let Some(stage) = below_full(deployment).next() else {
+        return Vec::new();
+    };
+    let waits = fairness.rules.iter().filter_map(|rule| {
+        let (group, before) = fairness.smallest_group(rule.measure, &baseline.groups)?;
+        // Before the first deployment that counts predictions there are none of anybody.
+        if before == 0 && !rule.measure.needs_labels() {
+            return None;
+        }
+        let minutes = baseline.minutes.max(1) as f64;
+        let a_minute = before as f64 / minutes * stage.weight.fraction();
+        let takes = rule.min_samples as f64 / a_minute;
+        (takes * 60.0 > stage.bake.secs() as f64)
+            .then(|| small_group(deployment, rule, (group, before), takes, stage))
+    });
+    waits.collect()
+}
+
+/// `takes` are the minutes until the smallest group is large enough, and infinite where it was empty.
+fn small_group(
+    deployment: &Deployment,
+    rule: &FairnessRule,
+    (group, before): (&str, u64),
+    takes: f64,
+    stage: &Stage,
+) -> String {
+    let deadline = deployment.terms.plan.deadline;
+    let how_long = if before == 0 {
+        format!(
+            "nothing says how long, and past the deadline of {deadline} everything is taken back"
+        )
+    } else if takes * 60.0 >= deadline.secs() as f64 {
+        format!("longer than the deadline of {deadline}, past which everything is taken back")
+    } else {
+        format!("about {}", roughly(takes))
+    };
+    let sources = if rule.measure.needs_labels() {
+        "; labels come by POST /feedback"
+    } else {
+        ""
+    };
+    format!(
+        "{}: no stage is left before the canary has {} {} in each group, and production had {before} of {group} in the last day: at {} of the traffic the canary is held until then, {how_long}{sources}; a lower min_samples waits less and shows less, on_breach: notify does not wait",
+        rule.measure.full_name(),
+        rule.min_samples,
+        rule.measure.trials(),
+        stage.weight,
+    )
+}
+
+/// Minutes, as people would say them.
+fn roughly(minutes: f64) -> String {
+    if minutes < 120.0 {
+        format!("{:.0} min", minutes.ceil())
+    } else {
+        format!("{:.0} h", (minutes / 60.0).ceil())
+    }
 }

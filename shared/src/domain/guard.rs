@@ -20,6 +20,9 @@ use super::quantity::{Latency, Rate, Span};
 /// How long a limit may be broken that production breaks as well. A common incident is not the
 /// canary's, but one that does not end may be: both arms share what they call.
 pub const SHARED_LIMIT: Span = Span::from_mins(30);
+/// Minutes without a reading of the memory, after which it can't be told. An endpoint may publish such
+/// figures once in five minutes (`MetricsConfig`), and one of those may be late.
+const MEMORY_MISSED: u64 = 10;
 /// How many times production's share of bad outcomes still counts as the same incident.
 const SHARED_RATIO: f64 = 2.0;
 
@@ -58,7 +61,9 @@ pub fn take_in(
     production: Option<&ArmMinute>,
     size: WindowSize,
 ) -> bool {
-    if !fill(guard.test, &mut state.window, canary, production) {
+    if !is_told(guard.test, state, canary, production)
+        || !fill(guard.test, &mut state.window, canary, production)
+    {
         return false;
     }
     if !is_closed(guard.test, &state.window, size) {
@@ -116,7 +121,10 @@ pub fn gate_limit(guard: &Guard) -> Option<Limit> {
         Test::LatencyAbove(percentile, _) => {
             Rate::from_percent(percentile.tail() * 100.0).and_then(Limit::new)
         }
-        Test::ErrorsWorseBy(_) | Test::LatencyRatio(..) | Test::CostRatio(_) => None,
+        Test::ErrorsWorseBy(_)
+        | Test::LatencyRatio(..)
+        | Test::CostRatio(_)
+        | Test::MemoryAbove(_) => None,
     }
 }
 
@@ -130,6 +138,22 @@ pub fn gate_counts(guard: &Guard, canary: &ArmMinute) -> Option<Counts> {
         }
         _ => Counts::new(canary.invocations, canary.errors_5xx),
     }
+}
+
+/// Whether a minute without a figure says that one is missing. Memory that was never seen, of neither
+/// model, is none that this endpoint tells of: it is not judged, and nothing waits for it.
+fn is_told(
+    test: Test,
+    state: &GuardState,
+    canary: &ArmMinute,
+    production: Option<&ArmMinute>,
+) -> bool {
+    let has_memory = |arm: &ArmMinute| arm.memory_percent.is_some();
+    !matches!(test, Test::MemoryAbove(_))
+        || state.last.is_some()
+        || state.window.canary.uncounted > 0
+        || has_memory(canary)
+        || production.is_some_and(has_memory)
 }
 
 /// Adds a minute; false when the minute says nothing about this test.
@@ -174,6 +198,14 @@ fn fill(
             window.canary.pay(canary.invocations, ours);
             window.production.pay(theirs.0, theirs.1);
         }
+        Test::MemoryAbove(_) => match canary.memory_percent {
+            // A reading stands for its own minute, however long there was none.
+            Some(percent) => {
+                *window = Window::default();
+                (window.canary.n, window.canary.memory_percent) = (1, Some(percent));
+            }
+            None => window.canary.uncounted += 1,
+        },
     }
     window.minutes += 1;
     true
@@ -204,6 +236,9 @@ fn bound_percentile(arm: &mut Arm, minute: &ArmMinute, percentile: Percentile) {
 }
 
 fn is_closed(test: Test, window: &Window, size: WindowSize) -> bool {
+    if matches!(test, Test::MemoryAbove(_)) {
+        return window.canary.n > 0 || window.canary.uncounted >= MEMORY_MISSED;
+    }
     let is_full = |arm: &Arm| arm.n >= size.min_samples;
     let full = is_full(&window.canary)
         && (!test.compares() || is_full(&window.production))
@@ -215,7 +250,7 @@ fn is_closed(test: Test, window: &Window, size: WindowSize) -> bool {
         Test::LatencyAbove(percentile, _) => {
             window.canary.x as f64 > percentile.tail() * size.trials_when_full(window)
         }
-        Test::ErrorsWorseBy(_) | Test::LatencyRatio(..) | Test::CostRatio(_) => false,
+        _ => false,
     }
 }
 
@@ -241,6 +276,10 @@ fn judge(test: Test, window: &Window) -> Finding {
             (Some(ours), Some(theirs)) => broken(ours > theirs * ratio),
             _ => Finding::Unknown,
         },
+        Test::MemoryAbove(limit) => match canary.memory_percent {
+            Some(used) => broken(used > limit.fraction() * 100.0),
+            None => Finding::Unknown,
+        },
     }
 }
 
@@ -262,7 +301,7 @@ fn is_shared(test: Test, window: &Window, min_samples: u64) -> bool {
             let low = |arm: &Arm| arm.percentile_ms.map_or(0.0, |(low, _)| low);
             low(production) > limit.ms() && low(canary) <= low(production) * SHARED_RATIO
         }
-        Test::ErrorsWorseBy(_) | Test::LatencyRatio(..) | Test::CostRatio(_) => false,
+        _ => false,
     }
 }
 
@@ -312,6 +351,7 @@ fn describe(guard: &Guard, state: &GuardState, window: &Window, finding: Finding
             format!("{} against {}", cost(canary), cost(production)),
             format!("{ratio} times production"),
         ),
+        Test::MemoryAbove(limit) => ("memory of the canary", memory(canary), limit.to_string()),
     };
     let how = match finding {
         Finding::Broken => format!("past the limit of {limit}, {}", streak(guard, state)),
@@ -329,10 +369,13 @@ fn describe(guard: &Guard, state: &GuardState, window: &Window, finding: Finding
         Finding::Kept => format!("within the limit of {limit}"),
         Finding::Unknown => format!("can't be told against the limit of {limit}"),
     };
-    let sentence = format!(
-        "{subject}: {value} over {} requests in {} min, {how}",
-        canary.n, window.minutes
-    );
+    let sentence = match guard.test {
+        Test::MemoryAbove(_) => format!("{subject}: {value}, {how}"),
+        _ => format!(
+            "{subject}: {value} over {} requests in {} min, {how}",
+            canary.n, window.minutes
+        ),
+    };
     Check {
         finding,
         value,
@@ -353,6 +396,13 @@ fn cost(arm: &Arm) -> String {
     arm.cost_each().map_or_else(
         || "unknown".to_owned(),
         |each| format!("${:.4} per 1000 requests", each * 1000.0),
+    )
+}
+
+fn memory(arm: &Arm) -> String {
+    arm.memory_percent.map_or_else(
+        || format!("no reading for {} min", arm.uncounted),
+        |used| format!("{used:.1}% of its instances' on average"),
     )
 }
 

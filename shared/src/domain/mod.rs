@@ -11,8 +11,10 @@
 //! | [`plan`], [`policy`] | what a deployment intends, and what it is held against |
 //! | [`signal`], [`baseline`] | the pairs of counts that are compared, and what production did before |
 //! | [`model_signals`] | what a model's answers and their labels are counted as |
+//! | [`schedule`] | when the stages to come begin |
 //! | [`forecast`] | what the stages of a plan will be able to prove |
 //! | [`model_plan`] | what a model's own figures cost, and how many labels they need |
+//! | [`outlay`] | what a rollout takes: instances, room under quotas, dollars |
 //! | [`deployment`], [`evidence`] | the record: what is committed, what has been measured |
 //! | [`observation`] | what one pass saw of the world, failed readings included |
 //! | [`guard`], [`judge`] | counts against limits over windows that never overlap; what the minutes say together |
@@ -25,6 +27,7 @@
 //! | [`protocol`] | the record around a call: intent and lease before it, the answer after it |
 //! | [`replay`] | a recorded rollout, judged again |
 //! | [`retreat`] | the way back: at once, or down by steps |
+//! | [`model`] | a SageMaker model as far as another one is made after it |
 //! | [`registry`] | versions of model packages, and what the registry is told of them |
 //! | [`clearance`] | what let a deployment in |
 //! | [`freeze`] | nothing is raised, by order |
@@ -57,9 +60,11 @@ pub mod history;
 pub mod incident;
 pub mod invariants;
 pub mod judge;
+pub mod model;
 pub mod model_plan;
 pub mod model_signals;
 pub mod observation;
+pub mod outlay;
 pub mod plan;
 pub mod policy;
 pub mod power;
@@ -70,6 +75,7 @@ pub mod replay;
 pub mod retreat;
 pub mod routing;
 pub mod scaling;
+pub mod schedule;
 pub mod signal;
 pub mod specification;
 pub mod state;

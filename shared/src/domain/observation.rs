@@ -10,6 +10,7 @@ use super::comparison::Counts;
 use super::freeze::FreezeReading;
 use super::policy::Percentile;
 use super::quantity::{Latency, Weight};
+use super::signal::Miscount;
 
 /// Everything one pass saw.
 #[derive(Debug, Clone, PartialEq)]
@@ -78,6 +79,9 @@ pub struct EndpointView {
     pub config: String,
     /// Told apart from one deleted and made again under the same name.
     pub created_at: Timestamp,
+    /// When it was last changed, by whatever change; absent where SageMaker does not say.
+    #[serde(default)]
+    pub modified_at: Option<Timestamp>,
     /// Why the last update failed, if it did.
     pub failure: Option<String>,
     /// The production variants.
@@ -199,6 +203,10 @@ pub struct ArmMinute {
     /// The counts of the policy's further checks, by name; one that had no points is absent.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub checks: BTreeMap<String, Counts>,
+    /// Those whose metrics counted more outcomes than trials, by name: they are not in `checks`, and
+    /// what they show of this minute is not known.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub miscounted: BTreeMap<String, Miscount>,
 }
 
 impl ArmMinute {

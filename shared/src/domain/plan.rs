@@ -87,7 +87,7 @@ pub enum PlanError {
 impl Plan {
     /// The default of `deadline`.
     pub const DEADLINE: Span = Span::from_hours(96);
-    /// The default of `soak`.
+    /// The default of `soak`, the preset `quick` apart ([`Preset::soak`]).
     pub const SOAK: Span = Span::from_hours(24);
 
     /// The most stages that can be meant.
@@ -187,6 +187,27 @@ impl Plan {
             .rfind(|stage| stage.weight < weight)
     }
 
+    /// How long a share is kept at the least: its stage's bake, the soak at 100 %, and none at all before the
+    /// first stage.
+    pub fn length_at(&self, weight: Weight) -> Span {
+        if weight == Weight::ZERO {
+            Span::ZERO
+        } else if weight == Weight::FULL {
+            self.soak
+        } else {
+            self.stage(weight).bake
+        }
+    }
+
+    /// The first moment from this one on at which raises are allowed; absent where no window opens for weeks.
+    pub fn raises_from(&self, now: jiff::Timestamp) -> Option<jiff::Timestamp> {
+        if self.change_windows.is_empty() {
+            return Some(now);
+        }
+        let windows = self.change_windows.iter();
+        windows.filter_map(|window| window.opens_from(now)).min()
+    }
+
     /// Whether raises are allowed at this moment.
     pub fn allows_raise_at(&self, now: jiff::Timestamp) -> bool {
         self.change_windows.is_empty()
@@ -220,6 +241,16 @@ pub enum Preset {
 }
 
 impl Preset {
+    /// How long its canary serves everything before the old variant goes. A release by `quick` is to be
+    /// over within two hours, of which its stages take an hour and a half and SageMaker some minutes
+    /// for each change.
+    pub const fn soak(self) -> Span {
+        match self {
+            Self::Quick => Span::from_mins(10),
+            Self::Linear | Self::Playbook | Self::Phased => Plan::SOAK,
+        }
+    }
+
     /// The preset's stages.
     pub fn stages(self) -> Vec<Stage> {
         let full = stage(100, Span::ZERO);

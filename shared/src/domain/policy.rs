@@ -69,6 +69,8 @@ pub enum Test {
     LatencyRatio(Percentile, f64),
     /// The canary's cost of a request is above production's by more than this factor.
     CostRatio(f64),
+    /// The canary's instances use more than this share of their memory on average.
+    MemoryAbove(Rate),
 }
 
 impl Test {
@@ -247,6 +249,15 @@ impl Guard {
         }
     }
 
+    /// The name of the limit of the memory.
+    pub const MEMORY: &str = "memory.limit";
+
+    /// A fleet that is about to run out of memory: as an outage that has not come yet.
+    pub fn memory() -> Self {
+        let sustain = Sustain::For(Span::from_mins(5));
+        Self::new(Self::MEMORY, Test::MemoryAbove(percent(95.0)), sustain).critical()
+    }
+
     /// One that takes everything back at once, whatever the way back is.
     fn critical(self) -> Self {
         Self {
@@ -275,6 +286,7 @@ impl fmt::Display for Guard {
             Test::CostRatio(ratio) => {
                 write!(f, "cost of a request above {ratio} times production's")?;
             }
+            Test::MemoryAbove(limit) => write!(f, "memory above {limit}")?,
         }
         match self.sustain {
             Sustain::Checks(1) => f.write_str(" in one check"),
@@ -312,8 +324,12 @@ pub enum OnDrift {
 /// Everything a canary is judged by.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Policy {
-    /// Absolute and relative limits.
+    /// Absolute and relative limits, of what a request is answered with and of what it costs.
     pub guards: Vec<Guard>,
+    /// The limit of the instances' memory. Not among `guards`: a version that knows no such test reads
+    /// the record without it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub memory: Option<Guard>,
     /// What is compared with production.
     #[serde(default = "SignalRule::built_in")]
     pub signals: Vec<SignalRule>,
@@ -396,16 +412,24 @@ impl Policy {
                 ),
             ],
             Preset::Phased => vec![
-                errors_above("error_rate.limit", 5.0, Sustain::For(Span::from_mins(5))),
+                // Both of its emergencies, at once under a way back by steps too.
+                errors_above("error_rate.limit", 5.0, Sustain::For(Span::from_mins(5))).critical(),
                 Guard::new(
                     "latency_p95.ratio",
                     Test::LatencyRatio(Percentile::P95, 1.2),
                     Sustain::For(Span::from_mins(10)),
                 ),
+                Guard::new(
+                    "latency_p95.emergency",
+                    Test::LatencyRatio(Percentile::P95, 2.0),
+                    Sustain::For(Span::from_mins(5)),
+                )
+                .critical(),
             ],
         };
         Self {
             guards,
+            memory: (preset == Preset::Playbook).then(Guard::memory),
             signals: SignalRule::built_in(),
             comparison: Comparison {
                 alpha: percent(1.0),
@@ -419,6 +443,11 @@ impl Policy {
             accept_baseline: false,
             fairness: None,
         }
+    }
+
+    /// Every limit, in the order in which they are shown.
+    pub fn all_guards(&self) -> impl Iterator<Item = &Guard> {
+        self.guards.iter().chain(&self.memory)
     }
 
     /// The latency limits whose slower requests have to be counted, each once.

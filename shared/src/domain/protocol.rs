@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use super::deployment::{Deployment, Floor, Lease, Update};
 use super::due::Effect;
 use super::quantity::Span;
-use super::registry::Refused;
+use super::registry::Round;
 use super::scaling::ScalableTarget;
 
 /// What became of a call.
@@ -95,25 +95,15 @@ pub fn refused(before: &Deployment, why: &str) -> Deployment {
     next
 }
 
-/// The record once the model registry was told, with what it says now, or was not, with the reason.
+/// The record once the model registry was told, or was not told everything, with what came of the try.
 /// `None` where there is nothing to write: somebody else was faster, or it is given up.
-pub fn registered(
-    before: &Deployment,
-    told: Result<&str, &str>,
-    now: Timestamp,
-) -> Option<Deployment> {
+pub fn registered(before: &Deployment, round: &Round, now: Timestamp) -> Option<Deployment> {
     let mut next = before.clone();
-    let filing = next.state.filing.as_mut()?;
+    let filing = next.state.filing.take()?;
     if filing.filed.is_some() {
         return None;
     }
-    match told {
-        Ok(says) => (filing.filed, filing.refused) = (Some(says.to_owned()), None),
-        Err(why) => {
-            let why = why.to_owned();
-            filing.refused = Some(Refused { at: now, why });
-        }
-    }
+    next.state.filing = Some(filing.after(round.clone(), now));
     Some(next)
 }
 

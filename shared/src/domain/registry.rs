@@ -102,12 +102,29 @@ impl PackageArn {
         Home::of(&self.0)
     }
 
-    /// The name of the model that is made of it: the same one for every deployment of this version. Of a
-    /// group's name that is too long for it the end is left out.
+    /// The name of its group, in lower case, as SageMaker writes it in ARNs.
+    pub fn group(&self) -> String {
+        self.parts().0.to_ascii_lowercase()
+    }
+
+    /// The name of the model that is made of it: the same one for every deployment of this version,
+    /// however somebody has written the ARN. Of a group's name that is too long for it the end is left
+    /// out.
     pub fn model_name(&self) -> String {
+        self.named("")
+    }
+
+    /// The name of one that is made otherwise than the one with the plain name, which can't be changed:
+    /// with a mark of up to 8 letters and digits for how it is made.
+    pub fn model_name_with(&self, mark: &str) -> String {
+        self.named(&format!("-{mark:.8}"))
+    }
+
+    fn named(&self, mark: &str) -> String {
         let (group, version) = self.parts();
-        let end = format!("-package-{version}");
-        let stem: String = group.chars().take(LONGEST_NAME - end.len()).collect();
+        let end = format!("-package-{version}{mark}");
+        let group = group.chars().map(|letter| letter.to_ascii_lowercase());
+        let stem: String = group.take(LONGEST_NAME - end.len()).collect();
         format!("{}{end}", stem.trim_end_matches('-'))
     }
 
@@ -145,7 +162,7 @@ pub struct Packages {
     /// Of which the new model is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub new: Option<PackageArn>,
-    /// Of which production's model is, where another one is known.
+    /// Of which production's model is, where that is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub former: Option<PackageArn>,
 }
@@ -154,6 +171,18 @@ impl Packages {
     /// Whether the registry has nothing to do with it.
     pub fn is_none(&self) -> bool {
         *self == Self::default()
+    }
+
+    /// The version that the new model is to be made of. The model that an undo brings back is there.
+    pub fn to_make(&self, undoes: Option<&str>) -> Option<&PackageArn> {
+        self.new.as_ref().filter(|_| undoes.is_none())
+    }
+
+    /// Whether production has the new version already: it is tried on other instances, or in another
+    /// network.
+    fn are_one(&self) -> bool {
+        let both = self.new.as_ref().zip(self.former.as_ref());
+        both.is_some_and(|(new, former)| new.is_same(former.as_str()))
     }
 }
 
@@ -281,12 +310,33 @@ pub struct Filing {
     pub since: Timestamp,
     /// What of.
     pub ending: Ending,
+    /// The versions that it was told of, or that nobody can tell it of any more.
+    #[serde(default)]
+    pub told: Vec<Told>,
     /// What the registry says by now, in words, once it was told everything.
     #[serde(default)]
     pub filed: Option<String>,
     /// Why it was not told the last time.
     #[serde(default)]
     pub refused: Option<Refused>,
+}
+
+/// A version that is dealt with.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Told {
+    /// Which.
+    pub package: PackageArn,
+    /// What the registry says of it by now, in words.
+    pub says: String,
+}
+
+/// What came of one try to tell the registry what was left.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Round {
+    /// The versions that are dealt with by it.
+    pub told: Vec<Told>,
+    /// What AWS said about the others; absent where there are none.
+    pub refusal: Option<String>,
 }
 
 /// A try that did not succeed.
@@ -299,6 +349,33 @@ pub struct Refused {
 }
 
 impl Filing {
+    /// The same once this came of a try.
+    #[must_use]
+    pub fn after(mut self, round: Round, now: Timestamp) -> Self {
+        let known = self.told.clone();
+        let is_known = |told: &Told| known.iter().any(|it| it.package == told.package);
+        let news = round.told.into_iter().filter(|told| !is_known(told));
+        self.told.extend(news);
+        self.refused = round.refusal.map(|why| Refused { at: now, why });
+        self.filed = self.refused.is_none().then(|| self.says());
+        self
+    }
+
+    /// What the registry says of the versions that are dealt with, in words.
+    pub fn says(&self) -> String {
+        let told = self.told.iter().map(|told| told.says.as_str());
+        told.collect::<Vec<_>>().join("; ")
+    }
+
+    /// What is left of these after the tries so far.
+    pub fn left(&self, standings: Vec<Standing>) -> Vec<Standing> {
+        let is_left = |standing: &Standing| {
+            let mut told = self.told.iter().map(|told| told.package.as_str());
+            self.filed.is_none() && !told.any(|told| standing.package.is_same(told))
+        };
+        standings.into_iter().filter(is_left).collect()
+    }
+
     /// Whether the registry is to be told now.
     pub fn is_due(&self, now: Timestamp) -> bool {
         let waits = |refused: &Refused| now < refused.at + RETRY.duration();
@@ -359,10 +436,12 @@ pub fn standings(packages: &Packages, ending: &Ending, about: About<'_>) -> Vec<
         model,
         undoes,
     } = about;
-    let (new, former) = (packages.new.iter(), packages.former.iter());
     match ending {
-        Ending::WentBack { .. } if undoes => Vec::new(),
-        Ending::WentBack { why } => new
+        // Nor is that a verdict on a version which production goes on with.
+        Ending::WentBack { .. } if undoes || packages.are_one() => Vec::new(),
+        Ending::WentBack { why } => packages
+            .new
+            .iter()
             .map(|package| Standing {
                 package: package.clone(),
                 approval: Some((
@@ -380,7 +459,8 @@ pub fn standings(packages: &Packages, ending: &Ending, about: About<'_>) -> Vec<
                 "replaced by {model} on endpoint {endpoint} (deployment {id})"
             ));
             let approved = (!undoes).then(|| (Approval::Approved, serves.clone()));
-            let in_production = new.map(|package| Standing {
+            let former = packages.former.iter().filter(|_| !packages.are_one());
+            let in_production = packages.new.iter().map(|package| Standing {
                 package: package.clone(),
                 approval: approved.clone(),
                 stage: Some((Stage::Production, serves.clone())),
@@ -395,14 +475,13 @@ pub fn standings(packages: &Packages, ending: &Ending, about: About<'_>) -> Vec<
     }
 }
 
-/// A text as the registry takes it: one line, and not too long.
+/// A text as the registry takes it: one line, and not too long. Its pattern is `.*`, and Unicode has two
+/// ends of a line that are no control characters.
 fn described(text: &str) -> String {
-    let line = text.chars().map(|character| {
-        if character.is_control() {
-            ' '
-        } else {
-            character
-        }
+    let line = text.chars().map(|character| match character {
+        '\u{2028}' | '\u{2029}' => ' ',
+        control if control.is_control() => ' ',
+        other => other,
     });
     line.take(LONGEST_DESCRIPTION).collect()
 }
@@ -425,9 +504,17 @@ impl Standing {
         })
     }
 
-    /// Where the version is to stand, in words.
-    pub fn in_words(&self) -> String {
-        self.in_words_over(&PackageView::default())
+    /// Where the version is to stand, in words, for somebody who sets it by hand. What it says by now is
+    /// not known here.
+    pub fn wanted_in_words(&self) -> String {
+        let approval = self.approval.as_ref().map(|(wanted, _)| match wanted {
+            Approval::Approved => "Approved, unless somebody has rejected it,",
+            other => other.as_str(),
+        });
+        let stage = self.stage.as_ref();
+        let stage = stage.map(|(stage, _)| format!("in stage {}", stage.words().0));
+        let words: Vec<&str> = approval.into_iter().chain(stage.as_deref()).collect();
+        format!("{} is to be {}", self.package, words.join(" and "))
     }
 
     /// Where the version that was seen so stands once it was told what was left, in words.

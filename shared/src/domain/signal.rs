@@ -134,16 +134,20 @@ impl SignalRule {
 
     /// The bad outcome in words.
     pub fn what(&self) -> String {
-        match self.source {
+        match &self.source {
             Source::ServerErrors => "5XX errors".to_owned(),
             Source::ClientErrors => "4XX errors".to_owned(),
             Source::Slowness => "slow requests".to_owned(),
+            // What is counted as bad are the others.
+            Source::Metrics(pair) if pair.direction == Direction::LowerIsWorse => {
+                format!("trials without {}", self.name)
+            }
             Source::Metrics(_) => self.name.clone(),
             Source::Quality(quality) => quality.bad().to_owned(),
             Source::Unread => "predictions that could not be read".to_owned(),
             Source::Score(bin) => {
                 let edge = |bin: u8| f64::from(bin) / f64::from(model_signals::BINS);
-                format!("scores from {:.1} to {:.1}", edge(bin), edge(bin + 1))
+                format!("scores from {:.1} to {:.1}", edge(*bin), edge(bin + 1))
             }
         }
     }
@@ -219,7 +223,8 @@ impl SignalRule {
 
 impl MetricPair {
     /// The counts of two sums, each absent where it has no point; absent when nothing was tried, or
-    /// when there can't be so many bad ones. Trials without a point of their outcomes had none.
+    /// when there can't be so many outcomes ([`Self::miscount`]). Trials without a point of their
+    /// outcomes had none.
     pub fn counts(&self, trials: Option<u64>, counted: Option<u64>) -> Option<Counts> {
         let trials = if self.beside {
             // Where every outcome is a bad one, nothing else was counted.
@@ -235,4 +240,22 @@ impl MetricPair {
             Direction::LowerIsWorse => Counts::new(trials, trials.checked_sub(counted)?),
         }
     }
+
+    /// More outcomes than there were trials to have them, whichever way is worse: the two metrics do
+    /// not count the same minute, or one of them no outcomes at all but, say, money. Neither a share
+    /// nor a minute of quiet: what it shows is not known.
+    pub fn miscount(&self, trials: Option<u64>, counted: Option<u64>) -> Option<Miscount> {
+        let (trials, counted) = (trials.unwrap_or(0), counted.unwrap_or(0));
+        (!self.beside && counted > trials).then_some(Miscount { trials, counted })
+    }
+}
+
+/// A minute in which a pair of metrics counted what can't be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Miscount {
+    /// What `of` counted.
+    pub trials: u64,
+    /// What `bad` counted: more.
+    pub counted: u64,
 }

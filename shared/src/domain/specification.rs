@@ -10,8 +10,8 @@ use super::deployment::{CanaryCapacity, Cleanup};
 use super::gate::Gate;
 use super::history::Topics;
 use super::model_signals::Readings;
-use super::plan::Plan;
-use super::policy::Policy;
+use super::plan::{Plan, Preset};
+use super::policy::{Policy, Test};
 use super::quantity::Span;
 use super::registry::{PackageArn, Packages};
 use super::retreat::Rollback;
@@ -33,6 +33,8 @@ pub struct Specification {
     pub capacity: CanaryCapacity,
     /// Stages, soak, deadline.
     pub plan: Plan,
+    /// The preset that it was made of, where one was named.
+    pub preset: Option<Preset>,
     /// What the canary is held against.
     pub policy: Policy,
     /// How users are told apart.
@@ -58,9 +60,30 @@ pub struct Specification {
 }
 
 impl Specification {
-    /// The version that the new model is to be made of. The model that an undo brings back is there.
+    /// What is left out of it that belongs to what it asks for, one plain sentence each.
+    pub fn advice(&self) -> Vec<String> {
+        let policy = &self.policy;
+        let is_of_cost = |test: Test| matches!(test, Test::CostRatio(_));
+        let has_cost = policy.guards.iter().any(|guard| is_of_cost(guard.test));
+        let lacking = [
+            ("fairness, like `fairness: {}`", policy.fairness.is_some()),
+            ("cost, like `cost: {}`", has_cost),
+        ];
+        let lacking = lacking.into_iter().filter(|(_, is_there)| !is_there);
+        let lacking: Vec<&str> = lacking.map(|(what, _)| what).collect();
+        let is_asked = self.preset == Some(Preset::Playbook) && self.readings.is_some();
+        if !is_asked || lacking.is_empty() {
+            return Vec::new();
+        }
+        vec![format!(
+            "the preset playbook is meant with limits of fairness and cost, and model_signals would tell of them; policy lacks {}",
+            lacking.join(", and ")
+        )]
+    }
+
+    /// The version that the new model is to be made of.
     pub fn package_to_make(&self) -> Option<&PackageArn> {
-        self.packages.new.as_ref().filter(|_| self.undoes.is_none())
+        self.packages.to_make(self.undoes.as_deref())
     }
 
     /// The field that names the new model.

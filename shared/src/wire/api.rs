@@ -2,21 +2,24 @@
 
 use std::collections::BTreeMap;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::domain::clearance::Attestation;
 use crate::domain::deployment::Deployment;
 use crate::domain::evidence::{Evidence, Totals};
-use crate::domain::forecast::{Forecast, StageForecast};
 use crate::domain::freeze::Freeze;
-use crate::domain::history::Entry;
+use crate::domain::history::{Entry, Name};
 use crate::domain::judge::bench::Bench;
 use crate::domain::judge::{MinuteReport, SignalStanding, report};
-use crate::domain::model_plan::ModelPlan;
-use crate::domain::policy::Policy;
+use crate::domain::plan::Plan;
 use crate::domain::quantity::{Span, Weight};
+use crate::domain::schedule::Schedule;
 use crate::domain::state::{Phase, Status};
+
+mod planned;
+
+pub use planned::{PlanStage, PlanView};
 
 /// A deployment as callers see it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -67,7 +70,8 @@ pub struct DeploymentView {
     pub updated_at: Timestamp,
     /// The control plane's time when it answered: virtual in the local mode.
     pub as_of: Timestamp,
-    /// When 100 % and the end of the soak come, if nothing holds it up. Absent once it is ending.
+    /// When the soak at 100 % is over, if nothing holds it up: counted like the dates of the stages. Absent
+    /// once it is ending.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expected_end: Option<Timestamp>,
     /// The way down by steps, while it is on one.
@@ -93,7 +97,7 @@ pub struct DeploymentView {
     /// The ARN of the version of a model package that the new model is of, where it was deployed by that.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub model_package: Option<String>,
-    /// The same of production's model, where the registry will be told that it is replaced.
+    /// The same of production's model; of another version the registry will be told that it is replaced.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub former_model_package: Option<String>,
     /// Whether the model registry is still to be told how the deployment came out.
@@ -147,8 +151,12 @@ pub struct StageView {
     pub bake: Span,
     /// Whether a person must approve before it is left.
     pub approval: bool,
-    /// When it begins, if nothing holds the rollout up.
-    pub begins_at: Timestamp,
+    /// When it began, or will begin if nothing holds the rollout up: counted from now through the change
+    /// windows. Absent where it was passed over, where it will not begin any more, and, but for the present
+    /// stage, where it has begun and the history was not read: in lists, in answers to orders, and while it
+    /// can't be.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub begins_at: Option<Timestamp>,
 }
 
 /// What was measured over the whole deployment.
@@ -193,11 +201,17 @@ pub struct Links {
 }
 
 impl DeploymentView {
-    /// The record, with what was measured where it was read.
-    pub fn new(deployment: &Deployment, evidence: Option<&Evidence>, now: Timestamp) -> Self {
+    /// The record, with what was measured and what has happened where that was read.
+    pub fn new(
+        deployment: &Deployment,
+        evidence: Option<&Evidence>,
+        history: &[Entry],
+        now: Timestamp,
+    ) -> Self {
         let (terms, state) = (&deployment.terms, &deployment.state);
         let own = format!("/deployments/{}", terms.id);
         let begun = state.weight > Weight::ZERO;
+        let schedule = Schedule::ahead(deployment, now);
         Self {
             deployment_id: terms.id.clone(),
             status: state.status,
@@ -224,9 +238,9 @@ impl DeploymentView {
             hotfix: terms.clearance.hotfix.clone(),
             updated_at: state.updated_at,
             as_of: now,
-            expected_end: expected_end(deployment, now),
+            expected_end: schedule.ends,
             descent: DescentView::of(deployment),
-            stages: stages(deployment),
+            stages: stages(deployment, &schedule, history),
             soak: terms.plan.soak,
             deadline: terms.plan.deadline,
             deadline_used: state.clock.used_at(now),
@@ -262,60 +276,38 @@ impl Measured {
     }
 }
 
-fn stages(deployment: &Deployment) -> Vec<StageView> {
-    let plan = &deployment.terms.plan;
-    let mut begins_at = deployment.terms.created_at;
-    let mut views = Vec::with_capacity(plan.stages.len());
-    for stage in &plan.stages {
-        views.push(StageView {
-            weight: stage.weight,
-            bake: stage.bake,
-            approval: stage.approval,
-            begins_at,
-        });
-        begins_at += stage.bake.duration();
-    }
-    views
+/// The stages with the dates on which they will begin, or began.
+fn stages(deployment: &Deployment, schedule: &Schedule, history: &[Entry]) -> Vec<StageView> {
+    let (plan, state) = (&deployment.terms.plan, &deployment.state);
+    // The present one began with its share, even where it is left downwards and will begin again.
+    let is_present = state.weight > Weight::ZERO && state.descent.is_none();
+    let present = is_present.then(|| plan.stage_index(state.weight));
+    let dates = schedule.begins.iter().zip(begun(plan, history));
+    let stages = plan.stages.iter().zip(dates).enumerate();
+    let stages = stages.map(|(index, (stage, (ahead, begun)))| StageView {
+        weight: stage.weight,
+        bake: stage.bake,
+        approval: stage.approval,
+        begins_at: if present == Some(index) {
+            Some(state.stage_since)
+        } else {
+            ahead.or(begun)
+        },
+    });
+    stages.collect()
 }
 
-/// What is left of the bakes and the soak, from now.
-fn expected_end(deployment: &Deployment, now: Timestamp) -> Option<Timestamp> {
-    let (plan, state) = (&deployment.terms.plan, &deployment.state);
-    if !matches!(state.status, Status::Pending | Status::InProgress)
-        || state.outcome.is_some()
-        || state.descent.is_some()
-    {
-        return None;
+/// When each stage began, the last time that it did. On a way down none begins.
+fn begun(plan: &Plan, history: &[Entry]) -> Vec<Option<Timestamp>> {
+    let mut begun = vec![None; plan.stages.len()];
+    let confirmed = history.iter().filter(|entry| {
+        matches!(entry.event, Name::Shifted | Name::Soaking)
+            && matches!(entry.phase, Phase::Baking | Phase::Soaking)
+    });
+    for entry in confirmed {
+        begun[plan.stage_index(entry.weight)] = Some(entry.at);
     }
-    let in_stage = if state.weight > Weight::ZERO {
-        Span::between(state.stage_since, now)
-    } else {
-        Span::ZERO
-    };
-    let present = if state.weight == Weight::FULL {
-        plan.soak
-    } else {
-        plan.stage(state.weight).bake
-    };
-    let left = |whole: Span| whole.secs().saturating_sub(in_stage.secs());
-    let ahead: u64 = plan
-        .stages
-        .iter()
-        .filter(|stage| stage.weight > state.weight && stage.weight < Weight::FULL)
-        .map(|stage| stage.bake.secs())
-        .sum();
-    let now_left = if state.weight > Weight::ZERO {
-        left(present)
-    } else {
-        0
-    };
-    let soak = if state.weight == Weight::FULL {
-        0
-    } else {
-        plan.soak.secs()
-    };
-    let seconds = i64::try_from(now_left + ahead + soak).ok()?;
-    now.checked_add(SignedDuration::from_secs(seconds)).ok()
+    begun
 }
 
 /// One page of a list.
@@ -332,105 +324,6 @@ pub struct ListView<T> {
 pub type HistoryView = ListView<Entry>;
 /// Minute by minute.
 pub type ChecksView = ListView<MinuteReport>;
-
-/// What a specification would do.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = Plan))]
-pub struct PlanView {
-    /// The endpoint.
-    pub endpoint: String,
-    /// The new model.
-    pub model: String,
-    /// The model it would replace.
-    pub former_model: String,
-    /// Requests a minute of the whole endpoint over the last day.
-    pub requests_per_minute: f64,
-    /// The stages with the dates they would have from now, and what they will prove.
-    pub stages: Vec<PlanStage>,
-    /// The soak at 100 %.
-    pub soak: Span,
-    /// From the first weight to the end of the soak, if nothing holds it up.
-    pub duration: Span,
-    /// When that would be.
-    pub ends_at: Timestamp,
-    /// Instances that run beside production's at the most.
-    pub extra_instances: u32,
-    /// What rolls back, in words.
-    pub guards: Vec<String>,
-    /// What is compared with production, in words.
-    pub signals: Vec<String>,
-    /// How it would go back, in words.
-    #[serde(default)]
-    pub rollback: String,
-    /// What the model's own figures would cost and need; absent without `model_signals`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub model_signals: Option<ModelPlan>,
-    /// What to beware of.
-    pub warnings: Vec<String>,
-}
-
-/// A stage with what it will see and show; at 100 % there is nothing to compare with.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = PlannedStage))]
-pub struct PlanStage {
-    /// The stage with its date.
-    #[serde(flatten)]
-    pub stage: StageView,
-    /// Absent at 100 %.
-    #[serde(flatten)]
-    pub forecast: Option<StageForecast>,
-}
-
-impl PlanView {
-    /// What the proposed deployment would do.
-    pub fn new(deployment: &Deployment) -> Self {
-        let terms = &deployment.terms;
-        let duration = Span::from_secs(terms.plan.shortest().secs() + terms.plan.soak.secs());
-        let guards = terms.policy.guards.iter().map(ToString::to_string);
-        let forecast = Forecast::of(deployment);
-        let mut forecasts = forecast.stages.into_iter();
-        let planned = stages(deployment).into_iter().map(|stage| PlanStage {
-            forecast: forecasts.next(),
-            stage,
-        });
-        Self {
-            endpoint: terms.endpoint.clone(),
-            model: terms.model.clone(),
-            former_model: terms.former_model.clone(),
-            requests_per_minute: forecast.requests_per_minute,
-            stages: planned.collect(),
-            soak: terms.plan.soak,
-            duration,
-            ends_at: terms.created_at + duration.duration(),
-            extra_instances: deployment.canary_instances_for(Weight::FULL),
-            guards: guards.collect(),
-            signals: compared(&terms.policy),
-            rollback: terms.rollback.to_string(),
-            model_signals: ModelPlan::of(deployment),
-            warnings: forecast.warnings,
-        }
-    }
-}
-
-/// What is compared with production, in words.
-fn compared(policy: &Policy) -> Vec<String> {
-    let rules = policy.signals.iter().map(|rule| {
-        let against = match (rule.compares, rule.limit) {
-            (true, None) => format!(
-                "more than {} times production's odds",
-                policy.comparison.tolerate
-            ),
-            (true, Some(limit)) => format!(
-                "more than {} times production's odds, or above {limit}",
-                policy.comparison.tolerate
-            ),
-            (false, Some(limit)) => format!("above {limit}"),
-            (false, None) => "not judged".to_owned(),
-        };
-        format!("{}: {against}{}", rule.what(), rule.consequence)
-    });
-    rules.collect()
-}
 
 /// The most characters of an operator's reason.
 pub const LONGEST_REASON: usize = 500;

@@ -25,6 +25,7 @@ use crate::domain::calendar::ChangeWindow;
 use crate::domain::forecast::StageForecast;
 use crate::domain::history::{Entry, Name};
 use crate::domain::judge::MinuteReport;
+use crate::domain::outlay::StageOutlay;
 use crate::domain::quantity::{Latency, Rate, Span, Weight};
 
 /// The components of a document, by name.
@@ -142,12 +143,13 @@ fn page(items: &str, description: &str) -> Value {
     })
 }
 
-/// The stage, and what it will see and show, stand side by side in one object.
+/// The stage, what it takes, and what it will see and show, stand side by side in one object.
 fn flatten_planned_stage(all: &mut Schemas) {
     let mut fields = Map::new();
     let mut required = Vec::new();
     for (part, is_needed) in [
         (StageView::schema(), true),
+        (StageOutlay::schema(), true),
         (StageForecast::schema(), false),
     ] {
         let mut part = serde_json::to_value(part).expect("a schema is JSON");
@@ -163,12 +165,13 @@ fn flatten_planned_stage(all: &mut Schemas) {
         "PlannedStage".to_owned(),
         json!({
             "type": "object",
-            "description": "A stage with its date, and what it will see and show. At 100 % there is nothing to compare with, and the last two are absent.",
+            "description": "A stage with its date, what it takes, and what it will see and show. At 100 % there is nothing to compare with, and `canary_requests` and `catches` are absent.",
             "required": required,
             "properties": fields,
         }),
     );
     all.remove("StageForecast");
+    all.remove("StageOutlay");
 }
 
 fn refine_answers(all: &mut Schemas) {
@@ -196,6 +199,11 @@ fn refine_answers(all: &mut Schemas) {
         all,
         "Problem.status",
         json!({"minimum": 400, "maximum": 599}),
+    );
+    refine(
+        all,
+        "Problem.model_status",
+        json!({"minimum": 100, "maximum": 999}),
     );
     refine(all, "Deployment.deployment_id", json!({"format": "uuid"}));
     refine(
@@ -233,7 +241,7 @@ fn refine_answers(all: &mut Schemas) {
 pub const NO_CONTROL_CHARACTERS: &str = r"^[^\u0000-\u001f\u007f-\u009f]*$";
 
 fn is_answer(name: &str) -> bool {
-    const ANSWERS: [&str; 38] = [
+    const ANSWERS: [&str; 43] = [
         "Advice",
         "CaughtRegression",
         "Cause",
@@ -254,18 +262,23 @@ fn is_answer(name: &str) -> bool {
         "Line",
         "Links",
         "Measured",
+        "Miscount",
         "ModelSignalsPlan",
         "Plan",
         "PlannedStage",
         "Point",
         "PostMortem",
         "Prolonged",
+        "Quota",
         "Reading",
         "Report",
         "ReportLine",
+        "Scores",
         "Series",
         "Shown",
+        "SignalShare",
         "SignalStanding",
+        "SlowestMinute",
         "Stage",
         "Told",
         "Totals",
@@ -301,6 +314,10 @@ pub const KINDS: &[(&str, &str)] = &[
     (
         "capacity-reservation",
         "the endpoint's instances come from a capacity reservation",
+    ),
+    (
+        "check-miscounted",
+        "the metrics of a further check count more outcomes than trials",
     ),
     ("deployment-not-found", "there is no deployment of this id"),
     ("duplicate-key", "an object of the body has a key twice"),

@@ -29,6 +29,13 @@ pub struct Problem {
     /// The deployment it is about, if there is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deployment_id: Option<String>,
+    /// Of `model-error`: the HTTP status that the model's container answered with, as far as SageMaker tells.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model_status: Option<u16>,
+    /// Of `model-error`: what the model's container answered, as text and as SageMaker passes it on, its first
+    /// 1024 characters at the most.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model_body: Option<String>,
 }
 
 impl Problem {
@@ -42,6 +49,8 @@ impl Problem {
             detail: detail.into(),
             field: None,
             deployment_id: None,
+            model_status: None,
+            model_body: None,
         }
     }
 
@@ -67,6 +76,14 @@ impl Problem {
     #[must_use]
     pub fn deployment(mut self, id: impl Into<String>) -> Self {
         self.deployment_id = Some(id.into());
+        self
+    }
+
+    /// With what a model's container answered. It may repeat what it was asked, so it is for the caller alone.
+    #[must_use]
+    pub fn model(mut self, status: Option<u16>, body: impl Into<String>) -> Self {
+        self.model_status = status;
+        self.model_body = Some(body.into());
         self
     }
 }

@@ -22,6 +22,7 @@ use crate::wire::AwsError;
 
 mod backend;
 mod configs;
+mod disturbance;
 mod endpoints;
 mod fleet;
 mod input;
@@ -36,6 +37,7 @@ mod traffic;
 mod update;
 
 pub use backend::{Backend, Distribution};
+pub use disturbance::Disturbance;
 use fleet::{Endpoint, Status};
 
 /// The simulated SageMaker, with the switches tests turn.
@@ -60,6 +62,8 @@ struct World {
     tags: BTreeMap<String, BTreeMap<String, String>>,
     /// By model name.
     backends: HashMap<String, Backend>,
+    /// Models that misbehave on demand, by name.
+    disturbances: BTreeMap<String, Disturbance>,
     /// By endpoint name.
     traffic: BTreeMap<String, traffic::Traffic>,
     violations: Vec<String>,
@@ -90,6 +94,7 @@ impl SageMaker {
                 packages: BTreeMap::new(),
                 tags: BTreeMap::new(),
                 backends: HashMap::new(),
+                disturbances: BTreeMap::new(),
                 traffic: BTreeMap::new(),
                 violations: Vec::new(),
                 quotas: HashMap::new(),
@@ -160,6 +165,30 @@ impl SageMaker {
         self.world().backends.insert(model.to_owned(), backend);
     }
 
+    /// Whether there is such a model, which then misbehaves.
+    pub(crate) fn disturb(&self, model: &str, disturbance: Disturbance) -> bool {
+        let mut world = self.world();
+        let is_there = world.models.contains_key(model);
+        if is_there {
+            world.disturbances.insert(model.to_owned(), disturbance);
+        }
+        is_there
+    }
+
+    pub(crate) fn disturbances(&self, now: Timestamp) -> Vec<(String, Disturbance)> {
+        let mut world = self.world();
+        world
+            .disturbances
+            .retain(|_, disturbance| disturbance.lasts(now));
+        let all = world.disturbances.iter();
+        all.map(|(model, disturbance)| (model.clone(), *disturbance))
+            .collect()
+    }
+
+    pub(crate) fn undisturb(&self) {
+        self.world().disturbances.clear();
+    }
+
     pub(crate) fn set_traffic(&self, endpoint: &str, requests_per_minute: f64) {
         self.world().traffic.insert(
             endpoint.to_owned(),
@@ -215,6 +244,7 @@ impl SageMaker {
             "CreateModelPackage" => world.create_package(context, input),
             "DescribeModelPackage" => world.describe_package(input),
             "UpdateModelPackage" => world.update_package(context, input),
+            "DeleteModelPackage" => world.delete_package(input),
             "AddTags" => world.add_tags(input),
             "ListTags" => world.list_tags(input),
             "DeleteTags" => world.delete_tags(input),

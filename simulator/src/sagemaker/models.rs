@@ -1,5 +1,6 @@
 //! Models: kept as they were sent. Only the image is looked at, because a loopback URL in its place means a server,
-//! and that the package is there which one is made of.
+//! that the package is there which one is made of, and that a network has its two kinds of ids. Nothing is done
+//! with the network: it is told again by DescribeModel.
 
 use serde_json::{Value, json};
 
@@ -18,6 +19,7 @@ impl World {
         if self.models.contains_key(name) {
             return Err(Kind::Model.exists(name));
         }
+        network(input)?;
         let containers = containers(input);
         if containers.is_empty() {
             return Err(AwsError::validation(
@@ -127,6 +129,25 @@ impl World {
         self.violations.extend(found);
         Ok(json!({}))
     }
+}
+
+/// `VpcConfig`, where it is named: up to 5 security groups and 16 subnets, and of both one at least.
+fn network(input: &Value) -> Result<(), AwsError> {
+    let network = &input["VpcConfig"];
+    if network.is_null() {
+        return Ok(());
+    }
+    for (member, most) in [("SecurityGroupIds", 5), ("Subnets", 16)] {
+        let count = input::list(network, member).len();
+        if !(1..=most).contains(&count) {
+            return Err(input::constraint(
+                &network[member].to_string(),
+                member,
+                &format!("Member must have length between 1 and {most}"),
+            ));
+        }
+    }
+    Ok(())
 }
 
 /// A model's containers, whichever way it names them.

@@ -96,13 +96,24 @@ impl World {
         let name = group["ModelPackageGroupName"].clone();
         let versions = self.packages.values();
         let before = versions.filter(|package| package["ModelPackageGroupName"] == name);
-        let version = before.count() + 1;
+        let numbers = before.filter_map(|package| package["ModelPackageVersion"].as_u64());
+        let version = numbers.max().unwrap_or(0) + 1;
         let path = format!("{}/{version}", name.as_str().unwrap_or_default());
         package["ModelPackageName"] = name.clone();
         package["ModelPackageGroupName"] = name;
         package["ModelPackageVersion"] = version.into();
         package["ModelApprovalStatus"] = approval.into();
         Ok(Kind::Package.arn(&path))
+    }
+
+    /// What was made of it stays, and so does the model that an endpoint is on.
+    pub(super) fn delete_package(&mut self, input: &Value) -> Result<Value, AwsError> {
+        let text = input::text(input, "ModelPackageName")?;
+        let arn = self.package(text, "ModelPackageName")?["ModelPackageArn"].clone();
+        let key = arn.as_str().unwrap_or_default();
+        self.packages.remove(key);
+        self.tags.remove(key);
+        Ok(json!({}))
     }
 
     pub(super) fn describe_package(&self, input: &Value) -> Result<Value, AwsError> {

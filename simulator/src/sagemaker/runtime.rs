@@ -16,7 +16,7 @@ use hyper_util::rt::TokioExecutor;
 use rand::Rng;
 
 use super::backend::{self, Backend, Distribution, Outcome};
-use super::{SageMaker, World};
+use super::{Disturbance, SageMaker, World};
 use crate::clock::Clock;
 use crate::cloudwatch::CloudWatch;
 use crate::wire::{self, ACCOUNT, AwsError};
@@ -38,6 +38,7 @@ pub(super) fn container_client() -> ContainerClient {
 struct Chosen {
     variant: String,
     source: Source,
+    disturbance: Disturbance,
 }
 
 /// The body of an answer to the body of a request.
@@ -45,6 +46,8 @@ type Answering = fn(&[u8]) -> Vec<u8>;
 
 enum Source {
     Server(String),
+    /// Nobody is asked.
+    Failing,
     Drawn(Outcome, Option<Answering>),
 }
 
@@ -78,7 +81,8 @@ impl SageMaker {
         };
         let chosen = self.world().choose(clock, endpoint, target)?;
         let reply = match chosen.source {
-            Source::Server(url) => self.call_server(&url, request).await,
+            Source::Server(url) => self.call_server(&url, request, chosen.disturbance).await,
+            Source::Failing => self.fail(chosen.disturbance).await,
             Source::Drawn(outcome, answer) => {
                 let body = answer.map(|answer| Bytes::from(answer(request.body())));
                 draw_reply(clock, outcome, body, request.headers()).await
@@ -110,10 +114,35 @@ impl SageMaker {
         }
     }
 
-    async fn call_server(&self, url: &str, request: &Request<Bytes>) -> Reply {
+    /// What a model that is made to fail answers in place of its server.
+    async fn fail(&self, disturbance: Disturbance) -> Reply {
+        let overhead_latency_us = backend::overhead_us(&mut self.world().random);
+        let late = disturbance.longer(Duration::ZERO).min(MODEL_TIMEOUT);
+        tokio::time::sleep(late).await;
+        Reply {
+            outcome: Outcome {
+                status: 500,
+                model_latency_us: late.as_micros() as f64,
+                overhead_latency_us,
+            },
+            headers: HeaderMap::new(),
+            body: Bytes::from_static(b"{\"error\":\"made to fail\"}"),
+        }
+    }
+
+    async fn call_server(
+        &self,
+        url: &str,
+        request: &Request<Bytes>,
+        disturbance: Disturbance,
+    ) -> Reply {
         let overhead_latency_us = backend::overhead_us(&mut self.world().random);
         let started = Instant::now();
         let answered = tokio::time::timeout(MODEL_TIMEOUT, self.exchange(url, request)).await;
+        let late = disturbance.longer(started.elapsed()).min(MODEL_TIMEOUT);
+        if !late.is_zero() {
+            tokio::time::sleep(late).await;
+        }
         let model_latency_us = started.elapsed().as_micros() as f64;
         let (status, headers, body) = match answered {
             Ok(Ok(answer)) => answer,
@@ -196,19 +225,29 @@ impl World {
             })?
         };
         let variant = &fleet.variants[position];
+        let disturbance = self.disturbances.get(&variant.model).copied();
+        let disturbance = disturbance.filter(|it| it.lasts(clock.now()));
+        let mut drawn = |like: &Distribution, answer| {
+            let outcome = like.sample(&mut self.random);
+            let disturbed = disturbance.map(|it| it.of(outcome, &mut self.random));
+            Source::Drawn(disturbed.unwrap_or(outcome), answer)
+        };
         let source = match (&variant.server, self.backends.get(&variant.model)) {
-            (Some(url), _) | (None, Some(Backend::Http { url })) => Source::Server(url.clone()),
-            (None, Some(Backend::Distribution(distribution))) => {
-                Source::Drawn(distribution.sample(&mut self.random), None)
+            (Some(url), _) | (None, Some(Backend::Http { url })) => {
+                if disturbance.is_some_and(|it| it.fails(&mut self.random)) {
+                    Source::Failing
+                } else {
+                    Source::Server(url.clone())
+                }
             }
-            (None, Some(Backend::Function { answer, like })) => {
-                Source::Drawn(like.sample(&mut self.random), Some(*answer))
-            }
-            (None, None) => Source::Drawn(Distribution::default().sample(&mut self.random), None),
+            (None, Some(Backend::Distribution(like))) => drawn(like, None),
+            (None, Some(Backend::Function { answer, like })) => drawn(like, Some(*answer)),
+            (None, None) => drawn(&Distribution::default(), None),
         };
         Ok(Chosen {
             variant: variant.name.clone(),
             source,
+            disturbance: disturbance.unwrap_or_default(),
         })
     }
 }

@@ -123,6 +123,15 @@ impl World {
                 continue;
             }
             let requests = traffic.due(elapsed);
+            let disturbed = |model: &str| {
+                let found = self.disturbances.get(model).copied();
+                found.filter(|it| it.lasts(from))
+            };
+            let disturbances: Vec<_> = endpoint
+                .variants
+                .iter()
+                .map(|variant| disturbed(&variant.model))
+                .collect();
             let sources: Vec<Option<Distribution>> = endpoint
                 .variants
                 .iter()
@@ -147,7 +156,9 @@ impl World {
                 let Some(distribution) = sources[chosen] else {
                     continue;
                 };
-                served[chosen].push(distribution.sample(&mut self.random));
+                let outcome = distribution.sample(&mut self.random);
+                let disturbed = disturbances[chosen].map(|it| it.of(outcome, &mut self.random));
+                served[chosen].push(disturbed.unwrap_or(outcome));
             }
             // A step never leaves its minute, which is all that CloudWatch keeps of a sample's time.
             for (position, outcomes) in served.iter().enumerate() {

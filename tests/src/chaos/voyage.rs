@@ -19,6 +19,8 @@ use crate::direct::world::{Answer, Fast, Job};
 
 /// Calm minutes after which every deployment must be over.
 const CALM_MINUTES: u32 = 75;
+/// The same where one may be undone: an undo that goes back keeps its canary for an hour.
+const CALM_MINUTES_AFTER_AN_UNDO: u32 = 150;
 /// Calm minutes after which an operator takes back what waits for something that won't come.
 pub(super) const PATIENCE: u32 = 30;
 /// Steps of one minute; more are a loop.
@@ -207,13 +209,22 @@ impl Voyage {
         self.waiting.clear();
         self.world.simulator().cloudwatch().set_alarm(ALARM, "OK");
         self.say("--- calm".to_owned());
-        for calm in 0..CALM_MINUTES {
+        for calm in 0..self.calm_minutes() {
             self.pass_minute(Some(calm))?;
             if self.all_over() {
                 break;
             }
         }
         self.hold_the_end()
+    }
+
+    fn calm_minutes(&self) -> u32 {
+        let mut acts = self.journey.acts.iter();
+        if acts.any(|act| act.deed == Deed::Undo) {
+            CALM_MINUTES_AFTER_AN_UNDO
+        } else {
+            CALM_MINUTES
+        }
     }
 
     fn all_over(&self) -> bool {
@@ -226,15 +237,19 @@ impl Voyage {
 
     fn hold_the_end(&mut self) -> Result<(), String> {
         for _ in 0..3 {
-            self.pass_minute(Some(CALM_MINUTES))?;
+            self.pass_minute(Some(self.calm_minutes()))?;
         }
         let mut topics = BTreeMap::new();
         for loaded in self.world.store().records() {
             let (terms, state) = (&loaded.deployment.terms, &loaded.deployment.state);
             if !state.status.is_terminal() {
                 return Err(format!(
-                    "{} is still {}/{} after {CALM_MINUTES} calm minutes: {}",
-                    terms.id, state.status, state.phase, state.reason
+                    "{} is still {}/{} after {} calm minutes: {}",
+                    terms.id,
+                    state.status,
+                    state.phase,
+                    self.calm_minutes(),
+                    state.reason
                 ));
             }
             self.world.assert_told(&terms.id);

@@ -8,8 +8,8 @@ use jiff::{SignedDuration, Timestamp};
 use shared::app::health::Figure;
 use shared::app::ports::{
     Access, Ambient, Class, Commit, ConfigView, Creation, Endpoints, FreezeTurn, Functions,
-    IdempotencyClaim, ListQuery, Loaded, Meter, MetricAnswer, MetricQuery, Metrics, ModelView,
-    Notifier, Outbox, OutboxRow, Page, PortError, Recipe, Refused, Registry, Scaling, Store,
+    IdempotencyClaim, ListQuery, Loaded, Meter, MetricAnswer, MetricQuery, Metrics, Notifier,
+    Outbox, OutboxRow, Page, PortError, Recipe, Refused, Registry, Scaling, Store,
 };
 use shared::domain::authority::{Settings, Tags};
 use shared::domain::deployment::Deployment;
@@ -18,6 +18,7 @@ use shared::domain::freeze::Freezes;
 use shared::domain::history::{Entry, Way};
 use shared::domain::incident::PostMortem;
 use shared::domain::judge::MinuteReport;
+use shared::domain::model::ModelView;
 use shared::domain::observation::EndpointView;
 use shared::domain::quantity::Span;
 use shared::domain::registry::{PackageArn, PackageView, Standing};
@@ -198,12 +199,6 @@ impl Endpoints for Direct {
         self.usual("endpoint_config", effect).await
     }
 
-    async fn has_model(&self, name: &str) -> Result<bool, PortError> {
-        let name = name.to_owned();
-        let effect = move |shared: &Shared| sagemaker::has_model(&shared.simulator, &name);
-        self.usual("has_model", effect).await
-    }
-
     async fn make_config(&self, recipe: &Recipe) -> Result<(), PortError> {
         let recipe = recipe.clone();
         let effect = move |shared: &Shared| sagemaker::make_config(&shared.simulator, &recipe);
@@ -259,11 +254,13 @@ impl Registry for Direct {
         name: &str,
         package: &PackageArn,
         like: &str,
+        deployment_id: &str,
     ) -> Result<(), PortError> {
         let (name, like) = (name.to_owned(), like.to_owned());
-        let package = package.clone();
-        let effect =
-            move |account: &Simulator| sagemaker::make_model(account, &name, &package, &like);
+        let (package, made_by) = (package.clone(), deployment_id.to_owned());
+        let effect = move |account: &Simulator| {
+            sagemaker::make_model(account, &name, &package, &like, &made_by)
+        };
         self.once("make_model", effect).await
     }
 

@@ -2,13 +2,14 @@
 //! as JSON, answers as our own types. What `shared::aws` does with the SDK's shapes is done here
 //! with the same members of the same documents.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
-use shared::app::ports::{Class, ConfigVariant, ConfigView, ModelView, PortError, Recipe};
+use shared::app::ports::{Class, ConfigVariant, ConfigView, PortError, Recipe};
 use shared::aws::class_of;
 use shared::domain::authority::Tags;
+use shared::domain::model::{ModelView, Network};
 use shared::domain::observation::{EndpointStatus, EndpointView, VariantView};
 use shared::domain::registry::{Approval, PackageArn, PackageView, Standing};
 use shared::domain::scaling::{ScalableTarget, Suspension};
@@ -120,10 +121,6 @@ pub(super) fn endpoint_config(
     config_view(&found, copied.collect()).map(Some)
 }
 
-pub(super) fn has_model(simulator: &Simulator, name: &str) -> Result<bool, PortError> {
-    Ok(described(simulator, &MODEL, name)?.is_some())
-}
-
 pub(super) fn model(simulator: &Simulator, name: &str) -> Result<Option<ModelView>, PortError> {
     let found = described(simulator, &MODEL, name)?;
     Ok(found.map(|model| {
@@ -134,11 +131,22 @@ pub(super) fn model(simulator: &Simulator, name: &str) -> Result<Option<ModelVie
             [only] => only["ModelPackageName"].as_str().map(str::to_owned),
             _ => None,
         };
+        let network = Some(&model["VpcConfig"]).filter(|it| it.is_object());
         ModelView {
             package,
             execution_role: model["ExecutionRoleArn"].as_str().map(str::to_owned),
+            network: network.map(|network| Network {
+                security_groups: ids(&network["SecurityGroupIds"]),
+                subnets: ids(&network["Subnets"]),
+            }),
+            is_isolated: model["EnableNetworkIsolation"] == true,
         }
     }))
+}
+
+fn ids(list: &Value) -> BTreeSet<String> {
+    let ids = list.as_array().into_iter().flatten();
+    ids.filter_map(Value::as_str).map(str::to_owned).collect()
 }
 
 pub(super) fn make_model(
@@ -146,6 +154,7 @@ pub(super) fn make_model(
     name: &str,
     package: &PackageArn,
     like: &str,
+    deployment_id: &str,
 ) -> Result<(), PortError> {
     let Some(like) = described(simulator, &MODEL, like)? else {
         let what = format!("model {like} was deleted");
@@ -154,6 +163,7 @@ pub(super) fn make_model(
     let mut input = json!({
         "ModelName": name,
         "PrimaryContainer": {"ModelPackageName": package.as_str()},
+        "Tags": [{"Key": DEPLOYMENT_TAG, "Value": deployment_id}],
     });
     for member in ["ExecutionRoleArn", "VpcConfig", "EnableNetworkIsolation"] {
         if !like[member].is_null() {
@@ -394,6 +404,7 @@ fn view(answer: &Value) -> Result<EndpointView, PortError> {
         config: text("EndpointConfigName").unwrap_or_default(),
         created_at: time(&answer["CreationTime"])
             .ok_or_else(|| lacking(operation, "CreationTime"))?,
+        modified_at: time(&answer["LastModifiedTime"]),
         failure: text("FailureReason"),
         variants,
     })

@@ -40,7 +40,8 @@ async fn the_page_shows_what_is_to_be_approved_and_changes_nothing() {
     assert_eq!(of(header::CONTENT_TYPE), "text/html; charset=utf-8");
     let policy = of(header::CONTENT_SECURITY_POLICY);
     assert!(
-        policy.starts_with("default-src 'none'; form-action 'self'; "),
+        policy.starts_with("default-src 'none'; style-src 'sha256-")
+            && policy.contains("; form-action 'self'; "),
         "{policy}"
     );
     assert_eq!(of(header::CACHE_CONTROL), "no-store");

@@ -215,7 +215,7 @@ async fn a_deployment_that_was_let_in_on_few_rows_says_so() {
     let told = "; it was accepted by the gate with too few rows";
     assert!(first.reason.ends_with(told), "{}", first.reason);
     few["gate"]["results"]["latency"] = Value::Null;
-    let refused = world.post("/plan", &few).await;
+    let refused = World::new().await.post("/plan", &few).await;
     assert_problem(&refused, 422, "rejected-by-gate", Some("gate.results"));
 }
 

@@ -171,6 +171,10 @@ async fn the_models_own_error_is_424_with_its_status() {
                 .is_some_and(|detail| detail.contains(status) && detail.contains("error")),
             "{problem}"
         );
+        // For programs, which match no sentence.
+        assert_eq!(problem["model_status"].to_string(), status, "{problem}");
+        let body = problem["model_body"].as_str().expect("a text");
+        assert!(body.starts_with("{\"error\":"), "{problem}");
     }
 }
 
@@ -357,7 +361,7 @@ async fn traffic_is_split_by_the_weights_and_a_vanished_pin_is_tried_unpinned() 
 }
 
 /// A container that answers one request, and hands back what it was sent.
-async fn container_once(listener: tokio::net::TcpListener, answer: &'static str) -> String {
+async fn container_once(listener: tokio::net::TcpListener, answer: &[u8]) -> String {
     let (mut stream, _) = listener.accept().await.expect("a request");
     let mut request = Vec::new();
     let mut buffer = [0; 4096];
@@ -366,45 +370,48 @@ async fn container_once(listener: tokio::net::TcpListener, answer: &'static str)
         assert!(read > 0, "the request broke off");
         request.extend_from_slice(&buffer[..read]);
     }
-    stream
-        .write_all(answer.as_bytes())
-        .await
-        .expect("a writable answer");
+    stream.write_all(answer).await.expect("a writable answer");
     String::from_utf8_lossy(&request).into_owned()
+}
+
+/// What a container is sent, and what becomes of its answer of these headers and this body.
+async fn through(world: &World, headers: &str, body: &[u8]) -> (String, Value) {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await;
+    let listener = listener.expect("a free port");
+    let url = format!("http://{}", listener.local_addr().expect("an address"));
+    world.simulator().set_backend(OLD, Backend::Http { url });
+    let length = body.len();
+    let head = format!("HTTP/1.1 200 OK\r\n{headers}content-length: {length}\r\n\r\n");
+    let reply = [head.as_bytes(), body].concat();
+    let request = json!({"endpoint": ENDPOINT, "payload": "7.4,0.7", "content_type": "text/csv", "accept": "text/csv", "custom_attributes": "trace=1"});
+    let (sent, (status, answer)) =
+        tokio::join!(container_once(listener, &reply), infer(world, request));
+    assert_eq!(status, StatusCode::OK, "{answer}");
+    (sent, answer)
 }
 
 #[tokio::test]
 async fn headers_reach_the_container_and_any_answer_comes_back() {
     let world = World::new().await;
-    let answers = [
+    for (kind, body, predictions) in [
+        ("text/csv", &b"6,7"[..], json!("6,7")),
         (
-            "HTTP/1.1 200 OK\r\ncontent-type: text/csv\r\ncontent-length: 3\r\n\r\n6,7",
-            StatusCode::OK,
-            json!("6,7"),
-        ),
-        (
-            "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 16\r\n\r\n{\"quality\": 6.5}",
-            StatusCode::OK,
+            "application/json",
+            br#"{"quality": 6.5}"#,
             json!({"quality": 6.5}),
         ),
-        (
-            "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 5\r\n\r\n[6,7]",
-            StatusCode::OK,
-            json!([6, 7]),
-        ),
-    ];
-    for (answer, status, predictions) in answers {
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0")
-            .await
-            .expect("a free port");
-        let url = format!("http://{}", listener.local_addr().expect("an address"));
-        world.simulator().set_backend(OLD, Backend::Http { url });
-        let body = json!({"endpoint": ENDPOINT, "payload": "7.4,0.7", "content_type": "text/csv", "accept": "text/csv", "custom_attributes": "trace=1"});
-        let (sent, answered) = tokio::join!(container_once(listener, answer), infer(&world, body));
+        ("application/json", b"[6,7]", json!([6, 7])),
+        ("application/jsonlines", b"{}\n{}", json!("{}\n{}")),
+        ("text/plain; charset=utf-8", "süß".as_bytes(), json!("süß")),
+        ("text/csv", b"", json!("")),
+    ] {
+        let (sent, answer) = through(&world, &format!("content-type: {kind}\r\n"), body).await;
         assert_eq!(
-            (answered.0, &answered.1["predictions"]),
-            (status, &predictions)
+            (&answer["predictions"], &answer["content_type"]),
+            (&predictions, &json!(kind))
         );
+        assert_eq!(answer.get("encoding"), None, "{answer}");
+        assert_eq!(answer.get("custom_attributes"), None, "it set none");
         let sent = sent.to_ascii_lowercase();
         for header in [
             "content-type: text/csv",
@@ -415,4 +422,32 @@ async fn headers_reach_the_container_and_any_answer_comes_back() {
             assert!(sent.contains(header), "{header} in {sent}");
         }
     }
+}
+
+/// Base64 as `base64.b64encode` of Python has it.
+#[tokio::test]
+async fn what_a_container_answers_beside_its_body_comes_back_and_no_byte_is_lost() {
+    let world = World::new().await;
+    let headers = "content-type: application/x-npy\r\nx-amzn-sagemaker-custom-attributes: trace=1;model=v7\r\n";
+    for (body, encoded) in [
+        (&[0x93, 0x4e, 0x55, 0x4d, 0x50, 0x59][..], "k05VTVBZ"),
+        (&[0xff], "/w=="),
+        (&[0xfb, 0xff, 0xbf, 0x00], "+/+/AA=="),
+        // Latin 1 is no UTF-8.
+        (b"s\xfc\xdf", "c/zf"),
+    ] {
+        let (_, answer) = through(&world, headers, body).await;
+        assert_eq!(
+            (&answer["predictions"], &answer["encoding"]),
+            (&json!(encoded), &json!("base64")),
+            "{body:?}"
+        );
+        assert_eq!(answer["content_type"], "application/x-npy");
+        assert_eq!(answer["custom_attributes"], "trace=1;model=v7");
+    }
+    let (_, answer) = through(&world, headers, b"plain").await;
+    assert_eq!(
+        (&answer["predictions"], answer.get("encoding")),
+        (&json!("plain"), None)
+    );
 }

@@ -7,7 +7,7 @@ use jiff::SignedDuration;
 use serde_json::json;
 use shared::app::ports::Loaded;
 use simulator::{Backend, Distribution};
-use tests::{ENDPOINT, OLD, World, specification_with};
+use tests::{ENDPOINT, NEW, OLD, World, specification_with};
 
 /// Set for the process whose output is read.
 const CHILD: &str = "CANARY_TEST_LOGS";
@@ -91,6 +91,7 @@ async fn requests_full_of_markers() {
         world.get(&format!("/route?{query}{MARKER}")).await;
     }
     personal_signals(&world).await;
+    repeating_model(&world).await;
     world
         .post(
             "/deploy",
@@ -100,6 +101,27 @@ async fn requests_full_of_markers() {
     world
         .request(Method::POST, "/deploy", &[], MARKER.as_bytes().to_vec())
         .await;
+}
+
+/// A model that refuses what it was asked, and repeats it: what it says is its caller's.
+async fn repeating_model(world: &World) {
+    let repeats = axum::Router::new().fallback(async || (StatusCode::BAD_REQUEST, MARKER));
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await;
+    let listener = listener.expect("a free port");
+    let url = format!("http://{}", listener.local_addr().expect("an address"));
+    let served = tokio::spawn(async move { axum::serve(listener, repeats).await });
+    for model in [OLD, NEW] {
+        let url = url.clone();
+        world.simulator().set_backend(model, Backend::Http { url });
+    }
+    let body = json!({"endpoint": ENDPOINT, "features": [MARKER]});
+    let (status, problem) = world.post("/inference", &body).await;
+    assert_eq!(status, StatusCode::FAILED_DEPENDENCY);
+    assert_eq!(
+        (&problem["model_status"], &problem["model_body"]),
+        (&json!(400), &json!(MARKER))
+    );
+    served.abort();
 }
 
 /// Predictions of a deployment that knows users and their groups, and all that is counted of them.

@@ -273,8 +273,47 @@ async fn a_plan_says_what_would_be_and_does_nothing() {
         ([10, 50, 100].as_slice(), Some("15m"), Some(2))
     );
     assert_eq!(plan["guards"].as_array().map(Vec::len), Some(4));
+    // Nobody has said what an instance costs.
+    assert_eq!(plan["instance_dollars"], Value::Null);
+    assert_eq!(plan["stages"][0]["dollars_per_hour"], Value::Null);
     assert_eq!(world.get("/deployments").await.1["items"], json!([]));
     assert_eq!(world.count_calls("TransactWriteItems"), 0);
+}
+
+/// A canary of the type whose price the specification names, on two instances of production's.
+#[tokio::test]
+async fn a_plan_says_what_the_instances_of_each_stage_cost() {
+    let world = World::new().await;
+    let mut priced = specification();
+    priced["canary"] = json!({"instance_type": "ml.c6i.xlarge"});
+    priced["policy"]["cost"] = json!({"prices": {"ml.c6i.large": 0.102, "ml.c6i.xlarge": 0.204}});
+    let (status, plan) = world.post("/plan", &priced).await;
+    assert_eq!(status, StatusCode::OK, "{plan}");
+    let stages = plan["stages"].as_array().expect("stages").iter();
+    let each: Vec<_> = stages
+        .map(|stage| {
+            (
+                stage["instances"].as_u64(),
+                stage["dollars_per_hour"].as_f64(),
+            )
+        })
+        .collect();
+    assert_eq!(
+        each,
+        [
+            (Some(1), Some(0.204)),
+            (Some(1), Some(0.204)),
+            (Some(2), Some(0.408))
+        ]
+    );
+    // Five minutes at 10 %, five at 50 % and five of soak: a third of an hour of one instance.
+    let dollars = plan["instance_dollars"].as_f64().expect("dollars");
+    assert!((dollars - 0.068).abs() < 1e-9, "{dollars}");
+    let need = |kind: &str, instances: u32| json!({"name": format!("{kind} for endpoint usage"), "instance_type": kind, "instances": instances});
+    assert_eq!(
+        plan["quotas"],
+        json!([need("ml.c6i.large", 4), need("ml.c6i.xlarge", 4)])
+    );
 }
 
 #[tokio::test]
@@ -293,9 +332,34 @@ async fn a_plan_says_what_the_models_own_figures_cost_and_which_labels_they_need
         dollars("rollout_dollars") < dollars("month_dollars"),
         "{own}"
     );
+    // Each request has a line; with users and groups it is longer.
+    let bytes = own["log_line_bytes"].as_u64().expect("bytes");
+    assert!((300..500).contains(&bytes), "{own}");
+    let requests = plan["requests_per_minute"].as_f64().expect("a rate");
+    let lines = requests * 43_800.0 * bytes as f64;
+    let month = dollars("log_month_dollars");
+    assert!(
+        requests > 100.0 && (month - lines / 1e9 * 0.5).abs() < 1e-6,
+        "{own}"
+    );
+    assert!(dollars("log_rollout_dollars") < month, "{own}");
+    let mut telling = asking.clone();
+    telling["routing"] = json!({"sticky": "user_id"});
+    telling["model_signals"]["group"] =
+        json!({"attribute": "region", "labels": ["north", "south"]});
+    let (_, told) = world.post("/plan", &telling).await;
+    let longest = told["model_signals"]["log_line_bytes"].as_u64();
+    assert!(
+        longest.is_some_and(|bytes| (620..700).contains(&bytes)),
+        "some 660 bytes, as docs/model.md says: {longest:?}"
+    );
     let accuracy = &own["labels"]["accuracy"];
     let labels = |place: &Value| place.as_u64().expect("a number of labels");
-    assert!(labels(&accuracy["at_least"]) < labels(&accuracy["twice"]["labels"]));
+    let one_by_one = |arrivals: &Value| labels(&arrivals[0]["minutes"]);
+    assert!(
+        one_by_one(&accuracy["all_bad"]) < one_by_one(&accuracy["twice"]["caught"]),
+        "{accuracy}"
+    );
     // They are counted from the deployment on: that there are none yet is no mistake of anybody's, and
     // one sentence says so.
     let warnings = plan["warnings"].as_array().expect("warnings");

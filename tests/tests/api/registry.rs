@@ -152,9 +152,24 @@ async fn a_model_of_the_same_name_is_taken_only_if_it_was_made_of_the_version() 
         );
         world.sagemaker("DeleteModel", &json!({"ModelName": model(2)}));
     }
+    // One that was made of it beside another production leaves it a name of its own, unless that is taken too.
     make(json!({"ModelPackageName": arn(2)}));
     let (status, plan) = world.post("/plan", &specification_of(2)).await;
     assert_eq!(status, 200, "{plan}");
+    let own = format!("{}-bb82c7ee", model(2));
+    assert!(plan.to_string().contains(&own), "{plan}");
+    world.sagemaker(
+        "CreateModel",
+        &json!({
+            "ModelName": own,
+            "ExecutionRoleArn": role,
+            "PrimaryContainer": {"ModelPackageName": arn(2)},
+        }),
+    );
+    let kind = "model-name-taken";
+    let said = detail(&world, &specification_of(2), kind, "model_package").await;
+    let says = "with another execution role, another network (VpcConfig) than";
+    assert!(said.contains(&own) && said.contains(says), "{said}");
 }
 
 #[tokio::test]
@@ -164,14 +179,63 @@ async fn models_that_the_stack_may_deploy_are_told_by_the_groups_name() {
     access.models = shared::domain::authority::Patterns::parse("beer-*");
     world.stack = world.stack.with_access(access);
     let world = world.with_a_new_router();
-    let said = detail(
-        &world,
-        &specification_of(2),
-        "model-not-allowed",
-        "model_package",
-    )
-    .await;
+    let kind = "model-not-allowed";
+    let said = detail(&world, &specification_of(2), kind, "model_package").await;
     assert!(said.contains(&model(2)), "{said}");
+    // However the group is written, there and here.
+    let mut access = world.stack.aws.config().access.clone();
+    access.models = shared::domain::authority::Patterns::parse("Wine-package-?");
+    let mut world = world;
+    world.stack = world.stack.with_access(access);
+    let world = world.with_a_new_router();
+    let (status, plan) = world
+        .post("/plan", &named(&arn(2).replace("wine", "WINE")))
+        .await;
+    assert_eq!(status, 200, "{plan}");
+    assert!(plan.to_string().contains(&model(2)), "{plan}");
+    // The name that it has beside another production has to be among them too.
+    world.sagemaker(
+        "CreateModel",
+        &json!({"ModelName": model(2), "PrimaryContainer": {"ModelPackageName": arn(2)}}),
+    );
+    let said = detail(&world, &specification_of(2), kind, "model_package").await;
+    assert!(said.contains(&format!("{}-bb82c7ee", model(2))), "{said}");
+}
+
+#[tokio::test]
+async fn versions_of_groups_that_are_not_the_stacks_are_refused_with_the_parameter() {
+    for (groups, is_allowed) in [
+        ("beer wi?e", true),
+        ("w*e", true),
+        ("beer", false),
+        ("", false),
+    ] {
+        let mut world = World::with_registry().await;
+        let mut access = world.stack.aws.config().access.clone();
+        access.groups = shared::domain::authority::Patterns::parse(groups);
+        world.stack = world.stack.with_access(access);
+        let world = world.with_a_new_router();
+        if is_allowed {
+            // A name counts in any case, as the ARN has it in lower case.
+            for version in [arn(2), arn(2).replace("/wine/", "/Wine/")] {
+                let (status, plan) = world.post("/plan", &named(&version)).await;
+                assert_ne!(
+                    plan["type"],
+                    "urn:sagemaker-canary:problem:model-not-allowed"
+                );
+                assert!(status == 200 || version != arn(2), "{plan}");
+            }
+        } else {
+            let kind = "model-not-allowed";
+            let said = detail(&world, &specification_of(2), kind, "model_package").await;
+            assert!(said.contains("ModelPackageGroups"), "{said}");
+            assert_eq!(
+                world.count_calls("DescribeModelPackage"),
+                0,
+                "not even looked at"
+            );
+        }
+    }
 }
 
 #[tokio::test]
@@ -187,7 +251,7 @@ async fn a_gates_results_may_name_the_version() {
         }});
         specification
     };
-    for challenger in [arn(2), model(2)] {
+    for challenger in [arn(2), arn(2).replace("wine", "Wine"), model(2)] {
         let (status, plan) = world.post("/plan", &gated(&challenger)).await;
         assert_eq!(status, 200, "{plan}");
     }

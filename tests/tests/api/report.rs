@@ -113,6 +113,11 @@ async fn a_completed_deployment_is_told_from_beginning_to_end() {
         weights.is_sorted() && weights.last() == Some(&100),
         "{weights:?}"
     );
+    let asked = series.points.iter().filter(|it| it.canary.invocations > 0);
+    assert!(asked.clone().count() > 5 && asked.clone().all(|it| it.canary_latency.is_some()));
+    assert_eq!((&series.scores, &series.scores_left_out), (&None, &None));
+    let page = text(&world, &id, PAGE).await;
+    assert!(page.contains("Latency of the models"), "{page}");
     let commands: Vec<&str> = report.advice.iter().map(|it| it.command.as_str()).collect();
     assert_eq!(commands[0], format!("canary undo {id}"));
     assert_eq!(effects(&world), before, "a report changes nothing");
@@ -137,6 +142,15 @@ async fn a_rollback_is_told_with_its_breach_and_the_draft_of_a_post_mortem() {
     let errors = &report.series.tracks["errors"];
     let last = errors.readings.last().expect("readings");
     assert!(last.low.is_some_and(|low| low > 10.0), "{last:?}");
+    let trials: u64 = errors.shares.iter().map(|it| it.canary.n()).sum();
+    let measured = report.deployment.measured.as_ref();
+    let requests = measured.map(|measured| measured.canary.invocations);
+    assert_eq!(Some(trials), requests, "every request once");
+    let page = text(&world, &id, PAGE).await;
+    assert!(
+        page.contains("each model by itself: share of bad outcomes"),
+        "{page}"
+    );
     for form in [PAGE, MARKDOWN] {
         let text = text(&world, &id, form).await;
         for part in [

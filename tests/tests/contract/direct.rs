@@ -2,7 +2,9 @@
 //! account: the same views, the same points, the same classes of errors.
 
 use jiff::{SignedDuration, Timestamp};
-use shared::app::ports::{Class, Endpoints, MetricQuery, Metrics, PortError, Recipe, Scaling};
+use shared::app::ports::{
+    Class, Endpoints, MetricQuery, Metrics, PortError, Recipe, Registry, Scaling,
+};
 use tests::direct::calls::Direct;
 use tests::direct::world::Fast;
 use tests::{CONFIG, ENDPOINT, NEW, PRODUCTION, World, specification};
@@ -45,8 +47,10 @@ async fn both_see_the_same_endpoint_in_every_minute_of_a_rollout() {
         world.minute().await;
     }
     assert_eq!(direct.endpoint("nobody").await, Ok(None));
-    assert_eq!(direct.has_model(NEW).await, Ok(true));
-    assert_eq!(direct.has_model("nobody").await, Ok(false));
+    let seen = aws.model(NEW).await;
+    assert!(matches!(seen, Ok(Some(_))), "{seen:?}");
+    assert_eq!(seen, direct.model(NEW).await);
+    assert_eq!(direct.model("nobody").await, Ok(None));
 }
 
 #[tokio::test]

@@ -19,7 +19,8 @@
 //! | [`table`] | what a crash between two steps leaves behind, and who makes up for it |
 //! | [`workers`] | work on every core |
 //!
-//! `cargo test -p tests --test crash -- --nocapture` prints how many runs there were, and the table.
+//! `cargo test -p tests --test crash -- --nocapture` prints how many runs there were, the table, and the short form of it
+//! that stands in `docs/reliability.md`.
 
 mod faults;
 mod pairs;
@@ -112,5 +113,6 @@ fn every_scenario_survives_every_fault_at_every_call() {
         begun.elapsed().as_secs_f64(),
         table.markdown()
     );
+    println!("docs/reliability.md:\n\n{}", table.short());
     assert_none(&failures);
 }

@@ -49,7 +49,7 @@ pub(crate) fn has_effect(operation: &str) -> bool {
 }
 
 /// The methods of the ports that only look.
-const READS: [&str; 20] = [
+const READS: [&str; 19] = [
     "load",
     "active",
     "lock_holder",
@@ -62,7 +62,6 @@ const READS: [&str; 20] = [
     "outbox",
     "endpoint",
     "endpoint_config",
-    "has_model",
     "model",
     "package",
     "tags",

@@ -13,6 +13,11 @@ use crate::rollout::Crash;
 use crate::steps::{self, END, GIVEN_BACK, MINUTE, Step, TRANSITION, WATCHED};
 use tests::direct::gate::Role;
 
+const LEASE: &str = "a lease";
+const NO_LEASE: &str = "no lease";
+/// In place of a phase.
+const NO_RECORD: &str = "no record";
+
 /// Every pair of steps, with what was seen of crashes between them.
 #[derive(Default)]
 pub(crate) struct Table {
@@ -56,10 +61,10 @@ impl Table {
         let row = self.row(key);
         row.runs += 1;
         row.leases
-            .insert(if crash.leased { "a lease" } else { "no lease" });
+            .insert(if crash.leased { LEASE } else { NO_LEASE });
         let phase = crash.phase.map(|phase| phase.to_string());
         row.phases
-            .insert(phase.unwrap_or_else(|| "no record".to_owned()));
+            .insert(phase.unwrap_or_else(|| NO_RECORD.to_owned()));
         row.shows.insert(crash.shows);
         if run.status == clean.status {
             let later = run.at.duration_since(clean.at).as_mins();
@@ -81,7 +86,21 @@ impl Table {
         &mut self.rows[index].1
     }
 
-    /// As it stands in the documents.
+    /// As it stands in the documents: without the phases and what the endpoint shows.
+    pub(crate) fn short(&self) -> String {
+        let mut text = String::from(
+            "| function | between | record | who does what was to come | within, min | runs |\n|---|---|---|---|---|---|\n",
+        );
+        for function in FUNCTIONS {
+            let own = self.rows.iter();
+            for (between, row) in own.filter(|(between, _)| between.function == function) {
+                writeln!(text, "{}", row.short(between)).expect("a text takes everything");
+            }
+        }
+        text
+    }
+
+    /// All that was seen.
     pub(crate) fn markdown(&self) -> String {
         let mut text = String::from(
             "| function | after | before | the record says | the endpoint shows | what was to come is done by | within, min | end later by, min | runs |\n|---|---|---|---|---|---|---|---|---|\n",
@@ -105,6 +124,25 @@ const FUNCTIONS: [Role; 5] = [
 ];
 
 impl Row {
+    fn short(&self, between: &Between) -> String {
+        let record = match (self.phases.first(), self.leases.len()) {
+            (Some(only), _) if only == NO_RECORD && self.phases.len() == 1 => NO_RECORD,
+            (_, 2) => "none or lease",
+            _ if self.leases.contains(LEASE) => "lease",
+            _ => NO_LEASE,
+        };
+        let repairers: Vec<&str> = self.repairers.iter().copied().collect();
+        format!(
+            "| {} | {} → {} | {record} | {} | {} | {} |",
+            steps::name(between.function),
+            between.after,
+            between.before,
+            repairers.join(", "),
+            self.repaired,
+            self.runs,
+        )
+    }
+
     fn line(&self, between: &Between) -> String {
         let words =
             |set: &BTreeSet<&'static str>| set.iter().copied().collect::<Vec<_>>().join(", ");

@@ -119,6 +119,7 @@ fn corpus() -> Vec<Value> {
             "comparison": {"alpha": "1%", "tolerate": 1.25, "errors": {"severity": "medium"}},
             "min_samples": 500, "safe_gate": false, "blind_limit": "15m",
             "alarms": ["wine-down"], "on_drift": "restore", "checks": checks,
+            "memory": {"limit": "90%", "for": "10m", "severity": "high", "on_breach": "hold", "muted": false},
         },
         "rollback": {"mode": "gradual", "weights": [25, 10], "every": "1h", "step_backs": 2},
         "watch": {"for": "7d"},

@@ -226,6 +226,7 @@ impl Endpoint {
             },
             config: self.config.name().to_owned(),
             created_at: endpoint_made_at(),
+            modified_at: None,
             failure: None,
             variants,
         })

@@ -3,6 +3,7 @@
 
 use aws_sdk_sagemaker::Client;
 use aws_sdk_sagemaker::types::{ProductionVariant, ProductionVariantInstanceType};
+use http::StatusCode;
 use jiff::Timestamp;
 use serde_json::json;
 use shared::aws::loopback::sdk_config;
@@ -181,6 +182,50 @@ async fn an_endpoint_on_somebody_elses_config_is_left_alone() {
         (view.config.as_str(), view.variants[0].current_instances),
         ("by-hand", 3)
     );
+}
+
+/// Back on a config of two hours ago: what was measured since may be another model's, and whoever
+/// plans or reads the history should know.
+#[tokio::test]
+async fn a_config_that_was_put_in_force_long_after_it_was_made_is_warned_of() {
+    let world = World::new().await;
+    let sagemaker = client(&world);
+    let words = "the endpoint was last changed at 2026-03-02T10:1";
+    let (_, plan) = world.post("/plan", &specification()).await;
+    assert!(
+        !plan["warnings"].to_string().contains("was last changed"),
+        "{plan}"
+    );
+    let variant = ProductionVariant::builder()
+        .variant_name(PRODUCTION)
+        .model_name(OLD)
+        .initial_instance_count(2);
+    let variant = variant
+        .instance_type(ProductionVariantInstanceType::from("ml.m5.large"))
+        .build();
+    sagemaker
+        .create_endpoint_config()
+        .endpoint_config_name("last-month")
+        .production_variants(variant)
+        .send()
+        .await
+        .expect("a new config");
+    world.pass(jiff::SignedDuration::from_hours(2)).await;
+    sagemaker
+        .update_endpoint()
+        .endpoint_name(ENDPOINT)
+        .endpoint_config_name("last-month")
+        .send()
+        .await
+        .expect("an endpoint at rest");
+    world.pass(jiff::SignedDuration::from_mins(20)).await;
+    let (status, plan) = world.post("/plan", &specification()).await;
+    assert_eq!(status, StatusCode::OK, "{plan}");
+    assert!(plan["warnings"].to_string().contains(words), "{plan}");
+    let id = world.deploy(&specification()).await;
+    let first = &world.history(&id).await[0];
+    assert!(first.reason.contains(words), "{}", first.reason);
+    world.until_over(&id, Status::Completed).await;
 }
 
 #[tokio::test]

@@ -80,6 +80,27 @@ async fn the_linear_preset_has_ten_stages() {
     assert!(done.deployment.state.last_seq > 20);
 }
 
+/// Document 2 asks for less than two hours from the order to production, the end of the old model included.
+#[tokio::test]
+async fn the_quick_preset_is_over_within_two_hours() {
+    let world = World::new().await;
+    let id = world
+        .deploy(&specification_with(json!({"plan": {"preset": "quick"}})))
+        .await;
+    let done = world.until_over(&id, Status::Completed).await;
+    let terms = &done.deployment.terms;
+    let shares: Vec<u8> = terms
+        .plan
+        .stages
+        .iter()
+        .map(|it| it.weight.percent())
+        .collect();
+    assert_eq!(shares, [5, 25, 100]);
+    let completed = world.entry(&id, Name::Completed).await;
+    let took = completed.at.duration_since(terms.created_at).as_mins();
+    assert!((100..120).contains(&took), "it took {took} minutes");
+}
+
 #[tokio::test]
 async fn the_canary_has_its_instances_before_its_traffic() {
     let world = World::with(tests::Setup {

@@ -240,9 +240,7 @@ async fn an_audience_with_a_topic_of_its_own_hears_there_what_is_for_it() {
     let history = world.history(&id).await;
     for (audience, topic) in [(Audience::OnCall, ON_CALL), (Audience::FinOps, FINOPS)] {
         let told = history.iter().filter(|entry| audience.is_told(entry));
-        let expected: Vec<String> = told
-            .map(|entry| event_id(&id, entry.seq))
-            .collect();
+        let expected: Vec<String> = told.map(|entry| event_id(&id, entry.seq)).collect();
         assert!(expected.len() >= 2, "{audience}: {expected:?}");
         let published = published_on(&world, topic);
         assert_eq!(
@@ -320,7 +318,11 @@ async fn topics_that_a_specification_names_are_told_beside_the_stacks() {
     let everything = history.iter().map(|entry| event_id(&id, entry.seq));
     let everything: Vec<String> = everything.collect();
     for topic in [&team, canary::TOPIC] {
-        assert_eq!(event_ids(&published_on(&world, topic)), everything, "{topic}");
+        assert_eq!(
+            event_ids(&published_on(&world, topic)),
+            everything,
+            "{topic}"
+        );
     }
     let told = |entry: &&Entry| Audience::OnCall.is_told(entry);
     let for_those_on_call = history.iter().filter(told);

@@ -4,13 +4,15 @@
 //! Routing is sticky, so that a test can choose who is answered by the canary; bulk traffic beside it goes
 //! by the weights.
 
-use http::StatusCode;
+use http::{Method, StatusCode};
 use serde_json::{Value, json};
 use shared::app::ports::Loaded;
 use shared::domain::history::Name;
 use shared::domain::quantity::Span;
 use shared::domain::routing::Sticky;
 use shared::domain::state::{Phase, Status};
+use shared::wire::report::series::ShareOf;
+use shared::wire::report::{Report, page};
 use simulator::{Backend, Distribution};
 use tests::{ENDPOINT, NEW, OLD, Setup, World, specification_with};
 
@@ -60,6 +62,14 @@ async fn world(challenger: fn(&[u8]) -> Vec<u8>) -> World {
             .set_backend(model, Backend::Function { answer, like });
     }
     world
+}
+
+async fn report(world: &World, id: &str) -> Report {
+    let path = format!("/deployments/{id}/report");
+    let accept = [("accept", "application/json")];
+    let (status, answer) = world.request(Method::GET, &path, &accept, Vec::new()).await;
+    assert_eq!(status, StatusCode::OK, "{answer}");
+    serde_json::from_value(answer).expect("a report")
 }
 
 /// Guards so wide that only the model's own figures can speak, and these.
@@ -178,6 +188,9 @@ async fn accuracy_below_its_limit_rolls_back_and_says_so() {
     );
     assert!(entry.reason.contains("limit 15%"), "{}", entry.reason);
     let (_, view) = world.get(&format!("/deployments/{id}")).await;
+    // With a word on why there is no histogram.
+    let report = report(&world, &id).await;
+    assert!(report.series.scores.is_none() && page(&report).contains("`policy.drift`"));
     let rate = view["measured"]["signals"]["accuracy"]["canary_rate"].as_f64();
     // It is compared with nothing, and so has no rate beside production's.
     let is_half = |rate: f64| (0.4..0.6).contains(&rate);
@@ -196,6 +209,9 @@ async fn a_canary_less_accurate_than_production_rolls_back_without_any_limit() {
         reason.contains("production 0.00 %") || reason.contains("production 0.00%"),
         "{reason}"
     );
+    let report = report(&world, &id).await;
+    let shown = report.series.tracks["accuracy"].shown;
+    assert_eq!(shown, ShareOf::Good, "as it is called");
 }
 
 #[tokio::test]
@@ -289,6 +305,18 @@ async fn scores_that_moved_hold_and_are_told_and_take_nothing_back() {
     let history = world.history(&id).await;
     let told = history.iter().filter(|entry| entry.event == Name::Breached);
     assert_eq!(told.count(), 1, "ten bins are one word to people");
+
+    // The report shows where they lie now: the eager model says 0.95 to everybody.
+    let report = report(&world, &id).await;
+    let scores = report.series.scores.as_ref().expect("a histogram");
+    let (last, others) = scores.canary.split_last().expect("ten bins");
+    assert!(
+        *last > 100 && others.iter().all(|count| *count == 0),
+        "{scores:?}"
+    );
+    let spread = scores.production.iter().filter(|count| **count > 0);
+    assert_eq!(spread.count(), 2, "production says two things: {scores:?}");
+    assert!(page(&report).contains("Scores of the predictions"));
 }
 
 #[tokio::test]

@@ -3,11 +3,12 @@
 
 use http::StatusCode;
 use serde_json::{Value, json};
+use shared::domain::authority::Patterns;
 use shared::domain::history::Name;
 use shared::domain::state::{Phase, Status};
 use simulator::{Backend, Distribution, Fault, FaultKind, service};
-use tests::World;
 use tests::registry::{REGISTERED, arn, model, specification_of};
+use tests::{PRODUCTION, World};
 
 /// Before anything is said of its stage.
 fn unstaged(approval: &str) -> [Value; 3] {
@@ -55,6 +56,12 @@ async fn a_version_that_completes_is_approved_and_in_production_and_the_former_o
     assert_eq!(
         made["PrimaryContainer"]["ModelPackageName"],
         arn(2).as_str()
+    );
+    let tags = world.sagemaker("ListTags", &json!({"ResourceArn": made["ModelArn"]}));
+    let own = json!([{"Key": "canary:deployment-id", "Value": id}]);
+    assert_eq!(
+        tags["Tags"], own,
+        "whoever made it can be told from the team"
     );
     world.until_phase(&id, Phase::Soaking).await;
     assert_eq!(
@@ -320,12 +327,13 @@ async fn a_registry_that_refuses_throughout_delays_no_end_and_is_given_up() {
                 "{}",
                 told.reason
             );
-            let tries = world.count_calls("UpdateModelPackage");
+            let calls = world.count_calls("UpdateModelPackage");
+            let tries = if order.is_none() { calls / 2 } else { calls };
             assert!((10..=13).contains(&tries), "{tries} tries in an hour");
             world.minutes(30).await;
             assert_eq!(
                 world.count_calls("UpdateModelPackage"),
-                tries,
+                calls,
                 "and none after it"
             );
         }
@@ -388,21 +396,186 @@ async fn a_watch_goes_on_beside_the_registry() {
     world.assert_over(&id).await;
 }
 
+/// Nobody is refused for it, and nobody tries to tell the registry what may not be told.
 #[tokio::test]
-async fn one_model_is_made_of_a_version_and_taken_by_all() {
+async fn a_former_version_of_a_group_that_is_not_the_stacks_is_left_alone() {
+    for (groups, is_told) in [("*", true), ("wine", false)] {
+        let mut world = World::with_registry().await;
+        let group = json!({"ModelPackageGroupName": "beer"});
+        world.sagemaker("CreateModelPackageGroup", &group);
+        let version = json!({
+            "ModelPackageGroupName": "beer", "ModelApprovalStatus": "Approved",
+            "InferenceSpecification": {"Containers": [{"Image": "wine:1"}]},
+        });
+        let beer = world.sagemaker("CreateModelPackage", &version)["ModelPackageArn"].clone();
+        let serving = json!({
+            "ModelName": "beer-package-1",
+            "ExecutionRoleArn": "arn:aws:iam::123456789012:role/serving",
+            "PrimaryContainer": {"ModelPackageName": beer},
+        });
+        world.sagemaker("CreateModel", &serving);
+        let aws = &world.stack.aws;
+        aws.create_endpoint("bar", "bar-config", PRODUCTION, "beer-package-1", 2)
+            .await
+            .expect("a new endpoint");
+        world.simulator().set_traffic("bar", 1000.0);
+        world.pass(jiff::SignedDuration::from_mins(10)).await;
+        let mut access = world.stack.aws.config().access.clone();
+        access.groups = Patterns::parse(groups);
+        world.stack = world.stack.with_access(access);
+        let world = world.with_a_new_router();
+        let mut specification = specification_of(2);
+        specification["endpoint"] = json!("bar");
+        let (status, view) = world.post("/deploy", &specification).await;
+        assert_eq!(status, StatusCode::ACCEPTED, "{view}");
+        assert_eq!(view["model_package"], arn(2).as_str());
+        let told = view["former_model_package"].clone();
+        assert_eq!(told, if is_told { beer } else { Value::Null });
+    }
+}
+
+#[tokio::test]
+async fn a_version_that_nobody_was_served_by_is_not_rejected() {
+    let world = World::with_registry().await;
+    let no_room = FaultKind::Error {
+        status: 400,
+        code: "ResourceLimitExceeded".to_owned(),
+        message: "no more models in this account".to_owned(),
+    };
+    world.disturb(service::SAGEMAKER, "CreateModel", 10_000, no_room);
+    let id = world.deploy(&specification_of(2)).await;
+    let done = world.until_over(&id, Status::RolledBack).await.deployment;
+    let cause = done.state.cause.unwrap_or_default();
+    assert!(cause.contains("within 2h"), "{cause}");
+    assert_eq!(world.standing(2), unstaged("Approved"));
+    let id = world.deploy(&specification_of(3)).await;
+    world.order(&id, "rollback").await;
+    world.until_over(&id, Status::RolledBack).await;
+    assert_eq!(world.standing(3), unstaged("PendingManualApproval"));
+    assert_eq!(world.count_calls("UpdateModelPackage"), 0);
+}
+
+/// The weights are there, and the pass that would have confirmed them comes after the order.
+#[tokio::test]
+async fn a_cancel_right_after_the_weights_have_moved_is_one_with_traffic() {
     let world = World::with_registry().await;
     let id = world.deploy(&specification_of(2)).await;
+    world.until_phase(&id, Phase::Shifting).await;
+    world.pass(jiff::SignedDuration::from_mins(1)).await;
     world.order(&id, "cancel").await;
     world.until_over(&id, Status::Cancelled).await;
-    let made = world.count_calls("CreateModel");
-    let id = world.deploy(&specification_of(2)).await;
+    assert_eq!(world.standing(2), unstaged("Rejected"));
+    assert!(names(&world, &id).await.contains(&Name::Incident));
+}
+
+#[tokio::test]
+async fn the_version_that_production_has_itself_is_neither_rejected_nor_archived() {
+    let world = World::with_registry().await;
+    let (status, view) = world.post("/deploy", &specification_of(1)).await;
+    assert_eq!(status, StatusCode::ACCEPTED, "{view}");
+    assert_eq!(view["former_model_package"], view["model_package"]);
+    let id = view["deployment_id"].as_str().expect("an id").to_owned();
+    world.stack.simulator.run_functions().await;
+    world.until_phase(&id, Phase::Baking).await;
+    world.order(&id, "rollback").await;
+    world.until_over(&id, Status::RolledBack).await;
+    assert_eq!(world.standing(1), unstaged("Approved"));
+    let id = world.deploy(&specification_of(1)).await;
     world.until_over(&id, Status::Completed).await;
-    assert_eq!(world.count_calls("CreateModel"), made);
-    // Lost on the way: it is there, or it is made again.
-    for kind in [FaultKind::LoseAnswer, FaultKind::LoseRequest] {
+    assert_eq!(world.standing(1), in_production("Approved"));
+}
+
+/// Either version may be gone by then: the other one is told all the same, and nobody is asked to set by
+/// hand what can't be set.
+#[tokio::test]
+async fn a_version_that_was_deleted_keeps_nobody_from_telling_of_the_other() {
+    for (deleted, kept, expected) in [
+        (1, 2, in_production("Approved")),
+        (2, 1, archived("Approved")),
+    ] {
         let world = World::with_registry().await;
-        world.disturb(service::SAGEMAKER, "CreateModel", 1, kind);
         let id = world.deploy(&specification_of(2)).await;
+        world.until_phase(&id, Phase::Soaking).await;
+        world.sagemaker(
+            "DeleteModelPackage",
+            &json!({"ModelPackageName": arn(deleted)}),
+        );
         world.until_over(&id, Status::Completed).await;
+        assert_eq!(world.standing(kept), expected);
+        assert_eq!(world.count_calls("UpdateModelPackage"), 1);
+        let told = world.entry(&id, Name::Registered).await;
+        let gone = format!("{} can't be described any more", arn(deleted));
+        assert!(told.reason.contains(&gone), "{}", told.reason);
     }
+}
+
+#[tokio::test]
+async fn a_version_that_is_refused_keeps_nobody_from_telling_of_the_other() {
+    let world = World::with_registry().await;
+    let id = world.deploy(&specification_of(2)).await;
+    world.until_phase(&id, Phase::Soaking).await;
+    world.disturb(service::SAGEMAKER, "UpdateModelPackage", 1, denied());
+    world
+        .until(&id, 60, |loaded| {
+            let filing = loaded.deployment.state.filing.as_ref();
+            filing.is_some_and(|filing| filing.refused.is_some())
+        })
+        .await;
+    assert_eq!(world.standing(2), unstaged("Approved"));
+    assert_eq!(world.standing(1), archived("Approved"));
+    world.until_over(&id, Status::Completed).await;
+    assert_eq!(world.standing(2), in_production("Approved"));
+    assert_eq!(world.count_calls("UpdateModelPackage"), 3);
+}
+
+#[tokio::test]
+async fn a_rejection_outlasts_the_deployment_of_another_version() {
+    let world = World::with_registry().await;
+    let first = world.deploy(&specification_of(2)).await;
+    world.until_phase(&first, Phase::Baking).await;
+    world.disturb(
+        service::SAGEMAKER,
+        "UpdateModelPackage",
+        3,
+        FaultKind::Throttle,
+    );
+    world.order(&first, "rollback").await;
+    world
+        .until(&first, 60, |loaded| {
+            loaded.deployment.state.status.is_terminal()
+        })
+        .await;
+    assert_eq!(world.standing(2), unstaged("Approved"));
+    let second = world.deploy(&specification_of(3)).await;
+    world
+        .until(&first, 30, |loaded| {
+            loaded.deployment.state.filing.is_none()
+        })
+        .await;
+    assert_eq!(world.standing(2), unstaged("Rejected"));
+    assert!(world.load(&second).await.deployment.state.is_active());
+    world.entry(&first, Name::Registered).await;
+    world.until_over(&second, Status::Completed).await;
+    assert_eq!(world.standing(2), unstaged("Rejected"));
+    assert_eq!(world.standing(1), archived("Approved"));
+}
+
+/// As it comes with a text that is pasted from a page.
+#[tokio::test]
+async fn a_reason_with_unicodes_own_ends_of_a_line_is_said() {
+    let world = World::with_registry().await;
+    let id = world.deploy(&specification_of(2)).await;
+    world.until_phase(&id, Phase::Baking).await;
+    let reason = json!({"reason": "too slow\u{2028}says the team\u{2029}of the shop"});
+    let path = format!("/deployments/{id}/rollback");
+    let (status, answer) = world.post(&path, &reason).await;
+    assert_eq!(status, StatusCode::ACCEPTED, "{answer}");
+    world.stack.simulator.run_functions().await;
+    world.until_over(&id, Status::RolledBack).await;
+    let said = world.package(2)["ApprovalDescription"].clone();
+    let said = said.as_str().expect("a text");
+    assert!(
+        said.contains("too slow says the team of the shop"),
+        "{said}"
+    );
 }

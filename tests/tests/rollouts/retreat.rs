@@ -8,7 +8,7 @@ use shared::domain::history::{Entry, Name};
 use shared::domain::policy::Grade;
 use shared::domain::state::{Phase, Status};
 use simulator::{Backend, Distribution};
-use tests::{NEW, World, specification_with};
+use tests::{NEW, OLD, World, specification_with};
 
 const HEALTHY: Distribution = Distribution {
     latency_p50_ms: 20.0,
@@ -257,6 +257,80 @@ async fn each_severity_acts_within_its_time() {
         assert_eq!(asked, entry.at, "{severity}: by wake, not by the next tick");
         let took = lowered.duration_since(entry.at).as_secs();
         assert!(took <= within, "{severity} took {took} s");
+    }
+}
+
+/// Twice production's latency, or 5 % of errors, for five minutes: at once, although the way back goes by
+/// steps of an hour and milder breaches may have begun it.
+#[tokio::test]
+async fn an_emergency_of_the_preset_phased_goes_by_no_steps() {
+    let slow = Distribution {
+        latency_p50_ms: HEALTHY.latency_p50_ms * 3.0,
+        latency_p99_ms: HEALTHY.latency_p99_ms * 3.0,
+        ..HEALTHY
+    };
+    for (model, signal) in [
+        (errors(0.1), "error_rate.limit"),
+        (slow, "latency_p95.emergency"),
+    ] {
+        let world = World::new().await;
+        world
+            .simulator()
+            .set_backend(OLD, Backend::Distribution(HEALTHY));
+        turns(&world, HEALTHY);
+        world.pass(jiff::SignedDuration::from_mins(30)).await;
+        let given = specification_with(json!({
+            "plan": {"preset": "phased"},
+            "policy": {"min_samples": 100},
+            "rollback": {"mode": "gradual", "weights": [25, 10], "every": "1h"},
+        }));
+        let id = world.deploy(&given).await;
+        world.until_phase(&id, Phase::Baking).await;
+        let (status, answer) = world.put_weight(&id, 50).await;
+        assert_eq!(status, StatusCode::ACCEPTED, "{answer}");
+        world.stack.simulator.run_functions().await;
+        let at_half = |loaded: &Loaded| {
+            let state = &loaded.deployment.state;
+            state.phase == Phase::Baking && state.weight.percent() == 50
+        };
+        world.until(&id, 30, at_half).await;
+        turns(&world, model);
+        let goes_back = |loaded: &Loaded| loaded.deployment.state.status == Status::RollingBack;
+        world.until(&id, 20, goes_back).await;
+        let entry = world.entry(&id, Name::RollingBack).await;
+        assert_eq!(entry.signal.as_deref(), Some(signal), "{}", entry.reason);
+        assert_eq!(entry.signal_severity, Some(Grade::Critical));
+        world.until_over(&id, Status::RolledBack).await;
+    }
+}
+
+/// The presets of which no document asks for more than a rollback at once.
+#[tokio::test]
+async fn steps_without_anything_critical_are_warned_of() {
+    let world = World::new().await;
+    for (preset, policy, is_warned) in [
+        ("linear", json!({}), true),
+        ("quick", json!({}), true),
+        (
+            "linear",
+            json!({"error_rate": {"severity": "critical"}}),
+            false,
+        ),
+        ("phased", json!({}), false),
+        ("playbook", json!({}), false),
+    ] {
+        let mut given = specification_with(json!({
+            "plan": {"preset": preset}, "policy": policy, "rollback": gradual(),
+        }));
+        let words = "no limit is critical";
+        let warned = async |given: &Value| {
+            let (status, plan) = world.post("/plan", given).await;
+            assert_eq!(status, StatusCode::OK, "{plan}");
+            plan["warnings"].to_string().contains(words)
+        };
+        assert_eq!(warned(&given).await, is_warned, "{preset} {policy}");
+        given["rollback"] = json!({"mode": "immediate"});
+        assert!(!warned(&given).await, "{preset}");
     }
 }
 

@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
+use shared::domain::registry::PackageArn;
 use toml_edit::{DocumentMut, Item};
 
 use super::document::{of_type, resources};
@@ -91,29 +92,75 @@ fn an_endpoint_is_changed_only_where_it_has_opted_in() {
 }
 
 #[test]
-fn configs_are_made_and_deleted_only_with_the_tag_of_their_deployment() {
+fn what_a_deployment_makes_and_deletes_bears_its_tag() {
     let tag = shared::aws::config_copy::DEPLOYMENT_TAG;
     let granted = grants("DeployProvision");
+    let names = shared::domain::deployment::Deployment::names("some-endpoint", ID);
+    let configs = [names.canary_config, names.final_config, names.former_config];
+    let models = [PackageArn::parse(VERSION).expect("an ARN").model_name()];
     let wanted = [
-        ("CreateEndpointConfig", "RequestTag"),
-        ("AddTags", "RequestTag"),
-        ("DeleteEndpointConfig", "ResourceTag"),
+        ("CreateEndpointConfig", "RequestTag", 1),
+        ("CreateModel", "RequestTag", 1),
+        // For either of them.
+        ("AddTags", "RequestTag", 2),
+        ("DeleteEndpointConfig", "ResourceTag", 1),
     ];
-    for (action, kind) in wanted {
-        for statement in &granted[&format!("sagemaker:{action}")] {
+    for (action, kind, statements) in wanted {
+        let granted = &granted[&format!("sagemaker:{action}")];
+        assert_eq!(granted.len(), statements, "{action}");
+        for statement in granted {
             let null = &statement["Condition"]["Null"];
             assert_eq!(null[format!("aws:{kind}/{tag}")], "false", "{statement}");
-            let names = shared::domain::deployment::Deployment::names("some-endpoint", ID);
-            for name in [names.canary_config, names.final_config, names.former_config] {
+            let is_of_models = statement["Resource"].to_string().contains(":model/");
+            let (resource, made) = if is_of_models {
+                (":model/", &models[..])
+            } else {
+                (":endpoint-config/", &configs[..])
+            };
+            let patterns = patterns(&statement["Resource"], resource);
+            for name in made {
                 assert!(
-                    patterns(&statement["Resource"])
-                        .iter()
-                        .any(|it| fits(it, &name)),
+                    patterns.iter().any(|pattern| fits(pattern, name)),
                     "{name} and {statement}"
                 );
             }
+            // A team's own model or config is called otherwise.
+            assert!(
+                patterns
+                    .iter()
+                    .all(|pattern| !fits(pattern, "wine-quality-v2"))
+            );
         }
     }
+}
+
+/// Whoever may update a version may approve it.
+#[test]
+fn the_registry_is_read_and_told_only_of_the_groups_that_the_stack_names() {
+    let version = PackageArn::parse(VERSION).expect("an ARN");
+    let mut seen = 0;
+    for id in of_type("AWS::Serverless::Function").keys() {
+        for action in ["DescribeModelPackage", "UpdateModelPackage"] {
+            for statement in grants(id)
+                .remove(&format!("sagemaker:{action}"))
+                .unwrap_or_default()
+            {
+                let arn = statement["Resource"]["Fn::Sub"].as_str().expect("an ARN");
+                let (_, name) = arn.split_once(":model-package/").expect("a package");
+                assert_eq!(name, "${ModelPackageGroups}/*", "{id}: {statement}");
+                assert!(fits(
+                    &name.replace("${ModelPackageGroups}", "wine-*"),
+                    "wine-quality/3"
+                ));
+                seen += 1;
+            }
+        }
+    }
+    assert_eq!(version.group(), "wine-quality");
+    assert_eq!(
+        seen, 3,
+        "read by who names and by who makes, told by who makes"
+    );
 }
 
 #[test]
@@ -179,9 +226,11 @@ fn models_are_made_and_the_registry_is_told_only_by_a_stack_that_may_pass_a_role
 
 /// A deployment's id.
 const ID: &str = "01997b6e-0000-7000-8000-0123456789ab";
+/// A version of a model package.
+const VERSION: &str = "arn:aws:sagemaker:eu-central-1:123456789012:model-package/wine-quality/3";
 
-/// The names of endpoint configs that the ARNs of a statement allow.
-fn patterns(resource: &Value) -> Vec<String> {
+/// The names of such a kind that the ARNs of a statement allow.
+fn patterns(resource: &Value, kind: &str) -> Vec<String> {
     let arns = resource
         .as_array()
         .cloned()
@@ -190,10 +239,8 @@ fn patterns(resource: &Value) -> Vec<String> {
         let text = arn["Fn::Sub"]
             .as_str()
             .expect("an ARN with the account in it");
-        text.split_once(":endpoint-config/")
-            .expect("a config")
-            .1
-            .to_owned()
+        let (_, name) = text.split_once(kind).expect("what is made");
+        name.to_owned()
     };
     arns.iter().map(name).collect()
 }

@@ -38,6 +38,7 @@ fn every_setting_that_is_read_is_set_on_the_functions_that_read_it() {
                 | "CANARY_TOPICS"
                 | "CANARY_ENDPOINTS"
                 | "CANARY_EXECUTION_ROLES"
+                | "CANARY_PACKAGE_GROUPS"
                 | "CANARY_PRECONDITIONS"
                 | "CANARY_PRICES" => id == "DeployApi",
                 // Who announces: the page's address goes into the message about an approval.

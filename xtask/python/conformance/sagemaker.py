@@ -157,6 +157,12 @@ def packages(account, client):
         ("a model of a version that is rejected", client.create_model, model_of(versions[1])),
     ]:
         account.refused(what, "ValidationException", 400, call, **arguments)
+    client.delete_model_package(ModelPackageName=versions[1])
+    for what, call, arguments in [
+        ("a version that was deleted", client.describe_model_package, {"ModelPackageName": versions[1]}),
+        ("a version deleted twice", client.delete_model_package, {"ModelPackageName": versions[1]}),
+    ]:
+        account.refused(what, "ValidationException", 400, call, **arguments)
 
 
 def full_config():

@@ -156,6 +156,8 @@ def packages() -> Iterator[str]:
         yield f"ModelPackageStatus knows no {whole!r}"
     for kind in ("ApprovalDescription", "StageDescription"):
         yield from differ(kind, limits(SAGEMAKER, kind)[1], number(path, "LONGEST_DESCRIPTION"))
+        # One line: any character but a line break.
+        yield from differ(f"a line of {kind}", pattern(SAGEMAKER, kind) in (".*", ".{0,1024}"), True)
     yield from differ("VersionedArnOrName", limits(SAGEMAKER, "VersionedArnOrName")[1], number(path, "LONGEST_ARN"))
     arn = "arn:aws:sagemaker:eu-central-1:123456789012:model-package/" + "a" * 63 + "/999999999"
     if not re.fullmatch(pattern(SAGEMAKER, "VersionedArnOrName"), arn):
@@ -186,6 +188,8 @@ def package_update() -> Iterator[str]:
             yield f"{member} of a model is not told, or can't be given"
     if "ModelPackageName" not in shape(SAGEMAKER, "ContainerDefinition").members:
         yield "a container names no package"
+    if "Tags" not in inputs(SAGEMAKER, "CreateModel"):
+        yield "a model is made without tags"
 
 
 @check("statuses")

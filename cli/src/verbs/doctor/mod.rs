@@ -260,8 +260,9 @@ async fn listing(client: &Client) -> Finding {
     }
 }
 
-/// Asks for a plan. Its refusals come in a fixed order: the caller, the endpoints and models that the
-/// stack may be asked for at all, the endpoint and what cannot take a canary, the model, and last scaling
+/// Asks for a plan. Its refusals come in a fixed order: the caller, a deployment that is not over (a
+/// pipeline that is run again asks while its own is under way, so that is no failure), the endpoints and
+/// models that the stack may be asked for at all, the endpoint and what cannot take a canary, the model, and last scaling
 /// and the policy's limits. So a stack that narrows its models may say no more of the endpoint than that
 /// it may be asked for.
 async fn canary_fits(client: &Client, endpoint: &str, model: Option<&str>) -> Finding {
@@ -292,6 +293,15 @@ async fn canary_fits(client: &Client, endpoint: &str, model: Option<&str>) -> Fi
                 Standing::Unknown,
                 &format!(
                     "the caller may deploy to {endpoint}, of models that the stack's ModelNames allows: name one with --model to have the endpoint looked at"
+                ),
+            )
+        }
+        Err(ClientError::Problem(problem)) if is(&problem, "endpoint-locked") => {
+            let id = problem.deployment_id.as_deref().unwrap_or("that it has");
+            finding(
+                Standing::Unknown,
+                &format!(
+                    "{endpoint} has a deployment that is not over, {id}: no other begins meanwhile, and what the next one would meet can't be told yet; the request that began this one, made again under the same key, finds it"
                 ),
             )
         }

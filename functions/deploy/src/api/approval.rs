@@ -9,6 +9,7 @@
 //! whoever reads it through a signing client, and it names the command that does the same.
 
 use std::fmt::Write as _;
+use std::sync::LazyLock;
 
 use axum::body::Bytes;
 use axum::extract::State;
@@ -22,16 +23,21 @@ use shared::domain::evidence::Totals;
 use shared::domain::state::Phase;
 use shared::gateway::Asked;
 use shared::wire::api::{DeploymentView, Measured};
-use shared::wire::html::escaped;
+use shared::wire::html::{by_digest, escaped};
 use shared::wire::problem::Problem;
+use shared::wire::report::style;
 
 use super::{Shared, check_reason, follow, load, view};
 use crate::problems::Answer;
 use crate::request::Id;
 
-/// What the browser may do with the page: show it, and send its form back.
-const POLICY: &str =
-    "default-src 'none'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'";
+/// What the browser may do with the page: show it in the style that it brings along, and send its form back.
+static POLICY: LazyLock<String> = LazyLock::new(|| {
+    let style = by_digest(style());
+    format!(
+        "default-src 'none'; style-src {style}; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
+    )
+});
 /// The field that says which stage the page has shown.
 const SHOWN: &str = "shown";
 /// What a form without files is sent as.
@@ -42,14 +48,14 @@ pub(super) async fn page(State(aws): Shared, asked: Asked, Id(id): Id) -> Result
     let loaded = load(&aws, &asked, &id).await?;
     let headers = [
         (header::CONTENT_TYPE, "text/html; charset=utf-8"),
-        (header::CONTENT_SECURITY_POLICY, POLICY),
+        (header::CONTENT_SECURITY_POLICY, POLICY.as_str()),
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
         (header::CACHE_CONTROL, "no-store"),
         // With no referrer at all the form's Origin would be null, which the local mode refuses.
         (header::REFERRER_POLICY, "same-origin"),
     ];
     let waits = waits_since(&loaded);
-    let page = html(&view(&aws, &loaded), waits.as_deref());
+    let page = html(&view(&aws, &loaded, &[]), waits.as_deref());
     Ok((headers, page).into_response())
 }
 
@@ -135,8 +141,9 @@ fn html(view: &DeploymentView, waits: Option<&str>) -> String {
         view.endpoint, view.model, view.former_model
     );
     let mut text = format!(
-        "<!DOCTYPE html>\n<html lang=\"en\">\n<head><meta charset=\"utf-8\"><title>{title}</title></head>\n<body>\n<h1>{title}</h1>\n",
-        title = escaped(&title)
+        "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n<title>{title}</title>\n<style>{style}</style>\n</head>\n<body>\n<h1>{title}</h1>\n",
+        title = escaped(&title),
+        style = style()
     );
     let mut facts = vec![
         ("Deployment", view.deployment_id.clone()),
@@ -158,7 +165,7 @@ fn html(view: &DeploymentView, waits: Option<&str>) -> String {
     if let Some(measured) = &view.measured {
         facts.extend(evidence(measured));
     }
-    text.push_str("<table>\n");
+    text.push_str("<table class=\"facts\">\n");
     for (name, value) in facts {
         let value = escaped(&value);
         writeln!(
@@ -208,7 +215,7 @@ fn ending(view: &DeploymentView, waits: Option<&str>) -> String {
     };
     let (id, waits) = (escaped(&view.deployment_id), escaped(waits));
     format!(
-        "<form method=\"post\" action=\"approve\">\n<input type=\"hidden\" name=\"{SHOWN}\" value=\"{waits}\">\n<p><label>Why: <input name=\"reason\" maxlength=\"500\" size=\"60\"></label> <button>Approve the next raise</button></p>\n</form>\n<p>Who asked for the deployment can't approve it. The same on the command line: <code>canary approve {id}</code>; against it: <code>canary rollback {id}</code>.</p>\n"
+        "<form method=\"post\" action=\"approve\">\n<input type=\"hidden\" name=\"{SHOWN}\" value=\"{waits}\">\n<p><label>Why <input name=\"reason\" maxlength=\"500\"></label> <button>Approve the next raise</button></p>\n</form>\n<p>Who asked for the deployment can't approve it. The same on the command line: <code>canary approve {id}</code>; against it: <code>canary rollback {id}</code>.</p>\n"
     )
 }
 

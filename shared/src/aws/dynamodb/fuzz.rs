@@ -46,6 +46,7 @@ fn as_intended(record: &Loaded) -> EndpointReading {
         status: EndpointStatus::InService,
         config: terms.canary_config.clone(),
         created_at: terms.endpoint_created_at,
+        modified_at: None,
         failure: None,
         variants: vec![
             variant(&terms.production, 1.0 - share),

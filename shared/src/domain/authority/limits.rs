@@ -129,6 +129,9 @@ pub struct Settings {
     pub endpoints: Patterns,
     /// ARNs of roles that a copied config may pass on (`ExecutionRoleArns`).
     pub roles: Patterns,
+    /// Groups of the model registry whose versions may be deployed, and told how they came out
+    /// (`ModelPackageGroups`), in lower case.
+    pub groups: Patterns,
     /// Which versions of model packages may be deployed (`ModelPackageApprovals`).
     pub packages: registry::Accepted,
     /// What every deployment must bring (`RequiredPreconditions`).
@@ -168,7 +171,8 @@ impl Settings {
             models: any.clone(),
             topics: any.clone(),
             endpoints: any.clone(),
-            roles: any,
+            roles: any.clone(),
+            groups: any,
             packages: registry::Accepted { pending: true },
             preconditions: Names::default(),
             approvals: None,
@@ -203,26 +207,50 @@ impl Settings {
         {
             return Some(elsewhere);
         }
-        if !self.models.allow(model) {
-            let detail = format!(
-                "model {model} is not among those that this stack may deploy; the stack's parameter ModelNames says which"
-            );
-            return no("model-not-allowed", specification.model_field(), detail);
+        if let Some(outside) = self.outside_model(specification, model) {
+            return Some(outside);
         }
         let mut topics = specification.topics.named();
         topics.find_map(|(field, topic)| self.outside_topic(field, topic))
+    }
+
+    /// Why the new model may not be deployed under this name; `None` if it may. The name of one that is
+    /// made of a package is in lower case, however somebody has written the group's in the parameter.
+    pub fn outside_model(&self, specification: &Specification, model: &str) -> Option<Outside> {
+        let is_allowed = match specification.package_to_make() {
+            Some(_) => self.models.clone().lowercase().allow(model),
+            None => self.models.allow(model),
+        };
+        (!is_allowed).then(|| Outside {
+            kind: "model-not-allowed",
+            field: specification.model_field(),
+            detail: format!(
+                "model {model} is not among those that this stack may deploy; the stack's parameter ModelNames says which"
+            ),
+        })
     }
 
     fn outside_package(&self, package: &PackageArn) -> Option<Outside> {
         let Home {
             region, account, ..
         } = &self.home;
-        (package.home().as_ref() != Some(&self.home)).then(|| Outside {
-            kind: "model-package-elsewhere",
-            field: "model_package",
-            detail: format!(
+        let (kind, detail) = if package.home().as_ref() != Some(&self.home) {
+            let detail = format!(
                 "model package {package} is not in account {account} and region {region}, and the stack deploys and updates none elsewhere; register the version in its own account and region, or make a model of it and name that with `model`"
-            ),
+            );
+            ("model-package-elsewhere", detail)
+        } else if !self.groups.allow(&package.group()) {
+            let detail = format!(
+                "the group of model package {package} is not among those whose versions this stack may deploy and tell how they came out; the stack's parameter ModelPackageGroups says which"
+            );
+            ("model-not-allowed", detail)
+        } else {
+            return None;
+        };
+        Some(Outside {
+            kind,
+            field: "model_package",
+            detail,
         })
     }
 

@@ -85,7 +85,8 @@ impl AbsoluteSettings {
 
 /// Evidence that the canary's share of bad outcomes is above a limit, by the same mixture as the
 /// comparison. The one arm's excess variance over chance is kappa times what it expects at the
-/// limit, which stands where the comparison has the variance of the split.
+/// limit, which stands where the comparison has the variance of the split; past a limit of one half,
+/// of the good outcomes.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct AbsoluteGuard {
     capital: Capital<5>,
@@ -136,7 +137,9 @@ pub(super) fn factors_at<const K: usize>(
     multiples: [f64; K],
     canary: Counts,
 ) -> [f64; K] {
-    let power = 1.0 / (1.0 + kappa * limit.0 * canary.n as f64);
+    // Burstiness is that of the rarer outcomes, as it was measured.
+    let rarer = limit.0.min(1.0 - limit.0);
+    let power = 1.0 / (1.0 + kappa * rarer * canary.n as f64);
     multiples.map(|multiple| {
         let rate = if limit.0 * multiple < 1.0 {
             limit.0 * multiple
@@ -164,7 +167,16 @@ impl SafeGate {
     /// The logarithm of the evidence against "at least the limit"; 0 before the first minute.
     pub fn ln_e(&self, limit: Limit) -> f64 {
         let part = 1.0 / BELOW.len() as f64;
-        let terms = BELOW.map(|factor| part.ln() + limit.ln_ratio(limit.0 * factor, self.canary));
+        let terms = BELOW.map(|factor| {
+            // Of mostly bad outcomes so many times the good ones: half the bad ones would be far more.
+            let good = (1.0 - limit.0) / factor;
+            let other = if limit.0 > 0.5 && good < 1.0 {
+                1.0 - good
+            } else {
+                limit.0 * factor
+            };
+            part.ln() + limit.ln_ratio(other, self.canary)
+        });
         ln_sum(&terms)
     }
 

@@ -12,6 +12,13 @@
 //! is lower where production's bursts last several minutes. Both are fixed before the minute; with
 //! extra-binomial noise the bound is calibrated by simulation, not proved.
 //!
+//! The bound on the mean is tight where bad outcomes are rare and says nothing where nearly all are:
+//! no share of the canary's can then lie above it. What is rare there is the good outcomes, and at
+//! odds ratios up to r0 production's part of those is bounded in the same way, with the arms in each
+//! other's place. So where more than half of production's past outcomes are bad (impressions without
+//! a click), the wager is on the good ones. The past decides, so that the stake stays fair; size of
+//! change, odds ratio and hypothesis are the same on both sides.
+//!
 //! A minute in which either arm had no trials says nothing about the pair and is left out whole:
 //! no stake is laid, and its counts enter neither the totals nor the past rate.
 
@@ -221,23 +228,25 @@ impl Signal {
         canary: Counts,
         production: Counts,
     ) -> [f64; 6] {
-        let canary_odds = settings.tolerate * canary.n as f64;
-        let both_odds = canary_odds + production.n as f64;
-        let share = canary_odds / both_odds;
-        let other_share = production.n as f64 / both_odds;
-        let bad = canary.x as f64 + production.x as f64;
-        let trials = canary.n as f64 + production.n as f64;
-        let expected_variance = self.past_rate(settings) * trials * share * other_share;
+        let past = self.production.plus(settings.history);
+        // The arm that must not have too many of the rare outcomes, and the other one.
+        let (arm, other, past) = if past.are_mostly_bad() {
+            (production.turned(), canary.turned(), past.turned())
+        } else {
+            (canary, production, past)
+        };
+        let arm_odds = settings.tolerate * arm.n as f64;
+        let both_odds = arm_odds + other.n as f64;
+        let share = arm_odds / both_odds;
+        let other_share = other.n as f64 / both_odds;
+        let outcomes = arm.x as f64 + other.x as f64;
+        let trials = arm.n as f64 + other.n as f64;
+        let past_rate = past.rate().unwrap_or(0.0).max(LEAST_RATE);
+        let expected_variance = past_rate * trials * share * other_share;
         let power = 1.0 / (1.0 + settings.kappa * expected_variance);
         ODDS_RATIOS.map(|ratio| {
-            let gain = canary.x as f64 * ratio.ln() - bad * (share * (ratio - 1.0)).ln_1p();
+            let gain = arm.x as f64 * ratio.ln() - outcomes * (share * (ratio - 1.0)).ln_1p();
             (power * gain).min(settings.ceiling)
         })
-    }
-
-    /// Production's share of bad outcomes before this minute, history included.
-    fn past_rate(&self, settings: &Settings) -> f64 {
-        let past = self.production.plus(settings.history);
-        past.rate().unwrap_or(0.0).max(LEAST_RATE)
     }
 }

@@ -27,7 +27,8 @@ pub struct Effect {
     pub canary: Counts,
     /// The old model's counts.
     pub production: Counts,
-    /// The canary's rate over production's; absent when production's is zero or an arm is empty.
+    /// The canary's rate over production's; absent when production's is zero or an arm is empty. Where
+    /// production's outcomes are mostly bad, its rate of good ones over the canary's.
     pub ratio: Option<f64>,
     /// Where the ratio lies with 95 % confidence; absent without a single bad outcome.
     pub interval: Option<Interval>,
@@ -54,11 +55,17 @@ impl Effect {
     pub fn of(signal: &Signal, settings: &Settings) -> Self {
         let (canary, production) = (signal.canary(), signal.production());
         let ln_e = signal.ln_e();
+        // Which side of the outcomes is compared: the rarer one, as the wager is on it.
+        let (more, fewer) = if production.are_mostly_bad() {
+            (production.turned(), canary.turned())
+        } else {
+            (canary, production)
+        };
         Self {
             canary,
             production,
-            ratio: ratio(canary, production),
-            interval: interval(canary, production),
+            ratio: ratio(more, fewer),
+            interval: interval(more, fewer),
             tolerated: settings.tolerate(),
             ln_e: ln_e.is_finite().then_some(ln_e),
             minutes: signal.minutes(),
@@ -90,7 +97,7 @@ impl Effect {
         };
         let evidence = match odds_against_luck(ln_e) {
             Some(odds) => format!("odds against luck {odds}"),
-            None => "no evidence that it is worse".to_owned(),
+            None => "not yet shown to be worse".to_owned(),
         };
         format!(
             "{what}: {measured}{}, {evidence} after {} min",
@@ -101,6 +108,11 @@ impl Effect {
 
     fn times_as_often(&self) -> String {
         let tolerated = self.tolerance();
+        let (which, how) = if self.production.are_mostly_bad() {
+            ("the others ", "times as rare")
+        } else {
+            ("", "times as often")
+        };
         match (self.ratio, self.interval) {
             (
                 Some(ratio),
@@ -109,13 +121,13 @@ impl Effect {
                     high: Some(high),
                 }),
             ) => format!(
-                ", {} times as often (95% interval {} to {}; {tolerated})",
+                ", {which}{} {how} (95% interval {} to {}; {tolerated})",
                 factor(ratio),
                 factor(low),
                 factor(high)
             ),
             (_, Some(Interval { low, .. })) => format!(
-                ", at least {} times as often (95% interval; {tolerated})",
+                ", {which}at least {} {how} (95% interval; {tolerated})",
                 factor(low)
             ),
             _ => String::new(),
@@ -177,7 +189,7 @@ pub fn against_limit(what: &str, guard: &AbsoluteGuard, limit: Rate) -> String {
     };
     let evidence = match odds_against_luck(guard.ln_e()) {
         Some(odds) => format!("odds against luck {odds}"),
-        None => "no evidence that it is above".to_owned(),
+        None => "not yet shown to be above".to_owned(),
     };
     format!(
         "{what}: canary {} ({} of {}), limit {limit}, {evidence} after {} min",

@@ -99,6 +99,21 @@ impl Counts {
         (self.n > 0).then(|| self.x as f64 / self.n as f64)
     }
 
+    /// The good ones in place of the bad ones.
+    #[must_use]
+    pub const fn turned(self) -> Self {
+        Self {
+            n: self.n,
+            x: self.n - self.x,
+        }
+    }
+
+    /// Whether more than half of the trials are bad ones: then it is the good ones that are rare, and
+    /// whose number says something.
+    pub fn are_mostly_bad(self) -> bool {
+        self.x > self.n - self.x
+    }
+
     /// Both together. Good and bad ones are added apart, so that x stays within n even where the
     /// sum no longer fits.
     #[must_use]

@@ -7,11 +7,13 @@
 //! | [`bursts`] | how bursts are measured; the sample-ratio check |
 //! | [`validity`] | E[factor] <= 1 by enumerating small tables |
 //! | [`stability`] | extremes, restarts, order, monotony |
+//! | [`rare_good`] | signals of which nearly every outcome is a bad one |
 //! | [`rollouts`] | seeded simulations: false alarms and medians to detection |
 //! | [`words`] | intervals and sentences |
 
 mod batches;
 mod bursts;
+mod rare_good;
 mod rollouts;
 mod stability;
 mod validity;

@@ -24,6 +24,7 @@ use crate::domain::judge::bench::Bench;
 use crate::domain::judge::{self, MinuteReport};
 use crate::domain::observation::{AlarmReading, EndpointReading, Metrics, Observation, Series};
 use crate::domain::quantity::{Span, Weight};
+use crate::domain::registry::{Ending, PackageArn};
 use crate::domain::state::Status;
 
 /// How far the watch lets minutes lie before it takes them in: nothing is decided by them, and each
@@ -41,22 +42,52 @@ const MODEL: &str = "unseen:model";
 const REQUESTS: &str = "unseen:requests";
 const ALARMS: &str = "unseen:alarms";
 
+/// The deployment that has the endpoint by now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Successor {
+    /// Its id.
+    pub id: String,
+    /// The version that it deploys, where [`asks_what_follows`].
+    pub package: Option<PackageArn>,
+}
+
+/// Whether it matters which version comes after: while the registry is still to be told that this one
+/// went back. A completion is replaced by whatever follows it.
+pub fn asks_what_follows(deployment: &Deployment) -> bool {
+    let filing = deployment.state.filing.as_ref();
+    filing.is_some_and(|filing| matches!(filing.ending, Ending::WentBack { .. }))
+}
+
+/// Whether whoever came after has something else to tell the registry about the same version, and must
+/// have the last word. Of one that went back only another deployment of that version has: it stays as bad
+/// as it was, whatever else is deployed.
+fn is_spoken_for(before: &Deployment, successor: Option<&Successor>) -> bool {
+    if !asks_what_follows(before) {
+        return true;
+    }
+    let follows = successor.and_then(|successor| successor.package.as_ref());
+    let new = before.terms.packages.new.as_ref();
+    follows.is_some_and(|follows| new.is_some_and(|new| new.is_same(follows.as_str())))
+}
+
 /// One pass over a deployment that is over and still watched, or of which the model registry was not told
-/// yet. `successor` is the deployment that has the endpoint by now.
+/// yet.
 pub fn look_after(
     before: &Deployment,
     evidence: &Evidence,
     seen: &Observation,
-    successor: Option<&str>,
+    successor: Option<&Successor>,
     now: Timestamp,
 ) -> Decision {
     let mut pass = Pass::new(before, evidence, now);
     pass.follow_filing();
     let by_others = successor
-        .map(|id| format!("deployment {id} has begun on the endpoint"))
+        .map(|Successor { id, .. }| format!("deployment {id} has begun on the endpoint"))
         .or_else(|| moved_on(before, &seen.endpoint));
-    if let Some(why) = &by_others {
-        // Whoever came after has something else to tell it, and must have the last word.
+    if let Some(why) = by_others
+        .as_ref()
+        .filter(|_| is_spoken_for(before, successor))
+    {
         pass.leave_filing(why);
     }
     let Some(watch) = &before.state.watch else {
@@ -223,7 +254,11 @@ impl Pass {
             let reason = format!("the check {name} could not be read: {why}");
             (format!("{UNSEEN}{name}"), reason)
         });
-        let mut unseen: BTreeMap<String, String> = checks.collect();
+        let miscounted = self.evidence.miscounted.iter().map(|(name, what)| {
+            let reason = format!("the check {name} can't be judged: {what}");
+            (format!("{UNSEEN}{name}"), reason)
+        });
+        let mut unseen: BTreeMap<String, String> = miscounted.chain(checks).collect();
         if let Some(blind) = &self.evidence.blind {
             let reason = format!("the model can't be seen: {}", blind.reason);
             unseen.insert(MODEL.to_owned(), reason);

@@ -38,6 +38,9 @@ impl Pass {
         outcome: Outcome,
         what: Said,
     ) -> Result<(), IllegalEvent> {
+        let state = &mut self.next.state;
+        // Of a record that was written before it was kept, the share tells.
+        state.had_traffic |= state.weight > Weight::ZERO || state.phase == Phase::Shifting;
         let incident = self.incident(outcome, &what);
         let state = &mut self.next.state;
         state.outcome = Some(outcome);
@@ -54,11 +57,7 @@ impl Pass {
     /// What somebody has to look into: every rollback, but not a deployment that was called off before
     /// it had any traffic. A rollback begins once in a deployment, so there is one incident at the most.
     fn incident(&self, outcome: Outcome, what: &Said) -> Option<Said> {
-        let state = &self.next.state;
-        // A raise that is under way may have landed already; until the weights move there is none.
-        let is_moving = matches!(state.phase, Phase::Shifting | Phase::Paused);
-        let has_traffic = state.weight > Weight::ZERO || is_moving && state.target > Weight::ZERO;
-        if outcome == Outcome::Cancelled && !has_traffic {
+        if outcome == Outcome::Cancelled && !self.next.state.had_traffic {
             return None;
         }
         let reason = format!("{} is taken back: {}", self.next.terms.model, what.reason);
@@ -96,8 +95,9 @@ impl Pass {
         if !all_back || self.next.is_leased(self.now) {
             return Ok(());
         }
-        let had_traffic = self.next.state.weight > Weight::ZERO;
-        self.next.state.weight = Weight::ZERO;
+        let state = &mut self.next.state;
+        let had_traffic = state.had_traffic || state.weight > Weight::ZERO;
+        state.weight = Weight::ZERO;
         let wait = self.next.terms.cleanup.after;
         let reason = format!(
             "production has all the traffic back, confirmed by DescribeEndpoint; the canary goes after {wait}"
@@ -112,8 +112,9 @@ impl Pass {
                 "100 % production",
             ),
         )?;
-        // What an operator took out before anybody was served by it says nothing about the model.
-        if had_traffic || self.next.state.outcome != Some(Outcome::Cancelled) {
+        // What was taken out before anybody was served by it says nothing about the model: there was no
+        // room for it, or somebody changed their mind.
+        if had_traffic {
             let why = self.next.state.cause.clone().unwrap_or_default();
             self.begin_filing(Ending::WentBack { why });
         }

@@ -260,6 +260,8 @@ impl Pass {
         if phase != Phase::Paused {
             state.interrupted = None;
         }
+        // From here on the weights may move: nobody has to remember later whether they did.
+        state.had_traffic |= phase == Phase::Shifting;
         if phase != Phase::Retreating {
             state.descent = None;
         }

@@ -92,7 +92,7 @@ impl Pass {
                 view.config
             )),
             None if *attempts >= UPDATE_ATTEMPTS => Some(format!(
-                "UpdateEndpoint to {config} was refused {attempts} times: {why}"
+                "the update to {config} was refused {attempts} times: {why}"
             )),
             _ => None,
         }

@@ -12,6 +12,7 @@ impl Pass {
         self.next.state.filing = Some(Filing {
             since: self.now,
             ending,
+            told: Vec::new(),
             filed: None,
             refused: None,
         });
@@ -52,10 +53,15 @@ impl Pass {
         let Some(filing) = self.next.state.filing.take() else {
             return;
         };
-        let wanted = wanted.iter().map(Standing::in_words);
+        let wanted = wanted.iter().map(Standing::wanted_in_words);
         let wanted = wanted.collect::<Vec<_>>().join("; ");
+        let told = if filing.told.is_empty() {
+            String::new()
+        } else {
+            format!("; it was told: {}", filing.says())
+        };
         let reason = format!(
-            "the model registry was not told, and is not any more: {why}; by this deployment {wanted}"
+            "the model registry was not told everything, and is not told any more: {why}; set by hand what still holds: {wanted}{told}"
         );
         let lasted = Span::between(filing.since, self.now);
         self.tell(said(

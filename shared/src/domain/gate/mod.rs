@@ -12,7 +12,7 @@
 //! interval that lies outside fails either way.
 
 pub mod interval;
-mod resample;
+pub(super) mod resample;
 mod ruling;
 #[cfg(test)]
 mod tests;

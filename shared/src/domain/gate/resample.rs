@@ -53,7 +53,7 @@ fn redrawn(random: &mut Random, kinds: &[u64; 8], rows: u64) -> [u64; 8] {
     clippy::cast_sign_loss,
     reason = "between 0 and the number of trials"
 )]
-fn binomial(random: &mut Random, trials: u64, chance: f64) -> u64 {
+pub(in crate::domain) fn binomial(random: &mut Random, trials: u64, chance: f64) -> u64 {
     if trials == 0 || chance <= 0.0 {
         return 0;
     }
@@ -87,7 +87,7 @@ fn binomial(random: &mut Random, trials: u64, chance: f64) -> u64 {
 }
 
 /// SplitMix64 (Steele, Lea and Flood 2014).
-struct Random(u64);
+pub(in crate::domain) struct Random(pub(in crate::domain) u64);
 
 impl Random {
     /// From 0 to below 1.

@@ -244,7 +244,7 @@ impl<'a> Bench<'a> {
     }
 
     fn take_in_guards(&self, evidence: &mut Evidence, canary: &ArmMinute, minute: Minute<'_>) {
-        for rule in &self.policy.guards {
+        for rule in self.policy.all_guards() {
             if minute.is_alone() && rule.test.compares() {
                 // Its last finding can never be mended any more, so it must not stand red for good.
                 evidence.guards.remove(&rule.name);

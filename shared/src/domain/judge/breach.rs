@@ -133,7 +133,7 @@ impl Bench<'_> {
     }
 
     fn guard_breaches(&self, evidence: &Evidence) -> Vec<Breach> {
-        let tripped = self.policy.guards.iter().filter_map(|rule| {
+        let tripped = self.policy.all_guards().filter_map(|rule| {
             let state = evidence.guards.get(&rule.name)?;
             let check = state.last.as_ref()?;
             Some(Breach {
@@ -157,7 +157,7 @@ impl Bench<'_> {
         let broken = judged.filter(|(_, judged)| judged.finding == Finding::Broken);
         broken
             .map(|(rule, judged)| Breach {
-                name: format!("fairness.{}", rule.measure.name()),
+                name: rule.measure.full_name(),
                 action,
                 severity: fairness.consequence.severity,
                 value: judged
@@ -333,10 +333,12 @@ impl Bench<'_> {
                     .is_some_and(|(_, action)| action >= Action::Hold);
             of_groups || rule.is_some_and(|rule| rule.consequence.holds())
         };
-        let name = evidence.unread.keys().find(holding)?;
-        Some(format!(
-            "the check {name} could not be read: {}",
-            evidence.unread[name]
-        ))
+        if let Some(name) = evidence.unread.keys().find(holding) {
+            let why = &evidence.unread[name];
+            return Some(format!("the check {name} could not be read: {why}"));
+        }
+        let name = evidence.miscounted.keys().find(holding)?;
+        let what = evidence.miscounted[name];
+        Some(format!("the check {name} can't be judged: {what}"))
     }
 }

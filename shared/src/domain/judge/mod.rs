@@ -144,6 +144,12 @@ fn take_in(deployment: &Deployment, evidence: &mut Evidence, minute: Timestamp, 
     let production = production.filter(|minute| minute.invocations > 0);
     let canary = canary.filter(|minute| minute.invocations > 0);
     let usual = deployment.terms.baseline.requests_per_minute();
+    evidence.forgive_miscounts(minute);
+    for (of_canary, arm) in [(false, production), (true, canary)] {
+        if let Some(arm) = arm {
+            evidence.note_miscounts(minute, of_canary, arm);
+        }
+    }
     evidence.silent = canary.is_none() && production.is_none() && usual >= BLIND_FROM;
     let by_weight = sight::by_weight(deployment, production, arms.unread);
     match canary {

@@ -14,7 +14,7 @@ use crate::domain::drift::Stability;
 use crate::domain::evidence::{Evidence, Finding};
 use crate::domain::fairness::Measured;
 use crate::domain::observation::ArmMinute;
-use crate::domain::policy::Action;
+use crate::domain::policy::{Action, Guard};
 use crate::domain::quantity::Weight;
 use crate::domain::signal::SignalRule;
 
@@ -83,7 +83,8 @@ pub struct SignalStanding {
     pub canary_rate: Option<f64>,
     /// Share of bad outcomes, 0 to 1, as `canary_rate`.
     pub production_rate: Option<f64>,
-    /// The canary's rate over production's.
+    /// The canary's rate over production's; where production's outcomes are mostly bad, production's rate
+    /// of the good ones over the canary's.
     pub ratio: Option<f64>,
     /// Where the ratio lies with 95 % confidence.
     pub interval: Option<Interval>,
@@ -155,7 +156,7 @@ fn guards(
     production: Option<&ArmMinute>,
 ) -> BTreeMap<String, Standing> {
     let policy = bench.policy();
-    let standing = policy.guards.iter().map(|rule| {
+    let standing = policy.all_guards().map(|rule| {
         let state = evidence.guards.get(&rule.name).cloned().unwrap_or_default();
         let gathered = state.window.canary.n;
         let sentence = match &state.last {
@@ -163,6 +164,7 @@ fn guards(
             None if rule.test.compares() && production.is_none() => {
                 "not applicable: production has no traffic to compare with".to_owned()
             }
+            None if rule.name == Guard::MEMORY => "no reading yet".to_owned(),
             None => format!("gathering: {gathered} of {} requests", policy.min_samples),
         };
         let standing = Standing {

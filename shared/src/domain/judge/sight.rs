@@ -46,7 +46,7 @@ pub(super) fn by_weight(
     if deployment.terms.routing.is_none() {
         return production.invocations;
     }
-    if unread.contains_key(ROUTED) {
+    if unread.contains_key(ROUTED) || production.miscounted.contains_key(ROUTED) {
         return 0;
     }
     let by_name = production.checks.get(ROUTED).map_or(0, |routed| routed.x());

@@ -25,7 +25,7 @@ impl Bench<'_> {
     ) -> Option<(String, String)> {
         let state = evidence.signals.get(&rule.name)?;
         if let Some(limit) = rule.limit
-            && (!rule.compares || state.absolute.ln_e() > state.comparison.ln_e())
+            && (!rule.compares || weighs_more(state))
         {
             return Some((share_of(state.absolute.canary()), format!("limit {limit}")));
         }
@@ -39,7 +39,8 @@ impl Bench<'_> {
         }
     }
 
-    /// What a signal shows, in words.
+    /// What a signal shows, in words. The comparison stands first, unless the limit shows more: the
+    /// beginning of the sentence is what people read as the reason.
     pub fn sentence(&self, rule: &SignalRule, evidence: &Evidence) -> String {
         let what = rule.what();
         let Some(state) = evidence.signals.get(&rule.name) else {
@@ -52,7 +53,9 @@ impl Bench<'_> {
             parts.extend(self.frozen_words(rule, state));
         }
         if let Some(limit) = rule.limit {
-            parts.push(effect::against_limit(&what, &state.absolute, limit));
+            let limited = effect::against_limit(&what, &state.absolute, limit);
+            let place = if shows_more(state) { 0 } else { parts.len() };
+            parts.insert(place, limited);
         }
         parts.extend(f1_words(rule, state));
         if rule.family.as_deref() == Some(DRIFT) {
@@ -85,6 +88,16 @@ impl Bench<'_> {
             percent(limit.fraction()),
         ))
     }
+}
+
+/// Whether the wager against the limit weighs more than the comparison.
+fn weighs_more(state: &SignalState) -> bool {
+    state.absolute.ln_e() > state.comparison.ln_e()
+}
+
+/// The same, where it shows anything: the words of a healthy minute stay in one order.
+fn shows_more(state: &SignalState) -> bool {
+    weighs_more(state) && effect::odds_against_luck(state.absolute.ln_e()).is_some()
 }
 
 /// F1 itself, which no share of trials is.

@@ -13,10 +13,14 @@
 //! with the stage: one that sets in when the traffic grows. The regression itself is searched by
 //! halving a grid of odds from what is tolerated to "everything is bad".
 //!
+//! Labels come in batches of any size, so for them the same is said by the batch; few of those are drawn
+//! by chance instead (`draws`).
+//!
 //! Taken for granted: traffic stays what it was (half of it at night proves half as much), and
 //! bursts last a minute or less; longer ones make it later. The other signals are taken to add
 //! nothing. Minutes are minutes of counts: the metrics of a minute are complete some time after.
 
+mod draws;
 mod normal;
 mod path;
 mod slowdown;
@@ -46,8 +50,8 @@ const FOLLOWED_MINUTES: u64 = 5_760;
 const ONE_DAY: u64 = 1_440;
 /// More requests a minute than this add nothing that a count could hold.
 const MOST_REQUESTS: f64 = 1e12;
-/// Trials that are followed against a limit.
-const MOST_TRIALS: u64 = 100_000;
+/// Up to so many batches are drawn; over more of them one unlucky rollout stands for four in five.
+const FEW_BATCHES: u64 = 12;
 /// The sizes of change between which the arms' unlucky parts are weighed.
 const WEIGHED_BETWEEN: (f64, f64) = (1.1, 25.0);
 
@@ -123,29 +127,59 @@ pub fn proves(smallest: Option<Detection>, rate: f64) -> bool {
     smallest.is_some_and(|detection| detection.rate <= rate)
 }
 
-/// Trials within which four of five canaries with this share of bad outcomes are shown to be above a limit,
-/// a trial a minute: several at once take a little more or less. `None` where [`MOST_TRIALS`] are not
+/// Trials that come in batches: so many of them in each of some minutes, and none in those between.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Batches {
+    /// In each.
+    pub trials: u64,
+    /// The share of bad ones, 0 to 1.
+    pub rate: f64,
+}
+
+/// What a wager may spend on false alarms.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Budget {
+    /// The logarithm of the wager's part.
+    pub ln_part: f64,
+    /// The budget of all wagers together.
+    pub alpha: Rate,
+}
+
+impl Budget {
+    /// Whether this much evidence calls for a rollback by itself.
+    pub fn is_won_by(&self, ln_e: f64) -> bool {
+        calls_for_rollback(self.ln_part + ln_e, self.alpha)
+    }
+}
+
+/// Batches within which four of five canaries are shown to be above a limit; `None` where so many are not
 /// enough.
-pub fn trials_above(
+pub fn batches_above(
     settings: &AbsoluteSettings,
-    rate: f64,
-    ln_part: f64,
-    alpha: Rate,
+    batches: Batches,
+    budget: Budget,
+    within: u64,
 ) -> Option<u64> {
     let canary = Arm {
-        trials: 1.0,
-        rate,
+        trials: batches.trials as f64,
+        rate: batches.rate,
         bursts: 0.0,
         arrivals: 0.0,
         deviation: UNLUCKY,
     };
     let mut guard = AbsoluteGuard::default();
-    (1..=MOST_TRIALS)
+    let foretold = (1..=within)
         .zip(canary.minutes())
-        .find_map(|(trials, counts)| {
+        .find_map(|(minute, counts)| {
             guard.take_in(settings, counts);
-            calls_for_rollback(ln_part + guard.ln_e(), alpha).then_some(trials)
-        })
+            budget.is_won_by(guard.ln_e()).then_some(minute)
+        })?;
+    // Of a single batch the unlucky rollout is the very quantile.
+    if within > 1 && foretold <= FEW_BATCHES {
+        draws::caught_after(settings, batches, budget, within)
+    } else {
+        Some(foretold)
+    }
 }
 
 /// Asks each stage below 100 % in turn, given its beginning and its bake in minutes.
@@ -261,14 +295,22 @@ impl Start<'_> {
         let (least, most) = WEIGHED_BETWEEN;
         let worse = odds(canary.rate) / odds(production.rate.max(LOWEST_RATE));
         let bet = (worse / tolerate).clamp(least, most);
-        // How many requests come is chance too. A request is expected to add this part of what a
-        // bad outcome adds (on a small canary); squared, as variances go. At rates near one, where
-        // nearly every request is bad, no other chance is left.
-        canary.arrivals = (1.0 - (1.0 - 1.0 / bet) / bet.ln()).powi(2);
-        let share = tolerate * canary.trials / (tolerate * canary.trials + production.trials);
-        let loss = (share * (bet - 1.0)).ln_1p();
-        let canary_pull = (bet.ln() - loss) * canary.variance().sqrt();
-        let production_pull = loss * production.variance().sqrt();
+        let (canary_pull, production_pull) = if production.rate > 0.5 {
+            // The wager is on the good ones, of which production has too many.
+            let odds = tolerate * production.trials;
+            let loss = (odds / (odds + canary.trials) * (bet - 1.0)).ln_1p();
+            (loss, bet.ln() - loss)
+        } else {
+            // How many requests come is chance too. A request is expected to add this part of what
+            // a bad outcome adds (on a small canary); squared, as variances go. At rates near one,
+            // where nearly every request is bad, no other chance is left.
+            canary.arrivals = (1.0 - (1.0 - 1.0 / bet) / bet.ln()).powi(2);
+            let odds = tolerate * canary.trials;
+            let loss = (odds / (odds + production.trials) * (bet - 1.0)).ln_1p();
+            (bet.ln() - loss, loss)
+        };
+        let canary_pull = canary_pull * canary.variance().sqrt();
+        let production_pull = production_pull * production.variance().sqrt();
         let both = canary_pull.hypot(production_pull).max(f64::MIN_POSITIVE);
         (
             Arm {
@@ -284,11 +326,17 @@ impl Start<'_> {
 
     /// The canary with middling luck. The bursts of the pair are all laid on it: what matters is
     /// the arms' ratio.
-    const fn canary(&self, rate: f64) -> Arm {
+    fn canary(&self, rate: f64) -> Arm {
+        // Of mostly bad outcomes the good ones were measured: as much of them is less of the others.
+        let scale = if self.watched.rate > 0.5 {
+            ((1.0 - rate) / rate.max(f64::MIN_POSITIVE)).powi(2)
+        } else {
+            1.0
+        };
         Arm {
             trials: self.canary_requests,
             rate,
-            bursts: self.watched.kappa,
+            bursts: self.watched.kappa * scale,
             arrivals: 0.0,
             deviation: 0.0,
         }

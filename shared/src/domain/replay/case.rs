@@ -53,9 +53,10 @@ impl Case {
         let counts_errors = survey.signals.contains(ERRORS);
         let is_told =
             |test| counts_errors && matches!(test, Test::ErrorsAbove(_) | Test::ErrorsWorseBy(_));
-        let untold = policy.guards.iter().filter(|guard| !is_told(guard.test));
+        let untold = policy.all_guards().filter(|guard| !is_told(guard.test));
         let left_out = untold.map(|guard| guard.name.clone()).collect();
         policy.guards.retain(|guard| is_told(guard.test));
+        policy.memory = None;
         let guards = Policy {
             signals: Vec::new(),
             ..policy.clone()

@@ -35,7 +35,11 @@ fn watched() -> Case {
 fn look(case: &Case, seen: &Observation, successor: Option<&str>) -> Decision {
     let (deployment, evidence) = (&case.deployment, &case.evidence);
     assert_eq!(violations(deployment), Vec::<String>::new());
-    let decision = after::look_after(deployment, evidence, seen, successor, case.now);
+    let successor = successor.map(|id| after::Successor {
+        id: id.to_owned(),
+        package: None,
+    });
+    let decision = after::look_after(deployment, evidence, seen, successor.as_ref(), case.now);
     assert_eq!(violations(&decision.next), Vec::<String>::new());
     let (before, after) = (&deployment.state, &decision.next.state);
     assert_eq!(

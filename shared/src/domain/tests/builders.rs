@@ -392,6 +392,7 @@ pub(super) fn endpoint(config: &str, variants: Vec<VariantView>) -> EndpointView
         status: EndpointStatus::InService,
         config: config.to_owned(),
         created_at: terms().endpoint_created_at,
+        modified_at: None,
         failure: None,
         variants,
     }

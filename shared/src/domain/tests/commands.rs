@@ -109,15 +109,19 @@ fn every_order_in_every_state() {
 /// A raise that may have landed is traffic; capacity that grows for it is none.
 #[test]
 fn a_cancel_is_an_incident_once_there_may_be_traffic() {
-    let paused = Case::paused(Interrupted::Raise, 0, 10);
-    for (case, has_traffic) in [
-        (Case::pending(), false),
-        (Case::scaling(0, 10), false),
-        (Case::shifting(0, 10), true),
-        (paused, true),
-        (Case::scaling(10, 50), true),
-        (Case::baking(10), true),
-    ] {
+    let paused = |had_traffic| {
+        let paused = Case::paused(Interrupted::Raise, 0, 10);
+        paused.with(|case| case.deployment.state.had_traffic = had_traffic)
+    };
+    let without = [Case::pending(), Case::scaling(0, 10), paused(false)];
+    let with = [
+        Case::shifting(0, 10),
+        paused(true),
+        Case::scaling(10, 50),
+        Case::baking(10),
+    ];
+    let without = without.map(|case| (case, false)).into_iter();
+    for (case, has_traffic) in without.chain(with.map(|case| (case, true))) {
         let incidents = |command| {
             let decision = order(&case, command).unwrap();
             let told = decision.entries.into_iter();

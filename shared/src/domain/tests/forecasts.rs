@@ -151,3 +151,82 @@ fn production_that_looked_unfair_is_named() {
     };
     assert_eq!((named(0.1), named(0.15)), (1, 0));
 }
+
+/// What is said of groups after a day in which so much was counted of each: the canary sees a tenth of it in
+/// the first stage, which has ten minutes of six hours.
+fn small_groups(measure: Measure, [north, south]: [u64; 2], on_breach: Action) -> Option<String> {
+    let kind = match measure {
+        Measure::EqualOpportunity => "opportunity",
+        Measure::DemographicParity | Measure::DisparateImpact => "parity",
+    };
+    let counted = |label, n| {
+        let name = format!("fairness.{kind}.{label}");
+        (name, Counts::new(n, 0).unwrap())
+    };
+    let with_groups = ArmMinute {
+        checks: BTreeMap::from([counted("north", north), counted("south", south)]),
+        ..arm(1000, 2)
+    };
+    let mut case = proposed(&arm(1000, 2), Vec::new());
+    let terms = &mut case.deployment.terms;
+    terms.policy.fairness = Some(Fairness {
+        rules: vec![FairnessRule {
+            measure,
+            limit: 0.1,
+            min_samples: 100,
+        }],
+        groups: ["north", "south"].map(str::to_owned).to_vec(),
+        consequence: Consequence {
+            on_breach,
+            ..Consequence::default()
+        },
+    });
+    let mut day: BTreeMap<Timestamp, ArmMinute> = (1..=1440)
+        .map(|index| (accepted_at() - minutes(index), arm(1000, 2)))
+        .collect();
+    day.insert(accepted_at() - minutes(7), with_groups);
+    terms.baseline = Baseline::of(&terms.policy, &day, None, SlowCount::default());
+    let all = warnings(&case);
+    let found = about(&all, "in each group, and production had");
+    found.first().map(|sentence| (*sentence).clone())
+}
+
+#[test]
+fn groups_that_stay_too_small_are_named_with_how_long() {
+    let wait = |counted| small_groups(Measure::EqualOpportunity, counted, Action::Rollback);
+    let unknown = wait([0, 0]).expect("nobody is labelled");
+    assert!(
+        unknown.starts_with("fairness.equal_opportunity: no stage is left before the canary has 100 labelled actual positives in each group, and production had 0 of north in the last day: at 10 % of the traffic the canary is held until then, nothing says how long, and past the deadline of 6h everything is taken back; labels come by POST /feedback"),
+        "{unknown}"
+    );
+    // By hand, of 1440 minutes: 0.02, 0.5, 1 and 20 a minute of the canary's.
+    for (south, words) in [
+        (
+            288,
+            "288 of south in the last day: at 10 % of the traffic the canary is held until then, longer than the deadline of 6h",
+        ),
+        (7_200, "about 4 h;"),
+        (14_400, "about 100 min;"),
+    ] {
+        let found = wait([900_000, south]).expect("it is longer than ten minutes");
+        assert!(found.contains(words), "{found}");
+    }
+    assert_eq!(wait([900_000, 288_000]), None, "five minutes are enough");
+}
+
+#[test]
+fn groups_are_waited_for_only_where_that_holds_and_where_they_can_be_counted() {
+    let told = small_groups(Measure::EqualOpportunity, [0, 0], Action::Notify);
+    assert_eq!(told, None);
+    let parity = |counted| small_groups(Measure::DemographicParity, counted, Action::Rollback);
+    assert_eq!(
+        parity([0, 0]),
+        None,
+        "nothing is counted before the first deployment"
+    );
+    let rare = parity([900_000, 20]).expect("they hardly ever ask");
+    assert!(
+        rare.contains("100 predictions in each group, and production had 20 of south"),
+        "{rare}"
+    );
+}

@@ -260,7 +260,7 @@ fn the_presets_are_as_written() {
     assert_eq!(stages, "1 1d, 10 12h, 50 6h, 100 0s");
     assert_eq!(
         guards,
-        "error_rate.limit For(Span(300)), latency_p95.ratio For(Span(600))"
+        "error_rate.limit For(Span(300)), latency_p95.ratio For(Span(600)), latency_p95.emergency For(Span(300))"
     );
     for preset in [
         Preset::Linear,
@@ -268,8 +268,14 @@ fn the_presets_are_as_written() {
         Preset::Quick,
         Preset::Phased,
     ] {
-        Plan::new(preset.stages(), Plan::SOAK, Plan::DEADLINE, Vec::new())
+        let plan = Plan::new(preset.stages(), preset.soak(), Plan::DEADLINE, Vec::new())
             .expect("a preset is a plan");
+        let soak = match preset {
+            // In production within two hours, by the second document.
+            Preset::Quick => Span::from_mins(10),
+            _ => Span::from_hours(24),
+        };
+        assert_eq!(plan.soak, soak, "{preset:?}");
         let policy = Policy::preset(preset);
         assert_eq!(
             (policy.min_samples, policy.blind_limit),

@@ -1,21 +1,15 @@
-//! The model registry: which ARNs name a version, where versions are to stand, and when that is told.
+//! The model registry: which ARNs name a version, and where versions are to stand.
 
-use super::builders::*;
 use crate::domain::authority::Home;
-use crate::domain::decide::{Decision, after};
-use crate::domain::due::{self, Effect};
-use crate::domain::history::{Name, Severity};
-use crate::domain::invariants::violations;
-use crate::domain::observation::EndpointReading;
-use crate::domain::protocol;
 use crate::domain::registry::*;
 use crate::domain::specification::is_name;
-use crate::domain::state::{Outcome, Phase, Status};
 
-const NEW: &str = "arn:aws:sagemaker:eu-central-1:123456789012:model-package/wine-quality/3";
-const FORMER: &str = "arn:aws:sagemaker:eu-central-1:123456789012:model-package/wine-quality/2";
+pub(super) const NEW: &str =
+    "arn:aws:sagemaker:eu-central-1:123456789012:model-package/wine-quality/3";
+pub(super) const FORMER: &str =
+    "arn:aws:sagemaker:eu-central-1:123456789012:model-package/wine-quality/2";
 
-fn arn(text: &str) -> PackageArn {
+pub(super) fn arn(text: &str) -> PackageArn {
     PackageArn::parse(text).unwrap()
 }
 
@@ -135,14 +129,14 @@ fn about(undoes: bool) -> About<'static> {
     }
 }
 
-fn went_back(why: &str) -> Ending {
+pub(super) fn went_back(why: &str) -> Ending {
     Ending::WentBack {
         why: why.to_owned(),
     }
 }
 
 /// Package, approval and stage of each.
-fn brief(standings: &[Standing]) -> Vec<(&str, Option<Approval>, Option<Stage>)> {
+pub(super) fn brief(standings: &[Standing]) -> Vec<(&str, Option<Approval>, Option<Stage>)> {
     let brief = |it: &Standing| {
         let approval = it.approval.as_ref().map(|(approval, _)| *approval);
         (approval, it.stage.as_ref().map(|(stage, _)| *stage))
@@ -192,9 +186,27 @@ fn each_ending_has_its_standings() {
     assert!(at(&Packages::default(), &Ending::Completed, false).is_empty());
 }
 
+/// Production has the version itself, and the canary was to have it on other instances.
+#[test]
+fn a_version_that_production_goes_on_with_is_neither_rejected_nor_archived() {
+    for former in [NEW.to_owned(), NEW.replace("wine", "Wine")] {
+        let same = Packages {
+            new: Some(arn(NEW)),
+            former: Some(arn(&former)),
+        };
+        assert!(standings(&same, &went_back("slower"), about(false)).is_empty());
+        let completed = standings(&same, &Ending::Completed, about(false));
+        let production = (NEW, Some(Approval::Approved), Some(Stage::Production));
+        assert_eq!(brief(&completed), [production], "{former}");
+    }
+}
+
 #[test]
 fn a_reason_fits_into_the_registry() {
-    let why = format!("5XX errors\nof the canary\u{7}: {}", "é".repeat(2000));
+    let why = format!(
+        "5XX errors\nof\u{2028}the\u{2029}canary\u{7}: {}",
+        "é".repeat(2000)
+    );
     let told = standings(&packages(), &went_back(&why), about(false)).remove(0);
     let (_, said) = told.approval.unwrap();
     assert_eq!(said.chars().count(), 1024);
@@ -202,7 +214,8 @@ fn a_reason_fits_into_the_registry() {
         said.starts_with("wine: 5XX errors of the canary : éé"),
         "{said}"
     );
-    assert!(!said.chars().any(char::is_control));
+    let breaks = |it: char| it.is_control() || matches!(it, '\u{2028}' | '\u{2029}');
+    assert!(!said.contains(breaks));
 }
 
 #[test]
@@ -244,8 +257,14 @@ fn what_the_registry_says_already_is_not_said_again_and_nobody_is_overruled() {
             .contains("Rejected by somebody meanwhile")
     );
     assert_eq!(
-        new.in_words(),
-        format!("{NEW} is Approved and in stage Production")
+        new.wanted_in_words(),
+        format!(
+            "{NEW} is to be Approved, unless somebody has rejected it, and in stage Production"
+        )
+    );
+    assert_eq!(
+        former.wanted_in_words(),
+        format!("{FORMER} is to be in stage Archived")
     );
     assert_eq!(left(former, &rejected), Some((false, true)));
     assert_eq!(
@@ -259,242 +278,5 @@ fn what_the_registry_says_already_is_not_said_again_and_nobody_is_overruled() {
         "with the reason that somebody gave"
     );
     assert_eq!(left(&back, &seen(pending, None)), Some((true, false)));
-}
-
-/// The case, of a deployment that is about both versions.
-fn of_packages(case: Case) -> Case {
-    case.with(|case| case.deployment.terms.packages = packages())
-}
-
-/// With what is to be told since so many minutes ago.
-fn filing(case: Case, ending: Ending, ago: i64) -> Case {
-    of_packages(case).with(|case| {
-        case.deployment.state.filing = Some(Filing {
-            since: case.now - minutes(ago),
-            ending,
-            filed: None,
-            refused: None,
-        });
-    })
-}
-
-fn refused(case: Case, ago: i64) -> Case {
-    case.with(|case| {
-        let at = case.now - minutes(ago);
-        let why = "ThrottlingException".to_owned();
-        let filing = case.deployment.state.filing.as_mut().unwrap();
-        filing.refused = Some(Refused { at, why });
-    })
-}
-
-fn due(case: &Case, endpoint: &EndpointReading) -> Option<Effect> {
-    due::due(&case.deployment, &case.evidence, endpoint, case.now)
-}
-
-fn ending_of(decision: &Decision) -> Option<Ending> {
-    let filing = decision.next.state.filing.clone();
-    filing.map(|filing| filing.ending)
-}
-
-#[test]
-fn a_rollback_is_told_as_soon_as_production_has_everything_back() {
-    let because = |case: Case| {
-        of_packages(case)
-            .with(|case| case.deployment.state.cause = Some("too many errors".to_owned()))
-    };
-    let back = goes_on_after_reverting();
-    let rolled_back = because(Case::reverting(30, Outcome::RolledBack));
-    let decision = check(
-        &rolled_back,
-        &seen(split(0)),
-        &back.clone().due(Effect::Register),
-    );
-    assert_eq!(ending_of(&decision), Some(went_back("too many errors")));
-    // The verdict on a model that nobody was served by is another's.
-    let cancelled = because(Case::reverting(0, Outcome::Cancelled));
-    let decision = check(&cancelled, &seen(split(0)), &back.clone().nothing_due());
-    assert_eq!(ending_of(&decision), None);
-    let late = because(Case::reverting(10, Outcome::Cancelled));
-    let decision = check(&late, &seen(split(0)), &back.clone());
-    assert_eq!(ending_of(&decision), Some(went_back("too many errors")));
-    let undo = because(Case::reverting(30, Outcome::RolledBack))
-        .with(|case| case.deployment.terms.undoes = Some("019b".to_owned()));
-    assert_eq!(
-        ending_of(&check(&undo, &seen(split(0)), &back.clone())),
-        None
-    );
-    let unnamed = Case::reverting(30, Outcome::RolledBack);
-    assert_eq!(ending_of(&check(&unnamed, &seen(split(0)), &back)), None);
-}
-
-fn goes_on_after_reverting() -> Expect {
-    becomes(Status::RollingBack, Phase::CleaningUp).tells(&[Name::Reverted])
-}
-
-#[test]
-fn a_completion_is_told_once_it_is_one() {
-    let tidied = of_packages(Case::cleaning(Outcome::Completed))
-        .with(|case| case.deployment.state.cleaned = true);
-    let over = becomes(Status::Completed, Phase::Ended).tells(&[Name::Completed]);
-    let decision = check(&tidied, &seen(finished()), &over.due(Effect::Register));
-    assert_eq!(ending_of(&decision), Some(Ending::Completed));
-    assert!(decision.next.state.is_active(), "until it is told");
-    let failed = of_packages(Case::cleaning(Outcome::Failed))
-        .with(|case| case.deployment.state.cleaned = true);
-    let over = becomes(Status::Failed, Phase::Ended).nothing_due();
-    check(&failed, &seen(split(30)), &over);
-}
-
-#[test]
-fn the_endpoint_comes_first_and_waits_for_nothing() {
-    // The canary has got a share again: it is taken back before anything is told.
-    let inspected = || filing(Case::cleaning(Outcome::RolledBack), went_back("errors"), 1);
-    assert_eq!(
-        due(&inspected(), &EndpointReading::Seen(split(0))),
-        Some(Effect::Register)
-    );
-    assert_eq!(
-        due(&inspected(), &EndpointReading::Seen(split(10))),
-        Some(Effect::TakeBack)
-    );
-    let removal =
-        inspected().with(|case| case.deployment.state.phase_since = case.now - minutes(60));
-    assert!(matches!(
-        due(&removal, &EndpointReading::Seen(split(0))),
-        Some(Effect::Deploy { .. })
-    ));
-    // Neither a lease nor an endpoint that can't be read is in its way.
-    assert_eq!(
-        due(&inspected().leased(), &EndpointReading::Seen(split(0))),
-        Some(Effect::Register)
-    );
-    assert_eq!(due(&inspected(), &unread()), Some(Effect::Register));
-    assert!(!Effect::Register.is_leased());
-    // And the end does not wait for it.
-    let refused = refused(inspected(), 1).with(|case| case.deployment.state.cleaned = true);
-    let over = becomes(Status::RolledBack, Phase::Ended).tells(&[Name::RolledBack]);
-    let decision = check(&refused, &seen(original()), &over.nothing_due());
-    assert!(decision.next.state.is_active());
-}
-
-#[test]
-fn what_is_refused_is_tried_again_after_a_while() {
-    let ended = || filing(Case::ended(Outcome::Completed), Ending::Completed, 30);
-    let view = || EndpointReading::Seen(finished());
-    assert_eq!(due(&ended(), &view()), Some(Effect::Register));
-    assert_eq!(due(&refused(ended(), 4), &view()), None);
-    assert_eq!(due(&refused(ended(), 5), &view()), Some(Effect::Register));
-    let told = ended().with(|case| {
-        case.deployment.state.filing.as_mut().unwrap().filed = Some("so".to_owned());
-    });
-    assert_eq!(due(&told, &view()), None);
-}
-
-#[test]
-fn an_answer_is_kept_once() {
-    let case = filing(Case::ended(Outcome::Completed), Ending::Completed, 1);
-    let (before, now) = (&case.deployment, case.now);
-    let no = protocol::registered(before, Err("denied"), now).unwrap();
-    let kept = no.state.filing.clone().unwrap().refused;
-    let why = "denied".to_owned();
-    assert_eq!(kept, Some(Refused { at: now, why }));
-    let yes = protocol::registered(&no, Ok("so"), now).unwrap();
-    let filing = yes.state.filing.clone().unwrap();
-    assert_eq!(
-        (filing.filed.as_deref(), &filing.refused),
-        (Some("so"), &None)
-    );
-    assert!(yes.standings().is_empty());
-    assert_eq!(protocol::registered(&yes, Err("late"), now), None);
-    assert_eq!(
-        protocol::registered(&watched_out(&case), Ok("so"), now),
-        None
-    );
-}
-
-/// The same once nobody tries any more.
-fn watched_out(case: &Case) -> crate::domain::deployment::Deployment {
-    let mut deployment = case.deployment.clone();
-    deployment.state.filing = None;
-    deployment
-}
-
-#[track_caller]
-fn look(case: &Case, successor: Option<&str>) -> Decision {
-    assert_eq!(violations(&case.deployment), Vec::<String>::new());
-    let observation = seen(case.endpoint());
-    let (deployment, evidence) = (&case.deployment, &case.evidence);
-    let decision = after::look_after(deployment, evidence, &observation, successor, case.now);
-    assert_eq!(violations(&decision.next), Vec::<String>::new());
-    decision
-}
-
-fn told(decision: &Decision) -> Vec<(Name, Severity, &str)> {
-    let entries = decision.entries.iter();
-    entries
-        .map(|it| (it.event, it.severity, it.reason.as_str()))
-        .collect()
-}
-
-#[test]
-fn after_the_end_it_is_followed_until_it_is_told_or_given_up() {
-    for outcome in [Outcome::Completed, Outcome::RolledBack, Outcome::Failed] {
-        let ending = match outcome {
-            Outcome::Completed => Ending::Completed,
-            _ => went_back("errors"),
-        };
-        let waits = filing(Case::ended(outcome), ending.clone(), 59);
-        assert!(after::is_due(&waits.deployment, &waits.evidence, waits.now));
-        let decision = look(&waits, None);
-        assert_eq!(
-            (told(&decision), &decision.next),
-            (Vec::new(), &waits.deployment)
-        );
-        let filed = waits.clone().with(|case| {
-            case.deployment.state.filing.as_mut().unwrap().filed = Some("all is said".to_owned());
-        });
-        let decision = look(&filed, Some("019c-other"));
-        let expected = "the model registry says now: all is said";
-        assert_eq!(
-            told(&decision),
-            [(Name::Registered, Severity::Info, expected)]
-        );
-        assert!(!decision.next.state.is_active());
-        for (late, successor, why) in [
-            (
-                filing(Case::ended(outcome), ending.clone(), 60),
-                None,
-                "it was not reached",
-            ),
-            (
-                refused(filing(Case::ended(outcome), ending, 60), 3),
-                None,
-                "ThrottlingException",
-            ),
-            (waits, Some("019c-other"), "deployment 019c-other has begun"),
-        ] {
-            let decision = look(&late, successor);
-            let [(name, severity, reason)] = told(&decision)[..] else {
-                panic!("one line: {:?}", decision.entries)
-            };
-            assert_eq!((name, severity), (Name::RegistryLeft, Severity::Warning));
-            assert!(reason.contains(why) && reason.contains(NEW), "{reason}");
-            assert!(!decision.next.state.is_active());
-        }
-    }
-}
-
-#[test]
-fn a_completion_that_somebody_has_replaced_is_not_told_any_more() {
-    let case = filing(Case::ended(Outcome::Completed), Ending::Completed, 1);
-    let foreign = endpoint("someone-elses", vec![variant(CANARY, 100, INSTANCES)]);
-    let (deployment, evidence) = (&case.deployment, &case.evidence);
-    let decision = after::look_after(deployment, evidence, &seen(foreign), None, case.now);
-    assert_eq!(told(&decision)[0].0, Name::RegistryLeft);
-    assert!(told(&decision)[0].2.contains("config someone-elses"));
-    let unread = after::look_after(deployment, evidence, &reading(unread()), None, case.now);
-    assert_eq!(
-        unread.next, case.deployment,
-        "what could not be read says nothing"
-    );
+    assert_eq!(back.wanted_in_words(), format!("{NEW} is to be Rejected"));
 }

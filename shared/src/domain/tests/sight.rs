@@ -47,15 +47,18 @@ fn ten_minutes_blind_roll_back_but_not_with_production_blind_too() {
             &goes_on(Phase::Holding).target(30).says("blind since"),
         );
     }
-    for case in vec![
+    let raising = [
         Case::scaling(20, 30),
         Case::shifting(20, 30),
         Case::baking(30),
+    ];
+    let waiting = [
         Case::holding(30),
         Case::awaiting(30),
         Case::paused(Interrupted::Bake, 30, 30),
         Case::soaking(),
-    ] {
+    ];
+    for case in raising.into_iter().chain(waiting) {
         let view = case.endpoint();
         check(
             &case.clone().blind_for(10, false),

@@ -26,6 +26,7 @@ use crate::domain::observation::{
 };
 use crate::domain::protocol::{self, Answer};
 use crate::domain::quantity::Weight;
+use crate::domain::registry::{Round, Told};
 use crate::domain::state::{Outcome, Phase, Status};
 
 /// What callers send, and how the canary answers.
@@ -394,6 +395,10 @@ impl Toy {
             decision.evidence.judged_through <= last_judgeable(self.now),
             "nothing is judged early"
         );
+        assert!(
+            after.weight == Weight::ZERO || after.had_traffic,
+            "a share that nobody remembers"
+        );
         let new_entries = usize::try_from(after.last_seq - before.last_seq).unwrap();
         assert_eq!(
             new_entries,
@@ -527,12 +532,22 @@ impl Toy {
 impl Toy {
     /// The registry takes what it is told, or refuses it; a function that ended keeps nothing.
     fn register(&mut self, call: Call) {
-        let told = match call {
-            Call::Lands | Call::Late => Ok("as it came out"),
-            Call::Refused | Call::AnswerLost | Call::ComesBack => Err("throttled"),
+        let most = match call {
+            Call::Lands | Call::Late => usize::MAX,
+            Call::AnswerLost => 1,
+            Call::Refused | Call::ComesBack => 0,
             Call::NeverMade => return,
         };
-        if let Some(next) = protocol::registered(&self.deployment, told, self.now) {
+        let left = self.deployment.standings();
+        let told = left.iter().take(most).map(|standing| Told {
+            package: standing.package.clone(),
+            says: "as it came out".to_owned(),
+        });
+        let round = Round {
+            told: told.collect(),
+            refusal: (left.len() > most).then(|| "throttled".to_owned()),
+        };
+        if let Some(next) = protocol::registered(&self.deployment, &round, self.now) {
             self.deployment = next;
         }
     }

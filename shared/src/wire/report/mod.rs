@@ -15,7 +15,7 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
-use self::series::Series;
+use self::series::{Series, ShareOf};
 use super::api::DeploymentView;
 use super::items::event_id;
 use crate::domain::audience::Audience;
@@ -26,12 +26,16 @@ use crate::domain::incident::{self, PostMortem, Room, Told};
 use crate::domain::state::{Phase, Status};
 
 pub use markdown::markdown;
-pub use page::{POLICY, page};
+pub use page::{POLICY, body, page, style};
 
 /// The most lines of history in a report: the first ones and the last ones.
 const MOST_LINES: usize = 600;
 /// How many of them are the first ones.
 const FIRST_LINES: usize = 150;
+
+/// Why no histogram is shown of a model whose answers have scores.
+const NO_BINS: &str =
+    "Where the scores of the predictions lie is read and kept with `policy.drift` alone";
 
 /// The report of a deployment.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -110,6 +114,16 @@ impl Report {
             waiting,
             series,
         } = material;
+        let mut series = series.with_shares_of(&history);
+        for rule in &deployment.terms.policy.signals {
+            if let Some(track) = series.tracks.get_mut(&rule.name) {
+                track.shown = ShareOf::of(rule);
+            }
+        }
+        let readings = deployment.terms.readings.as_ref();
+        if series.scores.is_none() && readings.is_some_and(|it| it.positive_label.is_none()) {
+            series.scores_left_out = Some(NO_BINS.to_owned());
+        }
         let draft = PostMortem::of(deployment, evidence, &history);
         let (shown, timeline_left_out) = bounded(&history);
         let line = |entry: &Entry| ReportLine {

@@ -9,7 +9,6 @@ use std::sync::LazyLock;
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
-use sha2::{Digest, Sha256};
 
 use super::picture::{self, STYLE, moments};
 use super::series::Track;
@@ -21,36 +20,43 @@ use crate::domain::history::{Entry, Severity};
 use crate::domain::incident::PostMortem;
 use crate::domain::state::Status;
 use crate::wire::api::DeploymentView;
-use crate::wire::html::escaped;
+use crate::wire::html::{by_digest, escaped};
 
 /// How the page looks; the pictures' own style comes with them.
-const PAGE_STYLE: &str = ":root{color-scheme:light dark;--ground:#fff;--panel:#f8fafc;--ink:#0f172a;--muted:#475569;--line:#cbd5e1;--old:#94a3b8;--new:#0d9488;--bad:#dc2626;--warn:#b45309;--good:#15803d;--share:#4f46e5}@media(prefers-color-scheme:dark){:root{--ground:#0b1220;--panel:#131c2e;--ink:#e2e8f0;--muted:#a3b1c6;--line:#334155;--old:#64748b;--new:#2dd4bf;--bad:#f87171;--warn:#fbbf24;--good:#4ade80;--share:#a5b4fc}}*{box-sizing:border-box}body{margin:0 auto;max-width:62rem;padding:1.5rem 1rem 4rem;background:var(--ground);color:var(--ink);font:15px/1.5 system-ui,sans-serif}h1{font-size:1.5rem;line-height:1.25;margin:.25rem 0 .5rem;overflow-wrap:anywhere}h2{font-size:1.15rem;margin:2.25rem 0 .5rem}h3{font-size:1rem;margin:1.25rem 0 .25rem}p{margin:.4rem 0;overflow-wrap:anywhere}.muted{color:var(--muted)}.wide{overflow-x:auto}table{border-collapse:collapse;width:100%;font-size:.92em}th,td{text-align:left;vertical-align:top;padding:.35rem .6rem .35rem 0;border-bottom:1px solid var(--line)}thead th{color:var(--muted);font-weight:600;white-space:nowrap}td{overflow-wrap:break-word}table.facts td{overflow-wrap:anywhere}td.when,td.who,td.event{white-space:nowrap}td.said{min-width:16rem}table.facts th{width:11rem;color:var(--muted);font-weight:600;white-space:nowrap}.status{display:inline-block;padding:.1rem .6rem;border-radius:1rem;border:1px solid;font-weight:600;font-size:.85rem}.good{color:var(--good)}.bad{color:var(--bad)}.warn{color:var(--warn)}figure{margin:1rem 0;padding:.75rem;background:var(--panel);border:1px solid var(--line);border-radius:.5rem;overflow-x:auto}figure svg{display:block;width:100%;min-width:44rem;height:auto}figcaption{margin-top:.5rem;color:var(--muted);font-size:.9em;min-width:0}code{background:var(--panel);border:1px solid var(--line);border-radius:.25rem;padding:.05rem .3rem;overflow-wrap:anywhere}ul{padding-left:1.25rem}li{margin:.25rem 0}@media(max-width:40rem){table.facts th{width:7rem;white-space:normal}}@media print{figure{break-inside:avoid}body{max-width:none}}";
+const PAGE_STYLE: &str = ":root{color-scheme:light dark;--ground:#fff;--panel:#f8fafc;--ink:#0f172a;--muted:#475569;--line:#cbd5e1;--old:#94a3b8;--new:#0d9488;--bad:#dc2626;--warn:#b45309;--good:#15803d;--share:#4f46e5}@media(prefers-color-scheme:dark){:root{--ground:#0b1220;--panel:#131c2e;--ink:#e2e8f0;--muted:#a3b1c6;--line:#334155;--old:#64748b;--new:#2dd4bf;--bad:#f87171;--warn:#fbbf24;--good:#4ade80;--share:#a5b4fc}}*{box-sizing:border-box}body{margin:0 auto;max-width:62rem;padding:1.5rem 1rem 4rem;background:var(--ground);color:var(--ink);font:15px/1.5 system-ui,sans-serif}h1{font-size:1.5rem;line-height:1.25;margin:.25rem 0 .5rem;overflow-wrap:anywhere}h2{font-size:1.15rem;margin:2.25rem 0 .5rem}h3{font-size:1rem;margin:1.25rem 0 .25rem}p{margin:.4rem 0;overflow-wrap:anywhere}.muted{color:var(--muted)}.wide{overflow-x:auto}table{border-collapse:collapse;width:100%;font-size:.92em}th,td{text-align:left;vertical-align:top;padding:.35rem .6rem .35rem 0;border-bottom:1px solid var(--line)}thead th{color:var(--muted);font-weight:600;white-space:nowrap}td{overflow-wrap:break-word}table.facts td{overflow-wrap:anywhere}td.when,td.who,td.event{white-space:nowrap}td.said{min-width:16rem}table.facts th{width:11rem;color:var(--muted);font-weight:600;white-space:nowrap}.status{display:inline-block;padding:.1rem .6rem;border-radius:1rem;border:1px solid;font-weight:600;font-size:.85rem}.good{color:var(--good)}.bad{color:var(--bad)}.warn{color:var(--warn)}figure{margin:1rem 0;padding:.75rem;background:var(--panel);border:1px solid var(--line);border-radius:.5rem;overflow-x:auto}figure svg{display:block;width:100%;min-width:44rem;height:auto}figcaption{margin-top:.5rem;color:var(--muted);font-size:.9em;min-width:0}code{background:var(--panel);border:1px solid var(--line);border-radius:.25rem;padding:.05rem .3rem;overflow-wrap:anywhere}ul{padding-left:1.25rem}li{margin:.25rem 0}label{display:block}input{display:block;width:100%;max-width:36rem;margin-top:.25rem;padding:.4rem .6rem;font:inherit;color:var(--ink);background:var(--panel);border:1px solid var(--line);border-radius:.25rem}button{margin:.75rem 0;padding:.5rem 1rem;font:inherit;font-weight:600;color:var(--ground);background:var(--share);border:0;border-radius:.25rem}@media(max-width:40rem){table.facts th{width:7rem;white-space:normal}}@media print{figure{break-inside:avoid}body{max-width:none}}";
 
 static ALL_STYLE: LazyLock<String> = LazyLock::new(|| format!("{PAGE_STYLE}{STYLE}"));
 
 /// What the browser may do with the page: show it in the style that it brings along.
 pub static POLICY: LazyLock<String> = LazyLock::new(|| {
-    let digest = Sha256::digest(ALL_STYLE.as_bytes());
-    // In this alphabet too browsers compare it, and with its padding.
-    let digest = crate::wire::base64url::encode(&digest);
-    format!("default-src 'none'; style-src 'sha256-{digest}='; base-uri 'none'; form-action 'none'")
+    let style = by_digest(style());
+    format!("default-src 'none'; style-src {style}; base-uri 'none'; form-action 'none'")
 });
+
+/// How the page and its pictures look.
+pub fn style() -> &'static str {
+    &ALL_STYLE
+}
 
 /// The whole page.
 pub fn page(report: &Report) -> String {
-    let view = &report.deployment;
-    let title = format!(
-        "{}: {} for {}",
-        view.endpoint, view.model, view.former_model
-    );
+    let title = title(&report.deployment);
     let mut page = Page(String::with_capacity(64 * 1024));
     page.add(format_args!(
         "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n<meta http-equiv=\"Content-Security-Policy\" content=\"{}\">\n<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n<title>{}</title>\n<style>{}</style>\n</head>\n<body>\n",
         escaped(&POLICY),
         escaped(&title),
-        *ALL_STYLE
+        style()
     ));
-    page.head(report, &title);
+    page.add(format_args!("{}</body>\n</html>\n", body(report)));
+    page.0
+}
+
+/// What the page shows, without the frame around it: for another page in this [`style`].
+pub fn body(report: &Report) -> String {
+    let view = &report.deployment;
+    let mut page = Page(String::with_capacity(64 * 1024));
+    page.head(report, &title(view));
     page.facts(view);
     page.advice(report);
     page.pictures(report);
@@ -59,11 +65,19 @@ pub fn page(report: &Report) -> String {
     page.told(report);
     page.timeline(report);
     page.add(format_args!(
-        "<p class=\"muted\">As of {}, version {} of the record. Times are UTC.</p>\n</body>\n</html>\n",
+        "<p class=\"muted\">As of {}, version {} of the record. Times are UTC.</p>\n",
         time(view.as_of),
         view.version
     ));
     page.0
+}
+
+/// What is replaced by what, and where.
+fn title(view: &DeploymentView) -> String {
+    format!(
+        "{}: {} for {}",
+        view.endpoint, view.model, view.former_model
+    )
 }
 
 struct Page(String);
@@ -125,6 +139,16 @@ impl Page {
             return self.paragraph("muted", why);
         };
         self.figure(&traffic.svg(), &drawn_of(report));
+        if let Some(latency) = picture::latency(series) {
+            self.figure(&latency.svg(), &latency_drawn(series.minutes_per_point));
+        }
+        if let Some(scores) = series.scores.as_ref().and_then(picture::scores) {
+            let words = "Where the predictions lie. A model whose scores moved is no worse for it by itself; what is sure of the difference stands under drift.";
+            self.figure(&scores.svg(), words);
+        }
+        if let Some(note) = &series.scores_left_out {
+            self.paragraph("muted", &format!("{note}."));
+        }
         let tracks = series.tracks.iter();
         for (name, track) in tracks.take(MOST_PICTURES) {
             if let Some(picture) = picture::signal(name, track, series) {
@@ -284,6 +308,15 @@ fn drawn_of(report: &Report) -> String {
         )
     });
     format!("{} judged minutes, {each}.{totals}", series.minutes)
+}
+
+fn latency_drawn(minutes_per_point: i64) -> String {
+    let what = "SageMaker's ModelLatency";
+    if minutes_per_point == 1 {
+        return format!("{what}, each minute by itself.");
+    }
+    // Percentiles of minutes have no mean.
+    format!("{what}: of each {minutes_per_point} minutes the slowest.")
 }
 
 fn caption(track: &Track) -> String {

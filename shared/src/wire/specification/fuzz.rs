@@ -32,6 +32,7 @@ fn whole() -> Value {
             "comparison": {"alpha": "1%", "tolerate": 1.25, "errors": {"severity": "medium"}},
             "min_samples": 500, "safe_gate": false, "blind_limit": "15m",
             "alarms": ["wine-down"], "on_drift": "restore",
+            "memory": {"limit": "90%", "for": "10m", "severity": "high", "on_breach": "hold", "muted": false},
             "checks": [{
                 "name": "wrong_predictions",
                 "bad": {"namespace": "Canary/Model", "metric": "Wrong", "stat": "TC(0.5:2)", "dimensions": {"Arm": "{variant}"}},

@@ -187,8 +187,7 @@ fn left_out() -> Value {
 }
 
 fn refine_plan(all: &mut Schemas) {
-    let (soak, deadline) = (Plan::SOAK.to_string(), Plan::DEADLINE.to_string());
-    refine(all, "PlanSpecification.soak", json!({"default": soak}));
+    let deadline = Plan::DEADLINE.to_string();
     refine(
         all,
         "PlanSpecification.deadline",
@@ -261,6 +260,9 @@ fn refine_policy(all: &mut Schemas) {
         refine(all, &format!("{guard}.for"), json!({"pattern": "[1-9]"}));
     }
     refine(all, "LatencyGuard.ratio", json!({"minimum": 1}));
+    refine(all, "MemoryGuard.limit", json!({"default": "95%"}));
+    let lasting = json!({"pattern": "[1-9]", "default": "5m"});
+    refine(all, "MemoryGuard.for", lasting);
     let comparison = Policy::preset(Preset::Linear).comparison;
     refine(
         all,

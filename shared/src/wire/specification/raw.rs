@@ -148,7 +148,8 @@ pub(super) struct RawPlan {
     pub(super) linear: Option<RawLinear>,
     /// The stages one by one: weights rise and end at 100.
     pub(super) stages: Option<Vec<RawStage>>,
-    /// How long the canary serves everything before the old variant goes.
+    /// How long the canary serves everything before the old variant goes; a day if left out, and ten
+    /// minutes with the preset `quick`.
     pub(super) soak: Option<Span>,
     /// From IN_PROGRESS to 100 %, soak apart; the clock stops in pauses, approvals and closed windows.
     pub(super) deadline: Option<Span>,
@@ -242,6 +243,29 @@ pub(super) struct RawPolicy {
     pub(super) unread_predictions: Option<RawConsequence>,
     /// What a request costs beside production's.
     pub(super) cost: Option<RawCost>,
+    /// How much of their memory the canary's instances use; part of the preset `playbook`.
+    pub(super) memory: Option<RawMemory>,
+}
+
+/// How much of their memory the canary's instances use on average (`MemoryUtilization`).
+///
+/// A minute without a reading speaks neither for the canary nor against it. After ten of them nothing is
+/// raised until there is one, unless CloudWatch never had any of either model.
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = MemoryGuard))]
+pub(super) struct RawMemory {
+    /// The highest share still tolerated: above 0 % and below 100 %.
+    pub(super) limit: Option<Rate>,
+    /// For how long it must be above to act, in minutes that have a reading.
+    #[serde(rename = "for")]
+    pub(super) sustained: Option<Span>,
+    /// How bad a breach is, which says what it sets going unless `on_breach` does; critical if left out.
+    pub(super) severity: Option<Grade>,
+    /// What a breach sets going, in place of what the severity says.
+    pub(super) on_breach: Option<Action>,
+    /// Computed and shown, but acts on nothing.
+    pub(super) muted: Option<bool>,
 }
 
 /// How good the predictions are, by the labels that `POST /feedback` takes.
@@ -266,7 +290,8 @@ pub(super) struct RawQuality {
     pub(super) muted: Option<bool>,
 }
 
-/// Whether groups are treated alike: at least one of three measures.
+/// Whether groups are treated alike, by the measures that are named; where none is, by all three with a
+/// limit of 0.1, 0.1 and 0.8. Equal opportunity needs labels.
 #[derive(Deserialize, Default)]
 #[serde(deny_unknown_fields)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = FairnessGuard))]

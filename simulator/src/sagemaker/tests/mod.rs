@@ -7,7 +7,10 @@ use http::{Request, Response};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
-use crate::{Backend, Clock, Distribution, Options, Simulator, Timings};
+use crate::{
+    Backend, Clock, Distribution, Disturbance, Fault, FaultKind, Options, Simulator, Timings,
+    service,
+};
 
 mod serving;
 
@@ -437,6 +440,72 @@ async fn deleting_what_is_in_use_is_allowed_and_written_down() {
     assert_eq!(simulator.sagemaker().violations().len(), 2);
     assert!(simulator.sagemaker().endpoint_configs().is_empty());
     assert_eq!(invoke(&simulator, "wine", &[]).await.status(), 200);
+}
+
+#[tokio::test]
+async fn a_models_network_is_told_as_it_was_given() {
+    let simulator = simulator();
+    let of = |network: Value| {
+        json!({
+            "ModelName": "m",
+            "PrimaryContainer": {"Image": "wine:1"},
+            "VpcConfig": network,
+            "EnableNetworkIsolation": true,
+        })
+    };
+    for (network, member) in [
+        (json!({"SecurityGroupIds": ["sg-1"]}), "'subnets'"),
+        (
+            json!({"SecurityGroupIds": [], "Subnets": ["s"]}),
+            "'securityGroupIds'",
+        ),
+        (
+            json!({"SecurityGroupIds": vec!["sg"; 6], "Subnets": ["s"]}),
+            "'securityGroupIds'",
+        ),
+        (
+            json!({"SecurityGroupIds": ["sg"], "Subnets": vec!["s"; 17]}),
+            "'subnets'",
+        ),
+    ] {
+        let outcome = sagemaker(&simulator, "CreateModel", of(network)).await;
+        assert_refused(outcome, "ValidationException", member);
+    }
+    let network = json!({"SecurityGroupIds": ["sg-2", "sg-1"], "Subnets": ["s"]});
+    let given = of(network.clone());
+    sagemaker(&simulator, "CreateModel", given)
+        .await
+        .expect("a new model");
+    let told = sagemaker(&simulator, "DescribeModel", json!({"ModelName": "m"})).await;
+    let told = told.expect("a model");
+    assert_eq!(told["VpcConfig"], network);
+    assert_eq!(told["EnableNetworkIsolation"], true);
+}
+
+#[tokio::test]
+async fn a_version_that_is_deleted_is_gone_and_the_others_keep_their_numbers() {
+    let simulator = simulator();
+    let group = json!({"ModelPackageGroupName": "wine"});
+    sagemaker(&simulator, "CreateModelPackageGroup", group.clone())
+        .await
+        .expect("a new group");
+    let mut arns = Vec::new();
+    for version in 1..=3 {
+        if version == 3 {
+            let first = json!({"ModelPackageName": arns[0]});
+            for deleted in [true, false] {
+                let outcome = sagemaker(&simulator, "DeleteModelPackage", first.clone()).await;
+                assert_eq!(outcome.is_ok(), deleted, "{outcome:?}");
+            }
+            let outcome = sagemaker(&simulator, "DescribeModelPackage", first).await;
+            assert_refused(outcome, "ValidationException", "does not exist");
+        }
+        let made = sagemaker(&simulator, "CreateModelPackage", group.clone()).await;
+        let arn = made.expect("a new version")["ModelPackageArn"].clone();
+        let end = format!("model-package/wine/{version}");
+        assert!(arn.as_str().is_some_and(|arn| arn.ends_with(&end)), "{arn}");
+        arns.push(arn);
+    }
 }
 
 #[tokio::test]

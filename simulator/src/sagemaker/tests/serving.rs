@@ -55,6 +55,59 @@ async fn a_failing_model_is_a_model_error() {
     assert_eq!(body["OriginalStatusCode"], 0);
 }
 
+/// What is served, requests and bulk traffic alike, goes wrong as long as it is told to; another model is left
+/// alone, and what there is none of is not disturbed.
+#[tokio::test]
+async fn a_model_misbehaves_until_its_time_is_over() {
+    let simulator = in_service().await;
+    let end = simulator.clock().now() + SignedDuration::from_mins(2);
+    let failing = Disturbance {
+        error_rate: 1.0,
+        until: Some(end),
+        ..Disturbance::default()
+    };
+    assert!(!simulator.disturb("nobody", failing));
+    assert!(simulator.disturb("m1", failing));
+    assert_eq!(simulator.disturbances(), [("m1".to_owned(), failing)]);
+    assert_eq!(invoke(&simulator, "wine", &[]).await.status(), 424);
+    // A server that is there is not asked either.
+    let nothing_listens = "http://127.0.0.1:1".to_owned();
+    simulator.set_backend(
+        "m1",
+        Backend::Http {
+            url: nothing_listens,
+        },
+    );
+    let response = invoke(&simulator, "wine", &[]).await;
+    let body: Value = serde_json::from_slice(response.body()).expect("JSON");
+    assert_eq!(body["OriginalStatusCode"], 500);
+    simulator.set_backend("m1", Backend::Distribution(Distribution::default()));
+    simulator.advance(SignedDuration::from_mins(2)).await;
+    assert!(simulator.disturbances().is_empty());
+    assert_eq!(invoke(&simulator, "wine", &[]).await.status(), 200);
+    assert!(simulator.disturb(
+        "m1",
+        Disturbance {
+            until: None,
+            ..failing
+        }
+    ));
+    assert_eq!(invoke(&simulator, "wine", &[]).await.status(), 424);
+    simulator.inject(Fault {
+        service: service::SNS.to_owned(),
+        operation: None,
+        skip: 0,
+        times: 1,
+        kind: FaultKind::Throttle,
+    });
+    simulator.undisturb();
+    assert_eq!(
+        (simulator.disturbances(), simulator.faults()),
+        (Vec::new(), Vec::new())
+    );
+    assert_eq!(invoke(&simulator, "wine", &[]).await.status(), 200);
+}
+
 #[tokio::test]
 async fn a_variant_without_traffic_shrinks_to_its_floor_and_a_raised_floor_grows_it() {
     let simulator = in_service().await;

@@ -174,9 +174,6 @@ async fn what_is_not_there_is_none(account: &Account) {
     let missing = account.name("win");
     assert_eq!(account.aws.endpoint(&missing).await, Ok(None));
     assert_eq!(account.aws.endpoint_config(&missing).await, Ok(None));
-    assert_eq!(account.aws.has_model(&missing).await, Ok(false));
-    let there = account.name("old");
-    assert_eq!(account.aws.has_model(&there).await, Ok(true));
 }
 
 async fn a_deleted_endpoint_is_none(account: &Account) {

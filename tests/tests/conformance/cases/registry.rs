@@ -13,6 +13,8 @@ use crate::account::Account;
 
 const IMAGE: &str = "123456789012.dkr.ecr.eu-central-1.amazonaws.com/wine:1";
 const ROLE: &str = "arn:aws:iam::123456789012:role/serving";
+/// The deployment that a model is made for.
+const ID: &str = "01997b6e-0000-7000-8000-0123456789ab";
 
 pub(crate) fn cases() -> Vec<Case> {
     super::cases!("sagemaker":
@@ -135,27 +137,27 @@ async fn serving(account: &Account) -> String {
 async fn a_model_of_a_version_is_made_like_another(account: &Account) {
     let (version, like) = (registered(account).await, serving(account).await);
     let name = version.model_name();
-    let made = account.aws.make_model(&name, &version, &like).await;
+    let made = account.aws.make_model(&name, &version, &like, ID).await;
     made.expect("a new model");
     let seen = account.aws.model(&name).await.expect("a readable model");
     let seen = seen.expect("a model");
     assert_eq!(seen.package.as_deref(), Some(version.as_str()));
     assert_eq!(seen.execution_role.as_deref(), Some(ROLE));
-    let client = Client::new(&account.sdk);
-    let described = client.describe_model().model_name(&name).send().await;
-    let described = described.expect("a model");
-    let network = described.vpc_config().expect("a network");
-    assert_eq!(network.subnets(), ["subnet-1"]);
+    let network = seen.network.as_ref().expect("a network");
+    assert!(network.subnets.iter().eq(["subnet-1"]), "{network:?}");
+    assert!(network.security_groups.iter().eq(["sg-1"]), "{network:?}");
     let other = account.aws.model(&like).await.expect("a readable model");
-    assert_eq!(other.expect("a model").package, None, "made of an image");
+    let other = other.expect("a model");
+    assert_eq!(other.package, None, "made of an image");
+    assert_eq!(seen.differences_from(&other), Vec::<&str>::new());
 }
 
 async fn a_model_of_a_version_made_twice_is_invalid(account: &Account) {
     let (version, like) = (registered(account).await, serving(account).await);
     let name = version.model_name();
-    let made = account.aws.make_model(&name, &version, &like).await;
+    let made = account.aws.make_model(&name, &version, &like, ID).await;
     made.expect("a new model");
-    let again = account.aws.make_model(&name, &version, &like).await;
+    let again = account.aws.make_model(&name, &version, &like, ID).await;
     assert_eq!(again.map_err(|error| error.class), Err(Class::Invalid));
 }
 

@@ -98,10 +98,10 @@ fn after(minutes: &[(Counts, Counts)]) -> String {
 #[test]
 fn sentences() {
     insta::assert_snapshot!(after(&[]), @"5XX errors: nothing to compare yet");
-    insta::assert_snapshot!(after(&[(counts(500, 0), counts(4500, 0))]), @"5XX errors: canary 0.00% (0 of 500), production 0.00% (0 of 4500), no evidence that it is worse after 1 min");
+    insta::assert_snapshot!(after(&[(counts(500, 0), counts(4500, 0))]), @"5XX errors: canary 0.00% (0 of 500), production 0.00% (0 of 4500), not yet shown to be worse after 1 min");
     insta::assert_snapshot!(after(&[(counts(500, 2), counts(4500, 0)); 2]), @"5XX errors: canary 0.40% (4 of 1000), production 0.00% (0 of 9000), at least 5.90 times as often (95% interval; tolerated 1.25), odds against luck about 2.76 to 1 after 2 min");
-    insta::assert_snapshot!(after(&[(counts(500, 0), counts(4500, 9))]), @"5XX errors: canary 0.00% (0 of 500), production 0.20% (9 of 4500), 0.00 times as often (95% interval 0.00 to 5.31; tolerated 1.25), no evidence that it is worse after 1 min");
-    insta::assert_snapshot!(after(&[(counts(1000, 2), counts(9000, 18)); 30]), @"5XX errors: canary 0.20% (60 of 30000), production 0.20% (540 of 270000), 1.00 times as often (95% interval 0.76 to 1.32; tolerated 1.25), no evidence that it is worse after 30 min");
+    insta::assert_snapshot!(after(&[(counts(500, 0), counts(4500, 9))]), @"5XX errors: canary 0.00% (0 of 500), production 0.20% (9 of 4500), 0.00 times as often (95% interval 0.00 to 5.31; tolerated 1.25), not yet shown to be worse after 1 min");
+    insta::assert_snapshot!(after(&[(counts(1000, 2), counts(9000, 18)); 30]), @"5XX errors: canary 0.20% (60 of 30000), production 0.20% (540 of 270000), 1.00 times as often (95% interval 0.76 to 1.32; tolerated 1.25), not yet shown to be worse after 30 min");
     insta::assert_snapshot!(after(&[(counts(1000, 10), counts(9000, 18)); 4]), @"5XX errors: canary 1.00% (40 of 4000), production 0.20% (72 of 36000), 5.00 times as often (95% interval 3.34 to 7.48; tolerated 1.25), odds against luck about 11000 to 1 after 4 min");
     insta::assert_snapshot!(after(&[(counts(1_000_000, 30), counts(9_000_000, 18)); 40]), @"5XX errors: canary 0.0030% (1200 of 40000000), production 0.00020% (720 of 360000000), 15 times as often (95% interval 14 to 16; tolerated 1.25), odds against luck more than a million to 1 after 40 min");
 }

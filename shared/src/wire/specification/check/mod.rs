@@ -52,7 +52,8 @@ impl Raw {
         let topics = self.notify.check()?;
         let mut given = self.policy;
         let asked = model::Asked::take(&mut given);
-        let mut policy = given.check(self.plan.preset.unwrap_or_default())?;
+        let preset = self.plan.preset;
+        let mut policy = given.check(preset.unwrap_or_default())?;
         let plan = self.plan.check()?;
         let readings = self.model_signals.map(RawReadings::check).transpose()?;
         let prices = asked.lay_over(&mut policy, readings.as_ref(), &plan)?;
@@ -73,6 +74,7 @@ impl Raw {
             capacity: self.canary.check()?,
             policy,
             plan,
+            preset,
             routing: routing.transpose()?,
             readings,
             prices,

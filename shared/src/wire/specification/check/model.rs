@@ -264,11 +264,16 @@ impl RawFairness {
                 "a number of predictions of a group from 1 to 1000000000: of none nothing can be said",
             ));
         }
-        let asked = [
+        let named = [
             (Measure::DemographicParity, self.demographic_parity),
             (Measure::EqualOpportunity, self.equal_opportunity),
             (Measure::DisparateImpact, self.disparate_impact),
         ];
+        let asked = if named.iter().all(|(_, limit)| limit.is_none()) {
+            Fairness::USUAL.map(|(measure, limit)| (measure, Some(limit)))
+        } else {
+            named
+        };
         let mut rules = Vec::new();
         for (measure, limit) in asked {
             let Some(limit) = limit else { continue };
@@ -283,12 +288,6 @@ impl RawFairness {
                 limit,
                 min_samples,
             });
-        }
-        if rules.is_empty() {
-            return Err(wrong(
-                "policy.fairness",
-                "measures nothing; give it demographic_parity, equal_opportunity or disparate_impact",
-            ));
         }
         let consequence = RawConsequence {
             severity: self.severity,

@@ -39,7 +39,8 @@ impl RawPlan {
             (None, None) => self.preset.unwrap_or_default().stages(),
         };
         let (soak, deadline) = (
-            self.soak.unwrap_or(Plan::SOAK),
+            self.soak
+                .unwrap_or_else(|| self.preset.unwrap_or_default().soak()),
             self.deadline.unwrap_or(Plan::DEADLINE),
         );
         Plan::new(stages, soak, deadline, self.change_windows).map_err(|error| {

@@ -3,9 +3,12 @@
 //! What a breach sets going is said per key and holds for all guards of that key, but never for an
 //! emergency guard: a preset's last line can't be weakened by a word about something else.
 
-use super::super::raw::{RawComparison, RawConsequence, RawErrorRate, RawLatency, RawPolicy};
+use super::super::raw::{
+    RawComparison, RawConsequence, RawErrorRate, RawLatency, RawMemory, RawPolicy,
+};
 use super::super::{SpecificationError, wrong};
 use super::checks;
+use crate::domain::comparison::Limit;
 use crate::domain::plan::Preset;
 use crate::domain::policy::{Comparison, Consequence, Guard, Percentile, Policy, Sustain, Test};
 use crate::domain::quantity::{Rate, Span};
@@ -31,6 +34,9 @@ impl RawPolicy {
             if let Some(latency) = latency {
                 latency.lay_over(&mut policy, percentile)?;
             }
+        }
+        if let Some(memory) = self.memory {
+            policy.memory = Some(memory.lay_over(policy.memory)?);
         }
         if let Some(comparison) = self.comparison {
             comparison.lay_over(&mut policy)?;
@@ -224,6 +230,34 @@ fn settle(policy: &mut Policy, key: &str, sustain: Option<Sustain>, consequence:
     for guard in guards_of(policy, key) {
         guard.sustain = sustain.unwrap_or(guard.sustain);
         guard.consequence = consequence.check(guard.consequence);
+    }
+}
+
+impl RawMemory {
+    fn lay_over(self, preset: Option<Guard>) -> Result<Guard, SpecificationError> {
+        let usual = preset.unwrap_or_else(Guard::memory);
+        let test = match self.limit {
+            None => usual.test,
+            Some(limit) if Limit::new(limit).is_some() => Test::MemoryAbove(limit),
+            Some(_) => {
+                return Err(wrong(
+                    "policy.memory.limit",
+                    "a share above \"0%\" and below \"100%\" of the instances' memory, like \"95%\"",
+                ));
+            }
+        };
+        let sustain = sustain("policy.memory", None, self.sustained)?;
+        let consequence = RawConsequence {
+            severity: self.severity,
+            on_breach: self.on_breach,
+            muted: self.muted,
+        };
+        Ok(Guard {
+            name: usual.name,
+            test,
+            sustain: sustain.unwrap_or(usual.sustain),
+            consequence: consequence.check(usual.consequence),
+        })
     }
 }
 

@@ -181,6 +181,58 @@ fn fairness_has_the_measures_that_are_named() {
 }
 
 #[test]
+fn fairness_without_a_measure_has_all_three_with_their_usual_limits() {
+    for given in [json!({}), json!({"severity": "medium", "min_samples": 40})] {
+        let policy = read(&with(&json!({"fairness": given}))).unwrap();
+        let rules = policy.fairness.unwrap().rules;
+        let limits: Vec<_> = rules.iter().map(|it| (it.measure, it.limit)).collect();
+        assert_eq!(
+            limits,
+            [
+                (Measure::DemographicParity, 0.1),
+                (Measure::EqualOpportunity, 0.1),
+                (Measure::DisparateImpact, 0.8)
+            ]
+        );
+        let least = given["min_samples"].as_u64().unwrap_or(100);
+        assert!(rules.iter().all(|it| it.min_samples == least));
+    }
+}
+
+#[test]
+fn a_playbook_without_fairness_and_cost_is_told_what_it_lacks() {
+    let group = json!({"score": "/score", "group": {"attribute": "region", "labels": ["a", "b"]}});
+    let advice = |preset: &str, signals: Option<&Value>, policy: Value| {
+        let whole = json!({
+            "endpoint": "wine-quality", "model": "wine-quality-v2",
+            "plan": {"preset": preset}, "model_signals": signals, "policy": policy,
+        });
+        parse(&whole).unwrap().advice()
+    };
+    let lacking = advice("playbook", Some(&group), json!({}));
+    let [sentence] = lacking.as_slice() else {
+        panic!("one sentence: {lacking:?}")
+    };
+    assert!(
+        sentence.contains("`fairness: {}`, and cost, like `cost: {}`"),
+        "{sentence}"
+    );
+    let half = advice("playbook", Some(&group), json!({"fairness": {}}));
+    assert!(half[0].ends_with("lacks cost, like `cost: {}`"), "{half:?}");
+    for (preset, signals, policy) in [
+        (
+            "playbook",
+            Some(&group),
+            json!({"fairness": {}, "cost": {}}),
+        ),
+        ("playbook", None, json!({})),
+        ("phased", Some(&group), json!({})),
+    ] {
+        assert_eq!(advice(preset, signals, policy), [""; 0], "{preset}");
+    }
+}
+
+#[test]
 fn cost_notifies_after_an_hour() {
     let cost = json!({"cost": {"prices": {"ml.m5.large": 0.115}}});
     let policy = read(&json!({"policy": cost})).unwrap();
@@ -258,11 +310,6 @@ fn what_makes_no_sense_names_its_field() {
             json!({"model_signals": {}, "policy": {"fairness": {"demographic_parity": 0.1}}}),
             "policy.fairness",
             "model_signals.group",
-        ),
-        (
-            with(&json!({"fairness": {}})),
-            "policy.fairness",
-            "demographic_parity",
         ),
         (
             with(&json!({"fairness": {"demographic_parity": 1}})),

@@ -117,6 +117,86 @@ fn an_emergency_guard_is_weakened_by_nothing() {
     assert!(of_guard(&policy, "latency_p95.ratio").muted);
 }
 
+/// Document by document: at more than 5 % errors, and at twice production's latency, `phased` takes
+/// everything back at once.
+#[test]
+fn phased_has_emergencies_of_which_one_is_weakened_by_nothing() {
+    let plan = json!({"preset": "phased"});
+    let policy = read(&json!({"plan": plan})).unwrap();
+    let critical = Consequence::of(Grade::Critical);
+    assert_eq!(of_guard(&policy, "error_rate.limit"), critical);
+    assert_eq!(of_guard(&policy, "latency_p95.emergency"), critical);
+    assert_eq!(
+        of_guard(&policy, "latency_p95.ratio"),
+        Consequence::default()
+    );
+    let words = json!({"severity": "medium"});
+    let policy = read(&json!({
+        "plan": plan,
+        "policy": {"error_rate": words, "latency_p95": {"severity": "low", "ratio": 1.5}},
+    }))
+    .unwrap();
+    let medium = Consequence::of(Grade::Medium);
+    assert_eq!(of_guard(&policy, "error_rate.limit"), medium);
+    assert_eq!(of_guard(&policy, "latency_p95.emergency"), critical);
+    let low = Consequence::of(Grade::Low);
+    assert_eq!(of_guard(&policy, "latency_p95.ratio"), low);
+}
+
+#[test]
+fn memory_is_part_of_the_playbook_and_of_whatever_names_it() {
+    let memory = |plan: &str, policy: Value| {
+        let given = json!({"plan": {"preset": plan}, "policy": policy});
+        read(&given).unwrap().memory
+    };
+    for preset in ["linear", "quick", "phased"] {
+        assert_eq!(memory(preset, json!({})), None, "{preset}");
+    }
+    let usual = memory("playbook", json!({})).unwrap();
+    assert_eq!(memory("linear", json!({"memory": {}})).unwrap(), usual);
+    assert_eq!(usual.to_string(), "memory above 95% for 5m");
+    assert_eq!(usual.consequence, Consequence::of(Grade::Critical));
+    let own = json!({"memory": {"limit": "80%", "for": "30m", "on_breach": "hold"}});
+    let own = memory("playbook", own).unwrap();
+    assert_eq!(own.to_string(), "memory above 80% for 30m (hold)");
+    assert_eq!(own.name, usual.name);
+    for limit in ["0%", "100%"] {
+        assert_policy_refused(
+            &json!({"memory": {"limit": limit}}),
+            "policy.memory.limit",
+            "95%",
+        );
+    }
+    assert_policy_refused(
+        &json!({"memory": {"for": "0s"}}),
+        "policy.memory.for",
+        "above zero",
+    );
+    assert_policy_refused(
+        &json!({"memory": {"checks": 3}}),
+        "policy.memory.checks",
+        "unknown field",
+    );
+}
+
+/// A version from before it reads what it knows.
+#[test]
+fn a_record_with_a_limit_of_memory_is_read_without_it() {
+    let policy = read(&json!({"plan": {"preset": "playbook"}})).unwrap();
+    let mut record = serde_json::to_value(&policy).unwrap();
+    let guards = record["guards"].to_string();
+    assert!(!guards.contains("memory"), "{guards}");
+    record.as_object_mut().unwrap().remove("memory");
+    let back: Policy = serde_json::from_value(record).unwrap();
+    assert_eq!(
+        back,
+        Policy {
+            memory: None,
+            ..policy
+        }
+    );
+}
+
 #[test]
 fn each_signal_of_the_comparison_has_its_own_consequence() {
     for name in ["errors", "client_errors", "slowness"] {

@@ -1,17 +1,21 @@
-//! The minutes of a deployment, as few points as a picture has room for.
+//! How minutes become points.
 //!
 //! Minutes come newest first and page by page; of each no more is kept than is drawn. Each point stands
-//! for the same length of time: of requests it has the sums, of a signal what was known at its end,
-//! since that is over everything so far.
+//! for the same length of time: of requests and outcomes it has the sums, of a signal's standing what was
+//! known at its end, since that is over everything so far, and of the latency the slowest minute, since
+//! percentiles of minutes have no mean.
 
 use std::collections::BTreeMap;
 
 use jiff::{SignedDuration, Timestamp};
-use serde::{Deserialize, Serialize};
 
+use super::{Latency, Point, Reading, Scale, Scores, Series, Share, ShareOf, Track};
+use crate::domain::comparison::Counts;
 use crate::domain::comparison::effect::Interval;
 use crate::domain::evidence::Totals;
 use crate::domain::judge::{MinuteReport, SignalStanding};
+use crate::domain::model_signals::BINS;
+use crate::domain::observation::ArmMinute;
 use crate::domain::quantity::Weight;
 use crate::domain::signal::DRIFT;
 
@@ -20,84 +24,6 @@ const MOST_POINTS: i64 = 240;
 /// The minutes that a point may stand for; from the last one on as many times a day as it takes.
 const LENGTHS: [i64; 9] = [1, 2, 5, 10, 15, 30, 60, 120, 240];
 
-/// What was judged, over time.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-pub struct Series {
-    /// How many minutes were judged and are still kept.
-    pub minutes: usize,
-    /// How many minutes a point stands for.
-    pub minutes_per_point: i64,
-    /// Oldest first; a time without a judged minute has none.
-    pub points: Vec<Point>,
-    /// How each signal stood, by name.
-    pub tracks: BTreeMap<String, Track>,
-    /// What is not in it; absent where it holds everything.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub left_out: Option<String>,
-}
-
-/// Some minutes of traffic.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-pub struct Point {
-    /// Where it begins.
-    pub from: Timestamp,
-    /// How many minutes of it were judged.
-    pub minutes: u64,
-    /// The canary's confirmed share at its end, in percent.
-    pub weight: Weight,
-    /// The new model.
-    pub canary: Totals,
-    /// The old model.
-    pub production: Totals,
-}
-
-/// How one signal stood, over time.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-pub struct Track {
-    /// What its values are.
-    pub scale: Scale,
-    /// What is still good; absent where it is held against nothing.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub limit: Option<f64>,
-    /// How it stood at the end, in words.
-    pub sentence: String,
-    /// Oldest first.
-    pub readings: Vec<Reading>,
-}
-
-/// What the values of a track are.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-pub enum Scale {
-    /// The canary's rate over production's.
-    Ratio,
-    /// The canary's share of bad outcomes, 0 to 1.
-    Share,
-    /// A measure of its own: of fairness, or of drift.
-    Measure,
-}
-
-/// A track at one time, over everything since the rollout began, or since it last stepped back for that.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-pub struct Reading {
-    /// The minute it was taken after.
-    pub at: Timestamp,
-    /// The value; absent where there is a bound alone.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub value: Option<f64>,
-    /// Where it lies with 95 % confidence: from here on.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub low: Option<f64>,
-    /// Up to here; absent where there is no bound.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub high: Option<f64>,
-}
-
 /// Minutes as they come in.
 #[derive(Debug, Default)]
 pub struct Gathered {
@@ -105,6 +31,7 @@ pub struct Gathered {
     tracks: BTreeMap<String, Track>,
     /// How each signal stands, drawn or not.
     sentences: BTreeMap<String, String>,
+    scores: Option<Scores>,
 }
 
 #[derive(Debug)]
@@ -112,12 +39,16 @@ struct Kept {
     weight: Weight,
     canary: Totals,
     production: Totals,
+    canary_latency: Option<Latency>,
+    production_latency: Option<Latency>,
     readings: Vec<(String, Scale, Reading)>,
+    shares: Vec<(String, Share)>,
 }
 
 impl Gathered {
     /// Takes in a minute; the newest one first, because it says how every signal stands now.
     pub fn take(&mut self, report: &MinuteReport) {
+        let (canary, production) = (report.canary.as_ref(), report.production.as_ref());
         let totals = |arm: Option<&_>| {
             let mut totals = Totals::default();
             if let Some(arm) = arm {
@@ -127,14 +58,18 @@ impl Gathered {
         };
         let mut kept = Kept {
             weight: report.weight,
-            canary: totals(report.canary.as_ref()),
-            production: totals(report.production.as_ref()),
+            canary: totals(canary),
+            production: totals(production),
+            canary_latency: canary.and_then(Latency::of),
+            production_latency: production.and_then(Latency::of),
             readings: Vec::new(),
+            shares: shares(report),
         };
         for (name, standing) in &report.signals {
             let sentence = self.sentences.entry(name.clone());
             sentence.or_insert_with(|| standing.sentence.clone());
         }
+        self.take_scores(canary, production);
         for (name, track, reading) in read(report) {
             let scale = track.scale;
             kept.readings.push((name.clone(), scale, reading));
@@ -146,6 +81,27 @@ impl Gathered {
             }
         }
         self.minutes.insert(report.minute, kept);
+    }
+
+    /// Adds up the bins, where the minute keeps any.
+    fn take_scores(&mut self, canary: Option<&ArmMinute>, production: Option<&ArmMinute>) {
+        for (arm, is_canary) in [(canary, true), (production, false)] {
+            let Some(counted) = arm.and_then(bins) else {
+                continue;
+            };
+            let scores = self.scores.get_or_insert_with(|| Scores {
+                canary: vec![0; usize::from(BINS)],
+                production: vec![0; usize::from(BINS)],
+            });
+            let sums = if is_canary {
+                &mut scores.canary
+            } else {
+                &mut scores.production
+            };
+            for (sum, more) in std::iter::zip(sums, counted) {
+                *sum = sum.saturating_add(more);
+            }
+        }
     }
 
     /// How many minutes came in.
@@ -164,6 +120,7 @@ impl Gathered {
             minutes: self.minutes.len(),
             minutes_per_point: 1,
             tracks: self.tracks,
+            scores: self.scores,
             left_out,
             ..Series::default()
         };
@@ -181,6 +138,7 @@ impl Gathered {
             first + SignedDuration::from_mins(point * series.minutes_per_point)
         };
         let mut last_readings: BTreeMap<(String, Timestamp), Reading> = BTreeMap::new();
+        let mut sums: BTreeMap<(String, Timestamp), Share> = BTreeMap::new();
         for (minute, kept) in self.minutes {
             let from = start(minute);
             match series.points.last_mut() {
@@ -193,6 +151,11 @@ impl Gathered {
                     last_readings.insert((name, from), reading);
                 }
             }
+            for (name, share) in kept.shares {
+                let sum = sums.entry((name, from)).or_insert(Share::none(from));
+                sum.canary = sum.canary.plus(share.canary);
+                sum.production = sum.production.plus(share.production);
+            }
         }
         for (name, sentence) in self.sentences {
             if let Some(track) = series.tracks.get_mut(&name) {
@@ -204,8 +167,75 @@ impl Gathered {
                 track.readings.push(reading);
             }
         }
+        for ((name, _), share) in sums {
+            if let Some(track) = series.tracks.get_mut(&name) {
+                track.shares.push(share);
+            }
+        }
         series
     }
+}
+
+impl Share {
+    const fn none(from: Timestamp) -> Self {
+        Self {
+            from,
+            canary: Counts::NONE,
+            production: Counts::NONE,
+        }
+    }
+}
+
+impl Latency {
+    fn of(minute: &ArmMinute) -> Option<Self> {
+        let latency = minute.latency.as_ref()?;
+        Some(Self {
+            p50_ms: latency.p50_ms,
+            p95_ms: latency.p95_ms,
+            p99_ms: latency.p99_ms,
+        })
+    }
+
+    /// The slower of the two, percentile by percentile.
+    fn slowest(one: Option<Self>, other: Option<Self>) -> Option<Self> {
+        let (Some(a), Some(b)) = (one, other) else {
+            return one.or(other);
+        };
+        Some(Self {
+            p50_ms: a.p50_ms.max(b.p50_ms),
+            p95_ms: a.p95_ms.max(b.p95_ms),
+            p99_ms: a.p99_ms.max(b.p99_ms),
+        })
+    }
+}
+
+/// A minute's predictions by the bin of their score; nothing where no bin was read.
+fn bins(minute: &ArmMinute) -> Option<Vec<u64>> {
+    let counted = (0..BINS).map(|bin| minute.checks.get(&format!("{DRIFT}.{bin}")));
+    let counted: Vec<Option<&Counts>> = counted.collect();
+    let some = counted.iter().any(Option::is_some);
+    let in_bin = |counts: Option<&Counts>| counts.map_or(0, |counts| counts.x());
+    some.then(|| counted.into_iter().map(in_bin).collect())
+}
+
+/// What a minute counted of each signal but the bins of the scores.
+fn shares(report: &MinuteReport) -> Vec<(String, Share)> {
+    let signals = report.signals.iter().filter(|(name, _)| !is_bin(name));
+    let counted = signals.filter(|(_, it)| it.minute.is_some() || it.production_minute.is_some());
+    let share = |(name, standing): (&String, &SignalStanding)| {
+        let share = Share {
+            from: report.minute,
+            canary: standing.minute.unwrap_or(Counts::NONE),
+            production: standing.production_minute.unwrap_or(Counts::NONE),
+        };
+        (name.clone(), share)
+    };
+    counted.map(share).collect()
+}
+
+/// Whether a signal is one bin of the scores, which mean something together alone.
+fn is_bin(name: &str) -> bool {
+    name.split('.').next() == Some(DRIFT)
 }
 
 /// How many minutes a point stands for, where so many are to be shown.
@@ -223,12 +253,17 @@ impl Point {
             weight: kept.weight,
             canary: kept.canary,
             production: kept.production,
+            canary_latency: kept.canary_latency,
+            production_latency: kept.production_latency,
         }
     }
 
     fn add(&mut self, kept: &Kept) {
         self.minutes += 1;
         self.weight = kept.weight;
+        self.canary_latency = Latency::slowest(self.canary_latency, kept.canary_latency);
+        self.production_latency =
+            Latency::slowest(self.production_latency, kept.production_latency);
         for (sum, more) in [
             (&mut self.canary, kept.canary),
             (&mut self.production, kept.production),
@@ -244,7 +279,6 @@ impl Point {
 /// they lie apart.
 fn read(report: &MinuteReport) -> Vec<(String, Track, Reading)> {
     let at = report.minute;
-    let is_bin = |name: &str| name.split('.').next() == Some(DRIFT);
     let signals = report.signals.iter().filter(|(name, _)| !is_bin(name));
     let mut found: Vec<_> = signals
         .filter_map(|(name, standing)| {
@@ -314,6 +348,8 @@ fn track(scale: Scale, limit: Option<f64>, sentence: &str) -> Track {
         limit,
         sentence: sentence.to_owned(),
         readings: Vec::new(),
+        shown: ShareOf::default(),
+        shares: Vec::new(),
     }
 }
 
@@ -424,6 +460,60 @@ mod tests {
         assert_eq!((track.scale, track.readings.len()), (Scale::Ratio, 2));
         assert_eq!(track.limit, Some(1.25));
         assert_eq!(track.sentence, "errors: nothing yet");
+    }
+
+    /// Of outcomes a point has the sums, of the latency its slowest minute, and what was not measured says
+    /// nothing about either.
+    #[test]
+    fn a_point_has_sums_of_outcomes_and_the_slowest_minutes_latency() {
+        let with = |number: i64, p99: Option<f64>, counts: Option<(u64, u64)>| {
+            let mut row = minute(number, 10, 7, &standing(Some(2.0), None));
+            let counts = counts.map(|(n, x)| Counts::new(n, x).expect("counts"));
+            let signal = row.signals.get_mut("errors").expect("the signal");
+            signal.minute = counts;
+            row.canary.as_mut().expect("the canary").latency = p99.map(|p99_ms| {
+                let ms = json!({"samples": 7, "p50_ms": 1.0, "p90_ms": 2.0, "p95_ms": 3.0, "p99_ms": p99_ms});
+                serde_json::from_value(ms).expect("a minute's latency")
+            });
+            row
+        };
+        let mut gathered = Gathered::default();
+        for number in (2..400).rev() {
+            gathered.take(&with(number, None, None));
+        }
+        gathered.take(&with(1, Some(80.0), Some((10, 1))));
+        gathered.take(&with(0, Some(20.0), Some((5, 2))));
+        let series = gathered.series(None);
+        assert_eq!(series.minutes_per_point, 2);
+        let latency = series.points[0].canary_latency.expect("measured");
+        assert_eq!((latency.p95_ms, latency.p99_ms), (3.0, 80.0));
+        assert_eq!(series.points[1].canary_latency, None);
+        let shares = &series.tracks["errors"].shares;
+        assert_eq!(shares.len(), 1, "nothing was counted in the others");
+        assert_eq!((shares[0].canary.n(), shares[0].canary.x()), (15, 3));
+        assert_eq!(shares[0].production, Counts::NONE);
+        assert_eq!(series.scores, None, "no bins were read");
+    }
+
+    #[test]
+    fn bins_of_scores_add_up_and_are_no_track() {
+        let with = |number: i64, last: u64| {
+            let mut row = minute(number, 10, 10, &standing(Some(2.0), None));
+            let canary = row.canary.as_mut().expect("the canary");
+            for (bin, count) in [(0, 10 - last), (9, last)] {
+                let counts = Counts::new(10, count).expect("counts");
+                canary.checks.insert(format!("{DRIFT}.{bin}"), counts);
+            }
+            row
+        };
+        let mut gathered = Gathered::default();
+        gathered.take(&with(1, 4));
+        gathered.take(&with(0, 3));
+        let series = gathered.series(None);
+        let scores = series.scores.expect("scores");
+        assert_eq!(scores.canary, [13, 0, 0, 0, 0, 0, 0, 0, 0, 7]);
+        assert_eq!(scores.production, [0; 10]);
+        assert!(series.tracks.keys().all(|name| name == "errors"));
     }
 
     #[test]

@@ -1,20 +1,28 @@
-//! Pictures of what was judged, as SVG: the canary's share and the requests of both models over time, and
-//! how each signal stood with its interval. Of a report's page, and of the README.
+//! Pictures of what was judged, as SVG: the canary's share and the requests of both models over time, their
+//! latency, their scores, and how each signal stood with its interval. Of a report's page, and of the README.
 //!
 //! Colours are named, and whoever shows a picture says what they are: [`STYLE`] draws with them, on
 //! white by [`ON_WHITE`]. Whatever comes from the record is escaped.
+
+mod latency;
+mod scores;
+mod signal;
 
 use std::fmt::Write as _;
 
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 
-use super::series::{Point, Reading, Scale, Series, Track};
+use super::series::{Point, Series};
 use crate::domain::history::{Entry, Name};
 use crate::wire::html::escaped;
 
+pub use latency::latency;
+pub use scores::scores;
+pub use signal::signal;
+
 /// How everything is drawn, in named colours.
-pub const STYLE: &str = "svg text{font:12px system-ui,sans-serif;fill:var(--muted)}svg .strong{fill:var(--ink);font-weight:600}svg .grid{stroke:var(--line);fill:none}svg .mark{stroke:var(--muted);stroke-dasharray:2 3}svg .old{fill:var(--old)}svg .new{fill:var(--new)}svg .bad{fill:var(--bad)}svg .share{stroke:var(--share);stroke-width:2;fill:none}svg .under{fill:var(--share);fill-opacity:.15}svg .value{stroke:var(--new);stroke-width:2;fill:none}svg .band{fill:var(--new);fill-opacity:.2}svg .limit{stroke:var(--bad);stroke-dasharray:6 4}svg .dot{fill:var(--new)}";
+pub const STYLE: &str = "svg text{font:12px system-ui,sans-serif;fill:var(--muted)}svg .strong{fill:var(--ink);font-weight:600}svg .grid{stroke:var(--line);fill:none}svg .mark{stroke:var(--muted);stroke-dasharray:2 3}svg .old{fill:var(--old)}svg .new{fill:var(--new)}svg .bad{fill:var(--bad)}svg .share{stroke:var(--share);stroke-width:2;fill:none}svg .under{fill:var(--share);fill-opacity:.15}svg .value{stroke:var(--new);stroke-width:2;fill:none}svg .band{fill:var(--new);fill-opacity:.2}svg .limit{stroke:var(--bad);stroke-dasharray:6 4}svg .dot{fill:var(--new)}svg .old-line,svg .new-line{stroke:var(--old);stroke-width:1.75;fill:none}svg .new-line{stroke:var(--new)}svg .old-band,svg .new-band{fill:var(--old);fill-opacity:.28}svg .new-band{fill:var(--new);fill-opacity:.22}";
 /// The colours on a white ground.
 pub const ON_WHITE: &str = "--ink:#0f172a;--muted:#475569;--line:#cbd5e1;--old:#94a3b8;--new:#0d9488;--bad:#dc2626;--share:#4f46e5;";
 
@@ -72,6 +80,9 @@ pub fn moments(history: &[Entry]) -> Vec<Moment> {
     named.collect()
 }
 
+/// One model's part of a row.
+type Of<Row, Part> = fn(&Row) -> Part;
+
 /// Time from left to right.
 #[derive(Debug, Clone, Copy)]
 struct Axis {
@@ -128,7 +139,12 @@ pub fn traffic(title: &str, series: &Series, moments: &[Moment]) -> Option<Pictu
     let axis = Axis::of(series)?;
     let mut body = String::new();
     text(&mut body, (0.0, 14.0), "start", "strong", title);
-    legend(&mut body);
+    let colours = [
+        ("old", "old model"),
+        ("new", "new model"),
+        ("bad", "answered 5XX"),
+    ];
+    legend(&mut body, 4.0, &colours);
     name_moments(&mut body, axis, moments, REQUESTS.0 + REQUESTS.1);
     share(&mut body, axis, series, SHARE);
     requests(&mut body, axis, series, REQUESTS);
@@ -140,16 +156,14 @@ pub fn traffic(title: &str, series: &Series, moments: &[Moment]) -> Option<Pictu
     })
 }
 
-fn legend(body: &mut String) {
-    let entries = [
-        ("old", "old model"),
-        ("new", "new model"),
-        ("bad", "answered 5XX"),
-    ];
+/// What the colours stand for, from the right edge on.
+fn legend(body: &mut String, top: f64, entries: &[(&str, &str)]) {
+    const EACH: f64 = 110.0;
+    let left = WIDTH - RIGHT - EACH * entries.len() as f64;
     for (place, (class, words)) in (0_u32..).zip(entries) {
-        let x = WIDTH - RIGHT - 330.0 + 110.0 * f64::from(place);
-        rectangle(body, class, (x, 4.0), (12.0, 12.0));
-        text(body, (x + 17.0, 14.0), "start", "", words);
+        let x = left + EACH * f64::from(place);
+        rectangle(body, class, (x, top), (12.0, 12.0));
+        text(body, (x + 17.0, top + 10.0), "start", "", words);
     }
 }
 
@@ -246,177 +260,6 @@ fn stack(point: &Point) -> [(&'static str, u64); 4] {
     ]
 }
 
-/// How a signal stood; nothing where it was never read.
-pub fn signal(name: &str, track: &Track, series: &Series) -> Option<Picture> {
-    const PANEL: (f64, f64) = (26.0, 96.0);
-    let axis = Axis::of(series)?;
-    let last = track.readings.last()?;
-    let scaled = Scaled::of(track, PANEL);
-    let mut body = String::new();
-    let what = match track.scale {
-        Scale::Ratio => "the canary's rate over production's",
-        Scale::Share => "the canary's share of bad outcomes",
-        Scale::Measure => "the canary's",
-    };
-    text(&mut body, (0.0, 14.0), "start", "strong", name);
-    let now = last.value.or(last.low).map_or_else(String::new, |value| {
-        format!("{what}, at the end {}", figure(value))
-    });
-    text(&mut body, (WIDTH - RIGHT, 14.0), "end", "", &now);
-    for value in scaled.ticks() {
-        let y = scaled.at(value);
-        line(&mut body, "grid", (LEFT, y), (LEFT + PLOT, y));
-        text(&mut body, (LEFT - 6.0, y + 4.0), "end", "", &figure(value));
-    }
-    let end = SignedDuration::from_mins(series.minutes_per_point / 2);
-    band(&mut body, axis, &scaled, &track.readings);
-    let values = track
-        .readings
-        .iter()
-        .filter_map(|it| Some((it.at + end, it.value?)));
-    let places: Vec<(f64, f64)> = values
-        .map(|(at, value)| (axis.at(at), scaled.at(value)))
-        .collect();
-    polyline(&mut body, &places);
-    if let Some(limit) = track.limit {
-        let y = scaled.at(limit);
-        line(&mut body, "limit", (LEFT, y), (LEFT + PLOT, y));
-    }
-    axis.labels(&mut body, PANEL.0 + PANEL.1 + 16.0);
-    Some(Picture {
-        height: PANEL.0 + PANEL.1 + 24.0,
-        label: format!("{name}: {}", track.sentence),
-        body,
-    })
-}
-
-/// Where the values lie with 95 % confidence.
-fn band(body: &mut String, axis: Axis, scaled: &Scaled, readings: &[Reading]) {
-    let bounded = || readings.iter().filter(|reading| reading.low.is_some());
-    if bounded().count() < 2 {
-        return;
-    }
-    let highest = |reading: &Reading| reading.high.map_or(scaled.top, |high| scaled.at(high));
-    let mut edge = String::new();
-    for reading in bounded() {
-        let command = if edge.is_empty() { 'M' } else { 'L' };
-        let x = axis.at(reading.at);
-        say(
-            &mut edge,
-            format_args!("{command}{x:.1} {:.1}", highest(reading)),
-        );
-    }
-    for reading in bounded().collect::<Vec<_>>().into_iter().rev() {
-        let low = reading.low.map_or(scaled.top, |low| scaled.at(low));
-        say(
-            &mut edge,
-            format_args!("L{:.1} {low:.1}", axis.at(reading.at)),
-        );
-    }
-    say(body, format_args!("<path class=\"band\" d=\"{edge}Z\"/>"));
-}
-
-fn polyline(body: &mut String, places: &[(f64, f64)]) {
-    if let [(x, y)] = places {
-        say(
-            body,
-            format_args!("<circle class=\"dot\" cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"3\"/>"),
-        );
-    } else if !places.is_empty() {
-        let points: Vec<String> = places
-            .iter()
-            .map(|(x, y)| format!("{x:.1},{y:.1}"))
-            .collect();
-        say(
-            body,
-            format_args!(
-                "<polyline class=\"value\" points=\"{}\"/>",
-                points.join(" ")
-            ),
-        );
-    }
-}
-
-/// Values from bottom to top: ratios by their logarithm, so that twice and half lie equally far from one.
-struct Scaled {
-    lowest: f64,
-    highest: f64,
-    is_ratio: bool,
-    top: f64,
-    height: f64,
-}
-
-/// What a ratio is drawn between, at the most.
-const RATIOS: (f64, f64) = (0.05, 50.0);
-
-impl Scaled {
-    fn of(track: &Track, (top, height): (f64, f64)) -> Self {
-        let is_ratio = track.scale == Scale::Ratio;
-        let values = track
-            .readings
-            .iter()
-            .flat_map(|it| [it.value, it.low, it.high]);
-        let all: Vec<f64> = values
-            .chain([track.limit])
-            .flatten()
-            .filter(|value| value.is_finite())
-            .collect();
-        let most = all.iter().copied().fold(f64::MIN_POSITIVE, f64::max);
-        let least = all.iter().copied().fold(f64::INFINITY, f64::min);
-        let (lowest, highest) = if is_ratio {
-            let (floor, ceiling) = RATIOS;
-            (
-                (least * 0.9).clamp(floor, 0.5),
-                (most * 1.1).clamp(2.0, ceiling),
-            )
-        } else {
-            (least.min(0.0), (most * 1.15).min(1e300))
-        };
-        Self {
-            lowest,
-            highest,
-            is_ratio,
-            top,
-            height,
-        }
-    }
-
-    fn at(&self, value: f64) -> f64 {
-        let value = value.clamp(self.lowest, self.highest);
-        let part = if self.is_ratio {
-            (value / self.lowest).ln() / (self.highest / self.lowest).ln()
-        } else {
-            (value - self.lowest) / (self.highest - self.lowest)
-        };
-        self.top + self.height * (1.0 - part)
-    }
-
-    fn ticks(&self) -> Vec<f64> {
-        if self.is_ratio {
-            let known = [0.1, 0.25, 0.5, 1.0, 2.0, 4.0, 10.0, 25.0, 50.0];
-            let inside = |value: &f64| (self.lowest..=self.highest).contains(value);
-            return known.into_iter().filter(inside).collect();
-        }
-        vec![self.lowest, self.highest / 2.0, self.highest]
-    }
-}
-
-/// A number with three digits that say something.
-fn figure(value: f64) -> String {
-    let magnitude = value.abs();
-    if value == 0.0 {
-        "0".to_owned()
-    } else if magnitude >= 100.0 {
-        format!("{value:.0}")
-    } else if magnitude >= 10.0 {
-        format!("{value:.1}")
-    } else if magnitude >= 0.1 {
-        format!("{value:.2}")
-    } else {
-        format!("{value:.4}")
-    }
-}
-
 fn text(body: &mut String, (x, y): (f64, f64), anchor: &str, class: &str, words: &str) {
     let class = if class.is_empty() {
         String::new()
@@ -456,8 +299,6 @@ fn say(body: &mut String, text: std::fmt::Arguments<'_>) {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
     use crate::domain::evidence::Totals;
     use crate::domain::quantity::Weight;
@@ -470,13 +311,15 @@ mod tests {
         }
     }
 
-    fn series(points: i64) -> Series {
+    pub(super) fn series(points: i64) -> Series {
         let point = |number: i64| Point {
             from: Timestamp::UNIX_EPOCH + SignedDuration::from_mins(number),
             minutes: 1,
             weight: Weight::new(25).expect("a weight"),
             canary: totals(40, 30),
             production: totals(60, 0),
+            canary_latency: None,
+            production_latency: None,
         };
         Series {
             minutes: 0,
@@ -518,49 +361,5 @@ mod tests {
             "and what lies outside has none"
         );
         assert_eq!(picture.body.matches("old model removed").count(), 4);
-    }
-
-    #[test]
-    fn whatever_a_signal_shows_stays_inside_its_picture() {
-        let reading = |value: Option<f64>, low: f64, high: Option<f64>| json!({"at": "1970-01-01T00:01:00Z", "value": value, "low": low, "high": high});
-        for scale in ["ratio", "share", "measure"] {
-            let track = json!({
-                "scale": scale, "limit": 1.25, "sentence": "s",
-                "readings": [
-                    reading(Some(0.0), 0.0, None), reading(None, 1e-300, Some(1e300)),
-                    reading(Some(1e9), 0.1, Some(3.0)),
-                ],
-            });
-            let track: Track = serde_json::from_value(track).expect("a track");
-            let picture = signal("errors", &track, &series(5)).expect("a picture");
-            assert!(
-                !picture.body.contains("NaN") && !picture.body.contains("inf"),
-                "{scale}: {}",
-                picture.body
-            );
-            let scaled = Scaled::of(&track, (26.0, 96.0));
-            for value in [0.0, 1e-300, 1.0, 1e300] {
-                assert!(
-                    (26.0..=122.0).contains(&scaled.at(value)),
-                    "{scale}: {value}"
-                );
-            }
-        }
-        let none: Track =
-            serde_json::from_value(json!({"scale": "ratio", "sentence": "s", "readings": []}))
-                .expect("a track");
-        assert!(signal("errors", &none, &series(5)).is_none());
-    }
-
-    #[test]
-    fn twice_and_half_lie_equally_far_from_one() {
-        let track = json!({"scale": "ratio", "sentence": "s", "readings": []});
-        let track: Track = serde_json::from_value(track).expect("a track");
-        let scaled = Scaled::of(&track, (0.0, 100.0));
-        let (half, one, twice) = (scaled.at(0.5), scaled.at(1.0), scaled.at(2.0));
-        assert!(
-            (half - one - (one - twice)).abs() < 1e-9 && half > one,
-            "{half} {one} {twice}"
-        );
     }
 }
