@@ -10,12 +10,13 @@ use axum::{Json, Router, middleware};
 use http::{HeaderMap, StatusCode};
 use serde::Deserialize;
 use serde_json::{Value, json};
-use shared::app::accept::{self, Accepted, Key};
+use shared::app::accept::{Accepted, Key, accept};
 use shared::app::announce::sweep_for;
 use shared::app::authority::Reader;
 use shared::app::health;
 use shared::app::order::order;
 use shared::app::ports::{Ambient, ListQuery, Loaded, Page, PortError, Store};
+use shared::app::propose::plan as proposed;
 use shared::app::undo::undo as take_back;
 use shared::aws::Aws;
 use shared::aws::figures::prediction_line;
@@ -134,7 +135,7 @@ async fn deploy(
     }
     let caller = asked.caller.name();
     let key = idempotency_key(&headers, caller)?.map(|key| Key { key, digest });
-    let accepted = accept::accept(&*aws, &specification, &given, caller, key).await?;
+    let accepted = accept(&*aws, &specification, &given, caller, key).await?;
     Ok(answered(&aws, &accepted).await)
 }
 
@@ -145,7 +146,7 @@ async fn plan(State(aws): Shared, asked: Asked, body: Body) -> Result<Json<PlanV
     if specification.hotfix.is_some() {
         access::to_override(&aws, &asked, &specification.endpoint).await?;
     }
-    let proposal = accept::plan(&*aws, &specification, asked.caller.name()).await?;
+    let proposal = proposed(&*aws, &specification, asked.caller.name()).await?;
     let line = prediction_line(&proposal.deployment.terms);
     let mut view = PlanView::new(&proposal.deployment, &proposal.machines, line);
     view.warnings.extend(specification.advice());

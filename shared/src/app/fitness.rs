@@ -1,6 +1,7 @@
 //! What would go wrong only at the end of a rollout, or half way through, and can be told in the
-//! beginning: a config of which no true copy can be made, a canary that may not become as large as
-//! production is, and checks whose metrics count what can't be.
+//! beginning: an endpoint that can't have two weighted variants, a config of which no true copy can be
+//! made, a canary that may not become as large as production is, and checks whose metrics count what
+//! can't be.
 
 use super::accept::{Refusal, unfit};
 use super::past::Past;
@@ -12,6 +13,63 @@ use crate::domain::signal::{SignalRule, Source};
 
 /// The most tags that an endpoint config takes (botocore's `TagList`).
 const MOST_TAGS: usize = 50;
+
+/// Whether a weighted canary variant can stand beside what the endpoint has; returns the model in
+/// production.
+pub(super) fn can_take_canary(endpoint: &str, config: &ConfigView) -> Result<String, Refusal> {
+    let refuse = |kind, detail: String| Err(unfit(kind, "endpoint", detail));
+    let [production] = config.variants.as_slice() else {
+        return refuse(
+            "several-variants",
+            format!(
+                "endpoint {endpoint} has {} production variants; a canary needs exactly one, so update it to a config with one first",
+                config.variants.len()
+            ),
+        );
+    };
+    if !config.unknown_fields.is_empty() {
+        return refuse(
+            "unknown-config-fields",
+            format!(
+                "the config of endpoint {endpoint} has {}, which this version does not know and its copy would lose; upgrade this stack, or update the endpoint to a config without it",
+                config.unknown_fields.join(", ")
+            ),
+        );
+    }
+    if config.shadow_variants > 0 {
+        return refuse(
+            "shadow-variant",
+            format!(
+                "endpoint {endpoint} has a shadow variant, and SageMaker allows no second production variant beside it; remove the shadow first"
+            ),
+        );
+    }
+    if config.is_async {
+        return refuse(
+            "async-endpoint",
+            format!(
+                "endpoint {endpoint} is asynchronous: its latency metrics do not measure requests; canaries need a real-time endpoint"
+            ),
+        );
+    }
+    if production.is_serverless {
+        return refuse(
+            "serverless-variant",
+            format!(
+                "endpoint {endpoint} is serverless, which allows one production variant only; canaries need instances"
+            ),
+        );
+    }
+    match &production.model {
+        Some(model) => Ok(model.clone()),
+        None => refuse(
+            "inference-components",
+            format!(
+                "endpoint {endpoint} serves inference components, which have no weighted split between variants"
+            ),
+        ),
+    }
+}
 
 /// Whether a config with a canary, and at the end one with the new model alone, can be made of it.
 ///

@@ -11,7 +11,8 @@
 //! | [`carry_out`](mod@carry_out) | one committed effect: `deploy` as provision, `traffic-shift`, `rollback` |
 //! | `registry` | versions of model packages: fit to be deployed, made into a model, told how it came out |
 //! | `scaling` | what such an effect does to Application Auto Scaling, and what of it is put back |
-//! | [`accept`](mod@accept) | a new deployment: everything is checked before anything is written |
+//! | [`accept`](mod@accept) | a new deployment is written, once for one request |
+//! | [`propose`](mod@propose) | what it would be: everything is checked before anything is written |
 //! | `fitness` | what would go wrong only later, refused before |
 //! | `pricing` | what the instances are, and what an hour of one costs |
 //! | [`order`](mod@order) | an operator's command |
@@ -35,6 +36,7 @@ pub mod order;
 pub mod past;
 pub mod ports;
 mod pricing;
+pub mod propose;
 mod registry;
 pub mod report;
 mod scaling;

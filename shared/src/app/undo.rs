@@ -13,12 +13,10 @@ use std::collections::BTreeMap;
 
 use serde_json::json;
 
-use super::accept::{
-    Accepted, Key, Refusal, accept_proposed, answered_before, live_instances, or_answered, propose,
-    unlocked,
-};
+use super::accept::{Accepted, Key, Refusal, accept_proposed, answered_before, or_answered};
 use super::health;
 use super::ports::{ConfigVariant, Loaded, Ports};
+use super::propose::{live_instances, propose, unlocked};
 use crate::domain::cost::Prices;
 use crate::domain::deployment::{CanaryCapacity, Cleanup, Deployment, Terms};
 use crate::domain::observation::EndpointView;
