@@ -1,40 +1,17 @@
 //! `canary replay` as a shell sees it: what is judged, what is printed, and how it ends.
 
 use std::fmt::Write as _;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::path::PathBuf;
+use std::process::Output;
 
 use serde_json::{Value, json};
 
+use crate::run::{canary, code, file, stderr, stdout};
+
 const HEADER: &str = "minute,signal,variant,n,x\n";
 
-/// A file of this test alone; the names are the tests' own.
-fn file(name: &str, text: &str) -> String {
-    let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("replay-{name}"));
-    std::fs::write(&path, text).expect("the folder for tests takes files");
-    path.to_str().expect("a plain path").to_owned()
-}
-
 fn replay(arguments: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_canary"))
-        .arg("replay")
-        .args(arguments)
-        .env_clear()
-        .stdin(Stdio::null())
-        .output()
-        .expect("the binary runs")
-}
-
-fn code(output: &Output) -> i32 {
-    output.status.code().expect("no signal ended it")
-}
-
-fn stdout(output: &Output) -> &str {
-    std::str::from_utf8(&output.stdout).expect("text is UTF-8")
-}
-
-fn stderr(output: &Output) -> &str {
-    std::str::from_utf8(&output.stderr).expect("text is UTF-8")
+    canary(&[&["replay"], arguments].concat(), "")
 }
 
 fn objects(output: &Output) -> Vec<Value> {

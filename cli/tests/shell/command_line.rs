@@ -1,7 +1,4 @@
-//! The built binary as a shell sees it: exit codes, what goes to which stream, and the examples.
-
-use std::io::Write as _;
-use std::process::{Command, Output, Stdio};
+//! Every verb's exit codes, what goes to which stream, and the examples.
 
 use axum::routing::{get, post};
 use axum::{Json, Router};
@@ -9,35 +6,9 @@ use http::StatusCode;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
+use crate::run::{canary, code, stderr, stdout};
+
 const EXAMPLE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/wine-quality.yaml");
-
-fn canary(arguments: &[&str], input: &str) -> Output {
-    let mut child = Command::new(env!("CARGO_BIN_EXE_canary"))
-        .args(arguments)
-        .env_clear()
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("the binary starts");
-    let mut pipe = child.stdin.take().expect("its input is piped");
-    // Not all verbs read their input; one that ended without it has closed the pipe.
-    let _ = pipe.write_all(input.as_bytes());
-    drop(pipe);
-    child.wait_with_output().expect("the binary ends")
-}
-
-fn code(output: &Output) -> i32 {
-    output.status.code().expect("no signal ended it")
-}
-
-fn stdout(output: &Output) -> &str {
-    std::str::from_utf8(&output.stdout).expect("text is UTF-8")
-}
-
-fn stderr(output: &Output) -> &str {
-    std::str::from_utf8(&output.stderr).expect("text is UTF-8")
-}
 
 #[test]
 fn the_example_is_a_valid_specification() {

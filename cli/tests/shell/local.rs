@@ -1,12 +1,14 @@
 //! `canary local` from the outside: what it says when it is ready, and what can be done to the account that it
 //! simulates, by the verbs that a person types.
 
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Child, Output};
 
 use serde_json::{Value, json};
+
+use crate::run::{canary, code, first_object, started, stderr, stdout, terminated};
 
 /// A local mode of its own, on ports that nobody has.
 struct Local {
@@ -18,17 +20,9 @@ struct Local {
 
 impl Local {
     fn start(more: &[&str]) -> Self {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_canary"))
-            .args(["local", "--port", "0", "--aws-port", "0", "-o", "json"])
-            .args(more)
-            .env_clear()
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("the binary starts");
-        let mut line = String::new();
-        let pipe = child.stdout.as_mut().expect("its output is piped");
-        BufReader::new(pipe).read_line(&mut line).expect("a line");
-        let ready: Value = serde_json::from_str(&line).expect("one object");
+        let fixed = ["local", "--port", "0", "--aws-port", "0", "-o", "json"];
+        let mut child = started(&[&fixed, more].concat());
+        let ready = first_object(&mut child);
         let text = |name: &str| ready[name].as_str().expect(name).to_owned();
         Self {
             api: text("api"),
@@ -40,28 +34,20 @@ impl Local {
 
     /// A verb of the command line.
     fn run(&self, arguments: &[&str], input: &str) -> Output {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_canary"))
-            .args(arguments)
-            .args(["--api", &self.api])
-            .env_clear()
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .expect("the binary starts");
-        let mut pipe = child.stdin.take().expect("its input is piped");
-        // Not all verbs read their input; one that ended without it has closed the pipe.
-        let _ = pipe.write_all(input.as_bytes());
-        drop(pipe);
-        child.wait_with_output().expect("the binary ends")
+        canary(&[arguments, &["--api", &self.api]].concat(), input)
     }
 
     /// What a verb prints when it does as asked.
     fn said(&self, arguments: &[&str], input: &str) -> String {
         let output = self.run(arguments, input);
-        let complaint = String::from_utf8_lossy(&output.stderr);
-        assert_eq!(output.status.code(), Some(0), "{arguments:?}: {complaint}");
-        String::from_utf8(output.stdout).expect("text is UTF-8")
+        assert_eq!(code(&output), 0, "{arguments:?}: {}", stderr(&output));
+        stdout(&output).to_owned()
+    }
+
+    /// What it prints about disturbances.
+    fn simulated(&self, arguments: &str) -> String {
+        let words: Vec<&str> = arguments.split(' ').collect();
+        self.said(&[&["simulate"], &*words].concat(), "")
     }
 
     fn listed(&self) -> Vec<Value> {
@@ -84,12 +70,8 @@ impl Local {
         asked(&self.aws, "POST", "/", headers, &body).1
     }
 
-    /// Ends it as a service manager does; its exit code.
     fn stop(mut self) -> Option<i32> {
-        let id = self.child.id().to_string();
-        let sent = Command::new("kill").args(["-TERM", &id]).status();
-        assert!(sent.expect("kill runs").success());
-        self.child.wait().expect("it ends").code()
+        terminated(&mut self.child)
     }
 }
 
@@ -156,35 +138,29 @@ fn a_model_that_is_made_to_fail_is_taken_back_and_a_reset_begins_anew() {
     let file = records.0.to_str().expect("a path in UTF-8");
     let local = Local::start(&["--speed", "120", "--rps", "60", "--state", file]);
     assert_eq!(local.region, "eu-central-1");
-    assert_eq!(
-        local.said(&["simulate", "show"], ""),
-        "Nothing is disturbed.\n"
-    );
+    assert_eq!(local.simulated("show"), "Nothing is disturbed.\n");
     local.said(&["deploy", "-f", "-"], &specification());
     assert_eq!(
-        local.said(&["simulate", "errors", "--rate", "80%"], ""),
+        local.simulated("errors --rate 80%"),
         "wine-quality-v2 answers 80% of its requests with 500, until canary simulate clear\n"
     );
-    let ticked = local.said(&["simulate", "tick"], "");
+    let ticked = local.simulated("tick");
     assert!(ticked.starts_with("looked at 1 deployment; "), "{ticked}");
     assert!(ticked.contains(" at wine-quality is "), "{ticked}");
     let watched = local.run(&["watch"], "");
-    let text = String::from_utf8_lossy(&watched.stdout);
-    assert_eq!(watched.status.code(), Some(3), "{text}");
+    let text = stdout(&watched);
+    assert_eq!(code(&watched), 3, "{text}");
     assert!(text.contains("5XX errors"), "{text}");
     assert_eq!(local.listed().len(), 1);
 
-    local.said(&["simulate", "aws", "sns", "Publish", "--times", "3"], "");
-    let reset = local.said(&["simulate", "reset"], "");
+    local.simulated("aws sns Publish --times 3");
+    let reset = local.simulated("reset");
     assert!(
         reset.starts_with("Everything is as it was at the start"),
         "{reset}"
     );
     assert!(local.listed().is_empty(), "{:?}", local.listed());
-    assert_eq!(
-        local.said(&["simulate", "show"], ""),
-        "Nothing is disturbed.\n"
-    );
+    assert_eq!(local.simulated("show"), "Nothing is disturbed.\n");
     let endpoint = local.endpoint("wine-quality");
     assert!(
         endpoint.contains("\"EndpointStatus\":\"InService\""),
@@ -201,44 +177,14 @@ fn a_model_that_is_made_to_fail_is_taken_back_and_a_reset_begins_anew() {
 }
 
 #[test]
-fn disturbances_add_up_are_told_and_refused_with_the_way_out() {
+fn disturbances_add_up_and_are_told() {
     let local = Local::start(&["--speed", "60", "--rps", "0"]);
-    local.said(
-        &[
-            "simulate",
-            "errors",
-            "--model",
-            "wine-quality-v1",
-            "--for",
-            "1h",
-        ],
-        "",
-    );
-    let both = local.said(
-        &[
-            "simulate",
-            "slow",
-            "--model",
-            "wine-quality-v1",
-            "-o",
-            "json",
-        ],
-        "",
-    );
+    local.simulated("errors --model wine-quality-v1 --for 1h");
+    let both = local.simulated("slow --model wine-quality-v1 -o json");
     let both: Value = serde_json::from_str(&both).expect("one object");
     assert_eq!(both["models"][0]["error_rate"], "50%");
     assert_eq!(both["models"][0]["added_latency"], "300ms");
-    let aws = local.said(
-        &[
-            "simulate",
-            "aws",
-            "sagemaker",
-            "UpdateEndpoint",
-            "--times",
-            "2",
-        ],
-        "",
-    );
+    let aws = local.simulated("aws sagemaker UpdateEndpoint --times 2");
     assert!(
         aws.ends_with("the next 2 calls of sagemaker UpdateEndpoint are throttled\n"),
         "{aws}"
@@ -247,6 +193,14 @@ fn disturbances_add_up_are_told_and_refused_with_the_way_out() {
     let json_body = "Content-Type: application/json\r\n";
     let (status, answer) = local.asked("POST", "/inference", json_body, &inference);
     assert!(status == 424 || status == 200, "{status} {answer}");
+    assert_eq!(local.simulated("clear"), "Nothing is disturbed.\n");
+    assert_eq!(local.stop(), Some(0));
+}
+
+#[test]
+fn a_disturbance_that_makes_no_sense_is_refused_with_the_way_out() {
+    let local = Local::start(&["--speed", "60", "--rps", "0"]);
+    let json_body = "Content-Type: application/json\r\n";
     for (body, status, part) in [
         ("{", 400, "not a JSON object"),
         ("[]", 400, "not a JSON object"),
@@ -277,22 +231,20 @@ fn disturbances_add_up_are_told_and_refused_with_the_way_out() {
         assert_eq!(said, status, "{body}: {answer}");
         assert!(answer.contains(part), "{body}: {answer}");
     }
+    assert_eq!(local.simulated("show"), "Nothing is disturbed.\n");
+    assert_eq!(local.asked("GET", "/local/nothing", "", "").0, 404);
+}
+
+#[test]
+fn a_page_of_another_site_can_disturb_nothing() {
+    let local = Local::start(&["--speed", "60", "--rps", "0"]);
     let elsewhere = "Origin: https://example.org\r\n";
     for (method, path) in [
         ("POST", "/local/reset"),
         ("POST", "/local/tick"),
         ("DELETE", "/local/fault"),
     ] {
-        assert_eq!(
-            local.asked(method, path, elsewhere, "").0,
-            403,
-            "{method} {path}"
-        );
+        let (status, answer) = local.asked(method, path, elsewhere, "");
+        assert_eq!(status, 403, "{method} {path}: {answer}");
     }
-    assert_eq!(
-        local.said(&["simulate", "clear"], ""),
-        "Nothing is disturbed.\n"
-    );
-    assert_eq!(local.asked("GET", "/local/nothing", "", "").0, 404);
-    assert_eq!(local.stop(), Some(0));
 }

@@ -1,13 +1,14 @@
 //! `canary dashboard` as a shell and a browser see it: what it prints, whom it serves, and how it ends.
 
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
-use std::process::{Child, Command, Stdio};
 
 use axum::routing::get;
 use axum::{Json, Router};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
+
+use crate::run::{canary, code, first_object, started, stderr, terminated};
 
 /// An API without deployments.
 async fn api() -> String {
@@ -16,32 +17,6 @@ async fn api() -> String {
     let address = listener.local_addr().expect("it is bound");
     tokio::spawn(async move { axum::serve(listener, router).await });
     format!("http://{address}")
-}
-
-fn started(arguments: &[&str]) -> Child {
-    Command::new(env!("CARGO_BIN_EXE_canary"))
-        .args(arguments)
-        .env_clear()
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("the binary starts")
-}
-
-/// The first line, without waiting for an end.
-fn first_line(child: &mut Child) -> String {
-    let pipe = child.stdout.as_mut().expect("its output is piped");
-    let mut line = String::new();
-    BufReader::new(pipe).read_line(&mut line).expect("a line");
-    line
-}
-
-/// Ends it as a service manager does; its exit code.
-fn terminated(mut child: Child) -> Option<i32> {
-    let id = child.id().to_string();
-    let sent = Command::new("kill").args(["-TERM", &id]).status();
-    assert!(sent.expect("kill runs").success());
-    child.wait().expect("it ends").code()
 }
 
 /// The whole answer to one request.
@@ -59,9 +34,8 @@ async fn it_says_where_it_is_serves_this_machine_and_stops() {
     let api = api().await;
     let arguments = ["dashboard", "--port", "0", "-o", "json", "--api", &api];
     let mut child = started(&arguments);
-    let line = first_line(&mut child);
-    let object: Value = serde_json::from_str(&line).expect("one object");
-    assert_eq!(object["cloudwatch"], Value::Null, "{line}");
+    let object = first_object(&mut child);
+    assert_eq!(object["cloudwatch"], Value::Null, "{object}");
     let url = object["url"].as_str().expect("an address");
     let authority = url.strip_prefix("http://").expect("plain http on loopback");
     let authority = authority.trim_end_matches('/');
@@ -78,17 +52,16 @@ async fn it_says_where_it_is_serves_this_machine_and_stops() {
     assert!(asked(authority, &from_elsewhere).starts_with("HTTP/1.1 403 "));
     let order = format!("POST / HTTP/1.1\r\nHost: {authority}\r\nContent-Length: 0");
     assert!(asked(authority, &order).starts_with("HTTP/1.1 405 "));
-    assert_eq!(terminated(child), Some(0));
+    assert_eq!(terminated(&mut child), Some(0));
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_port_in_use_and_an_api_that_is_not_there_are_said_at_once() {
     let api = api().await;
     let port = api.rsplit(':').next().expect("a port");
-    let taken = started(&["dashboard", "--port", port, "--api", &api]);
-    let taken = taken.wait_with_output().expect("it ends");
-    let said = String::from_utf8_lossy(&taken.stderr);
-    assert_eq!(taken.status.code(), Some(1), "{said}");
+    let taken = canary(&["dashboard", "--port", port, "--api", &api], "");
+    let said = stderr(&taken);
+    assert_eq!(code(&taken), 1, "{said}");
     assert!(
         said.contains("can't be listened on; name another port"),
         "{said}"
@@ -96,8 +69,7 @@ async fn a_port_in_use_and_an_api_that_is_not_there_are_said_at_once() {
     let free = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
     let nobody = format!("http://{}", free.local_addr().expect("it is bound"));
     drop(free);
-    let alone = started(&["dashboard", "--port", "0", "--api", &nobody]);
-    let alone = alone.wait_with_output().expect("it ends");
-    assert_eq!((alone.status.code(), alone.stdout.len()), (Some(1), 0));
-    assert!(String::from_utf8_lossy(&alone.stderr).contains("canary local"));
+    let alone = canary(&["dashboard", "--port", "0", "--api", &nobody], "");
+    assert_eq!((code(&alone), alone.stdout.len()), (1, 0));
+    assert!(stderr(&alone).contains("canary local"));
 }

@@ -1,46 +1,14 @@
 //! `canary compare` as a shell sees it: what is counted, what is printed, and how it ends.
 
 use std::fmt::Write as _;
-use std::io::Write as _;
-use std::path::Path;
-use std::process::{Command, Output, Stdio};
+use std::process::Output;
 
 use serde_json::{Value, json};
 
-/// A file of this test alone; the names are the tests' own.
-fn file(name: &str, text: &str) -> String {
-    let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("compare-{name}"));
-    std::fs::write(&path, text).expect("the folder for tests takes files");
-    path.to_str().expect("a plain path").to_owned()
-}
+use crate::run::{canary, code, file, stderr, stdout};
 
 fn compare(arguments: &[&str], input: &str) -> Output {
-    let mut child = Command::new(env!("CARGO_BIN_EXE_canary"))
-        .arg("compare")
-        .args(arguments)
-        .env_clear()
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("the binary starts");
-    let mut pipe = child.stdin.take().expect("its input is piped");
-    // Most of them read a file instead.
-    let _ = pipe.write_all(input.as_bytes());
-    drop(pipe);
-    child.wait_with_output().expect("the binary ends")
-}
-
-fn code(output: &Output) -> i32 {
-    output.status.code().expect("no signal ended it")
-}
-
-fn stdout(output: &Output) -> &str {
-    std::str::from_utf8(&output.stdout).expect("text is UTF-8")
-}
-
-fn stderr(output: &Output) -> &str {
-    std::str::from_utf8(&output.stderr).expect("text is UTF-8")
+    canary(&[&["compare"], arguments].concat(), input)
 }
 
 fn object(output: &Output) -> Value {
@@ -190,10 +158,7 @@ fn the_block_it_writes_is_part_of_a_specification() {
         "{block}"
     );
     let whole = file("whole.yaml", &format!("{specification}{block}"));
-    let linted = Command::new(env!("CARGO_BIN_EXE_canary"))
-        .args(["lint", "-f", &whole])
-        .output()
-        .expect("the binary runs");
+    let linted = canary(&["lint", "-f", &whole], "");
     assert_eq!(stdout(&linted), "ok\n", "{}", stderr(&linted));
     // With the results in it, it is a specification to compare for again.
     let again = compare(&[&path, "-f", &whole, "-o", "json"], "");
