@@ -362,7 +362,7 @@ fn refine_model(all: &mut Schemas) {
     refine(
         all,
         "ModelSignals.score",
-        json!({"maxLength": LONGEST_WORD, "pattern": "^(/.*)?$", "default": ""}),
+        json!({"maxLength": LONGEST_WORD, "pattern": r"^(/[\s\S]*)?$", "default": ""}),
     );
     refine(all, "ModelSignals.positive_from", json!({"default": 0.5}));
     refine(
