@@ -39,13 +39,11 @@ pub(crate) fn in_full(look: Look, view: &DeploymentView) -> String {
         rows.push(("going down", going_down(descent)));
     }
     if let Some(until) = view.watched_until {
-        rows.push((
-            "watched",
-            format!(
-                "until {} UTC; canary undo brings the old model back",
-                time(until)
-            ),
-        ));
+        let way_back = match view.undoes {
+            None => "; canary undo brings the old model back",
+            Some(_) => "",
+        };
+        rows.push(("watched", format!("until {} UTC{way_back}", time(until))));
     }
     if let Some(package) = &view.model_package {
         let waits = if view.registry_waits {

@@ -401,11 +401,7 @@ fn next_steps(about: About) -> Vec<(&'static str, String)> {
     {
         steps.push(("Take everything back", format!("canary rollback {id}")));
     }
-    if about.entry.status == Status::Completed
-        && matches!(about.entry.event, Name::Breached | Name::Blind)
-    {
-        steps.push(("Bring the old model back", format!("canary undo {id}")));
-    }
+    // What can be done after the end, the reason says: an undo has none itself.
     steps
 }
 
