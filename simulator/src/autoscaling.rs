@@ -131,13 +131,13 @@ impl AutoScaling {
         }
     }
 
-    /// Carries out an operation; `exists` tells whether a variant is there to be scaled.
+    /// Carries out an operation; `scalable` tells whether a variant can be scaled.
     pub(crate) fn handle(
         &self,
         now: Timestamp,
         operation: &str,
         input: &Value,
-        exists: impl Fn(&str, &str) -> bool,
+        scalable: impl Fn(&str, &str) -> Result<(), AwsError>,
     ) -> Result<Value, AwsError> {
         // These two know a target by its ARN alone.
         match operation {
@@ -170,11 +170,7 @@ impl AutoScaling {
         }
         match operation {
             "RegisterScalableTarget" => {
-                if !exists(endpoint, variant) {
-                    return Err(AwsError::validation(format!(
-                        "Could not find variant \"{variant}\" of endpoint \"{endpoint}\"."
-                    )));
-                }
+                scalable(endpoint, variant)?;
                 self.register(now, id, input)
             }
             "DeregisterScalableTarget" => {

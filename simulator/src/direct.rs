@@ -68,9 +68,9 @@ impl Simulator {
         match service {
             service::SAGEMAKER => sagemaker.handle(now, &self.autoscaling, operation, input),
             service::AUTOSCALING => {
-                let exists =
-                    |endpoint: &str, variant: &str| sagemaker.has_variant(endpoint, variant);
-                self.autoscaling.handle(now, operation, input, exists)
+                let scalable =
+                    |endpoint: &str, variant: &str| sagemaker.check_scalable(endpoint, variant);
+                self.autoscaling.handle(now, operation, input, scalable)
             }
             _ => Err(AwsError::unknown_operation(operation)),
         }

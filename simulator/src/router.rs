@@ -132,9 +132,12 @@ async fn dispatch(
             sagemaker.handle(now, &simulator.autoscaling, operation, input)
         }),
         service::AUTOSCALING => json_call(request, |input| {
-            let exists =
-                |endpoint: &str, variant: &str| simulator.sagemaker.has_variant(endpoint, variant);
-            simulator.autoscaling.handle(now, operation, input, exists)
+            let sagemaker = &simulator.sagemaker;
+            let scalable =
+                |endpoint: &str, variant: &str| sagemaker.check_scalable(endpoint, variant);
+            simulator
+                .autoscaling
+                .handle(now, operation, input, scalable)
         }),
         service::EVENTBRIDGE => json_call(request, |input| {
             let eventbridge = &simulator.eventbridge;

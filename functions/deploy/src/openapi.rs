@@ -50,6 +50,7 @@ const SPECIFICATION: &[Kind] = &[
     (422, "price-unknown"),
     (422, "rejected-by-gate"),
     (422, "safe-gate-uncounted"),
+    (422, "scaling-burstable"),
     (422, "scaling-ceiling"),
     (422, "scaling-policy"),
     (422, "serverless-variant"),

@@ -133,6 +133,40 @@ pub(super) fn has_room(
     Err(unfit("scaling-ceiling", field, detail))
 }
 
+/// The family of instances behind endpoints that can burst. SageMaker does not scale them: registering
+/// one is refused (Amazon SageMaker AI Developer Guide, Configure model auto scaling with the console).
+const BURSTABLE: &str = "ml.t2.";
+
+/// Whether the canary's instances are of a type that scales, where it is to scale: no share would ever
+/// be raised, because before each raise its floor is.
+pub(super) fn can_scale(
+    capacity: &CanaryCapacity,
+    production: Option<&str>,
+    found: Option<&ScalableTarget>,
+) -> Result<(), Refusal> {
+    let scales = capacity.autoscaling.is_some() || found.is_some();
+    let kind = capacity.instance_type.as_deref().or(production);
+    let Some(kind) = kind.filter(|kind| scales && kind.starts_with(BURSTABLE)) else {
+        return Ok(());
+    };
+    let (field, way_out) = match (&capacity.instance_type, &capacity.autoscaling) {
+        (Some(_), Some(_)) => (
+            "canary.instance_type",
+            "name another type, or leave canary.autoscaling out",
+        ),
+        (Some(_), None) => (
+            "canary.instance_type",
+            "production's scaling is taken over, so name a type that scales as production's does",
+        ),
+        (None, _) => (
+            "canary.autoscaling",
+            "leave it out, or name another canary.instance_type",
+        ),
+    };
+    let detail = format!("SageMaker does not scale burstable instances such as {kind}; {way_out}");
+    Err(unfit("scaling-burstable", field, detail))
+}
+
 /// Whether the further checks count outcomes of their trials in production today: where there are more
 /// of them than trials, no rollout could be judged by them, and each such minute would hold it. With
 /// `accept_baseline` these are muted, as the limits are that production breaks.

@@ -74,16 +74,17 @@ pub(super) async fn propose<P: Ports>(
     let production = config.variants[0].name.as_str();
     let scaling = check_scaling(ports, endpoint, production).await?;
     let instances = live_instances(&view, production);
+    let (kind, list) = (
+        config.variants[0].instance_type.as_deref(),
+        &ports.settings().prices,
+    );
+    fitness::can_scale(&specification.capacity, kind, scaling.as_ref())?;
     fitness::has_room(&specification.capacity, instances, scaling.as_ref())?;
     check_alarms(ports, &specification.policy.alarms).await?;
     let since = config.created_at.max(view.created_at);
     let mut past = past::read(ports, endpoint, production, &specification.policy, since).await?;
     past.baseline.changed_at = past::changed_within(view.modified_at, since, ports.now());
     let recorded = past.recorded(&specification.policy);
-    let (kind, list) = (
-        config.variants[0].instance_type.as_deref(),
-        &ports.settings().prices,
-    );
     let drawn = Drawn {
         now: ports.now(),
         id: ports.new_id(),

@@ -208,7 +208,11 @@ async fn load<P: Ports>(
             Ok(Some(record)) => records.push(record),
             // Gone since.
             Ok(None) => {}
-            Err(error) => ticked.fail(ports, &id, &error),
+            // Nobody judges it, and nobody knows for how long.
+            Err(error) => {
+                ticked.broken_off = true;
+                ticked.fail(ports, &id, &error);
+            }
         }
     }
     records

@@ -485,6 +485,10 @@ pub const KINDS: &[(&str, &str)] = &[
     ),
     ("same-weight", "the canary has this share already"),
     (
+        "scaling-burstable",
+        "the canary is to scale, and its type of instances can't",
+    ),
+    (
         "scaling-ceiling",
         "the canary's scaling does not allow it the instances that it needs",
     ),

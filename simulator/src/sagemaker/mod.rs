@@ -201,12 +201,23 @@ impl SageMaker {
         self.world().tags.clone()
     }
 
-    /// Whether a variant exists, as Application Auto Scaling asks when one is registered.
-    pub(crate) fn has_variant(&self, endpoint: &str, variant: &str) -> bool {
-        self.world()
-            .endpoints
-            .get(endpoint)
-            .is_some_and(|endpoint| endpoint.variants.iter().any(|v| v.name == variant))
+    /// Whether a variant can be scaled, as Application Auto Scaling asks when one is registered: it is there, and
+    /// its instances are none that can burst, which SageMaker does not scale (its guide, Configure model auto
+    /// scaling with the console). What that refusal says is not documented.
+    pub(crate) fn check_scalable(&self, endpoint: &str, variant: &str) -> Result<(), AwsError> {
+        let world = self.world();
+        let found = world.endpoints.get(endpoint);
+        let found = found.and_then(|it| it.variants.iter().find(|it| it.name == variant));
+        let refuse = |why: String| Err(AwsError::validation(why));
+        match found.map(|variant| variant.instance_type.as_deref()) {
+            None => refuse(format!(
+                "Could not find variant \"{variant}\" of endpoint \"{endpoint}\"."
+            )),
+            Some(Some(burstable)) if burstable.starts_with("ml.t2.") => refuse(format!(
+                "Auto scaling is not supported for instance type {burstable}"
+            )),
+            Some(_) => Ok(()),
+        }
     }
 
     /// Carries out a control plane operation.

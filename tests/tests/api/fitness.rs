@@ -34,6 +34,19 @@ fn canary(canary: &Value) -> Value {
     specification_with(json!({"canary": canary}))
 }
 
+/// Production scales, up to four instances.
+async fn scale_production(world: &World) {
+    let target = ScalableTarget {
+        min: 1,
+        max: 4,
+        policies: Vec::new(),
+        suspended: Suspension::default(),
+        tags: BTreeMap::new(),
+    };
+    let registered = world.stack.aws.register(ENDPOINT, PRODUCTION, &target);
+    registered.await.expect("a variant to scale");
+}
+
 #[tokio::test]
 async fn a_ceiling_below_productions_fleet_is_refused() {
     let world = World::with(Setup {
@@ -69,15 +82,7 @@ async fn a_number_above_the_ceiling_of_productions_scaling_is_refused() {
         ..Setup::default()
     })
     .await;
-    let target = ScalableTarget {
-        min: 1,
-        max: 4,
-        policies: Vec::new(),
-        suspended: Suspension::default(),
-        tags: BTreeMap::new(),
-    };
-    let registered = world.stack.aws.register(ENDPOINT, PRODUCTION, &target);
-    registered.await.expect("a variant to scale");
+    scale_production(&world).await;
     let too_many = canary(&json!({"instances": 5}));
     let said = detail(&world, &too_many, "scaling-ceiling", "canary.instances").await;
     assert!(said.contains("at most 4"), "{said}");
@@ -85,6 +90,21 @@ async fn a_number_above_the_ceiling_of_productions_scaling_is_refused() {
         let (status, plan) = world.post("/plan", &canary(&fits)).await;
         assert_eq!(status, 200, "{plan}");
     }
+}
+
+/// SageMaker refuses to scale them, and would do so before the first share is raised.
+#[tokio::test]
+async fn burstable_instances_that_are_to_scale_are_refused() {
+    let world = World::new().await;
+    let own = canary(&json!({"instance_type": "ml.t2.medium", "autoscaling": {}}));
+    let said = detail(&world, &own, "scaling-burstable", "canary.instance_type").await;
+    assert!(said.contains("leave canary.autoscaling out"), "{said}");
+    let small = canary(&json!({"instance_type": "ml.t2.medium"}));
+    let (status, plan) = world.post("/plan", &small).await;
+    assert_eq!(status, 200, "{plan}");
+    scale_production(&world).await;
+    let said = detail(&world, &small, "scaling-burstable", "canary.instance_type").await;
+    assert!(said.contains("production's scaling"), "{said}");
 }
 
 #[tokio::test]

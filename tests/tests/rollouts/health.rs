@@ -56,17 +56,29 @@ async fn every_full_pass_has_a_heartbeat() {
 async fn a_pass_that_may_have_missed_somebody_has_none() {
     let mut world = World::new().await;
     world.let_ticks_fail();
-    let lines = listen(&mut world);
-    let denied = FaultKind::Error {
-        status: 400,
-        code: "AccessDeniedException".to_owned(),
-        message: "no".to_owned(),
-    };
-    world.disturb(service::DYNAMODB, "Query", 1, denied);
-    world.minute().await;
-    assert_eq!(values(&lines, "Heartbeat"), Vec::<Value>::new());
-    world.minute().await;
-    assert_eq!(values(&lines, "Heartbeat").len(), 1);
+    let id = world.deploy(&specification()).await;
+    world.until_phase(&id, Phase::Baking).await;
+    // A part of the index; the records, refused and throttled.
+    for (operation, code) in [
+        ("Query", "AccessDeniedException"),
+        ("BatchGetItem", "AccessDeniedException"),
+        ("BatchGetItem", "ThrottlingException"),
+    ] {
+        let lines = listen(&mut world);
+        let refused = FaultKind::Error {
+            status: 400,
+            code: code.to_owned(),
+            message: "no".to_owned(),
+        };
+        // As often as the SDK asks, and no more: the next pass reads it.
+        let times = if code == "ThrottlingException" { 3 } else { 1 };
+        world.disturb(service::DYNAMODB, operation, times, refused);
+        world.minute().await;
+        let none = Vec::<Value>::new();
+        assert_eq!(values(&lines, "Heartbeat"), none, "{operation} {code}");
+        world.minute().await;
+        assert_eq!(values(&lines, "Heartbeat").len(), 1, "{operation} {code}");
+    }
 }
 
 #[tokio::test]

@@ -54,7 +54,7 @@ def arguments() -> argparse.Namespace:
         "--payload", type=lambda path: open(path, "rb").read(), help="a file with a request for that model"
     )
     parser.add_argument("--content-type", default="application/json")
-    parser.add_argument("--instance-type", default="ml.t2.medium")
+    parser.add_argument("--instance-type", default="ml.m5.large", help="one that scales: no ml.t2 (default ml.m5.large)")
     parser.add_argument(
         "--price",
         type=float,

@@ -83,16 +83,19 @@ def put_event(session: Session) -> Finding:
     return finding
 
 
-@probe("publish", "SNS takes a subject of 99 characters, nine protocols' texts and five attributes")
+@probe("publish", "SNS takes a subject of 99 characters, nine protocols' texts and eight attributes")
 def publish(session: Session) -> Finding:
     finding, account = Finding(), session.account
     topic = account.call("sns", "CreateTopic", Name=session.prefix)["TopicArn"]
-    names = ("event", "severity", "endpoint", "deployment_id", "event_id")
+    # As shared/src/wire/messages.rs sends them; the audiences' subscriptions pick by the list.
+    names = ("event", "severity", "endpoint", "deployment_id", "event_id", "signal", "signal_severity")
+    attributes = {name: {"DataType": "String", "StringValue": "probe"} for name in names}
+    attributes["audience"] = {"DataType": "String.Array", "StringValue": json.dumps(["on_call", "ml_team"])}
     message = {
         "TopicArn": topic,
         "MessageStructure": "json",
         "Message": json.dumps({protocol: "a probe" for protocol in PROTOCOLS}),
-        "MessageAttributes": {name: {"DataType": "String", "StringValue": "probe"} for name in names},
+        "MessageAttributes": attributes,
     }
     for length in (99, 100):
         try:

@@ -214,7 +214,7 @@ def listen(session: Session) -> None:
 
 @probe(
     "events",
-    "every change sends a `SageMaker Endpoint State Change` event that names the endpoint and its status",
+    "every change sends a `SageMaker Endpoint State Change` event that names the endpoint, its ARN and its status",
     minutes=4,
     instances=1,
 )
@@ -246,7 +246,13 @@ def events(session: Session) -> Finding:
     for one in unique[:1]:
         finding.note(
             one["detail"].get("EndpointName") == session.name,
-            f"detail holds {', '.join(sorted(one['detail']))}; resources {one['resources']}",
+            f"detail holds {', '.join(sorted(one['detail']))}",
+        )
+        # The stack's rule picks by it, with a pattern in lower case.
+        arn = f":endpoint/{session.name.lower()}"
+        finding.note(
+            any(resource.endswith(arn) for resource in one["resources"]),
+            f"resources {one['resources']}",
         )
     finding.facts = {"events": unique[:20]}
     return finding

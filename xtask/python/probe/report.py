@@ -8,9 +8,9 @@ from datetime import datetime, timezone
 
 from findings import PROBES, Finding, Probe
 
-# USD an hour for one ml.t2.medium behind an endpoint in us-east-1. No price list was at hand: public notes name
-# 0.046 to 0.065 (read 2026-11-21), and the highest is counted.
-PRICE, PRICED = 0.065, "the highest figure in public notes for ml.t2.medium in us-east-1, read 2026-11-21"
+# USD an hour for one ml.m5.large behind an endpoint in us-east-1, the smallest family that scales. No price list was
+# at hand: public notes name 0.230 to 0.269 for ml.m5.xlarge (read 2026-11-22), and half of the highest is counted.
+PRICE, PRICED = 0.135, "half of the highest figure in public notes for ml.m5.xlarge in us-east-1, read 2026-11-22"
 # Two fleets of two instances stand side by side while an update runs; a floor adds one to each.
 MOST_INSTANCES = 6
 # A run ends by itself after these many minutes, unless it is told otherwise.

@@ -157,6 +157,19 @@ async fn a_variant_without_traffic_shrinks_to_its_floor_and_a_raised_floor_grows
 }
 
 #[tokio::test]
+async fn a_variant_of_burstable_instances_is_not_scaled() {
+    let simulator = in_service().await;
+    let mut small = variant("production", "m1", 2, 1.0);
+    small["InstanceType"] = "ml.t2.medium".into();
+    config(&simulator, "small", &[small]).await;
+    update(&simulator, "small", json!({})).await.expect("taken");
+    simulator.advance(SignedDuration::from_mins(3)).await;
+    let bounds = json!({"ResourceId": "endpoint/wine/variant/production", "MinCapacity": 1, "MaxCapacity": 2});
+    let outcome = scaling(&simulator, "RegisterScalableTarget", bounds).await;
+    assert_refused(outcome, "ValidationException", "ml.t2.medium");
+}
+
+#[tokio::test]
 async fn the_same_seed_gives_the_same_run() {
     let mut runs = Vec::new();
     for _ in 0..2 {
