@@ -45,9 +45,10 @@ pub struct Evidence {
     /// Set while the canary, or both arms, can't be seen.
     #[serde(default)]
     pub blind: Option<Blind>,
-    /// Canary requests a minute, smoothed over the last minutes: for "how long until".
+    /// Requests a minute of both models together, smoothed over the last minutes: times a share, what
+    /// the canary gets of them. For "how long until".
     #[serde(default)]
-    pub canary_per_minute: f64,
+    pub requests_per_minute: f64,
     /// By signal name.
     #[serde(default)]
     pub signals: BTreeMap<String, SignalState>,
@@ -284,7 +285,7 @@ impl Evidence {
             expected_unseen: 0.0,
             silent: false,
             blind: None,
-            canary_per_minute: 0.0,
+            requests_per_minute: 0.0,
             signals: BTreeMap::new(),
             gates: BTreeMap::new(),
             split: Split::default(),
@@ -292,6 +293,17 @@ impl Evidence {
             miscounted: BTreeMap::new(),
             tallies: BTreeMap::new(),
             told: BTreeSet::new(),
+        }
+    }
+
+    /// Takes in how many requests both models had in a minute: an exponential mean over about five
+    /// minutes, which begins with the first that had any. An estimate for people, never for a decision.
+    pub fn note_traffic(&mut self, requests: u64) {
+        let requests = requests as f64;
+        if self.requests_per_minute > 0.0 {
+            self.requests_per_minute += (requests - self.requests_per_minute) * 0.3;
+        } else {
+            self.requests_per_minute = requests;
         }
     }
 

@@ -14,7 +14,7 @@ use super::model_signals::Quality;
 use super::plan::Stage;
 use super::policy::{Action, Consequence, Grade};
 use super::power::{self, Detection, Spread, Traffic, Watched};
-use super::quantity::{Latency, Weight};
+use super::quantity::{Latency, Span, Weight, counted};
 use super::signal::{SLOWNESS, SignalRule, Source};
 
 /// A regression that any stage should be able to show: five times production's bad outcomes (their
@@ -95,9 +95,9 @@ impl Forecast {
             }
         }
         let mut warnings = general_warnings(deployment);
-        for ((stage, forecast), misses) in below_full(deployment).zip(&stages).zip(&misses) {
+        for (stage, misses) in below_full(deployment).zip(&misses) {
             warnings.extend(too_short(stage, misses));
-            warnings.extend(waits_for_samples(deployment, stage, forecast));
+            warnings.extend(waits_for_samples(deployment, stage));
         }
         Self {
             requests_per_minute,
@@ -191,7 +191,7 @@ fn missed(
             Some(minutes) => format!("takes about {} h", minutes.div_ceil(60)),
         };
         let rate = percent(gross);
-        Some(format!("{rate} of {} ({how_long})", rule.what()))
+        Some(format!("a rise to {rate} in {} ({how_long})", rule.what()))
     });
     worded.collect()
 }
@@ -218,21 +218,66 @@ fn too_short(stage: &Stage, misses: &[String]) -> Option<String> {
     })
 }
 
-/// Stages that will wait beyond their bake for enough requests.
-fn waits_for_samples(
-    deployment: &Deployment,
-    stage: &Stage,
-    forecast: &StageForecast,
-) -> Option<String> {
-    let least = deployment.terms.policy.min_samples;
-    let per_minute = deployment.terms.baseline.requests_per_minute() * stage.weight.fraction();
-    if forecast.canary_requests >= least || per_minute <= 0.0 {
-        return None;
+/// How long a stage takes until the canary has had `min_samples`; absent where its bake brings them, and
+/// on an endpoint without traffic, of which nothing is known.
+fn until_sampled(deployment: &Deployment, stage: &Stage) -> Option<Span> {
+    let terms = &deployment.terms;
+    let least = terms.policy.min_samples;
+    let of_all = terms.baseline.requests_per_minute();
+    let per_minute = of_all * stage.weight.fraction();
+    let waits = requests_in(stage, of_all) < least && per_minute > 0.0;
+    waits.then(|| whole_minutes(least as f64 / per_minute))
+}
+
+#[allow(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "saturates, and is an estimate"
+)]
+fn whole_minutes(minutes: f64) -> Span {
+    Span::from_secs((minutes.ceil() as u64).saturating_mul(60))
+}
+
+/// How long a share is kept at the last day's traffic: as long as the plan has it, or until what the
+/// stage waits for is there. Where that would be past the deadline, there is no such moment.
+pub fn length_at(deployment: &Deployment, weight: Weight) -> Span {
+    let terms = &deployment.terms;
+    let plan = &terms.plan;
+    let length = plan.length_at(weight);
+    if weight == Weight::ZERO || weight == Weight::FULL {
+        return length;
     }
-    let minutes = (least as f64 / per_minute).ceil();
+    let is_first = plan.stage_index(weight) == 0;
+    let fairness = terms.policy.fairness.iter();
+    let fairness = fairness.filter(|fairness| is_first && fairness.consequence.holds());
+    let groups = fairness.flat_map(|fairness| waits_for_groups(deployment, fairness));
+    let groups = groups.map(|wait| whole_minutes(wait.takes));
+    let requests = until_sampled(deployment, &plan.stage(weight));
+    let waits = groups.chain(requests);
+    let waits = waits.filter(|waits| *waits < plan.deadline);
+    waits.fold(length, Ord::max)
+}
+
+/// Stages that will wait beyond their bake for enough requests.
+fn waits_for_samples(deployment: &Deployment, stage: &Stage) -> Option<String> {
+    let terms = &deployment.terms;
+    let waits = until_sampled(deployment, stage)?;
+    let deadline = terms.plan.deadline;
+    let how_long = if waits < deadline {
+        format!(
+            "about {} min in all, which the dates of this plan count in",
+            waits.secs() / 60
+        )
+    } else {
+        format!("longer than the deadline of {deadline}, past which everything is taken back")
+    };
+    let requests = counted(
+        requests_in(stage, terms.baseline.requests_per_minute()),
+        "canary request",
+    );
     Some(format!(
-        "the stage at {} sees about {} canary requests within {}, fewer than min_samples of {least}: it will hold until it has them, about {minutes:.0} min in all",
-        stage.weight, forecast.canary_requests, stage.bake
+        "the stage at {} sees about {requests} within {}, fewer than min_samples of {}: it will hold until it has them, {how_long}",
+        stage.weight, stage.bake, terms.policy.min_samples
     ))
 }
 
@@ -277,7 +322,8 @@ fn general_warnings(deployment: &Deployment) -> Vec<String> {
     warnings.extend(not_waited_for(deployment));
     let fairness = policy.fairness.iter();
     for fairness in fairness.filter(|fairness| fairness.consequence.holds()) {
-        warnings.extend(waits_for_groups(deployment, fairness));
+        let waits = waits_for_groups(deployment, fairness);
+        warnings.extend(waits.iter().map(|wait| small_group(deployment, wait)));
         warnings.extend(fairness.past_of_production(&baseline.groups));
     }
     let bursty = policy.guards.iter();
@@ -359,29 +405,55 @@ fn unheard(deployment: &Deployment) -> Option<String> {
     })
 }
 
-/// The measures of quality that a stage may be left without.
-fn not_waited_for(deployment: &Deployment) -> Option<String> {
-    let asks = below_full(deployment).all(|stage| stage.min_labels > 0);
-    let is_waited_for = |rule: &&SignalRule| {
-        rule.min_samples > 0 || (asks && rule.source == Source::Quality(Quality::Accuracy))
-    };
-    let rules = deployment.terms.policy.signals.iter();
-    let names: Vec<&str> = rules
-        .filter(|rule| matches!(rule.source, Source::Quality(_)) && rule.consequence.holds())
-        .filter(|rule| !is_waited_for(rule))
-        .map(SignalRule::known_as)
+/// The measures of quality that a stage may be left without, and which stages those are. A stage's
+/// `min_labels` waits for labels of accuracy, a measure's own `min_samples` waits in every stage.
+fn not_waited_for(deployment: &Deployment) -> Vec<String> {
+    let careless: Vec<String> = below_full(deployment)
+        .filter(|stage| stage.min_labels == 0)
+        .map(|stage| stage.weight.to_string())
         .collect();
-    (!names.is_empty()).then(|| {
-        format!(
+    let some_wait = careless.is_empty() || careless.len() < below_full(deployment).count();
+    let rules = deployment.terms.policy.signals.iter();
+    let rules = rules
+        .filter(|rule| matches!(rule.source, Source::Quality(_)) && rule.consequence.holds())
+        .filter(|rule| rule.min_samples == 0);
+    let (by_stage, never): (Vec<&SignalRule>, Vec<&SignalRule>) =
+        rules.partition(|rule| some_wait && rule.source == Source::Quality(Quality::Accuracy));
+    let mut warnings = Vec::new();
+    if !never.is_empty() {
+        let names: Vec<&str> = never.into_iter().map(SignalRule::known_as).collect();
+        warnings.push(format!(
             "no stage waits for labels of {}: without any it is left as if they were good; min_labels of it waits",
             names.join(", ")
-        )
-    })
+        ));
+    }
+    if !by_stage.is_empty() && !careless.is_empty() {
+        let stages = if careless.len() == 1 {
+            format!("the stage at {} waits", careless[0])
+        } else {
+            format!("the stages at {} wait", careless.join(", "))
+        };
+        warnings.push(format!(
+            "{stages} for no labels of accuracy: without any it is as if they were good; min_labels of a stage waits"
+        ));
+    }
+    warnings
+}
+
+/// A measure of fairness whose smallest group stays too small beyond the first bake.
+struct SmallGroup<'a> {
+    stage: &'a Stage,
+    rule: &'a FairnessRule,
+    group: &'a str,
+    /// How many it had in the last day.
+    before: u64,
+    /// Minutes until it is large enough; infinite where it was empty.
+    takes: f64,
 }
 
 /// The measures of fairness whose groups stay too small beyond the first bake. They are unknown until
 /// then, which holds, and in the end the deadline takes back what may be a good model.
-fn waits_for_groups(deployment: &Deployment, fairness: &Fairness) -> Vec<String> {
+fn waits_for_groups<'a>(deployment: &'a Deployment, fairness: &'a Fairness) -> Vec<SmallGroup<'a>> {
     let baseline = &deployment.terms.baseline;
     let Some(stage) = below_full(deployment).next() else {
         return Vec::new();
@@ -395,20 +467,26 @@ fn waits_for_groups(deployment: &Deployment, fairness: &Fairness) -> Vec<String>
         let minutes = baseline.minutes.max(1) as f64;
         let a_minute = before as f64 / minutes * stage.weight.fraction();
         let takes = rule.min_samples as f64 / a_minute;
-        (takes * 60.0 > stage.bake.secs() as f64)
-            .then(|| small_group(deployment, rule, (group, before), takes, stage))
+        (takes * 60.0 > stage.bake.secs() as f64).then_some(SmallGroup {
+            stage,
+            rule,
+            group,
+            before,
+            takes,
+        })
     });
     waits.collect()
 }
 
-/// `takes` are the minutes until the smallest group is large enough, and infinite where it was empty.
-fn small_group(
-    deployment: &Deployment,
-    rule: &FairnessRule,
-    (group, before): (&str, u64),
-    takes: f64,
-    stage: &Stage,
-) -> String {
+/// That it is waited for, and how long.
+fn small_group(deployment: &Deployment, wait: &SmallGroup<'_>) -> String {
+    let SmallGroup {
+        stage,
+        rule,
+        group,
+        before,
+        takes,
+    } = *wait;
     let deadline = deployment.terms.plan.deadline;
     let how_long = if before == 0 {
         format!(
@@ -417,7 +495,10 @@ fn small_group(
     } else if takes * 60.0 >= deadline.secs() as f64 {
         format!("longer than the deadline of {deadline}, past which everything is taken back")
     } else {
-        format!("about {}", roughly(takes))
+        format!(
+            "about {}, which the dates of this plan count in",
+            roughly(takes)
+        )
     };
     let sources = if rule.measure.needs_labels() {
         "; labels come by POST /feedback"
@@ -434,7 +515,7 @@ fn small_group(
 }
 
 /// Minutes, as people would say them.
-fn roughly(minutes: f64) -> String {
+pub(super) fn roughly(minutes: f64) -> String {
     if minutes < 120.0 {
         format!("{:.0} min", minutes.ceil())
     } else {

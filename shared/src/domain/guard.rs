@@ -15,7 +15,7 @@ use super::comparison::{Counts, Limit};
 use super::evidence::{Arm, Check, Finding, GuardState, Window};
 use super::observation::ArmMinute;
 use super::policy::{Guard, Percentile, Sustain, Test};
-use super::quantity::{Latency, Rate, Span};
+use super::quantity::{Latency, Rate, Span, counted};
 
 /// How long a limit may be broken that production breaks as well. A common incident is not the
 /// canary's, but one that does not end may be: both arms share what they call.
@@ -356,14 +356,14 @@ fn describe(guard: &Guard, state: &GuardState, window: &Window, finding: Finding
     let how = match finding {
         Finding::Broken => format!("past the limit of {limit}, {}", streak(guard, state)),
         Finding::Incident => format!(
-            "within the limit of {limit}, but production is past it ({} over {} requests): no time for more traffic",
+            "within the limit of {limit}, but production is past it ({} over {}): no time for more traffic",
             percent(production.rate()),
-            production.n
+            counted(production.n, "request")
         ),
         Finding::Shared => format!(
-            "past the limit of {limit}, and so is production ({} over {} requests): a common cause for {} of {SHARED_LIMIT}",
+            "past the limit of {limit}, and so is production ({} over {}): a common cause for {} of {SHARED_LIMIT}",
             percent(production.rate()),
-            production.n,
+            counted(production.n, "request"),
             state.shared_for
         ),
         Finding::Kept => format!("within the limit of {limit}"),
@@ -372,8 +372,9 @@ fn describe(guard: &Guard, state: &GuardState, window: &Window, finding: Finding
     let sentence = match guard.test {
         Test::MemoryAbove(_) => format!("{subject}: {value}, {how}"),
         _ => format!(
-            "{subject}: {value} over {} requests in {} min, {how}",
-            canary.n, window.minutes
+            "{subject}: {value} over {} in {} min, {how}",
+            counted(canary.n, "request"),
+            window.minutes
         ),
     };
     Check {
@@ -418,7 +419,7 @@ fn slow_share(arm: &Arm, percentile: Percentile, limit: Latency) -> String {
         return format!("{percentile} {}", bounds(arm));
     }
     format!(
-        "{percentile} {}, {} slower than {limit}",
+        "{percentile} {}, {} of requests slower than {limit}",
         bounds(arm),
         percent(arm.rate())
     )

@@ -168,6 +168,13 @@ impl fmt::Display for Latency {
     }
 }
 
+/// So many of what has a plural in s: `1 request`, `2 requests`.
+pub fn counted(number: impl Into<u64>, one: &str) -> String {
+    let number: u64 = number.into();
+    let ending = if number == 1 { "" } else { "s" };
+    format!("{number} {one}{ending}")
+}
+
 /// A length of time in whole seconds, written `90s`, `10m`, `1h` or `7d` (a day is 24 h).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Hash)]
 pub struct Span(u64);

@@ -107,7 +107,7 @@ impl fmt::Display for Rollback {
         match self.step_backs {
             0 => f.write_str("; no step back"),
             1 => f.write_str("; after 1 step back at the most"),
-            most => write!(f, "; after {most} step backs at the most"),
+            most => write!(f, "; after {most} steps back at the most"),
         }
     }
 }

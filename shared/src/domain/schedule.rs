@@ -1,6 +1,7 @@
 //! When the stages that are still to come will begin, if nothing holds the rollout up: bake after bake from
 //! now on, each raise at the first moment at which a change window is open. What is not foreseen is an
-//! approval that is late, a hold, an endpoint that takes its time.
+//! approval that is late, a hold, an endpoint that takes its time. Before the rollout there is a plan, which
+//! knows how long some holds will be ([`super::forecast::length_at`]).
 //!
 //! A date that has passed is no part of it: when a stage began stands in the history.
 
@@ -23,6 +24,17 @@ pub struct Schedule {
 impl Schedule {
     /// Of a deployment as it stands.
     pub fn ahead(deployment: &Deployment, now: Timestamp) -> Self {
+        Self::with_lengths(deployment, now, |weight| {
+            deployment.terms.plan.length_at(weight)
+        })
+    }
+
+    /// The same where each share is kept for so long.
+    pub fn with_lengths(
+        deployment: &Deployment,
+        now: Timestamp,
+        length_at: impl Fn(Weight) -> Span,
+    ) -> Self {
         let (terms, state) = (&deployment.terms, &deployment.state);
         let plan = &terms.plan;
         let mut schedule = Self {
@@ -40,9 +52,9 @@ impl Schedule {
         let mut over = if is_raised {
             Some(now)
         } else if state.target < state.weight {
-            after(now, plan.length_at(state.target))
+            after(now, length_at(state.target))
         } else {
-            after(state.stage_since, plan.length_at(state.weight)).map(|over| over.max(now))
+            after(state.stage_since, length_at(state.weight)).map(|over| over.max(now))
         };
         let next = if is_raised {
             plan.stage_index(state.target)
@@ -53,7 +65,7 @@ impl Schedule {
         };
         for (stage, begins) in plan.stages.iter().zip(&mut schedule.begins).skip(next) {
             *begins = over.and_then(|over| terms.raises_from(over));
-            over = begins.and_then(|begins| after(begins, plan.length_at(stage.weight)));
+            over = begins.and_then(|begins| after(begins, length_at(stage.weight)));
         }
         schedule.ends = over;
         schedule

@@ -23,6 +23,17 @@ pub const CLIENT_ERRORS: &str = "client_errors";
 /// The name of the signal of slow requests.
 pub const SLOWNESS: &str = "slowness";
 
+/// A signal's name as people read it, which is what the guards' sentences call the same thing. Where the
+/// rule is at hand, [`SignalRule::what`] says it of every signal.
+pub fn spoken(name: &str) -> &str {
+    match name {
+        ERRORS => "5XX errors",
+        CLIENT_ERRORS => "4XX errors",
+        SLOWNESS => "slow requests",
+        other => other,
+    }
+}
+
 /// One signal of a policy.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct SignalRule {
@@ -135,9 +146,9 @@ impl SignalRule {
     /// The bad outcome in words.
     pub fn what(&self) -> String {
         match &self.source {
-            Source::ServerErrors => "5XX errors".to_owned(),
-            Source::ClientErrors => "4XX errors".to_owned(),
-            Source::Slowness => "slow requests".to_owned(),
+            Source::ServerErrors => spoken(ERRORS).to_owned(),
+            Source::ClientErrors => spoken(CLIENT_ERRORS).to_owned(),
+            Source::Slowness => spoken(SLOWNESS).to_owned(),
             // What is counted as bad are the others.
             Source::Metrics(pair) if pair.direction == Direction::LowerIsWorse => {
                 format!("trials without {}", self.name)

@@ -171,7 +171,7 @@ pub struct Measured {
     pub production: Totals,
     /// Canary requests in the present stage.
     pub stage_samples: u64,
-    /// Canary requests a minute.
+    /// Canary requests a minute: of the endpoint's over the last minutes, the canary's present share.
     pub canary_per_minute: f64,
     /// Why the canary can't be seen, while it can't.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -268,7 +268,7 @@ impl Measured {
             canary: evidence.canary,
             production: evidence.production,
             stage_samples: evidence.stage_samples,
-            canary_per_minute: evidence.canary_per_minute,
+            canary_per_minute: evidence.requests_per_minute * deployment.state.weight.fraction(),
             blind: evidence.blind.as_ref().map(|blind| blind.reason.clone()),
             objection: bench.objection(evidence),
             signals: report::signals(&bench, evidence, None, None),

@@ -394,14 +394,6 @@ impl Pass {
     }
 }
 
-fn count(number: u32, what: &str) -> String {
-    if number == 1 {
-        format!("1 {what}")
-    } else {
-        format!("{number} {what}s")
-    }
-}
-
 /// The effect that the decided record asks for, seen against the same reading of the endpoint.
 pub fn effect_after(
     decision: &Decision,

@@ -4,14 +4,15 @@
 
 use jiff::SignedDuration;
 
-use super::{PROVISIONING_LIMIT, Pass, UPDATE_ATTEMPTS, count, said};
+use super::{PROVISIONING_LIMIT, Pass, UPDATE_ATTEMPTS, said};
 use crate::domain::deployment::Update;
 use crate::domain::due::{canary_floor_is_held, floor_is_held};
+use crate::domain::forecast::roughly;
 use crate::domain::history::{Name, Severity};
 use crate::domain::judge::bench::Bench;
 use crate::domain::judge::{self, Lack, Verdict};
 use crate::domain::observation::{AlarmReading, EndpointView, Observation};
-use crate::domain::quantity::{Span, Weight};
+use crate::domain::quantity::{Span, Weight, counted};
 use crate::domain::state::{Event, IllegalEvent, Interrupted, Outcome, Phase};
 
 /// How long after SageMaker accepted an update an endpoint that rests on the config before it means
@@ -19,6 +20,8 @@ use crate::domain::state::{Event, IllegalEvent, Interrupted, Outcome, Phase};
 /// that came back, and the deployment would fail with the endpoint about to change. Too long costs a
 /// minute or two, and only where an update came back without ever having been seen under way.
 const UPDATE_SETTLES: SignedDuration = SignedDuration::from_mins(2);
+/// Canary requests a minute, one an hour, from which on it is said how long more of them take.
+const WORTH_A_FIGURE: f64 = 1.0 / 60.0;
 
 impl Pass {
     pub(super) fn confirm_provisioned(
@@ -55,13 +58,13 @@ impl Pass {
         self.next.state.target = self.next.terms.plan.stages[0].weight;
         let reason = format!(
             "the canary variant is in service with {}",
-            count(instances, "instance")
+            counted(instances, "instance")
         );
         let what = said(
             Name::Provisioned,
             Severity::Info,
             reason,
-            count(instances, "instance"),
+            counted(instances, "instance"),
             format!("first stage: {}", self.next.state.target),
         );
         self.go(Event::Provisioned, what)
@@ -158,7 +161,7 @@ impl Pass {
         self.next.state.canary_instances = needed;
         let reason = format!(
             "raising the canary to {target} with {}",
-            count(there, "instance")
+            counted(there, "instance")
         );
         self.go(
             Event::CapacityReady,
@@ -166,8 +169,8 @@ impl Pass {
                 Name::Shifting,
                 Severity::Detail,
                 reason,
-                count(there, "instance"),
-                count(needed, "instance"),
+                counted(there, "instance"),
+                counted(needed, "instance"),
             ),
         )
     }
@@ -271,10 +274,8 @@ impl Pass {
         severity: Severity,
         why: &str,
     ) -> Result<(), IllegalEvent> {
-        let value = format!(
-            "{} canary requests in this stage",
-            self.evidence.stage_samples
-        );
+        let seen = counted(self.evidence.stage_samples, "canary request");
+        let value = format!("{seen} in this stage");
         let limit = format!("{} at the least", self.next.terms.policy.min_samples);
         self.next.state.target = target;
         self.go(
@@ -310,10 +311,8 @@ impl Pass {
             self.next.state.reason = why;
             return Ok(());
         }
-        let value = format!(
-            "{} canary requests in this stage",
-            self.evidence.stage_samples
-        );
+        let seen = counted(self.evidence.stage_samples, "canary request");
+        let value = format!("{seen} in this stage");
         let limit = format!("{} at the least", self.next.terms.policy.min_samples);
         self.go(
             Event::Undecided,
@@ -367,7 +366,7 @@ impl Pass {
         }
         // At 100 % nothing is raised any more, and production is about to go.
         if self.next.state.short.is_some() && self.next.state.weight < Weight::FULL {
-            let needs = count(self.next.production_needs(), "instance");
+            let needs = counted(self.next.production_needs(), "instance");
             return Some(format!(
                 "holding: production has fewer than the {needs} that the total traffic needs, so it could not take everything back"
             ));
@@ -376,22 +375,22 @@ impl Pass {
         objection.map(|reason| format!("holding: {reason}"))
     }
 
-    /// How many more, and how long they take at today's rate.
+    /// How many more, and how long they take at today's rate: of the endpoint's requests, the part that
+    /// the canary's share brings it. What it had at the share before says nothing of this one.
     fn needs(&self, lack: &Lack) -> String {
-        let of = &lack.of;
         let Some(missing) = lack.more else {
-            return format!("needs more {of}, and at the present rate never has enough");
+            return format!("{lack}, and at the present rate never has enough");
         };
         if !lack.are_requests {
-            return format!("needs about {missing} more {of}");
+            return lack.to_string();
         }
-        let rate = self.evidence.canary_per_minute;
-        let how_long = if rate >= 0.5 {
-            format!("{:.0} min at today's rate", (missing as f64 / rate).ceil())
+        let a_minute = self.evidence.requests_per_minute * self.next.state.target.fraction();
+        let how_long = if a_minute >= WORTH_A_FIGURE {
+            format!("{} at today's rate", roughly(missing as f64 / a_minute))
         } else {
             "there is hardly any traffic".to_owned()
         };
-        format!("needs about {missing} more {of}: {how_long}")
+        format!("{lack}: {how_long}")
     }
 
     fn soak(&mut self, seen: &Observation, verdict: &Verdict) -> Result<(), IllegalEvent> {

@@ -2,13 +2,13 @@
 //! over: weights and instances that somebody else changed, too few instances to take everything
 //! back, an endpoint that is changing for too long, a phase that does not come to its end.
 
-use super::{Pass, count, said};
+use super::{Pass, said};
 use crate::domain::deployment::{Busy, CanaryCapacity, Short};
 use crate::domain::due;
 use crate::domain::history::{Name, Severity};
 use crate::domain::observation::{EndpointStatus, EndpointView};
 use crate::domain::policy::OnDrift;
-use crate::domain::quantity::{Span, Weight};
+use crate::domain::quantity::{Span, Weight, counted};
 use crate::domain::state::{IllegalEvent, Outcome, Phase};
 use crate::domain::truth;
 
@@ -102,7 +102,7 @@ impl Pass {
         let Some(has) = truth::short_of(&self.next, view) else {
             if self.next.state.short.take().is_some_and(|short| short.told) {
                 let reason = "production has the instances again that the total traffic needs";
-                let what = count(self.next.production_needs(), "instance");
+                let what = counted(self.next.production_needs(), "instance");
                 self.tell(said(
                     Name::CapacityBack,
                     Severity::Info,
@@ -121,8 +121,8 @@ impl Pass {
         if !short.told && (reverts || Span::between(short.since, self.now) >= LONG_SHORTAGE) {
             short.told = true;
             let (needs, has) = (
-                count(self.next.production_needs(), "instance"),
-                count(has, "instance"),
+                counted(self.next.production_needs(), "instance"),
+                counted(has, "instance"),
             );
             let (severity, end) = if reverts {
                 (

@@ -1,10 +1,13 @@
 //! What a stage still lacks before it may be left.
 
+use std::fmt;
+
 use super::bench::Bench;
 use crate::domain::comparison::Limit;
 use crate::domain::evidence::Evidence;
 use crate::domain::guard;
 use crate::domain::model_signals::Quality;
+use crate::domain::quantity::counted;
 use crate::domain::signal::{SignalRule, Source};
 
 /// Data that a stage lacks.
@@ -12,11 +15,31 @@ use crate::domain::signal::{SignalRule, Source};
 pub struct Lack {
     /// How many more; absent when the present rate does not lead there.
     pub more: Option<u64>,
-    /// Of what.
-    pub of: String,
+    /// Of what: a single one of them.
+    pub one: &'static str,
+    /// The words that follow it, with a space before them, where there are any.
+    pub rest: String,
     /// Whether each canary request is one, so that today's rate says how long they take. Labels and
     /// trials come at a rate of their own.
     pub are_requests: bool,
+}
+
+/// What a stage asks for first.
+const CANARY_REQUEST: &str = "canary request";
+
+/// In words, as in `needs about 2 more canary requests`.
+impl fmt::Display for Lack {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { one, rest, .. } = self;
+        match self.more {
+            Some(more) => write!(
+                f,
+                "needs about {}{rest}",
+                counted(more, &format!("more {one}"))
+            ),
+            None => write!(f, "needs more {one}s{rest}"),
+        }
+    }
 }
 
 impl Bench<'_> {
@@ -53,7 +76,8 @@ impl Bench<'_> {
             .saturating_sub(evidence.stage_samples);
         let of_requests = (missing > 0).then(|| Lack {
             more: Some(missing),
-            of: "canary requests".to_owned(),
+            one: CANARY_REQUEST,
+            rest: String::new(),
             are_requests: true,
         });
         let of_signals = self.policy.signals.iter().filter_map(|rule| {
@@ -64,7 +88,8 @@ impl Bench<'_> {
             let missing = rule.min_samples.saturating_sub(seen);
             (missing > 0 && rule.consequence.holds()).then(|| Lack {
                 more: Some(missing),
-                of: format!("trials of {}", rule.known_as()),
+                one: "trial",
+                rest: format!(" of {}", rule.known_as()),
                 are_requests: false,
             })
         });
@@ -75,7 +100,8 @@ impl Bench<'_> {
             let missing = self.min_labels.saturating_sub(seen);
             (missing > 0).then(|| Lack {
                 more: Some(missing),
-                of: "labelled predictions of the canary".to_owned(),
+                one: "labelled prediction",
+                rest: " of the canary".to_owned(),
                 are_requests: false,
             })
         });
@@ -119,12 +145,14 @@ enum Of {
 
 fn closed_gate(name: &str, limit: Limit, of: Of, evidence: &Evidence) -> Option<Lack> {
     let gate = evidence.gates.get(name).copied().unwrap_or_default();
+    let (one, whose) = match of {
+        Of::Requests => (CANARY_REQUEST, ""),
+        Of::Trials => ("trial", " of the canary"),
+    };
     (!gate.is_open(limit)).then(|| Lack {
         more: gate.more_needed(limit),
-        of: match of {
-            Of::Requests => format!("canary requests to be shown below {name}"),
-            Of::Trials => format!("trials of the canary to be shown below {name}"),
-        },
+        one,
+        rest: format!("{whose} to be shown below {name}"),
         are_requests: matches!(of, Of::Requests),
     })
 }

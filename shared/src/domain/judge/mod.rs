@@ -150,6 +150,10 @@ fn take_in(deployment: &Deployment, evidence: &mut Evidence, minute: Timestamp, 
             evidence.note_miscounts(minute, of_canary, arm);
         }
     }
+    if arms.is_whole {
+        let requests = |arm: Option<&ArmMinute>| arm.map_or(0, |minute| minute.invocations);
+        evidence.note_traffic(requests(canary) + requests(production));
+    }
     evidence.silent = canary.is_none() && production.is_none() && usual >= BLIND_FROM;
     let by_weight = sight::by_weight(deployment, production, arms.unread);
     match canary {
@@ -202,8 +206,6 @@ fn is_settled(state: &State) -> bool {
 fn count(deployment: &Deployment, evidence: &mut Evidence, in_stage: bool, canary: &ArmMinute) {
     evidence.canary.add(canary);
     evidence.expected_unseen = 0.0;
-    // An exponential mean over about five minutes: an estimate for people, never for a decision.
-    evidence.canary_per_minute += (canary.invocations as f64 - evidence.canary_per_minute) * 0.3;
     if in_stage {
         let latency = canary.latency.as_ref().map_or(0, |latency| latency.samples);
         evidence.stage_samples += if deployment.terms.policy.judges_latency() {

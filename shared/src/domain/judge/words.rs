@@ -125,7 +125,7 @@ fn f1_words(rule: &SignalRule, state: &SignalState) -> Option<String> {
 
 fn in_words(stability: Stability) -> String {
     format!(
-        "population stability index {:.3} ({:.3} is luck)",
+        "population stability index {:.3} (luck alone makes about {:.3})",
         stability.index, stability.by_luck
     )
 }

@@ -299,10 +299,7 @@ impl<'a> Replay<'a> {
 
     fn lacking(&self) -> Option<String> {
         let lack = self.bench().lacking(&self.evidence)?;
-        Some(match lack.more {
-            Some(more) => format!("too little to go on: needs about {more} more {}", lack.of),
-            None => format!("too little to go on: needs more {}", lack.of),
-        })
+        Some(format!("too little to go on: {lack}"))
     }
 
     /// Why the end of the record can't be told from an outage.

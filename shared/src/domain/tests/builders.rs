@@ -145,7 +145,7 @@ impl Case {
         }
         let mut evidence = Evidence::starting_after(last_judgeable(now));
         evidence.stage_samples = 1000;
-        evidence.canary_per_minute = 100.0;
+        evidence.requests_per_minute = 1000.0;
         Self {
             deployment,
             evidence,

@@ -323,7 +323,7 @@ fn baking_goes_on_only_with_everything_at_once() {
         (
             Case::baking(30).with(|case| case.evidence.stage_samples = 499),
             seen(split(30)),
-            "needs about 1 more canary requests",
+            "needs about 1 more canary request:",
         ),
         (
             Case::baking(30).red("error_rate.limit", 1),
@@ -395,22 +395,22 @@ fn a_closed_window_stops_the_raise_and_says_so() {
 
 #[test]
 fn holding_says_how_many_requests_it_waits_for() {
-    let short = |samples: u64, rate: f64| {
+    let short = |samples: u64, of_all: f64| {
         Case::holding(30).with(|case| {
             case.evidence.stage_samples = samples;
-            case.evidence.canary_per_minute = rate;
+            case.evidence.requests_per_minute = of_all;
         })
     };
     let holds = goes_on(Phase::Holding).quietly();
     check(
-        &short(380, 20.0),
+        &short(380, 90.0),
         &seen(split(30)),
         &holds
             .clone()
-            .says("needs about 120 more canary requests: 6 min at today's rate"),
+            .says("needs about 120 more canary requests: 5 min at today's rate"),
     );
     check(
-        &short(0, 0.1),
+        &short(0, 0.04),
         &seen(split(30)),
         &holds.says("needs about 500 more canary requests: there is hardly any traffic"),
     );

@@ -8,11 +8,12 @@ use super::builders::*;
 use crate::domain::baseline::{Baseline, SlowCount};
 use crate::domain::comparison::Counts;
 use crate::domain::fairness::{Fairness, FairnessRule, Measure};
-use crate::domain::forecast::Forecast;
+use crate::domain::forecast::{Forecast, length_at};
 use crate::domain::judge::bench::Bench;
 use crate::domain::model_signals::Quality;
 use crate::domain::observation::ArmMinute;
 use crate::domain::policy::{Action, Consequence, Grade};
+use crate::domain::schedule::Schedule;
 use crate::domain::signal::{SignalRule, Source};
 
 const HOLD: Consequence = Consequence {
@@ -112,6 +113,44 @@ fn quality_that_no_stage_waits_for_is_named() {
 }
 
 #[test]
+fn a_stage_that_waits_for_no_labels_of_accuracy_is_named() {
+    let mut case = proposed(&arm(1000, 2), vec![quality(Quality::Accuracy)]);
+    let stages = &mut case.deployment.terms.plan.stages;
+    for stage in stages.iter_mut().take(7) {
+        stage.min_labels = 20;
+    }
+    let found = warnings(&case);
+    assert_eq!(about(&found, "no stage waits"), [""; 0], "{found:?}");
+    let told = "the stages at 80 %, 90 % wait for no labels of accuracy";
+    assert_eq!(about(&found, told).len(), 1, "{found:?}");
+    case.deployment.terms.plan.stages[7].min_labels = 20;
+    let told = "the stage at 90 % waits for no labels of accuracy";
+    assert_eq!(about(&warnings(&case), told).len(), 1);
+}
+
+/// Of 100 requests a minute the canary has 10 at first: 500 of them take 50 minutes and not ten.
+#[test]
+fn the_dates_of_a_plan_count_in_the_holds_that_it_names() {
+    let case = proposed(&arm(100, 0), Vec::new());
+    let told = "fewer than min_samples of 500: it will hold until it has them, about 50 min in all, which the dates of this plan count in";
+    let found = warnings(&case);
+    assert_eq!(about(&found, told).len(), 1, "{found:?}");
+    let now = case.now;
+    let length = |weight| length_at(&case.deployment, weight);
+    let schedule = Schedule::with_lengths(&case.deployment, now, length);
+    let begins = schedule.begins.iter().flatten().take(5);
+    let begins: Vec<i64> = begins.map(|at| at.duration_since(now).as_mins()).collect();
+    // Then 25, 17 and 13 minutes.
+    assert_eq!(begins, [0, 50, 75, 92, 105]);
+
+    let rare = proposed(&arm(1, 0), Vec::new());
+    let told = "longer than the deadline of 6h, past which everything is taken back";
+    assert!(!about(&warnings(&rare), told).is_empty());
+    let first = rare.deployment.terms.plan.stages[0];
+    assert_eq!(length_at(&rare.deployment, first.weight), first.bake);
+}
+
+#[test]
 fn a_bin_has_a_tenth_of_the_part_of_drift() {
     let case = proposed(&arm(1000, 2), SignalRule::drift(HOLD, 500).collect());
     let bench = Bench::of(&case.deployment);
@@ -205,8 +244,11 @@ fn groups_that_stay_too_small_are_named_with_how_long() {
             288,
             "288 of south in the last day: at 10 % of the traffic the canary is held until then, longer than the deadline of 6h",
         ),
-        (7_200, "about 4 h;"),
-        (14_400, "about 100 min;"),
+        (7_200, "about 4 h, which the dates of this plan count in;"),
+        (
+            14_400,
+            "about 100 min, which the dates of this plan count in;",
+        ),
     ] {
         let found = wait([900_000, south]).expect("it is longer than ten minutes");
         assert!(found.contains(words), "{found}");

@@ -188,7 +188,7 @@ fn silence_predicts_nothing_at_no_share_before_the_stage_or_at_full_traffic() {
 fn quiet_holds_and_never_rolls_back() {
     let mut case = Case::holding(10).with(|case| {
         case.evidence.stage_samples = 3;
-        case.evidence.canary_per_minute = 0.0;
+        case.evidence.requests_per_minute = 0.0;
     });
     for _ in 0..5 {
         // Two requests a minute in all, one of them an error: nothing is proved by one request.
@@ -196,7 +196,9 @@ fn quiet_holds_and_never_rolls_back() {
         let decision = check(
             &case,
             &seen(split(10)).metrics(metrics),
-            &goes_on(Phase::Holding).quietly().says("hardly any traffic"),
+            &goes_on(Phase::Holding)
+                .quietly()
+                .says("needs about 497 more canary requests: 42 h at today's rate"),
         );
         case.evidence = decision.evidence;
     }
@@ -206,6 +208,37 @@ fn quiet_holds_and_never_rolls_back() {
         &seen(split(10)).metrics(metrics),
         &goes_on(Phase::Holding).quietly(),
     );
+}
+
+/// The share before has nothing to do with it, nor how long the canary has been looked at: a tenth of 30
+/// a minute from the first minute on, and a half of them as soon as it has that.
+#[test]
+fn the_wait_is_told_by_the_share_that_is_there() {
+    for (percent, requests, told) in [
+        (
+            10,
+            3,
+            "needs about 11 more canary requests: 4 min at today's rate",
+        ),
+        (
+            50,
+            15,
+            "needs about 11 more canary requests: 1 min at today's rate",
+        ),
+    ] {
+        let mut case = Case::holding(percent).with(|case| {
+            case.evidence.stage_samples = 489 - requests;
+            case.evidence.requests_per_minute = 0.0;
+        });
+        let canary = arm(requests, 0).taking(20.0);
+        let production = arm(30 - requests, 0).taking(20.0);
+        let metrics = last_minutes(&mut case, 1, Some(&canary), Some(&production));
+        check(
+            &case,
+            &seen(split(percent)).metrics(metrics),
+            &goes_on(Phase::Holding).quietly().says(told),
+        );
+    }
 }
 
 #[test]

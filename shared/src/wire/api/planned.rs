@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{StageView, stages};
 use crate::domain::deployment::Deployment;
-use crate::domain::forecast::{Forecast, StageForecast};
+use crate::domain::forecast::{self, Forecast, StageForecast};
 use crate::domain::model_plan::ModelPlan;
 use crate::domain::outlay::{Machines, Outlay, QuotaNeed, StageOutlay};
 use crate::domain::policy::Policy;
@@ -28,9 +28,10 @@ pub struct PlanView {
     pub stages: Vec<PlanStage>,
     /// The soak at 100 %.
     pub soak: Span,
-    /// From the first weight to the end of the soak, if nothing holds it up; closed change windows are in it.
+    /// From the first weight to the end of the soak, if nothing holds it up that is not foreseen; closed
+    /// change windows are in it, and the holds whose length the warnings tell.
     pub duration: Span,
-    /// When that would be over.
+    /// When that would be over. The dates of the stages count in the same.
     pub ends_at: Timestamp,
     /// Instances that run beside production's at the most.
     pub extra_instances: u32,
@@ -76,7 +77,8 @@ impl PlanView {
     /// of so many bytes.
     pub fn new(deployment: &Deployment, machines: &Machines, log_line_bytes: usize) -> Self {
         let terms = &deployment.terms;
-        let schedule = Schedule::ahead(deployment, terms.created_at);
+        let length_at = |weight| forecast::length_at(deployment, weight);
+        let schedule = Schedule::with_lengths(deployment, terms.created_at, length_at);
         // Where no window opens for weeks nothing has a date, and a warning says so.
         let shortest = Span::from_secs(terms.plan.shortest().secs() + terms.plan.soak.secs());
         let duration = schedule.length().unwrap_or(shortest);
@@ -115,7 +117,7 @@ impl PlanView {
     }
 }
 
-/// How long each stage lasts if nothing holds it up.
+/// How long each stage lasts if nothing holds it up that is not foreseen.
 fn lengths(deployment: &Deployment, schedule: &Schedule) -> Vec<Span> {
     let plan = &deployment.terms.plan;
     let stages = plan.stages.iter().zip(schedule.lengths());

@@ -34,7 +34,7 @@ fn at_once_unless_steps_are_named() {
     assert_eq!(gradual.steps, Some(steps));
     assert_eq!(
         gradual.to_string(),
-        "by steps below critical severity: 99 %, 25 %, 1 %, each kept for 1h, then all of it; after 3 step backs at the most"
+        "by steps below critical severity: 99 %, 25 %, 1 %, each kept for 1h, then all of it; after 3 steps back at the most"
     );
 }
 
