@@ -95,6 +95,7 @@ pub fn router(aws: Aws) -> Router {
     router
         .route_layer(middleware::from_fn_with_state(aws.clone(), gateway::admit))
         .route_layer(middleware::from_fn_with_state(aws.clone(), site::guard))
+        .route_layer(middleware::from_fn(approval::explain))
         .fallback(async || {
             Answer::from(Problem::new(
                 404,
@@ -214,11 +215,15 @@ async fn list(
 
 async fn one(State(aws): Shared, asked: Asked, Id(id): Id) -> Result<Json<DeploymentView>, Answer> {
     let loaded = load(&aws, &asked, &id).await?;
-    // Dates of what is past: an answer without them is better than none.
-    let history = aws.within(LOOKING_BACK, aws.history(&id)).await;
-    let history = history.map(|history| told(&aws, Some(&id), history));
-    let history = history.and_then(Result::ok).unwrap_or_default();
+    let history = looked_back(&aws, &id).await;
     Ok(Json(view(&aws, &loaded, &history)))
+}
+
+/// What has happened, as far as it can be read soon: an answer without it is better than none.
+async fn looked_back(aws: &Aws, id: &str) -> Vec<Entry> {
+    let history = aws.within(LOOKING_BACK, aws.history(id)).await;
+    let history = history.map(|history| told(aws, Some(id), history));
+    history.and_then(Result::ok).unwrap_or_default()
 }
 
 async fn history(State(aws): Shared, asked: Asked, Id(id): Id) -> Result<Response, Answer> {

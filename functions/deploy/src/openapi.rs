@@ -127,6 +127,9 @@ pub fn paths() -> Map<String, Value> {
     paths["/deployments/{id}/approve"]["get"] = review();
     let approve = &mut paths["/deployments/{id}/approve"]["post"];
     add_form(approve);
+    for method in ["get", "post"] {
+        add_pages(&mut paths["/deployments/{id}/approve"][method]);
+    }
     paths.insert("/endpoints/{name}/freeze".to_owned(), freeze());
     paths
 }
@@ -452,6 +455,16 @@ fn add_form(approve: &mut Value) {
         "description": "Ordered, by the page's form; back to the page.",
         "content": {"text/html": {"schema": {"type": "string"}}},
     });
+}
+
+/// What a browser is shown of a refusal; programs get the problem document.
+fn add_pages(operation: &mut Value) {
+    let answers = operation["responses"].as_object_mut();
+    for (status, answer) in answers.into_iter().flatten() {
+        if status.starts_with(['4', '5']) {
+            answer["content"]["text/html"] = json!({"schema": {"type": "string"}});
+        }
+    }
 }
 
 fn freeze() -> Value {

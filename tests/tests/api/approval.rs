@@ -57,12 +57,15 @@ async fn the_page_shows_what_is_to_be_approved_and_changes_nothing() {
         "<tr><th scope=\"row\">Canary now</th><td>10 % of the traffic</td></tr>",
         "<tr><th scope=\"row\">After an approval</th><td>100 % of the traffic</td></tr>",
         "model_card by &lt;b&gt;anna&lt;/b&gt; (https://wiki.example.com/?a=1&amp;b=2)",
-        "errors: canary ",
+        "5XX errors: canary ",
+        " UTC</td></tr>",
         "<form method=\"post\" action=\"approve\">\n<input type=\"hidden\" name=\"shown\" value=\"20",
     ] {
         assert!(page.contains(part), "{part} in {page}");
     }
     assert!(!page.contains("<script") && !page.contains("<b>"), "{page}");
+    // The local mode's caller may.
+    assert!(!page.contains("can't approve it"), "{page}");
     assert_eq!(effects(&world), before);
     let phase = world.load(&id).await.deployment.state.phase;
     assert_eq!(phase, Phase::AwaitingApproval, "a look is no approval");
@@ -78,10 +81,10 @@ async fn the_form_approves_with_its_reason_and_leads_back() {
         world.request(Method::POST, &path, &form, body).await
     };
     let shown = shown(&world, &id).await;
-    let refused = send(&format!("shown={shown}&reason=a%0Ab")).await;
-    assert_problem(&refused, 422, "invalid-reason", Some("reason"));
-    let refused = send("reason=looks+good").await;
-    assert_problem(&refused, 422, "invalid-body", Some("shown"));
+    let refused = send_form(&world, &path, &format!("shown={shown}&reason=a%0Ab")).await;
+    assert_page(&refused, 422, "invalid reason");
+    let refused = send_form(&world, &path, "reason=looks+good").await;
+    assert_page(&refused, 422, "invalid body");
     let (status, _) = send(&format!("shown={shown}&reason=looks+good%2C+really")).await;
     assert_eq!(status, StatusCode::SEE_OTHER);
     let approved = world.entry(&id, Name::Approved).await;
@@ -95,13 +98,78 @@ async fn the_form_approves_with_its_reason_and_leads_back() {
     let (_, page) = world.request(Method::GET, &path, &[], Vec::new()).await;
     let page = page.as_str().expect("a page");
     assert!(
-        page.contains("No approval is asked for now") && !page.contains("<form"),
+        page.contains("No approval is asked for now: the canary is on its way to 100 % of")
+            && !page.contains("<form")
+            && !page.contains("After an approval"),
         "{page}"
     );
-    let again = send(&format!("shown={shown}&reason=")).await;
-    assert_problem(&again, 409, "illegal-command", None);
+    assert!(
+        page.contains("Last approval") && page.contains(": approved by local: looks good, really"),
+        "{page}"
+    );
+    let again = send_form(&world, &path, &format!("shown={shown}&reason=")).await;
+    assert_page(&again, 409, "illegal command");
     world.stack.simulator.run_functions().await;
     world.until_over(&id, Status::Completed).await;
+}
+
+/// An answer as a browser gets it.
+async fn ask(
+    world: &World,
+    method: Method,
+    path: &str,
+    headers: &[(&str, &str)],
+    body: &str,
+) -> (StatusCode, String) {
+    let mut request = Request::builder().method(method).uri(path);
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    let request = request.body(Body::from(body.to_owned()));
+    let request = request.expect("a well-formed request");
+    let response = world.stack.router().oneshot(request).await;
+    let response = response.expect("the router is infallible");
+    let status = response.status();
+    let body = response.into_body().collect().await.expect("a whole body");
+    let text = String::from_utf8(body.to_bytes().to_vec()).expect("UTF-8");
+    (status, text)
+}
+
+async fn send_form(world: &World, path: &str, body: &str) -> (StatusCode, String) {
+    let form = [("content-type", "application/x-www-form-urlencoded")];
+    ask(world, Method::POST, path, &form, body).await
+}
+
+/// That it is the page of such a refusal, with a way out.
+fn assert_page((found, page): &(StatusCode, String), status: u16, title: &str) {
+    assert_eq!(found.as_u16(), status, "{page}");
+    let headline = format!("<h1>The request was refused: {title}</h1>");
+    let way_out = if status == 404 {
+        "<code>canary list</code>"
+    } else {
+        "<a href=\"approve\">"
+    };
+    for part in ["<!DOCTYPE html>", headline.as_str(), way_out] {
+        assert!(page.contains(part), "{part} in {page}");
+    }
+}
+
+/// Where there is nothing to look at, a browser is told so in a page, and a program in JSON.
+#[tokio::test]
+async fn a_browser_is_refused_by_a_page_and_a_program_by_a_document() {
+    let world = World::new().await;
+    let path = "/deployments/00000000-0000-0000-0000-000000000000/approve";
+    let browser = [("accept", "text/html,application/xhtml+xml,*/*;q=0.8")];
+    let refused = ask(&world, Method::GET, path, &browser, "").await;
+    assert_page(&refused, 404, "deployment not found");
+    let programs: [&[(&str, &str)]; 2] = [&[], &[("accept", "*/*")]];
+    for program in programs {
+        let answer = world.request(Method::GET, path, program, Vec::new()).await;
+        assert_problem(&answer, 404, "deployment-not-found", None);
+    }
+    let elsewhere = path.replace("/approve", "");
+    let answer = world.request(Method::GET, &elsewhere, &browser, Vec::new());
+    assert_problem(&answer.await, 404, "deployment-not-found", None);
 }
 
 /// What the page's form carries besides the reason, as a browser sends it.
@@ -131,11 +199,6 @@ async fn a_page_that_was_left_open_approves_no_other_stage() {
         .await;
     world.until_phase(&id, Phase::AwaitingApproval).await;
     let path = format!("/deployments/{id}/approve");
-    let form = [("content-type", "application/x-www-form-urlencoded")];
-    let send = async |shown: &str| {
-        let body = format!("shown={shown}&reason=").into_bytes();
-        world.request(Method::POST, &path, &form, body).await
-    };
     let first = shown(&world, &id).await;
     let (status, _) = world.post(&path, &json!({})).await;
     assert_eq!(status, StatusCode::ACCEPTED);
@@ -145,8 +208,9 @@ async fn a_page_that_was_left_open_approves_no_other_stage() {
         state.phase == Phase::AwaitingApproval && state.weight.percent() == 50
     });
     waiting.await;
-    let outdated = send(&first).await;
-    assert_problem(&outdated, 409, "approval-outdated", None);
+    let form = |shown: &str| format!("shown={shown}&reason=");
+    let outdated = send_form(&world, &path, &form(&first)).await;
+    assert_page(&outdated, 409, "approval outdated");
     let state = world.load(&id).await.deployment.state;
     assert_eq!(state.phase, Phase::AwaitingApproval);
     // The same stage once more, after a pause, is to be looked at once more.
@@ -157,10 +221,10 @@ async fn a_page_that_was_left_open_approves_no_other_stage() {
         let (status, answer) = world.post(&path, &json!({})).await;
         assert_eq!(status, StatusCode::ACCEPTED, "{answer}");
     }
-    let outdated = send(&second).await;
-    assert_problem(&outdated, 409, "approval-outdated", None);
+    let outdated = send_form(&world, &path, &form(&second)).await;
+    assert_page(&outdated, 409, "approval outdated");
     let third = shown(&world, &id).await;
-    let (status, _) = send(&third).await;
+    let (status, _) = send_form(&world, &path, &form(&third)).await;
     assert_eq!(status, StatusCode::SEE_OTHER);
 }
 
@@ -172,33 +236,33 @@ async fn no_page_of_another_site_approves() {
     let shown = shown(&world, &id).await;
     let body = format!("shown={shown}&reason=");
     let kinds = [
-        "application/x-www-form-urlencoded",
-        "application/json",
-        "text/plain",
+        ("application/x-www-form-urlencoded", body.as_str()),
+        ("application/json", ""),
+        ("text/plain", ""),
     ];
-    let send = async |kind: &str, site: (&str, &str)| {
-        let headers = [("host", "127.0.0.1:8686"), ("content-type", kind), site];
-        let body = match kind {
-            "application/x-www-form-urlencoded" => body.clone().into_bytes(),
-            _ => Vec::new(),
-        };
-        world.request(Method::POST, &path, &headers, body).await
-    };
+    let host = ("host", "127.0.0.1:8686");
     let before = effects(&world);
-    for kind in kinds {
+    for (kind, body) in kinds {
         for site in [
             ("sec-fetch-site", "cross-site"),
             ("sec-fetch-site", "same-site"),
             ("origin", "https://evil.example"),
             ("origin", "null"),
         ] {
-            let refused = send(kind, site).await;
-            assert_problem(&refused, 403, "from-another-site", None);
+            let headers = [host, ("content-type", kind), site];
+            if body.is_empty() {
+                let sent = world.request(Method::POST, &path, &headers, Vec::new());
+                assert_problem(&sent.await, 403, "from-another-site", None);
+            } else {
+                let refused = ask(&world, Method::POST, &path, &headers, body).await;
+                assert_page(&refused, 403, "from another site");
+            }
         }
     }
     assert_eq!(effects(&world), before);
     let own = ("origin", "http://127.0.0.1:8686");
-    let (status, answer) = send(kinds[0], own).await;
+    let headers = [host, ("content-type", kinds[0].0), own];
+    let (status, answer) = ask(&world, Method::POST, &path, &headers, &body).await;
     assert_eq!(status, StatusCode::SEE_OTHER, "{answer}");
 }
 

@@ -11,23 +11,28 @@
 use std::fmt::Write as _;
 use std::sync::LazyLock;
 
-use axum::body::Bytes;
-use axum::extract::State;
+use axum::body::{Body, Bytes, to_bytes};
+use axum::extract::{Request, State};
+use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use http::{HeaderMap, StatusCode, header};
+use http::{HeaderMap, HeaderName, StatusCode, header};
 use shared::app::ports::Loaded;
 use shared::aws::Aws;
+use shared::domain::authority::Caller;
 use shared::domain::command::Command;
 use shared::domain::comparison::effect::percent;
 use shared::domain::evidence::Totals;
+use shared::domain::history::{Entry, Name};
+use shared::domain::quantity::counted;
+use shared::domain::signal::SignalRule;
 use shared::domain::state::Phase;
 use shared::gateway::Asked;
 use shared::wire::api::{DeploymentView, Measured};
 use shared::wire::html::{by_digest, escaped};
-use shared::wire::problem::Problem;
+use shared::wire::problem::{MEDIA_TYPE, Problem};
 use shared::wire::report::style;
 
-use super::{Shared, check_reason, follow, load, view};
+use super::{Shared, check_reason, follow, load, looked_back, view};
 use crate::problems::Answer;
 use crate::request::Id;
 
@@ -42,21 +47,71 @@ static POLICY: LazyLock<String> = LazyLock::new(|| {
 const SHOWN: &str = "shown";
 /// What a form without files is sent as.
 const FORM: &str = "application/x-www-form-urlencoded";
+/// To the second, as on every page.
+const TIME: &str = "%Y-%m-%d %H:%M:%S UTC";
 
 /// `GET /deployments/{id}/approve`.
 pub(super) async fn page(State(aws): Shared, asked: Asked, Id(id): Id) -> Result<Response, Answer> {
     let loaded = load(&aws, &asked, &id).await?;
-    let headers = [
+    let history = looked_back(&aws, &id).await;
+    let view = view(&aws, &loaded, &history);
+    let shown = Shown {
+        view: &view,
+        rules: &loaded.deployment.terms.policy.signals,
+        waits: waits_since(&loaded),
+        approved: history.iter().rfind(|entry| entry.event == Name::Approved),
+        is_local: asked.caller == Caller::Local,
+    };
+    Ok((headers(), html(&shown)).into_response())
+}
+
+/// A refusal of the page or its form, to a browser, as a page too. Programs get the problem document.
+pub(super) async fn explain(request: Request, next: Next) -> Response {
+    let is_of_page = request.uri().path().ends_with("/approve");
+    let is_browser = is_form(request.headers()) || prefers_pages(request.headers());
+    let response = next.run(request).await;
+    let kind = response.headers().get(header::CONTENT_TYPE);
+    let is_problem = kind.is_some_and(|kind| kind == MEDIA_TYPE);
+    if !(is_of_page && is_browser && is_problem) {
+        return response;
+    }
+    let (parts, body) = response.into_parts();
+    let bytes = to_bytes(body, usize::MAX).await.unwrap_or_default();
+    match serde_json::from_slice::<Problem>(&bytes) {
+        Ok(problem) => (parts.status, headers(), refusal(&problem)).into_response(),
+        Err(_) => Response::from_parts(parts, Body::from(bytes)),
+    }
+}
+
+fn headers() -> [(HeaderName, &'static str); 5] {
+    [
         (header::CONTENT_TYPE, "text/html; charset=utf-8"),
         (header::CONTENT_SECURITY_POLICY, POLICY.as_str()),
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
         (header::CACHE_CONTROL, "no-store"),
         // With no referrer at all the form's Origin would be null, which the local mode refuses.
         (header::REFERRER_POLICY, "same-origin"),
-    ];
-    let waits = waits_since(&loaded);
-    let page = html(&view(&aws, &loaded, &[]), waits.as_deref());
-    Ok((headers, page).into_response())
+    ]
+}
+
+/// Whether whoever asks would rather have a page than JSON: browsers name pages first, programs name
+/// JSON, anything, or nothing.
+fn prefers_pages(headers: &HeaderMap) -> bool {
+    let accepted = headers.get_all(header::ACCEPT).into_iter();
+    let accepted = accepted.filter_map(|value| value.to_str().ok());
+    let (mut page, mut json) = (0.0_f64, 0.0_f64);
+    for range in accepted.flat_map(|value| value.split(',')) {
+        let mut parts = range.split(';').map(str::trim);
+        let kind = parts.next().unwrap_or_default().to_ascii_lowercase();
+        let quality = parts.find_map(|part| part.strip_prefix("q="));
+        let quality = quality.map_or(1.0, |quality| quality.parse::<f64>().unwrap_or(0.0));
+        match kind.as_str() {
+            "text/html" => page = page.max(quality),
+            "application/json" | MEDIA_TYPE => json = json.max(quality),
+            _ => {}
+        }
+    }
+    page > json
 }
 
 /// Whether a request is the page's own form, and not a program's JSON.
@@ -135,16 +190,25 @@ fn decoded(text: &str) -> String {
     String::from_utf8_lossy(&bytes).into_owned()
 }
 
-fn html(view: &DeploymentView, waits: Option<&str>) -> String {
+/// What the page is made from.
+struct Shown<'a> {
+    view: &'a DeploymentView,
+    rules: &'a [SignalRule],
+    /// Since when an approval is asked for; absent where none is.
+    waits: Option<String>,
+    /// The last approval that there was.
+    approved: Option<&'a Entry>,
+    /// Whether it is the local mode's caller, who may approve what it asked for itself.
+    is_local: bool,
+}
+
+fn html(shown: &Shown<'_>) -> String {
+    let view = shown.view;
     let title = format!(
         "{}: {} for {}",
         view.endpoint, view.model, view.former_model
     );
-    let mut text = format!(
-        "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n<title>{title}</title>\n<style>{style}</style>\n</head>\n<body>\n<h1>{title}</h1>\n",
-        title = escaped(&title),
-        style = style()
-    );
+    let mut text = head(&title);
     let mut facts = vec![
         ("Deployment", view.deployment_id.clone()),
         ("Asked for by", view.created_by.clone()),
@@ -153,17 +217,21 @@ fn html(view: &DeploymentView, waits: Option<&str>) -> String {
         ("Canary now", format!("{} of the traffic", view.weight)),
     ];
     let next = view.stages.iter().find(|stage| stage.weight > view.weight);
-    if let Some(next) = next {
+    if let (Some(next), Some(_)) = (next, &shown.waits) {
         facts.push((
             "After an approval",
             format!("{} of the traffic", next.weight),
         ));
     }
+    facts.extend(shown.approved.map(|entry| {
+        let at = entry.at.strftime(TIME);
+        ("Last approval", format!("{at}: {}", entry.reason))
+    }));
     facts.extend(view.gate.iter().map(|gate| ("Gate", gate.clone())));
     let attested = view.preconditions.iter();
     facts.extend(attested.map(|it| ("Attested", it.to_string())));
     if let Some(measured) = &view.measured {
-        facts.extend(evidence(measured));
+        facts.extend(evidence(measured, shown.rules));
     }
     text.push_str("<table class=\"facts\">\n");
     for (name, value) in facts {
@@ -175,27 +243,59 @@ fn html(view: &DeploymentView, waits: Option<&str>) -> String {
         .expect("a string takes everything");
     }
     text.push_str("</table>\n");
-    text.push_str(&ending(view, waits));
-    text.push_str("</body>\n</html>\n");
+    text.push_str(&ending(shown));
+    text.push_str(FOOT);
     text
 }
 
-fn evidence(measured: &Measured) -> Vec<(&'static str, String)> {
-    let totals = |totals: &Totals| {
-        let (requests, errors) = (totals.invocations, totals.errors_5xx);
-        format!("{requests} requests, {errors} of them answered 5XX")
+/// A page up to and with its headline.
+fn head(title: &str) -> String {
+    format!(
+        "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n<title>{title}</title>\n<style>{style}</style>\n</head>\n<body>\n<h1>{title}</h1>\n",
+        title = escaped(title),
+        style = style()
+    )
+}
+
+/// The end of a page.
+const FOOT: &str = "</body>\n</html>\n";
+
+/// What stands in the way, and the way out of it.
+fn refusal(problem: &Problem) -> String {
+    let what = if problem.status < 500 {
+        "was refused"
+    } else {
+        "failed"
     };
+    let way_out = if problem.status == 404 {
+        "<code>canary list</code> names the deployments that there are."
+    } else {
+        "<a href=\"approve\">Open the page anew</a> to see how the deployment stands."
+    };
+    let head = head(&format!("The request {what}: {}", problem.title));
+    let detail = escaped(&problem.detail);
+    format!("{head}<p>{detail}</p>\n<p>{way_out}</p>\n{FOOT}")
+}
+
+fn evidence(measured: &Measured, rules: &[SignalRule]) -> Vec<(&'static str, String)> {
+    let totals = |totals: &Totals| {
+        let requests = counted(totals.invocations, "request");
+        format!("{requests}, {} of them answered 5XX", totals.errors_5xx)
+    };
+    let judged_through = measured.judged_through.strftime(TIME).to_string();
     let mut facts = vec![
         ("Canary so far", totals(&measured.canary)),
         ("Production meanwhile", totals(&measured.production)),
-        ("Judged through", measured.judged_through.to_string()),
+        ("Judged through", judged_through),
     ];
     for (name, signal) in &measured.signals {
         let rate = |rate: Option<f64>| rate.map_or_else(|| "-".to_owned(), percent);
         let (canary, production) = (rate(signal.canary_rate), rate(signal.production_rate));
+        let rule = rules.iter().find(|rule| rule.name == *name);
+        let what = rule.map_or_else(|| name.clone(), SignalRule::what);
         facts.push((
             "Signal",
-            format!("{name}: canary {canary}, production {production}"),
+            format!("{what}: canary {canary}, production {production}"),
         ));
     }
     let objections = [
@@ -209,18 +309,35 @@ fn evidence(measured: &Measured) -> Vec<(&'static str, String)> {
 }
 
 /// The form, where there is something to approve.
-fn ending(view: &DeploymentView, waits: Option<&str>) -> String {
-    let Some(waits) = waits else {
-        return "<p>No approval is asked for now. Nothing here changes anything.</p>\n".to_owned();
+fn ending(shown: &Shown<'_>) -> String {
+    let view = shown.view;
+    let Some(waits) = &shown.waits else {
+        let target = view.target_weight;
+        let how = if matches!(view.phase, Phase::Scaling | Phase::Shifting) {
+            format!(
+                "No approval is asked for now: the canary is on its way to {target} of the traffic."
+            )
+        } else {
+            "No approval is asked for now.".to_owned()
+        };
+        return format!("<p>{how} Nothing here changes anything.</p>\n");
     };
     let (id, waits) = (escaped(&view.deployment_id), escaped(waits));
+    let who = if shown.is_local {
+        ""
+    } else {
+        "Who asked for the deployment can't approve it. "
+    };
     format!(
-        "<form method=\"post\" action=\"approve\">\n<input type=\"hidden\" name=\"{SHOWN}\" value=\"{waits}\">\n<p><label>Why <input name=\"reason\" maxlength=\"500\"></label> <button>Approve the next raise</button></p>\n</form>\n<p>Who asked for the deployment can't approve it. The same on the command line: <code>canary approve {id}</code>; against it: <code>canary rollback {id}</code>.</p>\n"
+        "<form method=\"post\" action=\"approve\">\n<input type=\"hidden\" name=\"{SHOWN}\" value=\"{waits}\">\n<p><label>Why <input name=\"reason\" maxlength=\"500\"></label> <button>Approve the next raise</button></p>\n</form>\n<p>{who}The same on the command line: <code>canary approve {id}</code>; against it: <code>canary rollback {id}</code>.</p>\n"
     )
 }
 
 #[cfg(test)]
 mod tests {
+    use http::HeaderValue;
+    use serde_json::json;
+
     use super::*;
 
     #[test]
@@ -235,5 +352,77 @@ mod tests {
         assert_eq!(of("reason=%FF"), Some("\u{fffd}".to_owned()));
         assert_eq!(of("reason=&reason=2"), Some(String::new()), "the first one");
         assert_eq!((of("reasons=x"), of("reason"), of("")), (None, None, None));
+    }
+
+    #[test]
+    fn a_browser_is_told_from_a_program_by_what_it_would_rather_have() {
+        let prefers = |accept: Option<&'static str>| {
+            let values = accept.map(|accept| (header::ACCEPT, HeaderValue::from_static(accept)));
+            prefers_pages(&values.into_iter().collect())
+        };
+        let browser = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8";
+        assert!(prefers(Some(browser)));
+        assert!(prefers(Some("application/json;q=0.5, text/html; q=0.6")));
+        for program in ["*/*", "application/json", "application/problem+json", ""] {
+            assert!(!prefers(Some(program)), "{program}");
+        }
+        assert!(!prefers(Some("application/json, text/html")));
+        assert!(!prefers(Some("text/html;q=0")) && !prefers(None));
+    }
+
+    fn page(phase: &str, is_local: bool, waits: Option<&str>) -> String {
+        let view = json!({
+            "deployment_id": "x", "status": "IN_PROGRESS", "phase": phase,
+            "endpoint": "e", "model": "m", "former_model": "f",
+            "canary_variant": "c", "production_variant": "p",
+            "weight": 10, "target_weight": 50, "stage": 1, "stage_count": 2, "reason": "r",
+            "version": 1, "created_at": "2026-03-02T10:00:00Z", "created_by": "Release",
+            "updated_at": "2026-03-02T10:00:00Z", "as_of": "2026-03-02T10:00:00Z",
+            "stages": [
+                {"weight": 10, "bake": "5m", "approval": true},
+                {"weight": 50, "bake": "5m", "approval": false},
+            ],
+            "soak": "5m", "deadline": "6h", "deadline_used": "0s",
+            "links": {"self": "", "history": "", "checks": ""},
+        });
+        html(&Shown {
+            view: &serde_json::from_value(view).expect("a deployment"),
+            rules: &[],
+            waits: waits.map(str::to_owned),
+            approved: None,
+            is_local,
+        })
+    }
+
+    #[test]
+    fn nothing_is_said_that_is_not_so() {
+        let offer = "After an approval</th><td>50 % of the traffic";
+        let own = "Who asked for the deployment can't approve it";
+        let waits = Some("2026-03-02T10:00:00Z");
+        let asked = page("AwaitingApproval", false, waits);
+        assert!(asked.contains(offer) && asked.contains(own), "{asked}");
+        let local = page("AwaitingApproval", true, waits);
+        assert!(local.contains(offer) && !local.contains(own), "{local}");
+        let raised = page("Scaling", false, None);
+        assert!(
+            raised.contains("on its way to 50 % of the traffic"),
+            "{raised}"
+        );
+        let back = page("Reverting", false, None);
+        assert!(
+            !back.contains(offer) && !back.contains("on its way"),
+            "{back}"
+        );
+    }
+
+    #[test]
+    fn a_refusal_escapes_what_it_says() {
+        let page = refusal(&Problem::new(409, "red-guard", "5 % < 6 %"));
+        assert!(
+            page.contains("<h1>The request was refused: red guard</h1>"),
+            "{page}"
+        );
+        assert!(page.contains("<p>5 % &lt; 6 %</p>"), "{page}");
+        assert!(page.contains("<a href=\"approve\">"), "{page}");
     }
 }
