@@ -183,8 +183,8 @@ pub fn traffic(title: &str, series: &Series, moments: &[Moment]) -> Option<Pictu
         ("bad", "answered 5XX"),
     ];
     legend(&mut body, 4.0, &colours);
-    unjudged(&mut body, axis, series, REQUESTS);
     name_moments(&mut body, axis, moments, REQUESTS.0 + REQUESTS.1);
+    unjudged(&mut body, axis, series, REQUESTS);
     share(&mut body, axis, (series, moments), SHARE);
     requests(&mut body, axis, series, REQUESTS);
     axis.labels(&mut body, REQUESTS.0 + REQUESTS.1 + 16.0);
@@ -221,7 +221,7 @@ fn unjudged(body: &mut String, axis: Axis, series: &Series, (top, height): (f64,
         // As wide as the words are drawn, and a little room.
         if width > 72.0 {
             let middle = (from + width / 2.0, top + height / 2.0);
-            text(body, middle, "middle", "", "not judged");
+            text(body, middle, "middle", "over", "not judged");
         }
     }
 }
