@@ -9,8 +9,9 @@ const WIDTH: usize = 900;
 const LEFT: usize = 250;
 const ROW: usize = 20;
 const STYLE: &str = "text{font:12px system-ui,sans-serif;fill:#334155}.h{font-weight:600;font-size:14px}.s{fill:#64748b;font-size:11px}line{stroke:#cbd5e1}.l{stroke:#dc2626;stroke-dasharray:4 3}";
+/// Light enough for dark words to be read on them: the label of a long bar stands inside.
 const COLOURS: [&str; 7] = [
-    "#f59e0b", "#ef4444", "#8b5cf6", "#3b82f6", "#0ea5e9", "#94a3b8", "#0d9488",
+    "#fbbf24", "#f87171", "#a78bfa", "#60a5fa", "#22d3ee", "#cbd5e1", "#2dd4bf",
 ];
 /// The cells shown, by their names in the tables.
 const HEALTHY: [&str; 6] = [
@@ -135,14 +136,14 @@ fn panel(svg: &mut String, top: usize, name: &str, bars: &[Bar]) {
         let width = (bar.length * (WIDTH - LEFT - 90) as f64).max(1.0);
         let inside = bar.length > 0.75;
         let (x, anchor, fill) = if inside {
-            (LEFT as f64 + width - 4.0, "end", "#fff")
+            (LEFT as f64 + width - 4.0, "end", "#0f172a")
         } else {
-            (LEFT as f64 + width + 9.0, "start", "#64748b")
+            (LEFT as f64 + width + 9.0, "start", "#334155")
         };
         say(
             svg,
             format_args!(
-                "<rect x=\"{LEFT}\" y=\"{y}\" width=\"{width:.1}\" height=\"9\" fill=\"{colour}\"/><text x=\"{x:.1}\" y=\"{}\" text-anchor=\"{anchor}\" style=\"font-size:9px;fill:{fill}\">{}</text>",
+                "<rect x=\"{LEFT}\" y=\"{y}\" width=\"{width:.1}\" height=\"9\" fill=\"{colour}\"/><text x=\"{x:.1}\" y=\"{}\" text-anchor=\"{anchor}\" style=\"font-size:10px;fill:{fill}\">{}</text>",
                 y + 8,
                 bar.label
             ),

@@ -85,11 +85,12 @@ pub struct Impact {
     /// When its first share was confirmed; absent where none was.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub since: Option<Timestamp>,
-    /// From then to the decision; zero where it had no share.
+    /// From then until production had everything back, and while it has not, to the decision; zero where
+    /// it had no share.
     pub lasted: Span,
     /// Its requests, as far as they were judged.
     pub canary: Totals,
-    /// Production's meanwhile.
+    /// Production's in all judged minutes, those before the canary's first share too.
     pub production: Totals,
 }
 
@@ -181,9 +182,10 @@ impl PostMortem {
     pub fn of(deployment: &Deployment, evidence: &Evidence, history: &[Entry]) -> Option<Self> {
         let opened = history.iter().find(|it| it.event == Name::Incident)?;
         let terms = &deployment.terms;
-        let impact = Impact::of(evidence, history, opened.at);
+        let back = history.iter().find(|it| it.event == Name::Reverted);
+        let traffic_back_at = back.map(|entry| entry.at);
+        let impact = Impact::of(evidence, history, traffic_back_at.unwrap_or(opened.at));
         let cause = Cause::of(history, opened);
-        let back = |entry: &&Entry| entry.event == Name::Reverted;
         Some(Self {
             incident_id: incident_id(&terms.id),
             title: format!(
@@ -192,8 +194,8 @@ impl PostMortem {
             ),
             summary: summary(deployment, &cause, &impact),
             opened_at: opened.at,
-            traffic_back_at: history.iter().find(back).map(|entry| entry.at),
-            open_questions: questions(deployment, history, &cause, &impact),
+            traffic_back_at,
+            open_questions: questions(deployment, history, &cause, (&impact, opened.at)),
             evidence: shown(deployment, evidence),
             timeline: history.iter().map(Line::of).collect(),
             told: told(history),
@@ -375,7 +377,7 @@ fn questions(
     deployment: &Deployment,
     history: &[Entry],
     cause: &Cause,
-    impact: &Impact,
+    (impact, decided_at): (&Impact, Timestamp),
 ) -> Vec<String> {
     let terms = &deployment.terms;
     let mut questions = vec![match (&cause.signal, &cause.by) {
@@ -399,10 +401,10 @@ fn questions(
     } else {
         "No gate looked at this model before it had traffic: would one have shown it?".to_owned()
     });
-    if impact.since.is_some() && cause.by.is_none() {
+    if let Some(since) = impact.since.filter(|_| cause.by.is_none()) {
         questions.push(format!(
             "From the first share to the rollback it took {}: should a limit, a stage or min_samples be smaller?",
-            in_words(impact.lasted)
+            in_words(Span::between(since, decided_at))
         ));
     }
     if history.iter().any(|entry| entry.event == Name::Failed) {

@@ -116,8 +116,15 @@ async fn a_completed_deployment_is_told_from_beginning_to_end() {
     let asked = series.points.iter().filter(|it| it.canary.invocations > 0);
     assert!(asked.clone().count() > 5 && asked.clone().all(|it| it.canary_latency.is_some()));
     assert_eq!((&series.scores, &series.scores_left_out), (&None, &None));
+    let ended = world.entry(&id, Name::Completed).await.at;
+    assert_eq!(report.ended_at, Some(ended));
+    let counted = format!("Canary: {} requests", measured.canary.invocations);
     let page = text(&world, &id, PAGE).await;
     assert!(page.contains("Latency of the models"), "{page}");
+    let markdown = text(&world, &id, MARKDOWN).await;
+    for form in [&page, &markdown] {
+        assert!(form.contains(&counted) && form.contains("Target"), "{form}");
+    }
     let commands: Vec<&str> = report.advice.iter().map(|it| it.command.as_str()).collect();
     assert_eq!(commands[0], format!("canary undo {id}"));
     assert_eq!(effects(&world), before, "a report changes nothing");
@@ -191,7 +198,7 @@ async fn a_running_deployment_says_what_can_be_done_and_what_waits() {
     );
     let page = text(&world, &id, PAGE).await;
     assert!(
-        page.contains("(waits)") && page.contains("IN_PROGRESS"),
+        page.contains("(waits)") && page.contains(">IN_PROGRESS/Paused<"),
         "{page}"
     );
 }

@@ -78,6 +78,15 @@ fn the_draft_says_who_had_to_do_with_it_and_asks_what_the_record_cant_answer() {
         "12 requests of the canary that were answered 5XX"
     ));
     assert!(asks(&draft, "No gate looked at this model") && asks(&draft, "it took 3 min"));
+    let mut whole = history(None);
+    whole.push(entry(9, Name::Reverted, "info", 0, None));
+    let later = PostMortem::of(&case.deployment, &case.evidence, &whole).unwrap();
+    assert_eq!(
+        later.impact.lasted.to_string(),
+        "6m",
+        "users had it until production had everything back"
+    );
+    assert!(asks(&later, "it took 3 min"), "the decision came before");
     let ordered = of(Some("OnCall"));
     assert!(asks(&ordered, "What did OnCall see") && !asks(&ordered, "it took 3 min"));
     assert!(

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::Report;
-use super::page::{audiences, cause, facts, time};
+use super::page::{audiences, cause, counted, facts, standing, time};
 use super::series::Scale;
 
 /// The whole report.
@@ -19,11 +19,11 @@ pub fn markdown(report: &Report) -> String {
         plain(&view.endpoint),
         plain(&view.model),
         plain(&view.former_model),
-        view.status
+        standing(view)
     ));
     add(format!("{}\n", plain(&report.ending)));
     add("## What was deployed\n".to_owned());
-    add(pairs(&facts(view)));
+    add(pairs(&facts(report)));
     add("## What to do\n".to_owned());
     for advice in &report.advice {
         add(format!(
@@ -78,6 +78,9 @@ fn seen(report: &Report) -> String {
     let mut lines: Vec<String> = series.left_out.iter().map(|note| plain(note)).collect();
     if series.points.is_empty() {
         lines.push("No minute was judged, or none is kept any more.".to_owned());
+    } else {
+        let minutes = series.minutes;
+        lines.push(format!("{minutes} judged minutes. {}\n", counted(series)));
     }
     let tracks = series.tracks.iter().map(|(name, track)| {
         let unit = match track.scale {
@@ -124,11 +127,13 @@ fn timeline(report: &Report) -> String {
             time(entry.at),
             entry.event.to_string(),
             plain(&entry.reason),
+            entry.weight.to_string(),
             format!("{}{waits}", audiences(&line.told)),
             plain(entry.by.as_deref().unwrap_or("-")),
         ]
     });
-    let mut text = table(["When", "Event", "In words", "For", "By"], rows);
+    let names = ["When", "Event", "In words", "Target", "For", "By"];
+    let mut text = table(names, rows);
     if let Some(note) = &report.timeline_left_out {
         writeln!(text, "\n{}", plain(note)).expect("a string takes everything");
     }

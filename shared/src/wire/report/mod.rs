@@ -13,6 +13,7 @@ pub mod series;
 
 use std::collections::BTreeSet;
 
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use self::series::{Series, ShareOf};
@@ -45,6 +46,9 @@ pub struct Report {
     pub deployment: DeploymentView,
     /// How it stands, or how it ended, in a sentence or two.
     pub ending: String,
+    /// When it ended: the record is written later as well. Absent while it is under way.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ended_at: Option<Timestamp>,
     /// What to do now.
     pub advice: Vec<Advice>,
     /// What spoke against the canary, with its figures, oldest first.
@@ -136,6 +140,7 @@ impl Report {
         let breaches = history.iter().filter(|entry| is_breach(entry));
         Self {
             ending: ending(&view),
+            ended_at: ended_at(&history),
             advice: advice(&view),
             breaches: breaches.take(MOST_LINES).cloned().collect(),
             timeline: shown.into_iter().map(line).collect(),
@@ -171,6 +176,12 @@ fn is_breach(entry: &Entry) -> bool {
         Name::RollingBack => by_itself,
         _ => entry.signal.is_some(),
     }
+}
+
+/// What comes after the end, like the end of the watch, has the same status.
+fn ended_at(history: &[Entry]) -> Option<Timestamp> {
+    let end = history.iter().find(|entry| entry.status.is_terminal());
+    end.map(|entry| entry.at)
 }
 
 fn ending(view: &DeploymentView) -> String {
@@ -227,7 +238,7 @@ fn advice(view: &DeploymentView) -> Vec<Advice> {
         (Status::RolledBack | Status::Cancelled, _) => vec![
             evidence(),
             advice(
-                "Hold the next model against this one before it has traffic",
+                "Hold the next model against the one in production before it has traffic",
                 "canary compare predictions.csv".to_owned(),
             ),
         ],
@@ -246,6 +257,7 @@ fn advice(view: &DeploymentView) -> Vec<Advice> {
 
 #[cfg(test)]
 mod tests {
+    use jiff::SignedDuration;
     use serde_json::json;
 
     use super::*;
@@ -276,6 +288,22 @@ mod tests {
         assert!(note.is_some_and(|note| note.starts_with("4400 lines after the first 150")));
         let (shown, note) = bounded(&history[..MOST_LINES]);
         assert_eq!((shown.len(), note), (MOST_LINES, None));
+    }
+
+    #[test]
+    fn what_comes_after_the_end_does_not_move_it() {
+        let mut history = vec![
+            entry(1, Name::Started, None, None),
+            entry(2, Name::Completed, None, None),
+            entry(3, Name::WatchEnded, None, None),
+        ];
+        assert_eq!(ended_at(&history), None);
+        for (entry, minutes) in history[1..].iter_mut().zip([10, 120]) {
+            entry.status = Status::Completed;
+            entry.at += SignedDuration::from_mins(minutes);
+        }
+        let end = history[0].at + SignedDuration::from_mins(10);
+        assert_eq!(ended_at(&history), Some(end));
     }
 
     #[test]

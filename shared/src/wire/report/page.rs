@@ -10,20 +10,25 @@ use std::sync::LazyLock;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
-use super::picture::{self, STYLE, moments};
-use super::series::Track;
+use super::picture::{self, Picture, STYLE, moments};
+use super::series::{Point, Series, Track};
 use super::{Report, ReportLine};
 use crate::domain::audience::Audience;
 use crate::domain::comparison::effect::percent;
 use crate::domain::evidence::Totals;
 use crate::domain::history::{Entry, Severity};
 use crate::domain::incident::PostMortem;
-use crate::domain::state::Status;
+use crate::domain::quantity::Weight;
+use crate::domain::state::{Phase, Status};
 use crate::wire::api::DeploymentView;
 use crate::wire::html::{by_digest, escaped};
 
 /// How the page looks; the pictures' own style comes with them.
-const PAGE_STYLE: &str = ":root{color-scheme:light dark;--ground:#fff;--panel:#f8fafc;--ink:#0f172a;--muted:#475569;--line:#cbd5e1;--old:#94a3b8;--new:#0d9488;--bad:#dc2626;--warn:#b45309;--good:#15803d;--share:#4f46e5}@media(prefers-color-scheme:dark){:root{--ground:#0b1220;--panel:#131c2e;--ink:#e2e8f0;--muted:#a3b1c6;--line:#334155;--old:#64748b;--new:#2dd4bf;--bad:#f87171;--warn:#fbbf24;--good:#4ade80;--share:#a5b4fc}}*{box-sizing:border-box}body{margin:0 auto;max-width:62rem;padding:1.5rem 1rem 4rem;background:var(--ground);color:var(--ink);font:15px/1.5 system-ui,sans-serif}h1{font-size:1.5rem;line-height:1.25;margin:.25rem 0 .5rem;overflow-wrap:anywhere}h2{font-size:1.15rem;margin:2.25rem 0 .5rem}h3{font-size:1rem;margin:1.25rem 0 .25rem}p{margin:.4rem 0;overflow-wrap:anywhere}.muted{color:var(--muted)}.wide{overflow-x:auto}table{border-collapse:collapse;width:100%;font-size:.92em}th,td{text-align:left;vertical-align:top;padding:.35rem .6rem .35rem 0;border-bottom:1px solid var(--line)}thead th{color:var(--muted);font-weight:600;white-space:nowrap}td{overflow-wrap:break-word}table.facts td{overflow-wrap:anywhere}td.when,td.who,td.event{white-space:nowrap}td.said{min-width:16rem}table.facts th{width:11rem;color:var(--muted);font-weight:600;white-space:nowrap}.status{display:inline-block;padding:.1rem .6rem;border-radius:1rem;border:1px solid;font-weight:600;font-size:.85rem}.good{color:var(--good)}.bad{color:var(--bad)}.warn{color:var(--warn)}figure{margin:1rem 0;padding:.75rem;background:var(--panel);border:1px solid var(--line);border-radius:.5rem;overflow-x:auto}figure svg{display:block;width:100%;min-width:44rem;height:auto}figcaption{margin-top:.5rem;color:var(--muted);font-size:.9em;min-width:0}code{background:var(--panel);border:1px solid var(--line);border-radius:.25rem;padding:.05rem .3rem;overflow-wrap:anywhere}ul{padding-left:1.25rem}li{margin:.25rem 0}label{display:block}input{display:block;width:100%;max-width:36rem;margin-top:.25rem;padding:.4rem .6rem;font:inherit;color:var(--ink);background:var(--panel);border:1px solid var(--line);border-radius:.25rem}button{margin:.75rem 0;padding:.5rem 1rem;font:inherit;font-weight:600;color:var(--ground);background:var(--share);border:0;border-radius:.25rem}@media(max-width:40rem){table.facts th{width:7rem;white-space:normal}}@media print{figure{break-inside:avoid}body{max-width:none}}";
+///
+/// On a narrow screen the rows of every table in a `.wide` become blocks: what is short beside each other,
+/// with its `data-label` where it has one, and below it the sentence, `.said`. Pictures stay as large as
+/// they can be read at and scroll; written from right to left, what holds them begins at the newest end.
+const PAGE_STYLE: &str = ":root{color-scheme:light dark;--ground:#fff;--panel:#f8fafc;--ink:#0f172a;--muted:#475569;--line:#cbd5e1;--old:#94a3b8;--new:#0d9488;--bad:#dc2626;--warn:#b45309;--good:#15803d;--share:#4f46e5}@media(prefers-color-scheme:dark){:root{--ground:#0b1220;--panel:#131c2e;--ink:#e2e8f0;--muted:#a3b1c6;--line:#334155;--old:#64748b;--new:#2dd4bf;--bad:#f87171;--warn:#fbbf24;--good:#4ade80;--share:#a5b4fc}}*{box-sizing:border-box}body{margin:0 auto;max-width:62rem;padding:1.5rem 1rem 4rem;background:var(--ground);color:var(--ink);font:15px/1.5 system-ui,sans-serif}h1{font-size:1.5rem;line-height:1.25;margin:.25rem 0 .5rem;overflow-wrap:anywhere}h2{font-size:1.15rem;margin:2.25rem 0 .5rem}h3{font-size:1rem;margin:1.25rem 0 .25rem}p{margin:.4rem 0;overflow-wrap:anywhere}.muted{color:var(--muted)}.wide{overflow-x:auto}table{border-collapse:collapse;width:100%;font-size:.92em}th,td{text-align:left;vertical-align:top;padding:.35rem .6rem .35rem 0;border-bottom:1px solid var(--line)}thead th{color:var(--muted);font-weight:600;white-space:nowrap}td{overflow-wrap:break-word}table.facts td{overflow-wrap:anywhere}td.when,td.who,td.event{white-space:nowrap}td.said{min-width:16rem}table.facts th{width:11rem;color:var(--muted);font-weight:600;white-space:nowrap}.status{display:inline-block;padding:.1rem .6rem;border-radius:1rem;border:1px solid;font-weight:600;font-size:.85rem}.good{color:var(--good)}.bad{color:var(--bad)}.warn{color:var(--warn)}figure{margin:1rem 0;padding:.75rem;background:var(--panel);border:1px solid var(--line);border-radius:.5rem;overflow-x:auto}figure svg{display:block;width:100%;min-width:44rem;height:auto}figcaption{margin-top:.5rem;color:var(--muted);font-size:.9em;min-width:0}code{background:var(--panel);border:1px solid var(--line);border-radius:.25rem;padding:.05rem .3rem;overflow-wrap:anywhere}ul{padding-left:1.25rem}li{margin:.25rem 0}label{display:block}input{display:block;width:100%;max-width:36rem;margin-top:.25rem;padding:.4rem .6rem;font:inherit;color:var(--ink);background:var(--panel);border:1px solid var(--line);border-radius:.25rem}button{margin:.75rem 0;padding:.5rem 1rem;font:inherit;font-weight:600;color:var(--ground);background:var(--share);border:0;border-radius:.25rem}.narrow{display:none}@media(max-width:40rem){table.facts th{width:7rem;white-space:normal}.wide table,.wide tbody{display:block}.wide thead{display:none}.wide tr{display:flex;flex-wrap:wrap;gap:.1rem .75rem;padding:.6rem 0;border-bottom:1px solid var(--line)}.wide td{min-width:0;max-width:100%;padding:0;border:0;overflow-wrap:anywhere}.wide td.said{flex:0 0 100%;order:1}.wide td[data-label]::before{content:attr(data-label)\": \";color:var(--muted)}figure{direction:rtl}figure svg,figcaption{direction:ltr}.narrow{display:block}}@media print{figure{break-inside:avoid}body{max-width:none}}";
 
 static ALL_STYLE: LazyLock<String> = LazyLock::new(|| format!("{PAGE_STYLE}{STYLE}"));
 
@@ -57,7 +62,7 @@ pub fn body(report: &Report) -> String {
     let view = &report.deployment;
     let mut page = Page(String::with_capacity(64 * 1024));
     page.head(report, &title(view));
-    page.facts(view);
+    page.facts(report);
     page.advice(report);
     page.pictures(report);
     page.breaches(&report.breaches);
@@ -95,21 +100,21 @@ impl Page {
         let view = &report.deployment;
         self.add(format_args!(
             "<header>\n<span class=\"status {}\">{}</span>\n<h1>{}</h1>\n<p>{}</p>\n</header>\n",
-            mood(view.status),
-            view.status,
+            mood(view.status, view.phase),
+            standing(view),
             escaped(title),
-            escaped(&report.ending)
+            unbroken(&report.ending)
         ));
     }
 
-    fn facts(&mut self, view: &DeploymentView) {
+    fn facts(&mut self, report: &Report) {
         self.add(format_args!(
             "<h2>What was deployed</h2>\n<table class=\"facts\">\n"
         ));
-        for (name, value) in facts(view) {
+        for (name, value) in facts(report) {
             self.add(format_args!(
                 "<tr><th scope=\"row\">{name}</th><td>{}</td></tr>\n",
-                escaped(&value)
+                unbroken(&value)
             ));
         }
         self.add(format_args!("</table>\n"));
@@ -134,25 +139,26 @@ impl Page {
             self.paragraph("warn", note);
         }
         let history: Vec<Entry> = report.timeline.iter().map(|it| it.entry.clone()).collect();
-        let Some(traffic) = picture::traffic("Traffic", series, &moments(&history)) else {
+        let moments = moments(&history);
+        let Some(traffic) = picture::traffic("Traffic", series, &moments) else {
             let why = "No minute was judged, or none is kept any more.";
             return self.paragraph("muted", why);
         };
-        self.figure(&traffic.svg(), &drawn_of(report));
-        if let Some(latency) = picture::latency(series) {
-            self.figure(&latency.svg(), &latency_drawn(series.minutes_per_point));
+        self.figure(&traffic, &drawn_of(series));
+        if let Some(latency) = picture::latency(series, &moments) {
+            self.figure(&latency, &latency_drawn(series.minutes_per_point));
         }
         if let Some(scores) = series.scores.as_ref().and_then(picture::scores) {
             let words = "Where the predictions lie. A model whose scores moved is no worse for it by itself; what is sure of the difference stands under drift.";
-            self.figure(&scores.svg(), words);
+            self.figure(&scores, words);
         }
         if let Some(note) = &series.scores_left_out {
             self.paragraph("muted", &format!("{note}."));
         }
         let tracks = series.tracks.iter();
         for (name, track) in tracks.take(MOST_PICTURES) {
-            if let Some(picture) = picture::signal(name, track, series) {
-                self.figure(&picture.svg(), &caption(track));
+            if let Some(picture) = picture::signal(name, track, series, &moments) {
+                self.figure(&picture, &caption(track));
             }
         }
         let more: Vec<&str> = series
@@ -170,9 +176,11 @@ impl Page {
         }
     }
 
-    fn figure(&mut self, svg: &str, caption: &str) {
+    fn figure(&mut self, picture: &Picture, caption: &str) {
         self.add(format_args!(
-            "<figure>{svg}<figcaption>{}</figcaption></figure>\n",
+            "<figure>{}<figcaption><strong class=\"narrow\">{} (more to the left)</strong>{}</figcaption></figure>\n",
+            picture.svg(),
+            escaped(&picture.title),
             escaped(caption)
         ));
     }
@@ -190,7 +198,7 @@ impl Page {
             let grade = entry.signal_severity;
             let grade = grade.map_or_else(String::new, |grade| format!(" ({grade})"));
             self.add(format_args!(
-                "<tr><td class=\"when\">{}</td><td>{}{grade}</td><td>{}</td><td>{}</td><td class=\"said\">{}</td></tr>\n",
+                "<tr><td class=\"when\">{}</td><td>{}{grade}</td><td data-label=\"Measured\">{}</td><td data-label=\"Held against\">{}</td><td class=\"said\">{}</td></tr>\n",
                 time(entry.at),
                 escaped(what),
                 escaped(&entry.value),
@@ -214,7 +222,7 @@ impl Page {
         for (name, value) in cause(draft) {
             self.add(format_args!(
                 "<tr><th scope=\"row\">{name}</th><td>{}</td></tr>\n",
-                escaped(&value)
+                unbroken(&value)
             ));
         }
         self.add(format_args!("</table>\n"));
@@ -259,7 +267,7 @@ impl Page {
 
     fn timeline(&mut self, report: &Report) {
         self.add(format_args!(
-            "<h2>What happened</h2>\n<div class=\"wide\"><table>\n<thead><tr><th>When</th><th>Event</th><th>In words</th><th>Share</th><th>For</th><th>By</th></tr></thead>\n<tbody>\n"
+            "<h2>What happened</h2>\n<div class=\"wide\"><table>\n<thead><tr><th>When</th><th>Event</th><th>In words</th><th>Target</th><th>For</th><th>By</th></tr></thead>\n<tbody>\n"
         ));
         for ReportLine {
             entry,
@@ -273,7 +281,7 @@ impl Page {
                 ""
             };
             self.add(format_args!(
-                "<tr><td class=\"when\">{}</td><td class=\"event {}\">{}</td><td class=\"said\">{}</td><td class=\"who\">{}</td><td>{}{waits}</td><td>{}</td></tr>\n",
+                "<tr><td class=\"when\">{}</td><td class=\"event {}\">{}</td><td class=\"said\">{}</td><td class=\"who\" data-label=\"Target\">{}</td><td class=\"who\" data-label=\"For\">{}{waits}</td><td data-label=\"By\">{}</td></tr>\n",
                 time(entry.at),
                 tone(entry.severity),
                 entry.event,
@@ -293,21 +301,29 @@ impl Page {
 /// The most signals that are drawn.
 const MOST_PICTURES: usize = 12;
 
-fn drawn_of(report: &Report) -> String {
-    let series = &report.series;
+fn drawn_of(series: &Series) -> String {
     let each = match series.minutes_per_point {
         1 => "a minute each".to_owned(),
         minutes => format!("{minutes} minutes each"),
     };
-    let totals = report.deployment.measured.as_ref();
-    let totals = totals.map_or_else(String::new, |measured| {
-        format!(
-            " Canary: {}; production meanwhile: {}.",
-            in_words(&measured.canary),
-            in_words(&measured.production)
-        )
-    });
-    format!("{} judged minutes, {each}.{totals}", series.minutes)
+    let minutes = series.minutes;
+    format!("{minutes} judged minutes, {each}. {}", counted(series))
+}
+
+/// What is in the points. What was measured over the deployment goes on after its end, as long as it is
+/// watched.
+pub(super) fn counted(series: &Series) -> String {
+    let sum = |of: fn(&Point) -> Totals| {
+        let mut sum = Totals::default();
+        for totals in series.points.iter().map(of) {
+            sum.invocations += totals.invocations;
+            sum.errors_4xx += totals.errors_4xx;
+            sum.errors_5xx += totals.errors_5xx;
+        }
+        in_words(&sum)
+    };
+    let (canary, production) = (sum(|it| it.canary), sum(|it| it.production));
+    format!("Canary: {canary}; production: {production}.")
 }
 
 fn latency_drawn(minutes_per_point: i64) -> String {
@@ -343,7 +359,8 @@ fn in_words(totals: &Totals) -> String {
 }
 
 /// What was deployed, by whom, and what let it in.
-pub(super) fn facts(view: &DeploymentView) -> Vec<(&'static str, String)> {
+pub(super) fn facts(report: &Report) -> Vec<(&'static str, String)> {
+    let view = &report.deployment;
     let mut facts = vec![
         ("Deployment", view.deployment_id.clone()),
         ("Endpoint", view.endpoint.clone()),
@@ -362,19 +379,20 @@ pub(super) fn facts(view: &DeploymentView) -> Vec<(&'static str, String)> {
         ("Begun", time(view.created_at)),
     ];
     if view.status.is_terminal() {
-        facts.push(("Ended", time(view.updated_at)));
+        // A record is written after its end as well; a report of before has its last time alone.
+        facts.push(("Ended", time(report.ended_at.unwrap_or(view.updated_at))));
     } else {
         facts.push(("Phase", view.phase.to_string()));
         facts.push(("Canary now", format!("{} of the traffic", view.weight)));
         let ends = view.expected_end.map(time);
         facts.extend(ends.map(|at| ("Over at", format!("{at}, if nothing holds it up"))));
     }
-    let stages: Vec<String> = view
-        .stages
-        .iter()
-        .map(|stage| format!("{} for {}", stage.weight, stage.bake))
-        .collect();
-    facts.push(("Plan", format!("{}; soak {}", stages.join(", "), view.soak)));
+    // At 100 % the soak takes the bake's place.
+    let stages = view.stages.iter().map(|stage| match stage.weight {
+        Weight::FULL => format!("{} with a soak of {}", stage.weight, view.soak),
+        weight => format!("{weight} for {}", stage.bake),
+    });
+    facts.push(("Plan", stages.collect::<Vec<_>>().join(", ")));
     facts.extend(view.undoes.iter().map(|id| ("Undoes", id.clone())));
     facts.extend(view.hotfix.iter().map(|why| ("Hotfix", why.clone())));
     facts.extend(view.gate.iter().map(|gate| ("Gate", gate.clone())));
@@ -397,13 +415,17 @@ pub(super) fn cause(draft: &PostMortem) -> Vec<(&'static str, String)> {
     rows.extend(cause.by.iter().map(|by| ("Ordered by", by.clone())));
     rows.push(("Largest share", impact.largest_weight.to_string()));
     let lasted = crate::domain::incident::in_words(impact.lasted);
-    rows.extend(
-        impact
-            .since
-            .map(|since| ("Had traffic", format!("{lasted}, since {}", time(since)))),
-    );
+    let until = if draft.traffic_back_at.is_some() {
+        "until production had it back"
+    } else {
+        "until the decision"
+    };
+    let had = |since| format!("{lasted}, from {} {until}", time(since));
+    rows.extend(impact.since.map(|since| ("Had traffic", had(since))));
     rows.push(("Canary", in_words(&impact.canary)));
-    rows.push(("Production meanwhile", in_words(&impact.production)));
+    let production = in_words(&impact.production);
+    let whole = format!("{production}, in all judged minutes, those before the canary's too");
+    rows.push(("Production", whole));
     rows.push(("Decided", time(draft.opened_at)));
     rows.extend(
         draft
@@ -429,13 +451,36 @@ pub(super) fn audiences(told: &[Audience]) -> String {
     names.join(", ")
 }
 
-const fn mood(status: Status) -> &'static str {
+/// The status, and with it the phase where somebody may have to do something.
+pub(super) fn standing(view: &DeploymentView) -> String {
+    if view.status == Status::InProgress && waits(view.phase) {
+        format!("{}/{}", view.status, view.phase)
+    } else {
+        view.status.to_string()
+    }
+}
+
+/// Whether it goes on by itself no more, or not upwards.
+const fn waits(phase: Phase) -> bool {
+    matches!(
+        phase,
+        Phase::AwaitingApproval | Phase::Paused | Phase::Holding | Phase::Retreating
+    )
+}
+
+const fn mood(status: Status, phase: Phase) -> &'static str {
     match status {
         Status::Completed => "good",
         Status::RollingBack | Status::RolledBack | Status::Failed => "bad",
         Status::Cancelled => "warn",
+        Status::Pending | Status::InProgress if waits(phase) => "warn",
         Status::Pending | Status::InProgress => "muted",
     }
+}
+
+/// Escaped, with no line that ends between a figure and its percent sign.
+fn unbroken(text: &str) -> String {
+    escaped(text).replace(" %", "\u{a0}%")
 }
 
 const fn tone(severity: Severity) -> &'static str {

@@ -4,7 +4,7 @@ use jiff::SignedDuration;
 
 use super::super::series::{Latency, Point, Series};
 use super::signal::{figure, unbroken};
-use super::{Axis, LEFT, Of, PLOT, Picture, legend, line, say, text};
+use super::{Axis, LEFT, Moment, Of, PLOT, Picture, legend, line, say, text};
 
 /// Top and height of the plot.
 const PLOT_OF: (f64, f64) = (40.0, 110.0);
@@ -13,8 +13,8 @@ const PLOT_OF: (f64, f64) = (40.0, 110.0);
 const HIGHEST: f64 = 3.0;
 
 /// The latency of both models; nothing where it was never measured.
-pub fn latency(series: &Series) -> Option<Picture> {
-    let axis = Axis::of(series)?;
+pub fn latency(series: &Series, moments: &[Moment]) -> Option<Picture> {
+    let axis = Axis::of(series, moments)?;
     let all = || {
         let points = series.points.iter();
         points.flat_map(|point| {
@@ -31,13 +31,8 @@ pub fn latency(series: &Series) -> Option<Picture> {
     let base = top + height;
     let y = |milliseconds: f64| base - height * (milliseconds / most).clamp(0.0, 1.0);
     let mut body = String::new();
-    text(
-        &mut body,
-        (0.0, 14.0),
-        "start",
-        "strong",
-        "Latency of the models",
-    );
+    let title = "Latency of the models".to_owned();
+    text(&mut body, (0.0, 14.0), "start", "strong", &title);
     legend(
         &mut body,
         4.0,
@@ -76,6 +71,7 @@ pub fn latency(series: &Series) -> Option<Picture> {
     axis.labels(&mut body, base + 16.0);
     Some(Picture {
         height: base + 24.0,
+        title,
         label: "Latency of both models: median, 95th and 99th percentile".to_owned(),
         body,
     })
@@ -122,14 +118,14 @@ mod tests {
     #[test]
     fn a_minute_without_latency_is_a_gap_and_none_at_all_no_picture() {
         let mut measured = series(6);
-        assert!(latency(&measured).is_none(), "never measured");
+        assert!(latency(&measured, &[]).is_none(), "never measured");
         for (place, point) in measured.points.iter_mut().enumerate() {
             point.production_latency = Some(took(10.0, 20.0, 30.0));
             if place != 2 {
                 point.canary_latency = Some(took(20.0, 40.0, 60.0));
             }
         }
-        let body = latency(&measured).expect("a picture").body;
+        let body = latency(&measured, &[]).expect("a picture").body;
         let count = |part: &str| body.matches(part).count();
         assert_eq!(
             (count("class=\"old-line\""), count("class=\"new-line\"")),
@@ -147,7 +143,7 @@ mod tests {
             point.canary_latency = Some(took(10.0, 20.0, 25.0));
         }
         measured.points[1].canary_latency = Some(took(10.0, 20.0, 60_000.0));
-        let body = latency(&measured).expect("a picture").body;
+        let body = latency(&measured, &[]).expect("a picture").body;
         assert!(
             body.contains(">63.0<"),
             "three times 20 and a little: {body}"

@@ -19,13 +19,8 @@ pub fn scores(scores: &Scores) -> Option<Picture> {
     let (top, height) = PLOT_OF;
     let base = top + height;
     let mut body = String::new();
-    text(
-        &mut body,
-        (0.0, 14.0),
-        "start",
-        "strong",
-        "Scores of the predictions",
-    );
+    let title = "Scores of the predictions".to_owned();
+    text(&mut body, (0.0, 14.0), "start", "strong", &title);
     legend(
         &mut body,
         4.0,
@@ -55,6 +50,7 @@ pub fn scores(scores: &Scores) -> Option<Picture> {
     }
     Some(Picture {
         height: base + 24.0,
+        title,
         label: "Scores of both models' predictions, in bins from 0 to 1".to_owned(),
         body,
     })

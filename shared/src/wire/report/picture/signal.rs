@@ -1,10 +1,10 @@
 //! How one signal stood: everything since the rollout began with its interval above, and each model by
 //! itself, point by point, below.
 
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 
 use super::super::series::{Reading, Scale, Series, Share, ShareOf, Track};
-use super::{Axis, LEFT, Of, PLOT, Picture, RIGHT, WIDTH, legend, line, say, text};
+use super::{Axis, LEFT, Moment, Of, PLOT, Picture, RIGHT, WIDTH, legend, line, say, text};
 use crate::domain::comparison::Counts;
 
 /// Top and height of what is known so far.
@@ -13,13 +13,14 @@ const STANDING: (f64, f64) = (26.0, 96.0);
 const APART: (f64, f64) = (172.0, 60.0);
 
 /// How a signal stood; nothing where it was never read.
-pub fn signal(name: &str, track: &Track, series: &Series) -> Option<Picture> {
-    let axis = Axis::of(series)?;
+pub fn signal(name: &str, track: &Track, series: &Series, moments: &[Moment]) -> Option<Picture> {
+    let axis = Axis::of(series, moments)?;
     let last = track.readings.last()?;
     let mut body = String::new();
     let what = match track.scale {
-        Scale::Ratio => "the canary's rate over production's",
-        Scale::Share => "the canary's share of bad outcomes",
+        // Whatever the signal is called: of accuracy these are the wrong predictions.
+        Scale::Ratio => "bad outcomes: the canary's rate over production's",
+        Scale::Share => "bad outcomes: the canary's share",
         Scale::Measure => "the canary's",
     };
     text(&mut body, (0.0, 14.0), "start", "strong", name);
@@ -28,7 +29,7 @@ pub fn signal(name: &str, track: &Track, series: &Series) -> Option<Picture> {
     });
     text(&mut body, (WIDTH - RIGHT, 14.0), "end", "", &now);
     standing(&mut body, axis, track, series);
-    let bottom = if apart(&mut body, axis, track, series) {
+    let bottom = if apart(&mut body, axis, (name, track), series) {
         APART.0 + APART.1
     } else {
         STANDING.0 + STANDING.1
@@ -36,6 +37,7 @@ pub fn signal(name: &str, track: &Track, series: &Series) -> Option<Picture> {
     axis.labels(&mut body, bottom + 16.0);
     Some(Picture {
         height: bottom + 24.0,
+        title: name.to_owned(),
         label: format!("{name}: {}", track.sentence),
         body,
     })
@@ -49,14 +51,11 @@ fn standing(body: &mut String, axis: Axis, track: &Track, series: &Series) {
         line(body, "grid", (LEFT, y), (LEFT + PLOT, y));
         text(body, (LEFT - 6.0, y + 4.0), "end", "", &figure(value));
     }
-    let end = SignedDuration::from_mins(series.minutes_per_point / 2);
-    band(body, axis, &scaled, &track.readings);
-    let values = track
-        .readings
-        .iter()
-        .filter_map(|it| Some((it.at + end, it.value?)));
+    let x = |reading: &Reading| axis.at(middle(series, reading.at));
+    band(body, x, &scaled, &track.readings);
+    let values = track.readings.iter();
     let places: Vec<(f64, f64)> = values
-        .map(|(at, value)| (axis.at(at), scaled.at(value)))
+        .filter_map(|it| Some((x(it), scaled.at(it.value?))))
         .collect();
     polyline(body, &places);
     if let Some(limit) = track.limit {
@@ -65,8 +64,18 @@ fn standing(body: &mut String, axis: Axis, track: &Track, series: &Series) {
     }
 }
 
+/// The middle of the point that holds a minute: where each model by itself is drawn as well.
+fn middle(series: &Series, minute: Timestamp) -> Timestamp {
+    let Some(first) = series.points.first() else {
+        return minute;
+    };
+    let length = series.minutes_per_point.max(1);
+    let point = minute.duration_since(first.from).as_mins() / length;
+    first.from + SignedDuration::from_secs(60 * length * point + 30 * length)
+}
+
 /// What each model did in each point's minutes; whether there is any.
-fn apart(body: &mut String, axis: Axis, track: &Track, series: &Series) -> bool {
+fn apart(body: &mut String, axis: Axis, (name, track): (&str, &Track), series: &Series) -> bool {
     let share = |counts: Counts| Some(track.shown.value(counts.rate()?));
     let all = track.shares.iter();
     let all = all.flat_map(|it| [share(it.canary), share(it.production)]);
@@ -76,10 +85,10 @@ fn apart(body: &mut String, axis: Axis, track: &Track, series: &Series) -> bool 
     let (top, height) = APART;
     let (base, most) = (top + height, (most * 1.15).clamp(1e-6, 1.0));
     let what = match track.shown {
-        ShareOf::Bad => "each model by itself: share of bad outcomes",
-        ShareOf::Good | ShareOf::F1 => "each model by itself",
+        ShareOf::Bad => "each model by itself: share of bad outcomes".to_owned(),
+        ShareOf::Good | ShareOf::F1 => format!("each model by itself: {name}"),
     };
-    text(body, (LEFT, top - 10.0), "start", "", what);
+    text(body, (LEFT, top - 10.0), "start", "", &what);
     legend(
         body,
         top - 20.0,
@@ -139,7 +148,7 @@ fn in_percent(share: f64) -> String {
 }
 
 /// Where the values lie with 95 % confidence.
-fn band(body: &mut String, axis: Axis, scaled: &Scaled, readings: &[Reading]) {
+fn band(body: &mut String, x: impl Fn(&Reading) -> f64, scaled: &Scaled, readings: &[Reading]) {
     let bounded = || readings.iter().filter(|reading| reading.low.is_some());
     if bounded().count() < 2 {
         return;
@@ -148,18 +157,13 @@ fn band(body: &mut String, axis: Axis, scaled: &Scaled, readings: &[Reading]) {
     let mut edge = String::new();
     for reading in bounded() {
         let command = if edge.is_empty() { 'M' } else { 'L' };
-        let x = axis.at(reading.at);
-        say(
-            &mut edge,
-            format_args!("{command}{x:.1} {:.1}", highest(reading)),
-        );
+        let (x, y) = (x(reading), highest(reading));
+        say(&mut edge, format_args!("{command}{x:.1} {y:.1}"));
     }
     for reading in bounded().collect::<Vec<_>>().into_iter().rev() {
         let low = reading.low.map_or(scaled.top, |low| scaled.at(low));
-        say(
-            &mut edge,
-            format_args!("L{:.1} {low:.1}", axis.at(reading.at)),
-        );
+        let x = x(reading);
+        say(&mut edge, format_args!("L{x:.1} {low:.1}"));
     }
     say(body, format_args!("<path class=\"band\" d=\"{edge}Z\"/>"));
 }
@@ -194,6 +198,8 @@ struct Scaled {
     height: f64,
 }
 
+/// How high a label is.
+const LABEL: f64 = 14.0;
 /// What a ratio is drawn between, at the most.
 const RATIOS: (f64, f64) = (0.05, 50.0);
 
@@ -240,12 +246,20 @@ impl Scaled {
     }
 
     fn ticks(&self) -> Vec<f64> {
-        if self.is_ratio {
-            let known = [0.1, 0.25, 0.5, 1.0, 2.0, 4.0, 10.0, 25.0, 50.0];
-            let inside = |value: &f64| (self.lowest..=self.highest).contains(value);
-            return known.into_iter().filter(inside).collect();
+        if !self.is_ratio {
+            return vec![self.lowest, self.highest / 2.0, self.highest];
         }
-        vec![self.lowest, self.highest / 2.0, self.highest]
+        // What is known best comes first, and the others where their labels have room.
+        let known = [1.0, 10.0, 0.1, 2.0, 0.5, 50.0, 4.0, 0.25, 25.0];
+        let mut ticks: Vec<f64> = Vec::with_capacity(known.len());
+        for value in known {
+            let is_apart = |tick: &f64| (self.at(*tick) - self.at(value)).abs() >= LABEL;
+            let is_inside = (self.lowest..=self.highest).contains(&value);
+            if is_inside && ticks.iter().all(is_apart) {
+                ticks.push(value);
+            }
+        }
+        ticks
     }
 }
 
@@ -302,7 +316,7 @@ mod tests {
         };
         let drawn = |shares: serde_json::Value| {
             let track = track(&json!({"shares": shares}));
-            signal("errors", &track, &series(5))
+            signal("errors", &track, &series(5), &[])
                 .expect("a picture")
                 .body
         };
@@ -333,7 +347,7 @@ mod tests {
                 ],
             });
             let track: Track = serde_json::from_value(track).expect("a track");
-            let picture = signal("errors", &track, &series(5)).expect("a picture");
+            let picture = signal("errors", &track, &series(5), &[]).expect("a picture");
             assert!(
                 !picture.body.contains("NaN") && !picture.body.contains("inf"),
                 "{scale}: {}",
@@ -350,7 +364,46 @@ mod tests {
         let none: Track =
             serde_json::from_value(json!({"scale": "ratio", "sentence": "s", "readings": []}))
                 .expect("a track");
-        assert!(signal("errors", &none, &series(5)).is_none());
+        assert!(signal("errors", &none, &series(5), &[]).is_none());
+    }
+
+    /// What is compared is the wrong predictions, what each model did is the right ones; a minute's both
+    /// lie in its middle.
+    #[test]
+    fn accuracy_says_which_of_its_panels_counts_the_bad_ones() {
+        let readings = json!([{"at": "1970-01-01T00:01:00Z", "value": 18.0}]);
+        let shares = json!([{"from": "1970-01-01T00:01:00Z", "canary": {"n": 5, "x": 5},
+                             "production": {"n": 5, "x": 0}}]);
+        let track = track(&json!({"scale": "ratio", "shown": "good", "shares": shares,
+                                  "readings": readings}));
+        let body = signal("accuracy", &track, &series(5), &[])
+            .expect("a picture")
+            .body;
+        for words in [
+            ">bad outcomes: the canary&#39;s rate over production&#39;s, at the end 18.0<",
+            ">each model by itself: accuracy<",
+        ] {
+            assert!(body.contains(words), "{words} in {body}");
+        }
+        let x = LEFT + PLOT * 1.5 / 5.0;
+        assert_eq!(body.matches(&format!("cx=\"{x:.1}\"")).count(), 3, "{body}");
+    }
+
+    #[test]
+    fn labels_of_ratios_have_room() {
+        let track = json!({"scale": "ratio", "sentence": "s", "readings": [
+            {"at": "1970-01-01T00:01:00Z", "value": 1.0, "low": 0.01, "high": 100.0},
+        ]});
+        let track: Track = serde_json::from_value(track).expect("a track");
+        let scaled = Scaled::of(&track, STANDING);
+        let ticks = scaled.ticks();
+        assert!(ticks.contains(&1.0) && ticks.len() >= 3, "{ticks:?}");
+        let mut places: Vec<f64> = ticks.iter().map(|tick| scaled.at(*tick)).collect();
+        places.sort_by(f64::total_cmp);
+        assert!(
+            places.windows(2).all(|it| it[1] - it[0] >= LABEL),
+            "{places:?}"
+        );
     }
 
     #[test]
