@@ -108,6 +108,8 @@ pub(crate) struct Output<'a> {
     pub(crate) look: Look,
     answers: &'a mut dyn Write,
     remarks: &'a mut dyn Write,
+    /// The same of remarks, which may go elsewhere.
+    remarks_look: Look,
 }
 
 impl<'a> Output<'a> {
@@ -123,6 +125,15 @@ impl<'a> Output<'a> {
             look,
             answers,
             remarks,
+            remarks_look: look,
+        }
+    }
+
+    /// With remarks that may look otherwise than answers.
+    pub(crate) fn with_remarks_look(self, remarks_look: Look) -> Self {
+        Self {
+            remarks_look,
+            ..self
         }
     }
 
@@ -174,7 +185,7 @@ impl<'a> Output<'a> {
     /// A line for people that is no part of the answer; programs don't get it.
     pub(crate) fn remark(&mut self, text: &str) -> io::Result<()> {
         match self.format {
-            Format::Text => writeln!(self.remarks, "{}", fitted(self.look, text)),
+            Format::Text => writeln!(self.remarks, "{}", fitted(self.remarks_look, text)),
             Format::Json => Ok(()),
         }
     }
