@@ -170,7 +170,7 @@ fn rows(page: &mut String, views: &[&DeploymentView]) {
     for view in views {
         writeln!(
             page,
-            "<tr><td class=\"when\">{}</td><td>{}</td><td class=\"who {}\">{}</td><td class=\"said\">{}</td></tr>",
+            "<tr><td class=\"when\" data-label=\"Begun (UTC)\">{}</td><td>{}</td><td class=\"who {}\">{}</td><td class=\"said\">{}</td></tr>",
             time(view.created_at),
             link(view),
             tone(view),
