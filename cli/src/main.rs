@@ -41,7 +41,8 @@ async fn main() -> ExitCode {
         look: Look::of_stream(&io::stderr(), &arguments.surroundings),
     };
     let (mut answers, mut remarks) = (io::stdout(), io::stderr());
-    let output = &mut Output::new(format, look, &mut answers, &mut remarks);
+    let output = Output::new(format, look, &mut answers, &mut remarks);
+    let output = &mut output.with_remarks_look(complain.look);
     match arguments.verb {
         Verb::Demo(args) => complain.or(demo::run(args, output).await, "demo"),
         Verb::Local(args) => complain.or(local::run(args, output).await, "local"),

@@ -91,6 +91,13 @@ impl Figure {
         }
     }
 
+    /// Whether this minute by itself is worse than the policy allows, however little a minute proves.
+    pub(super) fn is_past_limit(self, report: &MinuteReport) -> bool {
+        let limit = report.signals.get("accuracy").and_then(|it| it.limit);
+        let wrong = labels(report, Side::Canary).and_then(Counts::rate);
+        self == Self::Accuracy && limit.is_some_and(|limit| wrong > Some(limit))
+    }
+
     /// Over a whole rollout, in words.
     pub(super) fn over(self, minutes: &[MinuteReport], side: Side) -> Option<String> {
         match self {

@@ -181,6 +181,8 @@ impl Play<'_> {
                 .items
                 .into_iter()
                 .filter(|report| Some(report.minute) > seen_through)
+                // Each is written with the share of its judging.
+                .map(|report| report.with_share_of(&history.items))
                 .collect();
             fresh.reverse();
             progress.above(|| self.report(output, &history.items, &fresh))?;

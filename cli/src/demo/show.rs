@@ -72,11 +72,7 @@ pub(super) fn heading(look: Look, figure: Figure) -> String {
 
 /// One judged minute on one line.
 pub(super) fn minute(look: Look, figure: Figure, report: &MinuteReport) -> String {
-    let verdict = match report.verdict.as_str() {
-        "healthy" => Tone::Good.paint(look, "healthy"),
-        "unhealthy" => Tone::Bad.paint(look, "unhealthy"),
-        other => Tone::Warning.paint(look, other),
-    };
+    let (verdict, tone) = verdict(figure, report);
     let line = format!(
         "{} {:>5}  {}   {}  ",
         report.minute.strftime("%H:%M"),
@@ -84,7 +80,21 @@ pub(super) fn minute(look: Look, figure: Figure, report: &MinuteReport) -> Strin
         arm(figure, report, Side::Canary),
         arm(figure, report, Side::Production),
     );
+    let verdict = tone.paint(look, verdict);
     format!("{}{verdict}", Tone::Quiet.paint(look, &line))
+}
+
+/// What a minute says of the canary. Healthy is what nothing speaks against, as far as it is known: without
+/// a request that would be said of nobody, and after a step back, when the counting begins anew, of a figure
+/// beside it that shows the contrary.
+fn verdict(figure: Figure, report: &MinuteReport) -> (&str, Tone) {
+    match report.verdict.as_str() {
+        "healthy" if !asked(report) => ("no canary", Tone::Quiet),
+        "healthy" if figure.is_past_limit(report) => ("inconclusive", Tone::Warning),
+        "healthy" => ("healthy", Tone::Good),
+        "unhealthy" => ("unhealthy", Tone::Bad),
+        other => (other, Tone::Warning),
+    }
 }
 
 fn arm(figure: Figure, report: &MinuteReport, side: Side) -> String {
@@ -99,6 +109,12 @@ fn arm(figure: Figure, report: &MinuteReport, side: Side) -> String {
         value.map_or_else(|| "-".to_owned(), |value| figure.shown(value)),
         latency.map_or_else(|| "-".to_owned(), |of| format!("{:.1} ms", of.p99_ms)),
     )
+}
+
+/// Whether the canary had requests in this minute.
+fn asked(report: &MinuteReport) -> bool {
+    let canary = Side::Canary.of(report);
+    canary.is_some_and(|minute| minute.invocations > 0)
 }
 
 /// What happens on the stage.
@@ -243,6 +259,22 @@ pub(super) fn refused(look: Look, refusal: &Problem, reason: &str, subject: &str
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::output::samples;
+
+    #[test]
+    fn no_minute_is_called_healthy_against_what_it_shows() {
+        let mut report = samples::minutes().remove(0);
+        report.verdict = "healthy".to_owned();
+        let said = |report: &MinuteReport| verdict(Figure::Accuracy, report).0.to_owned();
+        assert_eq!(said(&report), "healthy");
+        // In its minute 3 % were bad.
+        let mut accuracy = report.signals["errors"].clone();
+        accuracy.limit = Some(0.01);
+        report.signals.insert("accuracy".to_owned(), accuracy);
+        assert_eq!(said(&report), "inconclusive");
+        report.canary = None;
+        assert_eq!(said(&report), "no canary");
+    }
 
     #[test]
     fn who_is_told_of_a_breach_stands_beside_it() {

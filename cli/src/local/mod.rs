@@ -122,14 +122,16 @@ fn ready(output: &mut Output<'_>, port: u16, aws_port: u16) -> std::io::Result<(
 fn welcome(port: u16, aws_port: u16) -> String {
     format!(
         "\
-The control plane and a simulated AWS account are up. Endpoint {ENDPOINT} serves wine-quality-v1;
-wine-quality-v2 waits to replace it. Ctrl-C stops everything.
+The control plane and a simulated AWS account are up. Endpoint {ENDPOINT}
+serves wine-quality-v1; wine-quality-v2 waits to replace it.
+Ctrl-C stops everything.
 
 In another terminal:
 
   export CANARY_API=http://127.0.0.1:{port}
   export AWS_ENDPOINT_URL=http://127.0.0.1:{aws_port}
-  export AWS_REGION=eu-central-1 AWS_ACCESS_KEY_ID=local AWS_SECRET_ACCESS_KEY=local
+  export AWS_REGION=eu-central-1
+  export AWS_ACCESS_KEY_ID=local AWS_SECRET_ACCESS_KEY=local
 
   canary deploy -f examples/wine-quality.yaml
   canary watch

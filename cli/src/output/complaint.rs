@@ -7,7 +7,7 @@ use shared::wire::problem::Problem;
 use shared::wire::specification::SpecificationError;
 use std::fmt::Write as _;
 
-use super::{Look, Tone, printable};
+use super::{Look, Tone, fitted, printable};
 
 /// What went wrong.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -48,7 +48,7 @@ impl Complaint {
         if let Some(id) = &self.deployment_id {
             writeln!(text, "  deployment: {id}").expect("a string takes everything");
         }
-        text
+        fitted(look, &text)
     }
 
     /// For programs: one compact object.

@@ -3,7 +3,7 @@
 
 use shared::domain::evidence::Totals;
 use shared::domain::freeze::EVERY_ENDPOINT;
-use shared::domain::state::Phase;
+use shared::domain::state::{Phase, Status};
 use shared::wire::api::{DeploymentView, DescentView, FreezeView, Measured, StageView};
 use std::fmt::Write as _;
 
@@ -153,13 +153,17 @@ pub(crate) fn ending(look: Look, view: &DeploymentView) -> String {
 }
 
 /// Status and phase; a phase that says nothing more is left out.
-pub(super) fn standing(look: Look, view: &DeploymentView) -> String {
-    let text = if view.phase == Phase::Ended {
+pub(super) fn standing_words(view: &DeploymentView) -> String {
+    if view.phase == Phase::Ended {
         view.status.to_string()
     } else {
         format!("{}/{}", view.status, view.phase)
-    };
-    Tone::of(view.status, view.phase).paint(look, &text)
+    }
+}
+
+/// The same in its colour.
+pub(super) fn standing(look: Look, view: &DeploymentView) -> String {
+    Tone::of(view.status, view.phase).paint(look, &standing_words(view))
 }
 
 /// What comes next on a way down by steps, and when.
@@ -237,7 +241,9 @@ fn measurements(look: Look, view: &DeploymentView, measured: &Measured) -> Strin
         writeln!(text, "{}", tone.paint(look, &signal.sentence))
             .expect("a string takes everything");
     }
-    if let Some(reason) = &measured.objection {
+    // What is on its way back, or over, has no raise before it.
+    let rises = matches!(view.status, Status::Pending | Status::InProgress);
+    if let Some(reason) = measured.objection.as_ref().filter(|_| rises) {
         let title = Tone::Warning.paint(look, "no raise while");
         writeln!(text, "{title}: {reason}").expect("a string takes everything");
     }

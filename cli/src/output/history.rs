@@ -1,18 +1,22 @@
 //! `canary history`, and the lines of `canary watch`.
 
+use jiff::tz::TimeZone;
 use shared::domain::history::Entry;
 
-use super::table::{Cell, cell, number, table, toned};
+use super::table::{Cell, cell, is_narrow, number, table, toned};
 use super::text::{clock, time};
 use super::{Look, Tone, paragraph};
 
 /// The longest event name, so that a line printed now aligns with lines that are not there yet.
 const EVENT_WIDTH: usize = 26;
 
-/// Everything that happened, oldest first.
+/// Everything that happened, oldest first. The share is the one that is intended: the endpoint follows.
 pub(crate) fn history(look: Look, entries: &[Entry]) -> String {
     if entries.is_empty() {
         return "nothing has happened yet".to_owned();
+    }
+    if is_narrow(look) {
+        return in_lines(look, entries);
     }
     if look.terminal {
         return on_terminal(look, entries);
@@ -20,7 +24,7 @@ pub(crate) fn history(look: Look, entries: &[Entry]) -> String {
     let header = [
         "TIME (UTC)",
         "EVENT",
-        "WEIGHT",
+        "TARGET",
         "STATUS",
         "BY",
         "VALUE",
@@ -44,7 +48,7 @@ pub(crate) fn history(look: Look, entries: &[Entry]) -> String {
 
 /// Without what the reason says in words anyway: it needs the room.
 fn on_terminal(look: Look, entries: &[Entry]) -> String {
-    let header = ["TIME (UTC)", "EVENT", "WEIGHT", "BY", "REASON"];
+    let header = ["TIME (UTC)", "EVENT", "TARGET", "BY", "REASON"];
     let rows = entries.iter().map(|entry| {
         vec![
             cell(time(entry.at)),
@@ -55,6 +59,25 @@ fn on_terminal(look: Look, entries: &[Entry]) -> String {
         ]
     });
     table(look, &header, rows.collect())
+}
+
+/// As it is watched, under headings.
+fn in_lines(look: Look, entries: &[Entry]) -> String {
+    // The share's heading is a letter longer than the shares.
+    let header = format!(
+        "{:8}  {:EVENT_WIDTH$} {:>6}  REASON",
+        "UTC", "EVENT", "TARGET"
+    );
+    let mut lines = vec![Tone::Strong.paint(look, &header)];
+    let mut today = None;
+    for entry in entries {
+        let date = entry.at.to_zoned(TimeZone::UTC).date();
+        if today.replace(date) != Some(date) {
+            lines.push(day(look, entry));
+        }
+        lines.push(line(look, entry));
+    }
+    lines.join("\n")
 }
 
 fn event(entry: &Entry) -> Cell {

@@ -1,20 +1,23 @@
 //! `canary list`.
 //!
 //! A terminal has no room for whole ids, and a beginning is enough to name a deployment by; a pipe
-//! gets them whole.
+//! gets them whole. On a narrow one the names stand below the figures.
 
 use std::collections::BTreeSet;
 
 use shared::wire::api::DeploymentView;
 
-use super::table::{Cell, cell, number, table, toned};
-use super::text::{minute, time};
+use super::deployment::standing_words;
+use super::table::{Cell, cell, number, table, toned, with_sentences};
+use super::text::{minute, time, width};
 use super::{Look, Tone};
 
 /// The first two groups of a UUID of version 7: milliseconds.
 const TIME_OF_ID: usize = 13;
 /// A UUID.
 const WHOLE_ID: usize = 36;
+/// No table needs more columns.
+const BOUNDLESS: u16 = 1000;
 
 /// The deployments, one a row.
 pub(crate) fn list(look: Look, views: &[DeploymentView]) -> String {
@@ -49,7 +52,34 @@ pub(crate) fn list(look: Look, views: &[DeploymentView]) -> String {
     table(look, &header, rows.collect())
 }
 
+/// In a frame where it fits the terminal; in two lines for each deployment otherwise.
 fn on_terminal(look: Look, views: &[DeploymentView]) -> String {
+    // As wide as it likes: what it needs is compared with what there is.
+    let boundless = Look {
+        width: Some(BOUNDLESS),
+        ..look
+    };
+    let framed = framed(boundless, views);
+    let needed = framed.lines().map(width).max();
+    if look.columns().is_none_or(|columns| needed <= Some(columns)) {
+        return framed;
+    }
+    let header = ["DEPLOYMENT", "CREATED (UTC)", "WEIGHT", "STAGE", "STATUS"];
+    let length = distinct_length(views);
+    let rows = views.iter().map(|view| {
+        let row = vec![
+            beginning(view, length),
+            cell(minute(view.created_at)),
+            number(&view.weight),
+            stage(view),
+            status_and_phase(view),
+        ];
+        (row, format!("{}: {}", view.endpoint, view.model))
+    });
+    with_sentences(look, &header, rows.collect(), length + 2)
+}
+
+fn framed(look: Look, views: &[DeploymentView]) -> String {
     let header = [
         "DEPLOYMENT",
         "ENDPOINT",
@@ -61,18 +91,28 @@ fn on_terminal(look: Look, views: &[DeploymentView]) -> String {
     ];
     let length = distinct_length(views);
     let rows = views.iter().map(|view| {
-        let id: String = view.deployment_id.chars().take(length).collect();
         vec![
-            cell(id),
+            beginning(view, length),
             cell(&view.endpoint),
             cell(&view.model),
-            status(view),
+            status_and_phase(view),
             number(&view.weight),
             stage(view),
             cell(minute(view.created_at)),
         ]
     });
     table(look, &header, rows.collect())
+}
+
+/// Enough of the id to name the deployment by.
+fn beginning(view: &DeploymentView, length: usize) -> Cell {
+    let id: String = view.deployment_id.chars().take(length).collect();
+    cell(id)
+}
+
+/// What waits for somebody and what goes on by itself have one status.
+fn status_and_phase(view: &DeploymentView) -> Cell {
+    toned(standing_words(view), Tone::of(view.status, view.phase))
 }
 
 fn status(view: &DeploymentView) -> Cell {

@@ -26,7 +26,7 @@ use std::io::{self, IsTerminal, Write};
 
 use serde::Serialize;
 
-pub(crate) use text::{Tone, paragraph, printable};
+pub(crate) use text::{Tone, fitted, paragraph, printable};
 
 /// For people or for programs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
@@ -108,6 +108,8 @@ pub(crate) struct Output<'a> {
     pub(crate) look: Look,
     answers: &'a mut dyn Write,
     remarks: &'a mut dyn Write,
+    /// The same of remarks, which may go elsewhere.
+    remarks_look: Look,
 }
 
 impl<'a> Output<'a> {
@@ -123,6 +125,15 @@ impl<'a> Output<'a> {
             look,
             answers,
             remarks,
+            remarks_look: look,
+        }
+    }
+
+    /// With remarks that may look otherwise than answers.
+    pub(crate) fn with_remarks_look(self, remarks_look: Look) -> Self {
+        Self {
+            remarks_look,
+            ..self
         }
     }
 
@@ -135,8 +146,25 @@ impl<'a> Output<'a> {
         self.answers_of(std::slice::from_ref(object), |_, look| text(look))
     }
 
+    /// One answer that people take elsewhere: its lines are broken nowhere.
+    pub(crate) fn document<T: Serialize>(
+        &mut self,
+        object: &T,
+        text: impl FnOnce() -> String,
+    ) -> io::Result<()> {
+        self.print(std::slice::from_ref(object), |_, _| text())
+    }
+
     /// Many objects for programs, one text for people.
     pub(crate) fn answers_of<T: Serialize>(
+        &mut self,
+        objects: &[T],
+        text: impl FnOnce(&[T], Look) -> String,
+    ) -> io::Result<()> {
+        self.print(objects, |objects, look| fitted(look, &text(objects, look)))
+    }
+
+    fn print<T: Serialize>(
         &mut self,
         objects: &[T],
         text: impl FnOnce(&[T], Look) -> String,
@@ -157,7 +185,7 @@ impl<'a> Output<'a> {
     /// A line for people that is no part of the answer; programs don't get it.
     pub(crate) fn remark(&mut self, text: &str) -> io::Result<()> {
         match self.format {
-            Format::Text => writeln!(self.remarks, "{text}"),
+            Format::Text => writeln!(self.remarks, "{}", fitted(self.remarks_look, text)),
             Format::Json => Ok(()),
         }
     }

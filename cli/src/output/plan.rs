@@ -90,21 +90,37 @@ fn instances(plan: &PlanView) -> String {
     let an_hour = last.and_then(|planned| planned.outlay.dollars_per_hour);
     match (plan.instance_dollars, an_hour) {
         (Some(whole), Some(an_hour)) => format!(
-            "{} dollars for those, at up to {} an hour",
+            "{} dollars for those, at {} an hour",
             dollars(whole),
-            dollars(an_hour)
+            at_most(an_hour)
         ),
         _ => "not known: the stack's InstancePrices has no price of their type".to_owned(),
     }
 }
 
+/// What rounds to no cent.
+const LESS: &str = "less than 0.01";
+
 /// Cents, as long as there are any.
 fn dollars(amount: f64) -> String {
-    if amount > 0.0 && amount < 0.01 {
-        "less than 0.01".to_owned()
+    if rounds_to_nothing(amount) {
+        LESS.to_owned()
     } else {
         format!("{amount:.2}")
     }
+}
+
+/// What it may come to.
+fn at_most(amount: f64) -> String {
+    if rounds_to_nothing(amount) {
+        LESS.to_owned()
+    } else {
+        format!("up to {amount:.2}")
+    }
+}
+
+fn rounds_to_nothing(amount: f64) -> bool {
+    amount > 0.0 && amount < 0.01
 }
 
 /// At most 80 columns on a terminal, so that nothing of it is broken.
@@ -168,13 +184,13 @@ fn catches(look: Look, stages: &[PlanStage]) -> String {
 /// What `inference` counts for it costs, and the labels that the model's own figures need.
 fn figures(look: Look, model: &ModelPlan) -> String {
     let cost = format!(
-        "What inference counts are {} custom metrics of each variant: about {:.2} dollars for the rollout, and {:.2} a month for the variant that stays. Their log lines, {} bytes for each request that comes through inference, are up to {} for the rollout and {} a month (CloudWatch, us-east-1).",
+        "What inference counts are {} custom metrics of each variant: about {:.2} dollars for the rollout, and {:.2} a month for the variant that stays. Their log lines, {} bytes for each request that comes through inference, are {} for the rollout and {} a month (CloudWatch, us-east-1).",
         model.custom_metrics,
         model.rollout_dollars,
         model.month_dollars,
         model.log_line_bytes,
-        dollars(model.log_rollout_dollars),
-        dollars(model.log_month_dollars)
+        at_most(model.log_rollout_dollars),
+        at_most(model.log_month_dollars)
     );
     let mut text = format!("\n{}\n", paragraph(look, 0, &cost));
     if model.labels.is_empty() {
@@ -263,6 +279,13 @@ fn smallest(caught: &Caught) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_rounds_to_nothing_is_said_once_to_be_less() {
+        assert_eq!(at_most(0.004), "less than 0.01");
+        assert_eq!(at_most(0.0), "up to 0.00");
+        assert_eq!(at_most(1.5), "up to 1.50");
+    }
 
     #[test]
     fn a_share_keeps_the_digits_that_say_something() {

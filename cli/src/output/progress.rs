@@ -4,7 +4,6 @@
 //! The time left is counted on the control plane's clock, never on this machine's: the local mode
 //! runs on virtual time.
 
-use std::fmt::Write as _;
 use std::io;
 
 use indicatif::{ProgressBar, ProgressStyle};
@@ -12,8 +11,11 @@ use shared::domain::quantity::Span;
 use shared::wire::api::DeploymentView;
 
 use super::deployment::{going_down, standing};
-use super::text::{length, traffic};
+use super::text::{length, traffic, width};
 use super::{Look, Tone};
+
+/// Columns of the bar.
+const BAR: usize = 24;
 
 /// The status line, or nothing where there is no terminal.
 pub(crate) struct Progress {
@@ -24,8 +26,8 @@ impl Progress {
     /// Draws on standard error, beside answers that go to the same terminal.
     pub(crate) fn new(look: Look) -> Self {
         let bar = look.terminal.then(|| {
-            let style =
-                ProgressStyle::with_template("{bar:24} {msg}").expect("the template is a constant");
+            let style = ProgressStyle::with_template(&format!("{{bar:{BAR}}} {{msg}}"))
+                .expect("the template is a constant");
             ProgressBar::new(100).with_style(style)
         });
         Self { bar }
@@ -68,19 +70,38 @@ pub(super) fn status(look: Look, view: &DeploymentView) -> String {
     if let Some(left) = time_left(view) {
         parts.push(format!("about {} left", length(left)));
     }
-    let mut text = parts.join("  ");
+    // The bar and the space behind it.
+    let mut text = side_by_side(look, BAR + 1, &parts);
     if let Some(measured) = &view.measured {
-        write!(
-            text,
-            "\ncanary {}  production {}",
-            traffic(&measured.canary),
-            traffic(&measured.production)
-        )
-        .expect("a string takes everything");
+        let mut parts = vec![
+            format!("canary {}", traffic(&measured.canary)),
+            format!("production {}", traffic(&measured.production)),
+        ];
         if measured.blind.is_some() {
-            text.push_str("  ");
-            text.push_str(&Tone::Warning.paint(look, "blind"));
+            parts.push(Tone::Warning.paint(look, "blind"));
         }
+        text.push('\n');
+        text.push_str(&side_by_side(look, 0, &parts));
+    }
+    text
+}
+
+/// On one line as long as the terminal has room, which is taken up to here already. Where the terminal
+/// breaks a line by itself, words are torn.
+fn side_by_side(look: Look, mut taken: usize, parts: &[String]) -> String {
+    let columns = look.columns().unwrap_or(usize::MAX);
+    let mut text = String::new();
+    for part in parts {
+        if text.is_empty() {
+            taken += width(part);
+        } else if taken + 2 + width(part) <= columns {
+            text.push_str("  ");
+            taken += 2 + width(part);
+        } else {
+            text.push('\n');
+            taken = width(part);
+        }
+        text.push_str(part);
     }
     text
 }

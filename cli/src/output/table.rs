@@ -1,16 +1,18 @@
 //! Tables: framed on a terminal, aligned columns anywhere else.
+//!
+//! A terminal may be too narrow for a column of sentences beside the figures. There the figures have no frame,
+//! and each row's sentence stands below it.
 
 use std::fmt::Display;
 
 use comfy_table::{Attribute, Cell as ComfyCell, CellAlignment, Color, ColumnConstraint};
 use comfy_table::{ContentArrangement, Table as ComfyTable, presets};
 
-use super::{Look, Tone};
+use super::{Look, Tone, paragraph};
 
 /// Columns that are broken into lines on a narrow terminal. The others are there to be copied or
 /// compared, and stay whole.
-const BREAKABLE: [&str; 8] = [
-    "ENDPOINT",
+const BREAKABLE: [&str; 7] = [
     "MODEL",
     "VARIANT",
     "VALUE",
@@ -20,9 +22,42 @@ const BREAKABLE: [&str; 8] = [
     "COUNTED OVER",
 ];
 
-/// Columns of the terminal that standard output is; absent where it is none.
+/// The columns that a sentence beside figures needs of a terminal: with fewer it is a word a line.
+const ROOMY: usize = 120;
+
+/// Columns of the terminal that standard output is, or else standard error; absent where neither is one, or
+/// where it does not say.
 pub(super) fn terminal_width() -> Option<u16> {
-    ComfyTable::new().width()
+    let of_answers = ComfyTable::new().width();
+    let width = of_answers.or_else(|| ComfyTable::new().use_stderr().width());
+    width.filter(|width| *width > 0)
+}
+
+/// Whether the terminal is too narrow for sentences beside figures.
+pub(super) fn is_narrow(look: Look) -> bool {
+    look.columns().is_some_and(|columns| columns < ROOMY)
+}
+
+/// The columns without a frame, and each row's sentence below it, after so many spaces.
+pub(super) fn with_sentences(
+    look: Look,
+    header: &[&str],
+    rows: Vec<(Vec<Cell>, String)>,
+    indent: usize,
+) -> String {
+    let (rows, sentences): (Vec<_>, Vec<_>) = rows.into_iter().unzip();
+    let frameless = Look {
+        terminal: false,
+        ..look
+    };
+    let text = table(frameless, header, rows);
+    let mut lines = text.lines().map(str::to_owned);
+    let mut shown: Vec<String> = lines.next().into_iter().collect();
+    for (line, sentence) in lines.zip(sentences) {
+        shown.push(line);
+        shown.push(paragraph(look, indent, &sentence));
+    }
+    shown.join("\n")
 }
 
 /// A cell.
@@ -114,8 +149,9 @@ fn painted(look: Look, cell: Cell) -> ComfyCell {
         Tone::Plain => painted,
         Tone::Strong => painted.add_attribute(Attribute::Bold),
         Tone::Quiet => painted.add_attribute(Attribute::Dim),
-        Tone::Good => painted.fg(Color::Green),
-        Tone::Warning => painted.fg(Color::Yellow),
-        Tone::Bad => painted.fg(Color::Red),
+        // The dark ones are the terminal's own; the others are bright, and unreadable on white.
+        Tone::Good => painted.fg(Color::DarkGreen),
+        Tone::Warning => painted.fg(Color::DarkYellow),
+        Tone::Bad => painted.fg(Color::DarkRed),
     }
 }

@@ -23,6 +23,16 @@ const COLOURFUL: Look = Look {
     colour: true,
     ..TERMINAL
 };
+/// Wide enough for sentences beside figures.
+const ROOMY: Look = Look {
+    width: Some(160),
+    ..TERMINAL
+};
+/// As wide as terminals are at first.
+const USUAL: Look = Look {
+    width: Some(80),
+    ..TERMINAL
+};
 
 /// Escapes made visible.
 fn visible(text: &str) -> String {
@@ -100,17 +110,13 @@ fn the_stages_of_a_plan_have_room_on_a_small_terminal() {
     json["quotas"][0]["instances"] = json!(3000);
     json["instance_dollars"] = json!(1_234_567.89);
     let wide: shared::wire::api::PlanView = serde_json::from_value(json.clone()).unwrap();
-    let small = Look {
-        width: Some(80),
-        ..TERMINAL
-    };
-    let text = plan::plan(small, &wide);
+    let text = plan::plan(USUAL, &wide);
     let stages = text.split("\nThe smallest").next().unwrap();
     assert!(stages.contains("12345678 ┆     +1000"), "{stages}");
     let widest = stages.lines().map(|line| line.chars().count()).max();
     assert!(widest <= Some(80), "{stages}");
     json.as_object_mut().unwrap().remove("instance_dollars");
-    let unknown = plan::plan(small, &serde_json::from_value(json).unwrap());
+    let unknown = plan::plan(USUAL, &serde_json::from_value(json).unwrap());
     assert!(unknown.contains("costs      not known"), "{unknown}");
 }
 
@@ -120,7 +126,12 @@ fn list_of_deployments() {
     assert_snapshot!("list", list::list(PIPE, &views));
     let mut views = [samples::baking(), samples::rolled_back()];
     views[1].deployment_id = "01931e00-1111-7abc-8def-0123456789ab".to_owned();
-    assert_snapshot!("list_colour", visible(&list::list(COLOURFUL, &views)));
+    assert_snapshot!("list_terminal", list::list(TERMINAL, &views));
+    let roomy = Look {
+        colour: true,
+        ..ROOMY
+    };
+    assert_snapshot!("list_colour", visible(&list::list(roomy, &views)));
     assert_snapshot!("list_empty", list::list(PIPE, &[]));
 }
 
@@ -131,6 +142,10 @@ fn history_of_a_deployment() {
         "history_terminal",
         history::history(TERMINAL, &samples::entries())
     );
+    assert_snapshot!(
+        "history_roomy",
+        history::history(ROOMY, &samples::entries())
+    );
 }
 
 #[test]
@@ -140,6 +155,94 @@ fn checks_of_a_deployment() {
         "checks_terminal",
         checks::checks(TERMINAL, &samples::minutes())
     );
+    assert_snapshot!("checks_roomy", checks::checks(ROOMY, &samples::minutes()));
+}
+
+#[test]
+fn a_minute_has_the_share_of_its_own_time() {
+    let history = samples::entries();
+    let share = |minute: &str| {
+        let mut report = samples::minutes().remove(0);
+        report.minute = minute.parse().unwrap();
+        report.with_share_of(&history).weight.percent()
+    };
+    assert_eq!(share("2026-11-21T23:55:00Z"), 0);
+    assert_eq!(share("2026-11-21T23:56:00Z"), 10, "confirmed within it");
+    assert_eq!(share("2026-11-22T00:05:00Z"), 10, "the way back is meant");
+}
+
+/// The longest line, as it is seen.
+fn widest(text: &str) -> usize {
+    text.lines().map(text::width).max().unwrap_or(0)
+}
+
+#[test]
+fn nothing_is_wider_than_a_usual_terminal() {
+    let mut going = samples::baking();
+    going.reason = "the evidence does not decide, and the share stays where it is ".repeat(3);
+    let mut retreating = samples::baking_json();
+    retreating["phase"] = json!("Retreating");
+    retreating["descent"] = json!({
+        "since": "2026-11-21T10:16:00Z", "cause": "5XX errors", "next_weight": 0,
+        "next_at": "2026-11-21T11:16:00Z",
+    });
+    let retreating = serde_json::from_value(retreating).unwrap();
+    let mut minutes = samples::minutes();
+    minutes[0].sentence = "a signal of production is measured worse than before; ".repeat(5);
+    let colourful = Look {
+        colour: true,
+        ..USUAL
+    };
+    for look in [USUAL, colourful] {
+        let shown = [
+            fitted(look, &deployment::in_full(look, &going)),
+            fitted(look, &deployment::ending(look, &going)),
+            fitted(look, &plan::plan(look, &samples::plan())),
+            list::list(look, &[samples::baking(), samples::rolled_back()]),
+            history::history(look, &samples::entries()),
+            checks::checks(look, &minutes),
+            progress::status(look, &retreating),
+            Complaint::own("word", &going.reason).text(look),
+        ];
+        for text in shown {
+            assert!(widest(&text) <= 80, "{text}");
+        }
+    }
+    // The bar stands before the first line.
+    let status = progress::status(USUAL, &retreating);
+    let first = status.lines().next().unwrap_or_default();
+    assert_eq!(first, "50 %  stage 2/3  IN_PROGRESS/Retreating");
+}
+
+#[test]
+fn a_line_that_is_broken_goes_on_under_its_last_column() {
+    let narrow = Look {
+        width: Some(40),
+        ..TERMINAL
+    };
+    let facts = "reason      the canary serves 50 % and is judged for 20m";
+    assert_eq!(
+        fitted(narrow, facts),
+        "reason      the canary serves 50 % and\n            is judged for 20m"
+    );
+    assert_eq!(
+        fitted(narrow, "  one two three four five six seven eight nine"),
+        "  one two three four five six seven\n  eight nine"
+    );
+    let red = "\u{1b}[31;1merror\u{1b}[0m: of thirty-eight letters, as seen";
+    assert_eq!(fitted(narrow, red), red);
+    assert_eq!(fitted(PIPE, facts), facts);
+    let framed = format!("│ {facts} │");
+    assert_eq!(fitted(narrow, &framed), framed);
+}
+
+#[test]
+fn what_is_over_has_no_raise_before_it() {
+    for (mut view, is_said) in [(samples::baking(), true), (samples::rolled_back(), false)] {
+        view.measured.as_mut().unwrap().objection = Some("it errs".to_owned());
+        let text = deployment::in_full(PIPE, &view);
+        assert_eq!(text.contains("no raise while: it errs"), is_said, "{text}");
+    }
 }
 
 #[test]
@@ -159,10 +262,7 @@ fn what_is_too_wide_for_the_terminal_goes_on_below() {
     let entries = samples::entries();
     let line = |look| history::line(look, &entries[2]);
     assert_eq!(line(PIPE).lines().count(), 1);
-    let wrapped = line(Look {
-        width: Some(80),
-        ..TERMINAL
-    });
+    let wrapped = line(USUAL);
     assert_eq!(wrapped.lines().count(), 2, "{wrapped}");
     assert!(
         wrapped.lines().all(|line| line.chars().count() <= 80),

@@ -134,10 +134,11 @@ pub(super) fn error_rate(errors: u64, requests: u64) -> String {
 /// `1234 requests, 0.08 % errors`.
 pub(super) fn traffic(totals: &Totals) -> String {
     let requests = totals.invocations;
+    let plural = if requests == 1 { "" } else { "s" };
     match requests {
         0 => "no requests".to_owned(),
         _ => format!(
-            "{requests} requests, {} errors",
+            "{requests} request{plural}, {} errors",
             error_rate(totals.errors_5xx, requests)
         ),
     }
@@ -146,30 +147,81 @@ pub(super) fn traffic(totals: &Totals) -> String {
 /// The text in lines that fit the terminal, each after so many spaces; in a single one where there is
 /// no terminal to fit.
 pub(crate) fn paragraph(look: Look, indent: usize, text: &str) -> String {
-    let margin = " ".repeat(indent);
+    let line = format!("{}{text}", " ".repeat(indent));
+    match look.columns() {
+        Some(columns) => broken(columns, indent, &line),
+        None => line,
+    }
+}
+
+/// The text with the lines that are too wide for the terminal broken between words; as it is where there
+/// is no terminal to fit.
+pub(crate) fn fitted(look: Look, text: &str) -> String {
     let Some(columns) = look.columns() else {
-        return format!("{margin}{text}");
+        return text.to_owned();
     };
+    let lines = text.split('\n').map(|line| {
+        // A frame is fitted where it is drawn.
+        if width(line) <= columns || line.starts_with(['┌', '│', '╞', '└']) {
+            line.to_owned()
+        } else {
+            broken(columns, hanging(columns, line), line)
+        }
+    });
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+/// Under what a broken line goes on: where the last column begins that leaves half of the terminal to the
+/// text, or where the line itself does.
+fn hanging(columns: usize, line: &str) -> usize {
+    let (mut spaces, mut begins) = (0, 0);
+    for (place, character) in uncoloured(line).take(columns / 2 + 1).enumerate() {
+        if character == ' ' {
+            spaces += 1;
+            continue;
+        }
+        // Words have one space between them, columns have more.
+        if spaces > 1 || spaces == place {
+            begins = place;
+        }
+        spaces = 0;
+    }
+    begins
+}
+
+/// One line as several, the first as it begins and the others after so many spaces.
+fn broken(columns: usize, indent: usize, text: &str) -> String {
     // However narrow it is, a word has room.
-    let room = columns.saturating_sub(indent).max(20);
-    let mut lines = vec![String::new()];
-    for word in text.split(' ') {
+    let columns = columns.max(indent + 20);
+    let margin = " ".repeat(indent);
+    let mut words = text.split(' ');
+    let mut lines = vec![words.next().unwrap_or_default().to_owned()];
+    for word in words {
         let line = lines.last_mut().expect("there is one from the start");
-        let width = line.chars().count() + 1 + word.chars().count();
-        if line.is_empty() {
-            line.push_str(word);
-        } else if width <= room {
+        let begun = width(line);
+        if begun <= indent || begun + 1 + width(word) <= columns {
             line.push(' ');
             line.push_str(word);
-        } else {
-            lines.push(word.to_owned());
+        } else if !word.is_empty() {
+            lines.push(format!("{margin}{word}"));
         }
     }
-    let lines: Vec<String> = lines
-        .into_iter()
-        .map(|line| format!("{margin}{line}"))
-        .collect();
     lines.join("\n")
+}
+
+/// Columns that a line takes.
+pub(super) fn width(line: &str) -> usize {
+    uncoloured(line).count()
+}
+
+/// What is to be seen of a line: colours take no room.
+fn uncoloured(line: &str) -> impl Iterator<Item = char> {
+    let mut is_escape = false;
+    line.chars().filter(move |character| {
+        let was_escape = is_escape;
+        is_escape = *character == '\u{1b}' || (is_escape && *character != 'm');
+        !was_escape && !is_escape
+    })
 }
 
 /// Names and values in two columns.

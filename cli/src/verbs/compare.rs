@@ -73,7 +73,7 @@ pub(super) fn compare(args: &CompareArgs, output: &mut Output<'_>) -> Result<Exi
     };
     let compared = Compared::new(&counted, &results, judgement);
     if args.write {
-        output.answer(&compared, |_| text::block(&rules, &results))?;
+        output.document(&compared, || text::block(&rules, &results))?;
     } else {
         output.answer(&compared, |look| text::table_of(look, &compared))?;
     }

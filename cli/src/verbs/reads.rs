@@ -1,5 +1,6 @@
 //! The verbs that only look: `list`, `get`, `history`, `checks`, `report`.
 
+use shared::domain::judge::MinuteReport;
 use shared::wire::report::{markdown, page};
 
 use crate::client::{Client, ListFilter};
@@ -68,6 +69,10 @@ pub(super) async fn checks(
         cursor = page.cursor;
     }
     minutes.truncate(limit);
+    // Each is written with the share of its judging.
+    let history = client.history(&id).await?.items;
+    let of_then = |report: MinuteReport| report.with_share_of(&history);
+    let minutes: Vec<MinuteReport> = minutes.into_iter().map(of_then).collect();
     output.answers_of(&minutes, |minutes, look| {
         output::checks::checks(look, minutes)
     })?;
@@ -84,7 +89,7 @@ pub(super) async fn report(
     let id = which::take(client, args.target.id, output).await?;
     let report = client.report(&id).await?;
     let Some(file) = args.html else {
-        output.answer(&report, |_| markdown(&report))?;
+        output.document(&report, || markdown(&report))?;
         return Ok(());
     };
     let shown = file.display().to_string();

@@ -35,7 +35,8 @@ pub struct Entry {
     pub status: Status,
     /// The phase afterwards.
     pub phase: Phase,
-    /// The canary's intended share afterwards.
+    /// The share that the canary is to have afterwards. The endpoint follows: `traffic.shifted`,
+    /// `deployment.soaking` and `traffic.reverted` say that it has.
     pub weight: Weight,
     /// The person or pipeline that ordered it; absent when the control loop did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -60,6 +61,16 @@ impl Entry {
             ..self.clone()
         }
     }
+}
+
+/// The canary's share that was the last one confirmed before this time, by a history with the oldest first;
+/// none where none was.
+pub fn confirmed_share(history: &[Entry], before: Timestamp) -> Weight {
+    let is_confirmed =
+        |entry: &&Entry| matches!(entry.event, Name::Shifted | Name::Soaking | Name::Reverted);
+    let mut earlier = history.iter().rev().filter(|entry| entry.at < before);
+    let last = earlier.find(is_confirmed);
+    last.map_or(Weight::ZERO, |entry| entry.weight)
 }
 
 /// Which of its ways an announcement goes.

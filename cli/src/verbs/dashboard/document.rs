@@ -10,12 +10,13 @@ use std::sync::LazyLock;
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
-use shared::domain::state::Status;
+use shared::domain::state::Phase;
 use shared::wire::api::DeploymentView;
 use shared::wire::html::{by_digest, escaped};
 use shared::wire::report::style;
 
 use super::PATIENCE;
+use crate::output::Tone;
 
 /// Beside the report's own.
 const OWN_STYLE: &str = "nav{display:flex;flex-wrap:wrap;gap:.25rem 1.25rem;padding-bottom:.75rem;margin-bottom:1rem;border-bottom:1px solid var(--line);font-size:.92em}nav .at{margin-left:auto;color:var(--muted);overflow-wrap:anywhere}a{color:var(--share)}#stale{position:sticky;top:0;padding:.5rem .75rem;background:var(--panel);border:1px solid var(--bad);border-radius:.5rem;color:var(--bad)}article{margin:1rem 0;padding:.75rem 1rem;background:var(--panel);border:1px solid var(--line);border-radius:.5rem}article h3{margin:.35rem 0;font-size:1.05rem;overflow-wrap:anywhere}article svg{display:block;width:100%;height:.6rem;border-radius:.3rem}svg .rest{fill:var(--line)}";
@@ -142,21 +143,22 @@ fn card(page: &mut String, view: &DeploymentView) {
     let mut facts = vec![
         format!("{share} % of the traffic"),
         format!("stage {} of {}", view.stage, view.stage_count),
-        format!("begun {}", time(view.created_at)),
+        format!("begun {} UTC", time(view.created_at)),
     ];
     if view.target_weight != view.weight {
         facts[0] = format!("{share} % of the traffic, on to {}", view.target_weight);
     }
     let end = view.expected_end.map(time);
-    facts.extend(end.map(|at| format!("over at {at}, if nothing holds it up")));
+    facts.extend(end.map(|at| format!("over at {at} UTC, if nothing holds it up")));
     writeln!(
         page,
-        "<article><span class=\"status {}\">{}/{}</span>\n<h3>{}</h3>\n<svg viewBox=\"0 0 100 4\" preserveAspectRatio=\"none\" role=\"img\" aria-label=\"{share} % of the traffic\"><rect class=\"rest\" width=\"100\" height=\"4\"/><rect class=\"new\" width=\"{share}\" height=\"4\"/></svg>\n<p>{}</p>\n<p class=\"muted\">{}</p>\n</article>",
-        tone(view.status),
+        "<article><span class=\"status {}\">{}/{}</span>\n<h3>{}</h3>\n<svg viewBox=\"0 0 100 4\" preserveAspectRatio=\"none\" role=\"img\" aria-label=\"{share} % of the traffic\"><rect class=\"rest\" width=\"100\" height=\"4\"/><rect class=\"new\" width=\"{share}\" height=\"4\"/></svg>\n<p>{}</p>\n{}<p class=\"muted\">{}</p>\n</article>",
+        tone(view),
         view.status,
         view.phase,
         link(view),
         escaped(&view.reason),
+        awaited(view),
         escaped(&facts.join(" · "))
     )
     .expect("a string takes everything");
@@ -164,14 +166,14 @@ fn card(page: &mut String, view: &DeploymentView) {
 
 /// Those that are over.
 fn rows(page: &mut String, views: &[&DeploymentView]) {
-    page.push_str("<h2>Over</h2>\n<div class=\"wide\"><table>\n<thead><tr><th>Begun</th><th>Deployment</th><th>Status</th><th>In words</th></tr></thead>\n<tbody>\n");
+    page.push_str("<h2>Over</h2>\n<div class=\"wide\"><table>\n<thead><tr><th>Begun (UTC)</th><th>Deployment</th><th>Status</th><th>In words</th></tr></thead>\n<tbody>\n");
     for view in views {
         writeln!(
             page,
-            "<tr><td class=\"when\">{}</td><td>{}</td><td class=\"who {}\">{}</td><td class=\"said\">{}</td></tr>",
+            "<tr><td class=\"when\" data-label=\"Begun (UTC)\">{}</td><td>{}</td><td class=\"who {}\">{}</td><td class=\"said\">{}</td></tr>",
             time(view.created_at),
             link(view),
-            tone(view.status),
+            tone(view),
             view.status,
             escaped(&view.reason)
         )
@@ -199,11 +201,25 @@ fn time(at: Timestamp) -> String {
         .to_string()
 }
 
-const fn tone(status: Status) -> &'static str {
-    match status {
-        Status::Completed => "good",
-        Status::RollingBack | Status::RolledBack | Status::Failed => "bad",
-        Status::Cancelled => "warn",
-        Status::Pending | Status::InProgress => "muted",
+/// In the colours of the command line: what waits for something stands out.
+fn tone(view: &DeploymentView) -> &'static str {
+    match Tone::of(view.status, view.phase) {
+        Tone::Good => "good",
+        Tone::Bad => "bad",
+        Tone::Warning => "warn",
+        Tone::Plain | Tone::Strong | Tone::Quiet => "muted",
     }
+}
+
+/// How it goes on, where it does so once a person has decided. The page can't be asked to.
+fn awaited(view: &DeploymentView) -> String {
+    let verb = match view.phase {
+        Phase::AwaitingApproval => "approve",
+        Phase::Paused => "resume",
+        _ => return String::new(),
+    };
+    format!(
+        "<p class=\"warn\">A person has to decide: <code>canary {verb} {}</code></p>\n",
+        escaped(&view.deployment_id)
+    )
 }

@@ -7,6 +7,7 @@ use axum::body::Body;
 use http::{HeaderMap, Method, Request};
 use http_body_util::BodyExt as _;
 use serde_json::{Value, json};
+use shared::wire::api::DeploymentView;
 use shared::wire::html::escaped;
 use shared::wire::{base64url, digest};
 use tokio::net::TcpListener;
@@ -139,6 +140,35 @@ async fn the_list_leads_to_each_report_and_shows_what_people_wrote_as_text() {
         }
         assert_eq!(page.matches("<script>").count(), 1, "{page}");
     }
+}
+
+/// What goes on by itself looks otherwise than what waits for somebody.
+#[tokio::test]
+async fn the_list_shows_who_waits_for_a_person_and_says_whose_time_it_is() {
+    let board = Arc::new(Api::default()).open().await;
+    let list = |phase: &str| {
+        let mut view = baking_json();
+        view["phase"] = json!(phase);
+        let view: DeploymentView = serde_json::from_value(view).expect("a deployment");
+        board.frame.list(&[view], false)
+    };
+    let baking = list("Baking");
+    assert!(baking.contains("<span class=\"status muted\">"), "{baking}");
+    assert!(!baking.contains("has to decide"), "{baking}");
+    assert!(
+        baking.contains("begun 2026-11-21 10:00:00 UTC · over at 2026-11-21 11:04:00 UTC"),
+        "{baking}"
+    );
+    for (phase, verb) in [("AwaitingApproval", "approve"), ("Paused", "resume")] {
+        let waiting = list(phase);
+        let pill = format!("<span class=\"status warn\">IN_PROGRESS/{phase}</span>");
+        let order = format!("<code>canary {verb} {ID}</code>");
+        assert!(
+            waiting.contains(&pill) && waiting.contains(&order),
+            "{waiting}"
+        );
+    }
+    assert!(list("Holding").contains("<span class=\"status warn\">"));
 }
 
 /// The browser runs the one script and shows the one style that are ours, and asks nobody else.

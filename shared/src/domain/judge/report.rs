@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::bench::Bench;
@@ -13,6 +13,7 @@ use crate::domain::deployment::Deployment;
 use crate::domain::drift::Stability;
 use crate::domain::evidence::{Evidence, Finding};
 use crate::domain::fairness::Measured;
+use crate::domain::history::{Entry, confirmed_share};
 use crate::domain::observation::ArmMinute;
 use crate::domain::policy::{Action, Guard};
 use crate::domain::quantity::Weight;
@@ -24,7 +25,8 @@ use crate::domain::signal::SignalRule;
 pub struct MinuteReport {
     /// The minute's start.
     pub minute: Timestamp,
-    /// The canary's confirmed share.
+    /// The canary's confirmed share when the minute was judged, which is minutes later. What it was in the
+    /// minute itself is in the history.
     pub weight: Weight,
     /// Absent when the canary had no points.
     pub canary: Option<ArmMinute>,
@@ -48,6 +50,16 @@ pub struct MinuteReport {
     pub verdict: String,
     /// One plain sentence.
     pub sentence: String,
+}
+
+impl MinuteReport {
+    /// With the canary's share as the history has it for the minute's end.
+    #[must_use]
+    pub fn with_share_of(self, history: &[Entry]) -> Self {
+        let end = self.minute + SignedDuration::from_mins(1);
+        let weight = confirmed_share(history, end);
+        Self { weight, ..self }
+    }
 }
 
 /// How a guard stands.
