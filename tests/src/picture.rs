@@ -60,7 +60,8 @@ fn rollout(kept: &str) -> Result<Picture, String> {
         .rev()
         .for_each(|minute| gathered.take(minute));
     let title = format!("{} → {}: {}", view.former_model, view.model, view.status);
-    let picture = traffic(&title, &gathered.series(None), &moments(&history));
+    let series = gathered.series(None).with_shares_of(&history);
+    let picture = traffic(&title, &series, &moments(&history));
     picture.ok_or_else(|| "not a minute was judged".to_owned())
 }
 

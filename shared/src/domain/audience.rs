@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use super::history::{Entry, Name, Severity};
 use super::model_signals::Quality;
+use super::policy::Grade;
 use super::signal::{DRIFT, UNREAD};
 
 /// People who are told of different things.
@@ -79,7 +80,9 @@ impl Audience {
         match self {
             // A word about the model is no reason to be woken; what moves traffic because of it is.
             Self::OnCall if entry.event == Name::Breached && concern != Concern::Service => {
-                entry.severity >= Severity::Critical
+                let is_loud = entry.severity >= Severity::Critical;
+                let graded = entry.signal_severity;
+                graded.map_or(is_loud, |grade| grade == Grade::Critical)
             }
             Self::OnCall => entry.severity >= Severity::Warning,
             Self::MlTeam => entry.severity >= Severity::Info,
@@ -143,6 +146,17 @@ mod tests {
             by: None,
             signal: signal.map(str::to_owned),
             signal_severity: None,
+        }
+    }
+
+    /// How loudly it is said does not tell: `high` is said as loudly as `critical`.
+    #[test]
+    fn only_what_the_policy_calls_critical_of_a_model_wakes_anybody() {
+        for (grade, wakes) in [(Grade::High, false), (Grade::Critical, true)] {
+            let mut entry = entry(Name::Breached, Severity::Critical, Some("accuracy"));
+            entry.signal_severity = Some(grade);
+            assert_eq!(Audience::OnCall.is_told(&entry), wakes, "{grade}");
+            assert!(Audience::MlTeam.is_told(&entry), "{grade}");
         }
     }
 

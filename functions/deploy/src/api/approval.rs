@@ -285,7 +285,7 @@ fn evidence(measured: &Measured, rules: &[SignalRule]) -> Vec<(&'static str, Str
     let judged_through = measured.judged_through.strftime(TIME).to_string();
     let mut facts = vec![
         ("Canary so far", totals(&measured.canary)),
-        ("Production meanwhile", totals(&measured.production)),
+        ("Production so far", totals(&measured.production)),
         ("Judged through", judged_through),
     ];
     for (name, signal) in &measured.signals {

@@ -16,7 +16,7 @@ use crate::domain::fairness::Measured;
 use crate::domain::history::{Entry, confirmed_share};
 use crate::domain::observation::ArmMinute;
 use crate::domain::policy::{Action, Guard};
-use crate::domain::quantity::Weight;
+use crate::domain::quantity::{Weight, counted};
 use crate::domain::signal::SignalRule;
 
 /// What one minute showed, kept as the row of evidence.
@@ -177,6 +177,11 @@ fn guards(
                 "not applicable: production has no traffic to compare with".to_owned()
             }
             None if rule.name == Guard::MEMORY => "no reading yet".to_owned(),
+            // Its requests are there; a cost is judged over its time.
+            None if gathered >= policy.min_samples => {
+                let minutes = counted(state.window.minutes, "minute");
+                format!("gathering: {minutes} so far, which are too few")
+            }
             None => format!("gathering: {gathered} of {} requests", policy.min_samples),
         };
         let standing = Standing {
@@ -275,7 +280,10 @@ fn in_words(
 fn healthy_sentence(canary: Option<&ArmMinute>, production: Option<&ArmMinute>) -> String {
     let arm = |minute: Option<&ArmMinute>| match minute {
         None => "no requests".to_owned(),
-        Some(minute) => format!("{} requests, {} 5XX", minute.invocations, minute.errors_5xx),
+        Some(minute) => {
+            let requests = counted(minute.invocations, "request");
+            format!("{requests}, {} 5XX", minute.errors_5xx)
+        }
     };
     format!("canary {}; production {}", arm(canary), arm(production))
 }

@@ -300,7 +300,7 @@ fn read(report: &MinuteReport) -> Vec<(String, Track, Reading)> {
     found.extend(measures);
     found.extend(report.drift.iter().map(|drift| {
         let words = format!(
-            "population stability index {:.3}, of which {:.3} is luck",
+            "population stability index {:.3} (luck alone makes about {:.3})",
             drift.index, drift.by_luck
         );
         let reading = Reading {

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::domain::comparison::Counts;
 use crate::domain::evidence::Totals;
-use crate::domain::history::{Entry, Name};
+use crate::domain::history::{Entry, confirmed_share};
 use crate::domain::model_signals::Quality;
 use crate::domain::quantity::Weight;
 use crate::domain::signal::{Direction, SignalRule, Source};
@@ -45,17 +45,9 @@ impl Series {
     /// of then.
     #[must_use]
     pub fn with_shares_of(mut self, history: &[Entry]) -> Self {
-        let confirmed =
-            |entry: &&Entry| matches!(entry.event, Name::Shifted | Name::Soaking | Name::Reverted);
         let length = SignedDuration::from_mins(self.minutes_per_point);
         for point in &mut self.points {
-            let end = point.from + length;
-            let before = history.iter().rev().filter(|entry| entry.at < end);
-            point.weight = before
-                .filter(confirmed)
-                .map(|entry| entry.weight)
-                .next()
-                .unwrap_or(Weight::ZERO);
+            point.weight = confirmed_share(history, point.from + length);
         }
         self
     }
