@@ -387,8 +387,9 @@ fn undo() -> Value {
         ("undo", "deployments", "Bring the former model back"),
         "A new deployment, of the model that a completed one replaced, on what it ran on: 100 % in one \
          stage, with the replaced model kept at weight 0 for a soak of 30 minutes. It is accepted as long as \
-         the endpoint is as the completed deployment left it and the config before it is still there. What an undo has taken \
-         out comes back by a deployment of its own, not by undoing the undo.",
+         the endpoint is as the completed deployment left it, the config before it is still there, and the version of a \
+         model package that the former model was made of is not rejected. Of what is measured, absolute limits of errors \
+         and latency and the comparison of 5XX answers can take it back; everything else is told. What an undo has taken out comes back by a deployment of its own, not by undoing the undo.",
         json!({"parameters": [id(), key()], "requestBody": body("Command", false)}),
         json!({
             "202": linked("Accepted: the new deployment."),

@@ -6,6 +6,11 @@
 //! weight 0 for the soak, so that even this can be taken back. What the former model ran on is read
 //! from the config that the endpoint was on before; where that is gone, nobody knows it any more.
 //!
+//! Of what is measured, only that the former model does not work takes it back: absolute limits of errors
+//! and latency, and 5XX beyond production's. Whatever else it is worse in, it was in production with, and
+//! whoever undoes wants it back: that is told. A version that somebody has rejected since does not come
+//! back before it is approved again.
+//!
 //! An undo itself has no undo: that would bring the model back that was taken out, past its gate, its
 //! approvals and every freeze.
 
@@ -15,17 +20,18 @@ use serde_json::json;
 
 use super::accept::{Accepted, Key, Refusal, accept_proposed, answered_before, or_answered};
 use super::health;
-use super::ports::{ConfigVariant, Loaded, Ports};
+use super::ports::{Class, ConfigVariant, Loaded, Ports};
 use super::propose::{live_instances, propose, unlocked};
 use crate::domain::cost::Prices;
 use crate::domain::deployment::{CanaryCapacity, Cleanup, Deployment, Terms};
 use crate::domain::observation::EndpointView;
 use crate::domain::plan::{Plan, Stage};
-use crate::domain::policy::{Action, OnDrift, Policy};
+use crate::domain::policy::{Action, OnDrift, Policy, Test};
 use crate::domain::quantity::{Span, Weight};
-use crate::domain::registry::Packages;
+use crate::domain::registry::{Approval, Packages};
 use crate::domain::retreat::Rollback;
 use crate::domain::scaling::Bounds;
+use crate::domain::signal::Source;
 use crate::domain::specification::Specification;
 use crate::domain::state::Status;
 
@@ -74,6 +80,7 @@ async fn bring_back<P: Ports>(
     let view = ports.endpoint(&terms.endpoint).await?;
     let view = as_it_was_left(terms, view)?;
     let kept = kept(ports, terms).await?;
+    let unread = not_rejected(ports, terms).await?;
     let present = ports.endpoint_config(&view.config).await?;
     let present = present.and_then(|config| config.variants.into_iter().next());
     let fleet = Fleet {
@@ -87,7 +94,9 @@ async fn bring_back<P: Ports>(
         "endpoint": specification.endpoint,
         "model": specification.model,
     });
-    accept_proposed(ports, proposal, &given, why, key).await
+    let why: Vec<&str> = why.into_iter().chain(unread.as_deref()).collect();
+    let why = (!why.is_empty()).then(|| why.join("; "));
+    accept_proposed(ports, proposal, &given, why.as_deref(), key).await
 }
 
 fn no(detail: String) -> Refusal {
@@ -176,6 +185,30 @@ async fn kept<P: Ports>(ports: &P, terms: &Terms) -> Result<ConfigVariant, Refus
     Ok(kept)
 }
 
+/// Whether the version that the former model was made of may come back: one that was rejected since may not.
+/// A registry that can't be read keeps nobody from the way back; that is said, in the words that this returns.
+async fn not_rejected<P: Ports>(ports: &P, terms: &Terms) -> Result<Option<String>, Refusal> {
+    let Some(package) = terms.packages.to_bring_back() else {
+        return Ok(None);
+    };
+    match ports.package(package).await {
+        Ok(view) if view.approval == Some(Approval::Rejected) => Err(no(format!(
+            "model package {package}, which {} was made of, is Rejected by now: have it approved in the registry again, or deploy another model",
+            terms.former_model
+        ))),
+        Ok(_) => Ok(None),
+        Err(error) => {
+            // One that was deleted is nobody's fault here.
+            if error.class != Class::Invalid {
+                health::report(ports, Some(&terms.id), &error);
+            }
+            Ok(Some(format!(
+                "the approval of model package {package} could not be read ({error})"
+            )))
+        }
+    }
+}
+
 /// What the model that is undone runs on now.
 struct Fleet {
     /// Its instances.
@@ -262,8 +295,8 @@ fn prices(
 }
 
 /// The policy that the deployment had, without what the model that is undone would fail by: alarms that
-/// it may have set off, limits that it breaks today, and a gate that asks for proof first. How fair the
-/// former model is was known before, and is told.
+/// it may have set off, limits that it breaks today, and a gate that asks for proof first. By what does not
+/// show that the former model does not work, people are told and nothing else: it was in production with that.
 fn policy(had: &Policy) -> Policy {
     let mut policy = Policy {
         alarms: Vec::new(),
@@ -272,10 +305,25 @@ fn policy(had: &Policy) -> Policy {
         accept_baseline: true,
         ..had.clone()
     };
-    if let Some(fairness) = &mut policy.fairness {
-        fairness.consequence.on_breach = Action::Notify;
+    let guards = policy.guards.iter_mut().chain(&mut policy.memory);
+    let guards = guards.filter(|guard| !is_of_service(guard.test));
+    let signals = policy.signals.iter_mut();
+    let signals = signals.filter(|rule| rule.source != Source::ServerErrors);
+    let fairness = policy.fairness.iter_mut();
+    let told = guards
+        .map(|guard| &mut guard.consequence)
+        .chain(signals.map(|rule| &mut rule.consequence))
+        .chain(fairness.map(|fairness| &mut fairness.consequence));
+    for consequence in told {
+        consequence.on_breach = Action::Notify;
     }
     policy
+}
+
+/// Whether it says by itself that a model does not serve: nothing that is held against production, which
+/// is the model that nobody wants.
+const fn is_of_service(test: Test) -> bool {
+    matches!(test, Test::ErrorsAbove(_) | Test::LatencyAbove(..))
 }
 
 #[cfg(test)]
@@ -283,21 +331,42 @@ mod tests {
     use super::*;
     use crate::domain::fairness::Fairness;
     use crate::domain::plan::Preset;
-    use crate::domain::policy::Consequence;
+    use crate::domain::policy::{Consequence, Guard};
+    use crate::domain::signal::{CLIENT_ERRORS, ERRORS, SLOWNESS, SignalRule, UNREAD};
 
     #[test]
-    fn the_former_model_is_told_of_its_unfairness_and_not_kept_away_by_it() {
+    fn only_a_former_model_that_does_not_serve_is_taken_back() {
         let mut had = Policy::preset(Preset::Linear);
         had.alarms.push("pager".to_owned());
+        had.memory = Some(Guard::memory());
+        had.signals.push(SignalRule::unread(Consequence::default()));
+        had.signals[1].consequence.muted = true;
         had.fairness = Some(Fairness {
             rules: Vec::new(),
             groups: Vec::new(),
             consequence: Consequence::default(),
         });
         let policy = policy(&had);
-        let fairness = policy.fairness.expect("it is judged on");
-        assert_eq!(fairness.consequence.action(), Some(Action::Notify));
         assert_eq!(policy.alarms, Vec::<String>::new());
-        assert_eq!(policy.guards, had.guards);
+        let fairness = policy.fairness.as_ref().expect("it is judged on");
+        assert_eq!(fairness.consequence.action(), Some(Action::Notify));
+        let guards = policy.all_guards();
+        let guards = guards.map(|guard| (guard.name.as_str(), guard.consequence.action()));
+        let signals = policy.signals.iter();
+        let signals = signals.map(|rule| (rule.name.as_str(), rule.consequence.action()));
+        let acts: Vec<(&str, Option<Action>)> = guards.chain(signals).collect();
+        let (back, told) = (Some(Action::Rollback), Some(Action::Notify));
+        let expected = [
+            ("error_rate.limit", back),
+            ("error_rate.worse_by", told),
+            ("latency_p99.limit", back),
+            ("latency_p99.ratio", told),
+            (Guard::MEMORY, told),
+            (ERRORS, back),
+            (CLIENT_ERRORS, None),
+            (SLOWNESS, told),
+            (UNREAD, told),
+        ];
+        assert_eq!(acts, expected);
     }
 }

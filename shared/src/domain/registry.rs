@@ -178,6 +178,11 @@ impl Packages {
         self.new.as_ref().filter(|_| undoes.is_none())
     }
 
+    /// The version that an undo would bring back, where that is not the one that it takes out.
+    pub fn to_bring_back(&self) -> Option<&PackageArn> {
+        self.former.as_ref().filter(|_| !self.are_one())
+    }
+
     /// Whether production has the new version already: it is tried on other instances, or in another
     /// network.
     fn are_one(&self) -> bool {

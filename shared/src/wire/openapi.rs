@@ -443,7 +443,7 @@ pub const KINDS: &[(&str, &str)] = &[
     ("no-such-route", "there is no such route"),
     (
         "no-way-back",
-        "the deployment can't be undone: it is not completed, or what it replaced or left is gone",
+        "the deployment can't be undone: it is not completed, or what it replaced or left is gone or was rejected since",
     ),
     (
         "not-acceptable",

@@ -155,8 +155,8 @@ async fn an_undo_puts_the_former_version_back_and_judges_neither() {
     let world = World::with_registry().await;
     let id = world.deploy(&specification_of(2)).await;
     world.until_over(&id, Status::Completed).await;
-    // What a person says of the former version meanwhile is no obstacle on the way back to it.
-    world.decide_on(1, "Rejected");
+    // Only a rejection is an obstacle on the way back.
+    world.decide_on(1, "PendingManualApproval");
     let path = format!("/deployments/{id}/undo");
     let body = json!({"reason": "complaints since midnight"});
     let (status, view) = world.post(&path, &body).await;
@@ -169,7 +169,7 @@ async fn an_undo_puts_the_former_version_back_and_judges_neither() {
     world.until_over(&back, Status::RolledBack).await;
     assert_eq!(
         world.standing(1),
-        archived("Rejected"),
+        archived("PendingManualApproval"),
         "an undo that fails says nothing"
     );
     assert_eq!(world.standing(2), in_production("Approved"));
@@ -178,9 +178,39 @@ async fn an_undo_puts_the_former_version_back_and_judges_neither() {
     let back = view["deployment_id"].as_str().expect("an id").to_owned();
     world.stack.simulator.run_functions().await;
     world.until_over(&back, Status::Completed).await;
-    assert_eq!(world.standing(1), in_production("Rejected"));
+    assert_eq!(world.standing(1), in_production("PendingManualApproval"));
     assert_eq!(world.standing(2), archived("Approved"));
     assert_eq!(world.count_calls("CreateModel"), 4, "an undo makes none");
+}
+
+#[tokio::test]
+async fn a_version_that_was_rejected_since_comes_back_by_no_undo() {
+    let world = World::with_registry().await;
+    let id = world.deploy(&specification_of(2)).await;
+    world.until_over(&id, Status::Completed).await;
+    world.decide_on(1, "Rejected");
+    let path = format!("/deployments/{id}/undo");
+    let body = json!({"reason": "complaints since midnight"});
+    let (status, problem) = world.post(&path, &body).await;
+    assert_eq!(status, StatusCode::CONFLICT, "{problem}");
+    let kind = problem["type"].as_str().expect("a type");
+    assert!(kind.ends_with(":no-way-back"), "{kind}");
+    let detail = problem["detail"].as_str().expect("a text");
+    for says in [arn(1).as_str(), "Rejected", "approved in the registry"] {
+        assert!(detail.contains(says), "{detail}");
+    }
+    // A registry that can't be read keeps nobody from the way back, and that is said.
+    world.disturb(service::SAGEMAKER, "DescribeModelPackage", 1, denied());
+    let (status, view) = world.post(&path, &body).await;
+    assert_eq!(status, StatusCode::ACCEPTED, "{view}");
+    let back = view["deployment_id"].as_str().expect("an id").to_owned();
+    world.stack.simulator.run_functions().await;
+    let began = world.entry(&back, Name::Started).await;
+    for says in ["complaints since midnight; ", "could not be read"] {
+        assert!(began.reason.contains(says), "{}", began.reason);
+    }
+    world.until_over(&back, Status::Completed).await;
+    assert_eq!(world.standing(1), in_production("Rejected"));
 }
 
 #[tokio::test]

@@ -33,11 +33,16 @@ async fn of_instances(instances: i32) -> World {
     World::with(setup).await
 }
 
-/// An undo that has all the traffic.
-async fn undone(world: &World, id: &str) -> Loaded {
+/// The id of an undo that was accepted.
+async fn begun(world: &World, id: &str) -> String {
     let (status, view) = undo(world, id).await;
     assert_eq!(status, StatusCode::ACCEPTED, "{view}");
-    let back = view["deployment_id"].as_str().expect("an id").to_owned();
+    view["deployment_id"].as_str().expect("an id").to_owned()
+}
+
+/// An undo that has all the traffic.
+async fn undone(world: &World, id: &str) -> Loaded {
+    let back = begun(world, id).await;
     world.until_phase(&back, Phase::Soaking).await
 }
 
@@ -217,6 +222,50 @@ async fn an_undo_does_not_wait_for_traffic_or_for_proof() {
     world.until_over(&back.id, Status::Completed).await;
     let took = world.now().duration_since(asked).as_mins();
     assert!(took <= 60, "a soak of 30 minutes, and it took {took}");
+}
+
+/// It is far slower than what it replaces, and breaks no limit: that was so before, too.
+#[tokio::test]
+async fn a_former_model_that_is_slower_comes_back_and_that_is_told() {
+    let answers = |latency_p50_ms, latency_p99_ms| Distribution {
+        latency_p50_ms,
+        latency_p99_ms,
+        ..Distribution::default()
+    };
+    let setup = Setup {
+        production: answers(50.0, 80.0),
+        challenger: answers(5.0, 10.0),
+        ..Setup::default()
+    };
+    let (world, id) = completed_in(World::with(setup).await, &specification()).await;
+    // Long enough for an hour of its own that the former model is held against.
+    world.minutes(80).await;
+    let back = begun(&world, &id).await;
+    world.until_over(&back, Status::Completed).await;
+    let told = world.entry(&back, Name::Breached).await;
+    assert_eq!(told.signal.as_deref(), Some("slowness"), "{}", told.reason);
+    assert!(told.reason.contains("slow requests"), "{}", told.reason);
+}
+
+#[tokio::test]
+async fn a_former_model_that_does_not_work_is_taken_back() {
+    let (world, id) = completed(&specification()).await;
+    world.minutes(10).await;
+    world.simulator().set_backend(
+        OLD,
+        Backend::Distribution(Distribution {
+            error_rate: 0.3,
+            ..Distribution::default()
+        }),
+    );
+    let back = begun(&world, &id).await;
+    let done = world.until_over(&back, Status::RolledBack).await;
+    let cause = done.deployment.state.cause.unwrap_or_default();
+    assert!(cause.contains("5XX errors"), "{cause}");
+    let config = world.endpoint().await.config;
+    let config = world.stack.aws.endpoint_config(&config).await;
+    let config = config.expect("a readable config").expect("a config");
+    assert_eq!(config.variants[0].model.as_deref(), Some(NEW));
 }
 
 #[tokio::test]

@@ -120,6 +120,19 @@ fn only_what_is_whole_and_accepted_is_deployed() {
     }
 }
 
+#[test]
+fn an_undo_brings_back_no_version_that_is_there_anyway() {
+    let brought_back = |new, former| {
+        let packages = Packages { new, former };
+        packages.to_bring_back().cloned()
+    };
+    let former = Some(arn(FORMER));
+    assert_eq!(brought_back(Some(arn(NEW)), former.clone()), former);
+    assert_eq!(brought_back(None, former.clone()), former);
+    assert_eq!(brought_back(former.clone(), former), None);
+    assert_eq!(brought_back(Some(arn(NEW)), None), None);
+}
+
 fn about(undoes: bool) -> About<'static> {
     About {
         id: "019c",
