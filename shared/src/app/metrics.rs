@@ -2,8 +2,11 @@
 //!
 //! What the judgement rests on must be whole. The machine's own figures (overhead, CPU, memory) are
 //! shown when they are there, and a further check that can't be read blinds nothing but itself.
+//!
+//! A variant's minutes are those in which it was asked, and those in which one of its checks had trials
+//! all the same: labels come when they come, and none may be lost for it.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use jiff::Timestamp;
 
@@ -179,15 +182,29 @@ impl<'a> Arm<'a> {
             Ok(minutes) => minutes,
             Err(reason) => return (Series::Failed { reason }, unread),
         };
+        let asked = points(answers, &self.query(SAGEMAKER, "Invocations", "Sum"));
+        let asked = asked.unwrap_or_default();
         for (name, pair, trials, outcomes) in counted {
-            for (at, minute) in &mut minutes {
+            let counted_at: BTreeSet<&Timestamp> = trials.keys().chain(outcomes.keys()).collect();
+            for at in counted_at {
                 let of = |points: &Points| points.get(at).copied().map(whole);
                 let (trials, outcomes) = (of(&trials), of(&outcomes));
                 let counts = pair.counts(trials, outcomes);
+                let miscount = pair.miscount(trials, outcomes);
+                let tried = miscount.map_or(0, |it| it.trials);
+                let tried = counts.map_or(tried, Counts::n);
+                let minute = if asked.contains_key(at) {
+                    minutes.get_mut(at)
+                } else if tried > 0 && name != ROUTED {
+                    Some(minutes.entry(*at).or_default())
+                } else {
+                    // Outcomes of no trials say nothing, and what `inference` routed is nothing but requests.
+                    None
+                };
+                let Some(minute) = minute else { continue };
                 minute
                     .checks
-                    .extend(counts.map(|counts: Counts| (name.clone(), counts)));
-                let miscount = pair.miscount(trials, outcomes);
+                    .extend(counts.map(|counts| (name.clone(), counts)));
                 minute
                     .miscounted
                     .extend(miscount.map(|miscount| (name.clone(), miscount)));
@@ -485,6 +502,65 @@ mod tests {
             let found = minutes[&at].checks.get(&format!("drift.{bin}"));
             assert_eq!(found.copied(), Counts::new(50, 5), "bin {bin}");
         }
+    }
+
+    /// Two minutes: one with ten requests, and one in which labels came and nobody asked.
+    #[test]
+    fn labels_make_a_minute_of_their_own_where_nobody_asked() {
+        let at = [60, 120].map(|second| Timestamp::from_second(second).expect("a minute"));
+        let pairs = [
+            ("accuracy", Quality::Accuracy.pair()),
+            (ROUTED, routed_pair()),
+        ];
+        let mut arm = Arm {
+            endpoint: "wine",
+            variant: "blue",
+            limits: Vec::new(),
+            counted_by: SlowCount::Neither,
+            checks: pairs.map(|(name, pair)| (name.to_owned(), pair)).into(),
+            skips_gaps: false,
+        };
+        let value = |query: &MetricQuery| match query.metric.as_str() {
+            "Labelled" => [None, Some(30.0)],
+            "Correct" => [None, Some(12.0)],
+            "Served" => [Some(9.0), Some(1.0)],
+            "Invocations" => [Some(10.0), None],
+            "Routed" | "ModelLatency" => [None, None],
+            _ => [Some(0.0), None],
+        };
+        let answers = |arm: &Arm<'_>| -> Answers {
+            let answered = arm.queries().into_iter().map(|query| {
+                let found = at.into_iter().zip(value(&query));
+                let found = found.filter_map(|(at, value)| Some((at, value?)));
+                let answer = MetricAnswer::Complete(found.collect());
+                (query, answer)
+            });
+            answered.collect()
+        };
+        let whole = answers(&arm);
+        let (Series::Read(minutes), _) = arm.minutes(&whole) else {
+            panic!("every answer was complete");
+        };
+        assert_eq!(minutes[&at[0]].checks.keys().collect::<Vec<_>>(), [ROUTED]);
+        let wrong = Counts::new(30, 18).expect("no more than were labelled");
+        let only_labels = ArmMinute {
+            checks: [("accuracy".to_owned(), wrong)].into(),
+            ..ArmMinute::default()
+        };
+        assert_eq!(minutes[&at[1]], only_labels);
+        assert!(only_labels.is_unasked() && !minutes[&at[0]].is_unasked());
+
+        // What is routed makes none, and where the requests can't be read nothing is taken in.
+        arm.checks.remove(0);
+        let (Series::Read(minutes), _) = arm.minutes(&whole) else {
+            panic!("every answer was complete");
+        };
+        assert_eq!(minutes.len(), 1);
+        let mut torn = whole;
+        let requests = arm.query(SAGEMAKER, "Invocations", "Sum");
+        torn.insert(requests, MetricAnswer::Incomplete("PartialData".to_owned()));
+        let (seen, _) = arm.minutes(&torn);
+        assert!(matches!(seen, Series::Failed { .. }), "{seen:?}");
     }
 
     #[test]

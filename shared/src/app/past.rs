@@ -23,7 +23,7 @@ const LEAST_REQUESTS: f64 = 100.0;
 pub struct Past {
     /// Summed up.
     pub baseline: Baseline,
-    /// The minutes with requests.
+    /// The minutes with requests, or with counts of further checks alone.
     pub minutes: BTreeMap<Timestamp, ArmMinute>,
 }
 

@@ -161,8 +161,8 @@ impl Baseline {
             counted_by,
             ..Self::default()
         };
-        for minute in minutes.values().filter(|minute| minute.invocations > 0) {
-            baseline.minutes += 1;
+        let says_something = |minute: &&ArmMinute| minute.invocations > 0 || minute.is_unasked();
+        for minute in minutes.values().filter(says_something) {
             baseline.requests += minute.invocations;
             baseline.has_memory |= minute.memory_percent.is_some();
             baseline.take_in(&policy.signals, minute);
@@ -173,9 +173,9 @@ impl Baseline {
                 }
             }
         }
-        if let (Some((first, _)), Some((last, _))) =
-            (minutes.first_key_value(), minutes.last_key_value())
-        {
+        let asked = minutes.iter().filter(|(_, minute)| !minute.is_unasked());
+        let asked: Vec<Timestamp> = asked.map(|(at, _)| *at).collect();
+        if let (Some(first), Some(last)) = (asked.first(), asked.last()) {
             baseline.minutes = Span::between(*first, *last).secs() / 60 + 1;
         }
         baseline

@@ -157,16 +157,16 @@ impl Fairness {
         keys.any(|key| counts.get(&key).is_some_and(|counts| counts.n() > 0))
     }
 
-    /// Takes in a minute's counts.
+    /// Takes in a minute's counts of either variant, whatever there is of the other.
     pub fn take_in(
         &self,
         tallies: &mut BTreeMap<String, Tally>,
-        canary: &ArmMinute,
+        canary: Option<&ArmMinute>,
         production: Option<&ArmMinute>,
     ) {
         for (key, _) in self.counters() {
             let of = |arm: &ArmMinute| arm.checks.get(&key).copied();
-            let (ours, theirs) = (of(canary), production.and_then(of));
+            let (ours, theirs) = (canary.and_then(of), production.and_then(of));
             if ours.is_none() && theirs.is_none() {
                 continue;
             }
@@ -279,7 +279,7 @@ pub struct Measured {
 pub struct Judged {
     /// Kept, broken, shared with production, or unknown.
     pub finding: Finding,
-    /// The canary's; absent while a group is too small.
+    /// The canary's; absent while it can't be told, as while a group is too small.
     pub canary: Option<Measured>,
     /// Production's.
     pub production: Option<Measured>,
@@ -343,7 +343,7 @@ impl FairnessRule {
         self.measure.is_past(low, self.limit) && self.measure.is_past(high, self.limit)
     }
 
-    /// The measure over the groups, or which of them is too small.
+    /// The measure over the groups, or why it can't be told.
     fn measured(&self, groups: &[Group<'_>]) -> Result<Measured, String> {
         if groups.len() < 2 {
             return Err("two groups are needed to compare".to_owned());
@@ -374,8 +374,10 @@ impl FairnessRule {
             Measure::DemographicParity | Measure::EqualOpportunity => {
                 (highest.rate - lowest.rate, difference(&rated))
             }
-            // Nobody is preferred where nobody gets a positive prediction.
-            Measure::DisparateImpact if highest.rate == 0.0 => (1.0, ratio(&rated)),
+            // Nobody is preferred there, and who would be is not known: of nothing there is no ratio.
+            Measure::DisparateImpact if highest.rate == 0.0 => {
+                return Err("unknown: no group has had a positive prediction yet".to_owned());
+            }
             Measure::DisparateImpact => (lowest.rate / highest.rate, ratio(&rated)),
         };
         Ok(Measured {
@@ -602,7 +604,7 @@ mod tests {
     }
 
     #[test]
-    fn equal_groups_are_fair_and_so_are_groups_without_any_positive() {
+    fn equal_groups_are_fair_and_differences_of_groups_without_any_positive_are_too() {
         let equal = [group("low", 5000, 2500), group("high", 5000, 2520)];
         let none = [group("low", 5000, 0), group("high", 5000, 0)];
         for measure in [PARITY, Measure::EqualOpportunity, Measure::DisparateImpact] {
@@ -613,6 +615,12 @@ mod tests {
             };
             for groups in [&equal, &none] {
                 let judged = rule(measure, limit).judge(groups, &[]);
+                if measure == Measure::DisparateImpact && groups[0].1.x() == 0 {
+                    assert_eq!((judged.finding, judged.canary), (Finding::Unknown, None));
+                    let why = "no group has had a positive prediction yet";
+                    assert!(judged.sentence.contains(why), "{}", judged.sentence);
+                    continue;
+                }
                 assert_eq!(judged.finding, Finding::Kept, "{}", judged.sentence);
                 let measured = judged.canary.expect("large");
                 let Bounds { low, high } = measured.interval;

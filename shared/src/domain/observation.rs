@@ -174,7 +174,8 @@ pub enum Series {
         /// Why.
         reason: String,
     },
-    /// The minutes that have points, by their start. A minute without an entry had none.
+    /// The minutes with requests, or with counts of further checks alone ([`ArmMinute::is_unasked`]), by
+    /// their start. A minute without an entry had neither.
     Read(BTreeMap<Timestamp, ArmMinute>),
 }
 
@@ -183,7 +184,7 @@ pub enum Series {
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = VariantMinute))]
 pub struct ArmMinute {
-    /// Requests.
+    /// Requests; none in a minute in which only `checks` were counted, as labels of earlier predictions are.
     pub invocations: u64,
     /// Requests answered 4XX.
     pub errors_4xx: u64,
@@ -217,6 +218,12 @@ impl ArmMinute {
             ..Self::default()
         };
         self.cost.is_some() && *self == only_cost
+    }
+
+    /// Whether something was counted of it although nobody asked it: labels come when they come. Of its
+    /// requests such a minute says nothing.
+    pub fn is_unasked(&self) -> bool {
+        self.invocations == 0 && !(self.checks.is_empty() && self.miscounted.is_empty())
     }
 }
 

@@ -220,6 +220,9 @@ impl SignalRule {
         if let Some(counted) = minute.checks.get(&self.name) {
             return Some(*counted);
         }
+        if minute.is_unasked() {
+            return None;
+        }
         match &self.source {
             Source::ServerErrors => Counts::new(minute.invocations, minute.errors_5xx),
             Source::ClientErrors => Counts::new(minute.invocations, minute.errors_4xx),

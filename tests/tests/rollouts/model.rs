@@ -113,8 +113,8 @@ impl Crowd {
         Self([side.clone()(true), side(false)].concat())
     }
 
-    /// A minute in which each of them asks once, and learns what the answer should have been, or not.
-    async fn minute(&self, world: &World, learns: bool) {
+    /// Each of them asks once; the labels say what the answers should have been.
+    async fn ask(&self, world: &World) -> Vec<Value> {
         let mut labels = Vec::new();
         for (at, (user, region)) in self.0.iter().enumerate() {
             let actual = at % 2 == 0;
@@ -128,9 +128,14 @@ impl Crowd {
             assert_eq!(status, StatusCode::OK, "{answer}");
             labels.push(json!({"inference_id": answer["inference_id"], "actual": actual}));
         }
+        labels
+    }
+
+    /// A minute in which each of them asks once, and learns what the answer should have been, or not.
+    async fn minute(&self, world: &World, learns: bool) {
+        let labels = self.ask(world).await;
         if learns {
-            let (_, answer) = world.post("/feedback", &json!({"items": labels})).await;
-            assert_eq!(answer["counted"], labels.len(), "{answer}");
+            learn(world, &labels).await;
         }
         world.minute().await;
     }
@@ -155,6 +160,12 @@ impl Crowd {
             world.load(id).await.deployment.state
         );
     }
+}
+
+/// Sends labels, all of which have to count.
+async fn learn(world: &World, labels: &[Value]) {
+    let (_, answer) = world.post("/feedback", &json!({"items": labels})).await;
+    assert_eq!(answer["counted"], labels.len(), "{answer}");
 }
 
 /// A deployment at its first share.
@@ -195,6 +206,48 @@ async fn accuracy_below_its_limit_rolls_back_and_says_so() {
     // It is compared with nothing, and so has no rate beside production's.
     let is_half = |rate: f64| (0.4..0.6).contains(&rate);
     assert!(rate.is_none_or(is_half), "{rate:?}");
+}
+
+#[tokio::test]
+async fn labels_that_come_when_nobody_asks_any_more_take_the_canary_back() {
+    let world = world(eager).await;
+    let policy = json!({"accuracy": {"limit": "85%", "compare": false}});
+    let mut specification = specification(policy, "3h");
+    specification["plan"]["stages"][0]["min_labels"] = json!(30);
+    let id = deploy(&world, &specification).await;
+    let crowd = Crowd::of(24, &["north", "south"]);
+    let mut batches = Vec::new();
+    for _ in 0..8 {
+        batches.push(crowd.ask(&world).await);
+        world.minute().await;
+    }
+    world.simulator().set_traffic(ENDPOINT, 0.0);
+    world.minutes(6).await;
+    let before = world.load(&id).await;
+    assert_eq!(before.deployment.state.status, Status::InProgress);
+    assert!(!before.evidence.signals.contains_key("accuracy"));
+
+    let mut now = before.clone();
+    for batch in &batches {
+        learn(&world, batch).await;
+        world.minute().await;
+        now = world.load(&id).await;
+        if now.deployment.state.status != Status::InProgress {
+            break;
+        }
+    }
+    assert!(now.evidence.signals.contains_key("accuracy"));
+    assert_eq!(
+        now.evidence.canary, before.evidence.canary,
+        "no label is a request"
+    );
+    world.until_over(&id, Status::RolledBack).await;
+    let entry = world.entry(&id, Name::RollingBack).await;
+    let reason = &entry.reason;
+    assert!(
+        reason.starts_with("wrong predictions among the labelled (1 - accuracy)"),
+        "{reason}"
+    );
 }
 
 #[tokio::test]

@@ -48,16 +48,21 @@ pub struct Minute<'a> {
     pub in_stage: bool,
     /// The canary's confirmed share, while it is not being moved.
     pub share: Option<Weight>,
-    /// Absent without requests; or, without any, what its instances cost all the same.
+    /// Without requests there may be what its instances cost all the same, and counts of further checks.
     pub canary: Option<&'a ArmMinute>,
-    /// Absent without requests.
+    /// Without requests there may be counts of further checks.
     pub production: Option<&'a ArmMinute>,
 }
 
-impl Minute<'_> {
+impl<'a> Minute<'a> {
+    /// Production, where it had requests.
+    fn asked_production(&self) -> Option<&'a ArmMinute> {
+        self.production.filter(|arm| arm.invocations > 0)
+    }
+
     /// Whether production has no traffic any more, and is meant to have none.
     fn is_alone(&self) -> bool {
-        self.share == Some(Weight::FULL) && self.production.is_none()
+        self.share == Some(Weight::FULL) && self.asked_production().is_none()
     }
 }
 
@@ -157,16 +162,21 @@ impl<'a> Bench<'a> {
     /// Takes in one minute: every guard, signal and gate once.
     pub fn take_in(&self, evidence: &mut Evidence, minute: Minute<'_>) {
         self.take_in_split(evidence, minute);
-        let Some(canary) = minute.canary else { return };
-        self.take_in_guards(evidence, canary, minute);
-        if canary.is_idle() {
-            return;
+        if let Some(canary) = minute.canary
+            && (canary.invocations > 0 || canary.cost.is_some())
+        {
+            self.take_in_guards(evidence, canary, minute);
         }
+        let canary = minute.canary.filter(|canary| !canary.is_idle());
+        // Production's labels may come where there is nothing of the canary, but not before it was asked.
+        let was_asked = canary.is_some() || evidence.canary.invocations > 0;
         if let Some(fairness) = &self.policy.fairness
+            && was_asked
             && !self.is_of_another_stage(minute, fairness.consequence)
         {
             fairness.take_in(&mut evidence.tallies, canary, minute.production);
         }
+        let Some(canary) = canary else { return };
         for rule in &self.policy.signals {
             if self.is_of_another_stage(minute, rule.consequence) {
                 continue;
@@ -256,7 +266,7 @@ impl<'a> Bench<'a> {
             }
             let state = evidence.guards.entry(rule.name.clone()).or_default();
             let size = self.baseline.window_size(rule, self.policy.min_samples);
-            guard::take_in(rule, state, canary, minute.production, size);
+            guard::take_in(rule, state, canary, minute.asked_production(), size);
             if self.policy.safe_gate
                 && let Some(counts) = guard::gate_counts(rule, canary)
             {

@@ -108,7 +108,11 @@ pub fn judge(
         .from
         .max(evidence.judged_through + SignedDuration::from_mins(1));
     while minute <= metrics.through {
-        let (canary, production) = (canary.get(&minute), production.get(&minute));
+        // Before its first request the canary did nothing that could be counted.
+        let was_asked = evidence.canary.invocations > 0;
+        let canary = canary.get(&minute);
+        let canary = canary.filter(|minute| was_asked || !minute.is_unasked());
+        let production = production.get(&minute);
         // An arm that was not read says nothing about the split.
         let is_whole = matches!(metrics.production, Series::Read(_));
         let arms = Arms {
@@ -145,7 +149,7 @@ fn take_in(deployment: &Deployment, evidence: &mut Evidence, minute: Timestamp, 
     let canary = canary.filter(|minute| minute.invocations > 0);
     let usual = deployment.terms.baseline.requests_per_minute();
     evidence.forgive_miscounts(minute);
-    for (of_canary, arm) in [(false, production), (true, canary)] {
+    for (of_canary, arm) in [(false, arms.production), (true, arms.canary)] {
         if let Some(arm) = arm {
             evidence.note_miscounts(minute, of_canary, arm);
         }
@@ -166,16 +170,15 @@ fn take_in(deployment: &Deployment, evidence: &mut Evidence, minute: Timestamp, 
     }
     // The canary is missing where its share makes that blindness rather than chance.
     let is_unseen = canary.is_none() && sight::predicted(deployment, by_weight) >= BLIND_FROM;
+    let counts = |arm: &&ArmMinute| arm.invocations > 0 || arm.is_unasked();
     let has_share = in_stage && arms.is_whole && is_settled(state) && !is_unseen;
     let minute = Minute {
         at: minute,
         in_stage,
         share: has_share.then_some(state.weight),
-        // One without requests has its cost, of which nothing else is judged.
-        canary: arms
-            .canary
-            .filter(|minute| minute.invocations > 0 || minute.is_idle()),
-        production,
+        // Where nobody asked, labels of earlier predictions are judged, and of the canary its cost.
+        canary: arms.canary.filter(|it| counts(it) || it.is_idle()),
+        production: arms.production.filter(counts),
     };
     Bench::of(deployment).take_in(evidence, minute);
 }

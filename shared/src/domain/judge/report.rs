@@ -28,9 +28,10 @@ pub struct MinuteReport {
     /// The canary's confirmed share when the minute was judged, which is minutes later. What it was in the
     /// minute itself is in the history.
     pub weight: Weight,
-    /// Absent when the canary had no points.
+    /// Absent when nothing was counted of the canary. Without a request there may be `checks`: labels of
+    /// earlier predictions.
     pub canary: Option<ArmMinute>,
-    /// Absent when production had no points.
+    /// Absent when nothing was counted of production, as of the canary.
     pub production: Option<ArmMinute>,
     /// How each guard stands after this minute.
     pub guards: BTreeMap<String, Standing>,
@@ -124,9 +125,9 @@ pub struct SignalStanding {
 pub struct FairnessStanding {
     /// Kept, broken, shared with production, or unknown.
     pub finding: Finding,
-    /// The canary's; absent while a group is too small.
+    /// The canary's; absent while it can't be told, as while a group is too small.
     pub canary: Option<Measured>,
-    /// Production's; absent while a group is too small.
+    /// Production's; absent while it can't be told.
     pub production: Option<Measured>,
     /// The largest difference, or the smallest ratio, that is still fair.
     pub limit: f64,
@@ -149,7 +150,7 @@ pub(super) fn report(
         weight: deployment.state.weight,
         canary: canary.cloned(),
         production: production.cloned(),
-        guards: guards(&bench, evidence, production),
+        guards: guards(&bench, evidence, production.filter(|it| !it.is_unasked())),
         signals: signals(&bench, evidence, canary, production),
         fairness: fairness(&bench, evidence),
         drift: bench.stability(evidence),
@@ -278,7 +279,7 @@ fn in_words(
 }
 
 fn healthy_sentence(canary: Option<&ArmMinute>, production: Option<&ArmMinute>) -> String {
-    let arm = |minute: Option<&ArmMinute>| match minute {
+    let arm = |minute: Option<&ArmMinute>| match minute.filter(|minute| !minute.is_unasked()) {
         None => "no requests".to_owned(),
         Some(minute) => {
             let requests = counted(minute.invocations, "request");

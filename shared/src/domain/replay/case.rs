@@ -34,6 +34,7 @@ pub struct Case {
     pub(super) signals: Policy,
     pub(super) baseline: Baseline,
     pub(super) first_request: u64,
+    pub(super) counts_requests: bool,
     longest_minutes: u64,
     left_out: Vec<String>,
 }
@@ -71,6 +72,7 @@ impl Case {
             signals,
             baseline: survey.baseline.clone(),
             first_request,
+            counts_requests: survey.counts_requests(),
             longest_minutes: (plan.deadline.secs() / 60).max(1),
             left_out,
         })

@@ -193,7 +193,7 @@ impl<'a> Replay<'a> {
     /// The guards and the signals each on their own, since an arm may be there for one of them
     /// only.
     fn measure(&mut self, recorded: &Recorded) {
-        let requests = recorded.canary_requests();
+        let requests = recorded.canary_requests(self.case.counts_requests);
         self.evidence.stage_samples = self.evidence.stage_samples.saturating_add(requests);
         let (canary, production) = (|pair: &Pair| pair.canary, |pair: &Pair| pair.production);
         let parts = [

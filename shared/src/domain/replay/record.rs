@@ -48,14 +48,13 @@ impl Recorded {
         self.signals.values().any(has_trials)
     }
 
-    /// Canary requests: the endpoint's own signals count them, and trials stand in elsewhere.
-    pub(super) fn canary_requests(&self) -> u64 {
-        let most = |own: bool| {
-            let is_own = |name: &str| [ERRORS, CLIENT_ERRORS, SLOWNESS].contains(&name);
-            let counted = self.signals.iter().filter(|(name, _)| !own || is_own(name));
-            counted.filter_map(|(_, pair)| Some(pair.canary?.n())).max()
-        };
-        most(true).or_else(|| most(false)).unwrap_or(0)
+    /// Canary requests: the endpoint's own signals count them where the record has any, and trials stand in
+    /// elsewhere. Beside those a minute without them had no requests, whatever labels came in it.
+    pub(super) fn canary_requests(&self, has_own: bool) -> u64 {
+        let signals = self.signals.iter();
+        let counted = signals.filter(|(name, _)| !has_own || is_of_requests(name));
+        let counted = counted.filter_map(|(_, pair)| Some(pair.canary?.n()));
+        counted.max().unwrap_or(0)
     }
 
     /// An arm for the signals. Requests stay 0: what has no row must not pass for one without
@@ -82,6 +81,11 @@ impl Recorded {
             ..ArmMinute::default()
         })
     }
+}
+
+/// Whether the trials of a signal are the endpoint's requests.
+fn is_of_requests(name: &str) -> bool {
+    [ERRORS, CLIENT_ERRORS, SLOWNESS].contains(&name)
 }
 
 /// What has to be known of a record before it can be judged.
@@ -117,6 +121,11 @@ impl Survey {
                 past.take_in(counts);
             }
         }
+    }
+
+    /// Whether any of its signals counts the endpoint's requests.
+    pub(super) fn counts_requests(&self) -> bool {
+        self.signals.iter().any(|name| is_of_requests(name))
     }
 
     /// Minutes of history.

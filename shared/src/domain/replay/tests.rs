@@ -290,6 +290,27 @@ fn a_missing_arm_never_counts_as_one_without_errors() {
 }
 
 #[test]
+fn labels_are_no_requests_where_the_record_counts_those() {
+    let named = |name: &str, n| {
+        let canary = Counts::new(n, 0);
+        let production = canary;
+        (name.to_owned(), Pair { canary, production })
+    };
+    let mut recorded = Recorded {
+        minute: 1,
+        signals: [named("accuracy", 30)].into(),
+    };
+    assert_eq!(recorded.canary_requests(true), 0);
+    assert_eq!(recorded.canary_requests(false), 30);
+    recorded.signals.extend([named(ERRORS, 12)]);
+    assert_eq!(recorded.canary_requests(true), 12);
+    let mut survey = Survey::default();
+    assert!(!survey.counts_requests());
+    survey.take_in(&recorded);
+    assert!(survey.counts_requests());
+}
+
+#[test]
 fn a_blind_end_holds() {
     let last = Trace::new(8).both(60, 0.002).without(canary, &[59]);
     let outcome = judged(&policy(), &last.minutes);

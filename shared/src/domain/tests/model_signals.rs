@@ -1,6 +1,9 @@
 //! What the model says about itself: how good, how fair and how different it is.
 
+use std::collections::BTreeMap;
+
 use super::builders::*;
+use crate::domain::baseline::{Baseline, SlowCount};
 use crate::domain::comparison::{AbsoluteGuard, AbsoluteSettings, Counts, Limit};
 use crate::domain::decide::{Decision, decide};
 use crate::domain::fairness::{Fairness, FairnessRule, Measure};
@@ -136,6 +139,97 @@ fn no_label_of_a_model_at_its_limit_is_expected_to_gain() {
         let gain = expected / counted / 0.94;
         assert!(gain < 1.0 + 1e-9, "{quality:?}: {gain}");
     }
+}
+
+/// A minute in which nobody asked, and labels of earlier predictions came.
+fn late(labels: u64, wrong: u64) -> ArmMinute {
+    counted(arm(0, 0), "accuracy", labels, wrong)
+}
+
+/// At a tenth, guarded, and held to an accuracy; the canary was asked before.
+fn awaiting_labels() -> Case {
+    Case::baking(10).with(|case| {
+        let policy = &mut case.deployment.terms.policy;
+        policy.signals.push(quality(Some(15.0)));
+        case.evidence.canary.invocations = 1000;
+    })
+}
+
+#[test]
+fn labels_that_come_while_nobody_asks_take_a_bad_canary_back() {
+    let decision = after(&mut awaiting_labels(), 10, &late(100, 50), &late(900, 90));
+    let state = &decision.next.state;
+    assert_eq!(state.status, Status::RollingBack, "{}", state.reason);
+    assert!(state.reason.contains("limit 15%"), "{}", state.reason);
+    let accuracy = &decision.evidence.signals["accuracy"];
+    assert_eq!(accuracy.comparison.canary().n(), 1000, "both had labels");
+    assert_eq!(accuracy.comparison.production().n(), 9000);
+    let last = &decision.minutes[9];
+    assert_eq!(last.canary, Some(late(100, 50)));
+    assert_eq!(last.signals["accuracy"].minute, Counts::new(100, 50));
+}
+
+#[test]
+fn production_s_labels_count_in_a_minute_in_which_only_the_canary_was_asked() {
+    let canary = labelled(1000, 9);
+    let decision = after(&mut awaiting_labels(), 1, &canary, &late(900, 90));
+    let accuracy = &decision.evidence.signals["accuracy"].comparison;
+    assert_eq!(
+        (accuracy.canary().n(), accuracy.production().n()),
+        (100, 900)
+    );
+    let errors = &decision.evidence.signals["errors"].comparison;
+    assert_eq!(errors.production(), Counts::NONE);
+    assert_eq!(decision.evidence.production.invocations, 0);
+}
+
+/// All but the signals stands as after a minute without anything: blindness, guards, samples, traffic.
+#[test]
+fn labels_without_a_request_are_no_sight_of_the_canary() {
+    let production = arm(9000, 0).taking(20.0);
+    for theirs in [None, Some(&production)] {
+        let mut case = awaiting_labels();
+        let mut seeing = |canary: Option<&ArmMinute>| {
+            let metrics = last_minutes(&mut case, 3, canary, theirs);
+            let seen = seen(split(10)).metrics(metrics);
+            decide(&case.deployment, &case.evidence, &seen, case.now).unwrap()
+        };
+        let (without, with) = (seeing(None), seeing(Some(&late(100, 5))));
+        assert_eq!(with.evidence.blind.is_some(), theirs.is_some());
+        let accuracy = &with.evidence.signals["accuracy"];
+        assert_eq!(
+            (with.evidence.signals.len(), accuracy.stage_samples),
+            (1, 300)
+        );
+        let mut others = with.evidence.clone();
+        others.signals.clear();
+        others.gates.clear();
+        assert_eq!(others, without.evidence);
+        assert_eq!(with.next.state.phase, without.next.state.phase);
+        let words = |decision: &Decision| decision.minutes[2].sentence.clone();
+        assert_eq!(words(&with), words(&without));
+    }
+}
+
+#[test]
+fn what_is_counted_before_the_canary_was_ever_asked_is_not_its_own() {
+    let mut case = awaiting_labels();
+    case.evidence.canary.invocations = 0;
+    let decision = after(&mut case, 3, &late(100, 90), &labelled(9000, 90));
+    assert!(!decision.evidence.signals.contains_key("accuracy"));
+    assert_eq!(decision.minutes[2].canary, None);
+}
+
+#[test]
+fn labels_without_a_request_count_into_production_s_day_and_lengthen_nothing() {
+    let policy = awaiting_labels().deployment.terms.policy;
+    let quiet = accepted_at() + minutes(30);
+    let day = BTreeMap::from([(accepted_at(), arm(100, 1)), (quiet, late(50, 5))]);
+    let baseline = Baseline::of(&policy, &day, None, SlowCount::default());
+    assert_eq!((baseline.minutes, baseline.requests), (1, 100));
+    let counts = |name: &str| Some(baseline.signals[name].counts);
+    assert_eq!(counts("accuracy"), Counts::new(50, 5));
+    assert_eq!(counts("errors"), Counts::new(100, 1));
 }
 
 /// One night's labels of both arms come in one minute.
@@ -395,6 +489,21 @@ fn an_unfair_model_is_taken_back() {
         "both measures are shown: {:?}",
         last.fairness
     );
+}
+
+#[test]
+fn production_s_groups_count_in_a_minute_without_the_canary_once_that_was_asked() {
+    for (asked, counted) in [(0, 0), (1000, 4500)] {
+        let mut case = fair(100, Consequence::default());
+        case.evidence.canary.invocations = asked;
+        let theirs = grouped(9000, [2250, 2260]);
+        let metrics = last_minutes(&mut case, 1, None, Some(&theirs));
+        let seen = seen(split(10)).metrics(metrics);
+        let decision = decide(&case.deployment, &case.evidence, &seen, case.now).unwrap();
+        let tally = decision.evidence.tallies.get("fairness.parity.north");
+        let tally = tally.copied().unwrap_or_default();
+        assert_eq!((tally.canary.n(), tally.production.n()), (0, counted));
+    }
 }
 
 #[test]
