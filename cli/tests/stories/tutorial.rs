@@ -53,8 +53,8 @@ fn blocks(page: &str) -> Vec<Block> {
 
 /// The page on ports that nobody has.
 fn on_free_ports(page: &str) -> String {
-    const NAMED: [&str; 8] = [
-        "8686", "8687", "4566", "9001", "9002", "9003", "9004", "9005",
+    const NAMED: [&str; 9] = [
+        "8686", "8687", "4566", "9001", "9002", "9003", "9004", "9005", "9006",
     ];
     // All are held until each has one, so that no two are the same.
     let held = NAMED.map(|_| TcpListener::bind("127.0.0.1:0").expect("loopback has free ports"));
