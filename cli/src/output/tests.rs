@@ -187,6 +187,9 @@ fn nothing_is_wider_than_a_usual_terminal() {
         "next_at": "2026-11-21T11:16:00Z",
     });
     let retreating = serde_json::from_value(retreating).unwrap();
+    let mut over = samples::rolled_back();
+    over.deployment_id = "01931f0b-7c00-7abc-8def-0123456789ab".to_owned();
+    let over = [samples::baking(), over];
     let mut minutes = samples::minutes();
     minutes[0].sentence = "a signal of production is measured worse than before; ".repeat(5);
     let colourful = Look {
@@ -198,7 +201,7 @@ fn nothing_is_wider_than_a_usual_terminal() {
             fitted(look, &deployment::in_full(look, &going)),
             fitted(look, &deployment::ending(look, &going)),
             fitted(look, &plan::plan(look, &samples::plan())),
-            list::list(look, &[samples::baking(), samples::rolled_back()]),
+            list::list(look, &over),
             history::history(look, &samples::entries()),
             checks::checks(look, &minutes),
             progress::status(look, &retreating),

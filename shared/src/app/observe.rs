@@ -229,10 +229,10 @@ async fn alarms<P: Ports>(ports: &P, loaded: &Loaded) -> AlarmReading {
 /// The minutes a deployment has still to be judged by.
 fn range(loaded: &Loaded, now: Timestamp) -> (Timestamp, Timestamp) {
     let minute = SignedDuration::from_mins(1);
-    let later = |from: Timestamp, by| from.checked_add(by).unwrap_or(Timestamp::MAX);
-    let from = later(loaded.evidence.judged_through, minute);
+    let from = loaded.evidence.unjudged_from();
     let most = i32::try_from(MINUTES_A_PASS - 1).unwrap_or(0);
-    (from, last_judgeable(now).min(later(from, minute * most)))
+    let last = from.checked_add(minute * most).unwrap_or(Timestamp::MAX);
+    (from, last_judgeable(now).min(last))
 }
 
 /// Queries over one range, each with the place of its deployment.

@@ -208,9 +208,10 @@ async fn load<P: Ports>(
             Ok(Some(record)) => records.push(record),
             // Gone since.
             Ok(None) => {}
-            // Nobody judges it, and nobody knows for how long.
+            // Nobody judges it. What no later pass mends fails the pass, which has an alarm of its own,
+            // and must not hide by a missing heartbeat that the loop lives.
             Err(error) => {
-                ticked.broken_off = true;
+                ticked.broken_off |= !error.class.is_for_good();
                 ticked.fail(ports, &id, &error);
             }
         }

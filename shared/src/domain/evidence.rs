@@ -274,6 +274,13 @@ pub enum Finding {
 }
 
 impl Evidence {
+    /// The first minute that is not judged yet.
+    pub fn unjudged_from(&self) -> Timestamp {
+        let minute = SignedDuration::from_mins(1);
+        let next = self.judged_through.checked_add(minute);
+        next.unwrap_or(Timestamp::MAX)
+    }
+
     /// Nothing measured yet; minutes up to this one are history.
     pub fn starting_after(minute: Timestamp) -> Self {
         Self {

@@ -58,10 +58,10 @@ async fn a_pass_that_may_have_missed_somebody_has_none() {
     world.let_ticks_fail();
     let id = world.deploy(&specification()).await;
     world.until_phase(&id, Phase::Baking).await;
-    // A part of the index; the records, refused and throttled.
+    // A part of the index, and the records.
     for (operation, code) in [
         ("Query", "AccessDeniedException"),
-        ("BatchGetItem", "AccessDeniedException"),
+        ("BatchGetItem", "ServiceUnavailable"),
         ("BatchGetItem", "ThrottlingException"),
     ] {
         let lines = listen(&mut world);

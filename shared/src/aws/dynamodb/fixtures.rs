@@ -119,7 +119,7 @@ pub(super) fn load(id: &str, record: &[Value; 3]) -> Result<Loaded, crate::app::
 
 /// The endpoint gone, and no minute read: enough for a pass over any record.
 pub(super) fn seen(endpoint: EndpointReading, record: &Loaded, now: Timestamp) -> Observation {
-    let from = record.evidence.judged_through + SignedDuration::from_mins(1);
+    let from = record.evidence.unjudged_from();
     let nothing = || Series::Read(std::collections::BTreeMap::new());
     Observation {
         endpoint,

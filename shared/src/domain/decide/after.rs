@@ -170,7 +170,7 @@ impl Pass {
     /// Takes in the minutes one by one: what trips and recovers within one reading is news too.
     fn judge_each_minute(&mut self, before: &Deployment, metrics: &Metrics) {
         let minute = SignedDuration::from_mins(1);
-        let mut through = metrics.from.max(self.evidence.judged_through + minute);
+        let mut through = metrics.from.max(self.evidence.unjudged_from());
         loop {
             let part = Metrics {
                 through: through.min(metrics.through),

@@ -104,9 +104,7 @@ pub fn judge(
     };
     let mut reports = Vec::new();
     // A reading asked for before the last one was committed begins too early.
-    let mut minute = metrics
-        .from
-        .max(evidence.judged_through + SignedDuration::from_mins(1));
+    let mut minute = metrics.from.max(evidence.unjudged_from());
     while minute <= metrics.through {
         // Before its first request the canary did nothing that could be counted.
         let was_asked = evidence.canary.invocations > 0;
