@@ -283,6 +283,7 @@ fn told(terms: &Terms, entry: &Entry) -> Told {
         "status": entry.status,
         "phase": entry.phase,
         "weight": entry.weight,
+        "confirmed_weight": entry.confirmed_weight,
         "reason": entry.reason,
         "value": entry.value,
         "limit": entry.limit,

@@ -298,6 +298,7 @@ mod tests {
             status: Status::InProgress,
             phase: Phase::Baking,
             weight: Weight::FULL,
+            confirmed_weight: None,
             by: None,
             signal: Some(signal.to_owned()),
             signal_severity: None,

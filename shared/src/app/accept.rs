@@ -296,6 +296,7 @@ fn first_entry(deployment: &mut Deployment, why: Option<&str>) -> Entry {
         status: state.status,
         phase: state.phase,
         weight: state.target,
+        confirmed_weight: Some(state.weight),
         by: Some(terms.created_by.clone()),
         signal: None,
         signal_severity: None,

@@ -194,6 +194,7 @@ fn row<P: Ports>(
             status: Status::Pending,
             phase: Phase::Ended,
             weight: Weight::ZERO,
+            confirmed_weight: None,
             by: Some(by.to_owned()),
         },
         taken: Vec::new(),

@@ -107,6 +107,7 @@ fn entry(at: Timestamp, specification: &Specification, sentence: &str, caller: &
         status: Status::Failed,
         phase: Phase::Ended,
         weight: Weight::ZERO,
+        confirmed_weight: None,
         by: Some(caller.to_owned()),
     }
 }

@@ -143,6 +143,7 @@ mod tests {
             status: Status::InProgress,
             phase: Phase::Baking,
             weight: Weight::ZERO,
+            confirmed_weight: None,
             by: None,
             signal: signal.map(str::to_owned),
             signal_severity: None,

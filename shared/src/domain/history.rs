@@ -38,6 +38,11 @@ pub struct Entry {
     /// The share that the canary is to have afterwards. The endpoint follows: `traffic.shifted`,
     /// `deployment.soaking` and `traffic.reverted` say that it has.
     pub weight: Weight,
+    /// The share that DescribeEndpoint showed last, in percent: the one in force where it is the same as
+    /// `weight`. Absent where it does not tell what is in force (somebody else changed the endpoint, or a
+    /// raise that was called off may still land) and in lines that were written before it was kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub confirmed_weight: Option<Weight>,
     /// The person or pipeline that ordered it; absent when the control loop did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub by: Option<String>,

@@ -27,7 +27,7 @@ use super::quantity::{Span, Weight};
 pub struct PostMortem {
     /// One per deployment, and always the same.
     pub incident_id: String,
-    /// One line: what was taken back, and where.
+    /// One line: what is taken back, and where.
     pub title: String,
     /// What happened, in a few sentences.
     pub summary: String,
@@ -188,11 +188,8 @@ impl PostMortem {
         let cause = Cause::of(history, opened);
         Some(Self {
             incident_id: incident_id(&terms.id),
-            title: format!(
-                "{}: {} was rolled back from {}",
-                terms.endpoint, terms.model, impact.largest_weight
-            ),
-            summary: summary(deployment, &cause, &impact),
+            title: title(deployment, &impact),
+            summary: summary(deployment, &cause, &impact, traffic_back_at.is_some()),
             opened_at: opened.at,
             traffic_back_at,
             open_questions: questions(deployment, history, &cause, (&impact, opened.at)),
@@ -337,7 +334,17 @@ fn shown(deployment: &Deployment, evidence: &Evidence) -> Vec<Shown> {
     shown
 }
 
-fn summary(deployment: &Deployment, cause: &Cause, impact: &Impact) -> String {
+/// The same before production has everything back and after.
+fn title(deployment: &Deployment, impact: &Impact) -> String {
+    let terms = &deployment.terms;
+    let share = match impact.since {
+        Some(_) => format!(", which had up to {}", impact.largest_weight),
+        None => String::new(),
+    };
+    format!("{}: rollback of {}{share}", terms.endpoint, terms.model)
+}
+
+fn summary(deployment: &Deployment, cause: &Cause, impact: &Impact, is_back: bool) -> String {
     let terms = &deployment.terms;
     let who = cause.by.as_deref().map_or_else(
         || "The control loop".to_owned(),
@@ -355,8 +362,9 @@ fn summary(deployment: &Deployment, cause: &Cause, impact: &Impact) -> String {
         "No share of the traffic was confirmed on it.".to_owned()
     };
     let reason = shortened(&cause.reason, 600);
+    let takes = if is_back { "took" } else { "takes" };
     format!(
-        "{who} took {} back from endpoint {}, where it was to replace {}. Why: {reason}. {share}",
+        "{who} {takes} {} back from endpoint {}, where it was to replace {}. Why: {reason}. {share}",
         terms.model, terms.endpoint, terms.former_model
     )
 }

@@ -8,6 +8,7 @@
 //! | [`decide`] | the way up: provisioning to 100 % |
 //! | [`endings`] | rollback, cleanup, failure, leases, the deadline |
 //! | [`descent`] | the way down by steps |
+//! | [`shares`] | which share a line of history says is in force |
 //! | [`sight`] | blind, quiet, inapplicable, drift |
 //! | [`effects`] | what is due, for each state and endpoint status |
 //! | [`guards`] | windows and checks |
@@ -59,6 +60,7 @@ mod quantities;
 mod registry;
 mod schedule;
 mod second_look;
+mod shares;
 mod sight;
 mod table;
 mod verdicts;

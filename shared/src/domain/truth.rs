@@ -1,8 +1,9 @@
 //! The endpoint held against the record: what ends a deployment from outside, and what somebody
 //! else changed.
 
-use super::deployment::Deployment;
+use super::deployment::{Deployment, State};
 use super::observation::{EndpointReading, EndpointStatus, EndpointView, TOLERANCE};
+use super::quantity::Weight;
 use super::state::{Interrupted, Outcome, Phase, Status};
 
 /// What makes it impossible to go on; `None` while there is no such thing, or no reading.
@@ -125,6 +126,19 @@ fn is_ours(deployment: &Deployment, view: &EndpointView) -> bool {
     let canary = &deployment.terms.canary;
     view.is_settled_at(canary, state.weight)
         || (raise_may_have_landed && view.is_settled_at(canary, state.target))
+}
+
+/// The canary's share that was confirmed last; `None` where that does not tell which one is in force.
+pub(super) fn confirmed_weight(state: &State) -> Option<Weight> {
+    let is_on_its_way = match state.phase {
+        Phase::Shifting | Phase::Reverting => true,
+        Phase::Retreating => !state.rests_on_the_way_down(),
+        _ => false,
+    };
+    // Back to the same share: the raise that was called off may have landed all the same.
+    let may_have_landed = is_on_its_way && state.weight == state.target;
+    let is_others = state.drift.is_some() || state.outcome == Some(Outcome::Failed);
+    (!may_have_landed && !is_others).then_some(state.weight)
 }
 
 /// Whether the drift put more on the canary than was committed.

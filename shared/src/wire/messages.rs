@@ -4,8 +4,6 @@
 //! An incident brings the draft of its post-mortem along. SNS takes 256 KB for the texts of all
 //! protocols together, EventBridge as much for an event, so a long draft is cut, and says so.
 
-use std::fmt::Write as _;
-
 use serde_json::{Value, json};
 
 use crate::domain::audience::Audience;
@@ -183,6 +181,7 @@ pub fn machine(about: About) -> Value {
     if is_of_deployment(entry) {
         message["phase"] = json!(entry.phase);
         message["weight"] = json!(entry.weight);
+        message["confirmed_weight"] = json!(entry.confirmed_weight);
     }
     if entry.event == Name::Incident {
         message["incident_id"] = json!(incident_id(about.deployment_id));
@@ -201,25 +200,24 @@ pub fn machine(about: About) -> Value {
 const SUMMARY_LIMIT: usize = 2000;
 
 fn title(about: About) -> String {
-    let plain = || format!("{}: {} was rolled back", about.endpoint, about.model);
+    let plain = || format!("{}: rollback of {}", about.endpoint, about.model);
     about.draft.map_or_else(plain, |draft| draft.title.clone())
 }
 
 /// What an incident says by itself, where nobody opens the draft.
 fn summary(about: About) -> String {
-    let what = about.draft.map_or_else(
-        || sentence(&about.entry.reason),
-        |draft| draft.summary.clone(),
-    );
+    let what = about
+        .draft
+        .map_or_else(|| sentence(about), |draft| draft.summary.clone());
     format!("{what} All of it: canary report {}", about.deployment_id)
 }
 
 /// An e-mail that reads by itself.
 pub fn email(about: About) -> String {
     let entry = about.entry;
-    let mut lines = vec![sentence(&entry.reason), String::new()];
-    let known = facts(about).into_iter().filter(|(_, it)| !it.is_empty());
-    lines.extend(known.map(|(name, it)| format!("{name:<12}{it}")));
+    let mut lines = vec![sentence(about), String::new()];
+    let facts = facts(about).into_iter();
+    lines.extend(facts.map(|(name, it)| format!("{name:<12}{it}")));
     if entry.event == Name::Incident {
         lines.push(String::new());
         lines.extend(post_mortem(about));
@@ -233,18 +231,17 @@ pub fn email(about: About) -> String {
     lines.join("\n")
 }
 
-/// What an e-mail says in a column. What is announced without a deployment lacks some of it.
+/// What people are told in a column. What is announced without a deployment lacks some of it.
 fn facts(about: About) -> Vec<(&'static str, String)> {
     let entry = about.entry;
     let (standing, canary) = if is_of_deployment(entry) {
-        let canary = format!("{} of the traffic (intended)", entry.weight);
-        (format!("{} / {}", status(entry), entry.phase), canary)
+        (format!("{} / {}", status(entry), entry.phase), share(entry))
     } else {
         (status(entry), String::new())
     };
     let is_incident = entry.event == Name::Incident;
     let incident = is_incident.then(|| incident_id(about.deployment_id));
-    vec![
+    let mut facts = vec![
         ("Endpoint", about.endpoint.to_owned()),
         ("New model", about.model.to_owned()),
         ("Old model", about.former_model.to_owned()),
@@ -255,7 +252,19 @@ fn facts(about: About) -> Vec<(&'static str, String)> {
         ("When", entry.at.to_string()),
         ("By", entry.by.clone().unwrap_or_default()),
         ("Incident", incident.unwrap_or_default()),
-    ]
+    ];
+    facts.retain(|(_, it)| !it.is_empty());
+    facts
+}
+
+/// The canary's share: the one in force, or the one that it is to have and was not seen to have yet.
+fn share(entry: &Entry) -> String {
+    let share = format!("{} of the traffic", entry.weight);
+    match entry.confirmed_weight {
+        Some(confirmed) if confirmed == entry.weight => share,
+        Some(confirmed) => format!("{share} (intended), {confirmed} last confirmed"),
+        None => format!("{share} (intended)"),
+    }
 }
 
 /// The draft as an e-mail holds it.
@@ -304,6 +313,9 @@ pub fn sms(about: About) -> String {
     text.chars().take(SMS_LIMIT).collect()
 }
 
+/// The facts on a chat card: the others stand in its title and its keywords.
+const ON_CARDS: [&str; 5] = ["Canary", "Measured", "Limit", "By", "Incident"];
+
 /// The custom notification schema, version 1.0, of Amazon Q Developer in chat applications. One
 /// deployment is one thread.
 pub fn chat(about: About) -> Value {
@@ -324,16 +336,10 @@ pub fn chat(about: About) -> Value {
             }
         })
         .collect();
-    let mut description = format!(
-        "{}\n*Measured* {}\n*Limit* {}",
-        sentence(&entry.reason),
-        entry.value,
-        entry.limit
-    );
-    if is_of_deployment(entry) {
-        write!(description, "\n*Canary* {} of the traffic", entry.weight)
-            .expect("a string takes everything");
-    }
+    let facts = facts(about).into_iter();
+    let facts = facts.filter(|(name, _)| ON_CARDS.contains(name));
+    let mut lines = vec![sentence(about)];
+    lines.extend(facts.map(|(name, it)| format!("*{name}* {it}")));
     let keywords = [about.endpoint, about.model];
     let keywords: Vec<&str> = keywords.into_iter().filter(|it| !it.is_empty()).collect();
     json!({
@@ -343,7 +349,7 @@ pub fn chat(about: About) -> Value {
         "content": {
             "textType": "client-markdown",
             "title": format!("{mark}{}: {} ({})", about.endpoint, entry.event, status(entry)),
-            "description": description,
+            "description": lines.join("\n"),
             "nextSteps": steps,
             "keywords": keywords,
         },
@@ -405,16 +411,21 @@ fn next_steps(about: About) -> Vec<(&'static str, String)> {
     steps
 }
 
-fn sentence(text: &str) -> String {
-    let mut characters = text.chars();
-    let first = characters
-        .next()
-        .map(|c| c.to_uppercase().to_string())
-        .unwrap_or_default();
+/// The reason as a sentence. A name that it begins with is written as it is.
+fn sentence(about: About) -> String {
+    let text = about.entry.reason.as_str();
     let end = if text.ends_with(['.', '!', '?']) {
         ""
     } else {
         "."
     };
-    format!("{first}{}{end}", characters.as_str())
+    let names = [about.model, about.former_model, about.endpoint];
+    let is_name = |name: &&str| !name.is_empty() && text.starts_with(*name);
+    let mut rest = text.chars();
+    match rest.next() {
+        Some(first) if !names.iter().any(is_name) => {
+            format!("{}{}{end}", first.to_uppercase(), rest.as_str())
+        }
+        _ => format!("{text}{end}"),
+    }
 }

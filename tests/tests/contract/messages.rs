@@ -14,6 +14,10 @@ use shared::wire::messages::{
 
 const ID: &str = "019cad98-d3c0-7177-8e00-9f60d7bff2fc";
 
+fn percent(share: u8) -> Weight {
+    Weight::new(share).expect("at most 100")
+}
+
 fn entry(
     event: Name,
     severity: Severity,
@@ -21,6 +25,7 @@ fn entry(
     (value, limit): (&str, &str),
     (status, phase): (Status, Phase),
 ) -> Entry {
+    let weight = percent(if status == Status::InProgress { 10 } else { 0 });
     Entry {
         seq: 7,
         at: "2026-03-02T09:30:00Z".parse().expect("a valid timestamp"),
@@ -31,8 +36,8 @@ fn entry(
         limit: limit.to_owned(),
         status,
         phase,
-        weight: Weight::new(if status == Status::InProgress { 10 } else { 0 })
-            .expect("at most 100"),
+        weight,
+        confirmed_weight: Some(weight),
         by: None,
         signal: None,
         signal_severity: None,
@@ -49,6 +54,7 @@ fn breach() -> Entry {
         (Status::RollingBack, Phase::Reverting),
     );
     Entry {
+        confirmed_weight: Some(percent(10)),
         signal: Some("error_rate.limit".to_owned()),
         signal_severity: Some(Grade::High),
         ..entry
@@ -80,6 +86,7 @@ fn over() -> Entry {
     );
     Entry {
         weight: Weight::FULL,
+        confirmed_weight: Some(Weight::FULL),
         ..entry
     }
 }
@@ -191,8 +198,8 @@ fn post_mortem() -> PostMortem {
     let cause = breach();
     let draft = json!({
         "incident_id": incident_id(ID),
-        "title": "wine-quality: wine-quality-v2 was rolled back from 10 %",
-        "summary": "The control loop took wine-quality-v2 back.",
+        "title": "wine-quality: rollback of wine-quality-v2, which had up to 10 %",
+        "summary": "The control loop takes wine-quality-v2 back.",
         "opened_at": at(30),
         "cause": {
             "reason": cause.reason, "value": cause.value, "limit": cause.limit,
@@ -421,6 +428,78 @@ fn every_message_has_value_limit_and_reason() {
     }
 }
 
+/// A share that was not seen in force is not said to be, in any variant of a message.
+#[test]
+fn every_text_says_which_share_is_in_force() {
+    for (confirmed, said) in [
+        (Some(10), "10 % of the traffic"),
+        (
+            Some(0),
+            "10 % of the traffic (intended), 0 % last confirmed",
+        ),
+        (
+            Some(25),
+            "10 % of the traffic (intended), 25 % last confirmed",
+        ),
+        (None, "10 % of the traffic (intended)"),
+    ] {
+        let entry = Entry {
+            confirmed_weight: confirmed.map(percent),
+            ..held()
+        };
+        let event_id = event_id(ID, entry.seq);
+        let about = about(&event_id, &entry);
+        let told = email(about);
+        assert!(
+            told.lines()
+                .any(|line| line == format!("Canary      {said}")),
+            "{told}"
+        );
+        let card = chat(about);
+        let told = card["content"]["description"].as_str().unwrap_or_default();
+        assert!(
+            told.lines().any(|line| line == format!("*Canary* {said}")),
+            "{told}"
+        );
+        let told = machine(about);
+        assert_eq!(
+            (&told["weight"], &told["confirmed_weight"]),
+            (&json!(10), &json!(confirmed))
+        );
+    }
+}
+
+/// What the e-mail tells in a column and the card has no other place for stands on the card in the same words.
+#[test]
+fn a_card_tells_what_the_e_mail_tells() {
+    for entry in [breach(), paused(), held(), over(), incident(), rejected()] {
+        let event_id = event_id(ID, entry.seq);
+        let about = about(&event_id, &entry);
+        let card = chat(about);
+        let card = card["content"]["description"].as_str().unwrap_or_default();
+        for (name, said) in email(about)
+            .lines()
+            .filter_map(|line| line.split_at_checked(12))
+        {
+            if ["Canary", "Measured", "Limit", "By", "Incident"].contains(&name.trim_end()) {
+                let line = format!("*{}* {said}", name.trim_end());
+                assert!(card.lines().any(|it| it == line), "{line} is not in {card}");
+            }
+        }
+    }
+    // A figure that there is none of has no empty line.
+    let silent = Entry {
+        value: String::new(),
+        ..held()
+    };
+    let event_id = event_id(ID, silent.seq);
+    let card = chat(about(&event_id, &silent)).to_string();
+    assert!(
+        !card.contains("*Measured*") && card.contains("*Limit*"),
+        "{card}"
+    );
+}
+
 #[test]
 fn the_chat_card_keeps_the_schema() {
     let entry = breach();
@@ -610,7 +689,9 @@ fn what_is_about_no_deployment_names_no_phase_and_no_share() {
         let event_id = event_id(ID, entry.seq);
         let about = about(&event_id, &entry);
         let machine = machine(about);
-        assert_eq!((machine.get("phase"), machine.get("weight")), (None, None));
+        for key in ["phase", "weight", "confirmed_weight"] {
+            assert_eq!(machine.get(key), None, "{key}");
+        }
         let texts = [email(about), chat(about).to_string(), sms(about)];
         for text in texts {
             assert!(

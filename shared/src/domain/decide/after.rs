@@ -84,6 +84,7 @@ pub fn look_after(
     let by_others = successor
         .map(|Successor { id, .. }| format!("deployment {id} has begun on the endpoint"))
         .or_else(|| moved_on(before, &seen.endpoint));
+    pass.has_moved_on = by_others.is_some();
     if let Some(why) = by_others
         .as_ref()
         .filter(|_| is_spoken_for(before, successor))

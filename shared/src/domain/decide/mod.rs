@@ -124,6 +124,8 @@ pub(super) struct Pass {
     frozen: bool,
     /// Whether the endpoint could not be looked at.
     is_unread: bool,
+    /// Whether the endpoint is no longer as a completion left it.
+    has_moved_on: bool,
 }
 
 /// What happened, how loudly, and the figures it goes with.
@@ -165,6 +167,7 @@ impl Pass {
             by: None,
             frozen: false,
             is_unread: false,
+            has_moved_on: false,
         }
     }
 
@@ -274,6 +277,7 @@ impl Pass {
     pub(super) fn tell(&mut self, what: Said) {
         let state = &mut self.next.state;
         state.last_seq += 1;
+        let confirmed = truth::confirmed_weight(state);
         self.entries.push(Entry {
             seq: state.last_seq,
             at: self.now,
@@ -285,6 +289,7 @@ impl Pass {
             status: state.status,
             phase: state.phase,
             weight: state.target,
+            confirmed_weight: confirmed.filter(|_| !self.has_moved_on),
             by: self.by.clone(),
             signal_severity: what.signal.as_ref().map(|(_, severity)| *severity),
             signal: what.signal.map(|(name, _)| name),

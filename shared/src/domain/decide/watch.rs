@@ -62,10 +62,16 @@ impl Pass {
             return Ok(());
         }
         let found = truth::drift(&self.next, view);
-        match (&self.next.state.drift, &found) {
-            (None, Some(what)) if self.next.terms.policy.on_drift == OnDrift::Abandon => {
-                return self.fail(&what.clone());
-            }
+        let abandons = self.next.terms.policy.on_drift == OnDrift::Abandon;
+        if abandons
+            && self.next.state.drift.is_none()
+            && let Some(what) = &found
+        {
+            return self.fail(what);
+        }
+        // Kept before it is told: while it stands, no line says that the share is in force.
+        let known = std::mem::replace(&mut self.next.state.drift, found.clone());
+        match (known, found) {
             (None, Some(what)) => {
                 let value = format!(
                     "{:.2} %",
@@ -92,7 +98,6 @@ impl Pass {
             }
             _ => {}
         }
-        self.next.state.drift = found;
         Ok(())
     }
 

@@ -12,7 +12,7 @@ use crate::domain::observation::{
     AlarmReading, ArmMinute, EndpointReading, EndpointStatus, Observation, Series,
 };
 use crate::domain::policy::Sustain;
-use crate::domain::quantity::Span;
+use crate::domain::quantity::{Span, Weight};
 use crate::domain::signal::{CLIENT_ERRORS, ERRORS};
 use crate::domain::state::{Outcome, Phase, Status};
 
@@ -338,6 +338,10 @@ fn it_ends_by_its_time_by_a_successor_and_when_the_endpoint_moves_on() {
         let decision = look(&case, &seen, successor);
         assert_eq!(decision.next.state.watch, None, "{says}");
         assert_eq!(names(&decision), [Name::WatchEnded], "{says}");
+        // What came after may have any share.
+        let confirmed = decision.entries[0].confirmed_weight;
+        let is_as_left = says == "its time is over";
+        assert_eq!(confirmed, is_as_left.then_some(Weight::FULL), "{says}");
         assert!(
             decision.entries[0].reason.contains(says),
             "{}",

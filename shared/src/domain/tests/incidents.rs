@@ -86,11 +86,28 @@ fn the_draft_says_who_had_to_do_with_it_and_asks_what_the_record_cant_answer() {
         "6m",
         "users had it until production had everything back"
     );
+    assert!(
+        draft
+            .summary
+            .starts_with("The control loop takes wine-v2 back")
+            && later
+                .summary
+                .starts_with("The control loop took wine-v2 back"),
+        "nothing is said to be done before DescribeEndpoint has shown it: {}",
+        draft.summary
+    );
+    assert_eq!(
+        draft.title,
+        "wine: rollback of wine-v2, which had up to 25 %"
+    );
+    assert_eq!(later.title, draft.title);
     assert!(asks(&later, "it took 3 min"), "the decision came before");
     let ordered = of(Some("OnCall"));
     assert!(asks(&ordered, "What did OnCall see") && !asks(&ordered, "it took 3 min"));
     assert!(
-        ordered.summary.starts_with("OnCall, by an order, took"),
+        ordered
+            .summary
+            .starts_with("OnCall, by an order, takes wine-v2 back"),
         "{}",
         ordered.summary
     );
