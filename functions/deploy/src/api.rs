@@ -43,8 +43,6 @@ use crate::request::{
 };
 use crate::site;
 
-/// This API, described. Made and held by `cargo xtask openapi`.
-const OPENAPI: &str = include_str!("../../../docs/openapi.json");
 /// The commands without a parameter of their own.
 pub(crate) const COMMANDS: [&str; 6] = [
     "pause", "resume", "promote", "rollback", "cancel", "approve",
@@ -59,6 +57,7 @@ pub(crate) const MOST_CHECKS: usize = 1000;
 const ANSWER_LIMIT: usize = 5 * 1024 * 1024;
 
 mod approval;
+mod description;
 mod freeze;
 mod report;
 
@@ -69,7 +68,7 @@ pub fn router(aws: Aws) -> Router {
     let aws = Arc::new(aws);
     let mut router = Router::new()
         .route("/health", get(health))
-        .route("/openapi.json", get(openapi))
+        .route("/openapi.json", get(description::openapi))
         .route("/deploy", post(deploy))
         .route("/plan", post(plan))
         .route("/deployments", get(list))
@@ -116,10 +115,6 @@ pub fn router(aws: Aws) -> Router {
 
 async fn health() -> Json<Value> {
     Json(json!({"status": "ok", "version": env!("CARGO_PKG_VERSION")}))
-}
-
-async fn openapi() -> impl IntoResponse {
-    ([("content-type", "application/json")], OPENAPI)
 }
 
 async fn deploy(
