@@ -1,6 +1,6 @@
 //! Which crates there may be and where they may come from: `[bans]` and `[sources]` of deny.toml, held against what
-//! cargo resolves. cargo-deny checks the same and more, where somebody has it; advisories and yanked releases are
-//! checked by it alone, because they take a database that changes every day.
+//! cargo resolves. cargo-deny checks the same and more, where somebody has it; advisories are checked by it alone,
+//! because they take a database that changes every day.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -36,6 +36,7 @@ fn unheld(policy: &DocumentMut) -> Vec<String> {
     [
         ("bans", "wildcards", "deny"),
         ("bans", "multiple-versions", "allow"),
+        ("advisories", "yanked", "deny"),
         ("sources", "unknown-registry", "deny"),
         ("sources", "unknown-git", "deny"),
     ]
@@ -90,6 +91,8 @@ mod tests {
 multiple-versions = "allow"
 wildcards = "deny"
 deny = [{ crate = "openssl-sys", reason = "one TLS stack" }]
+[advisories]
+yanked = "deny"
 [sources]
 unknown-registry = "deny"
 unknown-git = "deny"

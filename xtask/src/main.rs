@@ -24,6 +24,7 @@ mod spdx;
 mod steps;
 mod template;
 mod tidy;
+mod yanked;
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -36,6 +37,7 @@ cargo xtask COMMAND
   test      every check below but lint, then the tests
   lint      formatting and clippy, warnings denied
   licences  every crate, its licence and its source against deny.toml
+  yanked    whether the authors of a crate have taken its release back
   template  infra/template.yaml by cfn-lint, the SAM CLI, checkov and parliament
   tools     installs what the tests need, as CI does while it compiles
   openapi [--record]  docs/openapi.json out of the code; with --record its examples anew, too
@@ -73,6 +75,7 @@ fn main() -> ExitCode {
         Some("test") => test(&root, &mut report),
         Some("lint") => lint(&root, &mut report),
         Some("licences") => report.run("licences", || licences::check(&root)),
+        Some("yanked") => report.run("yanked", || yanked::check(&root)),
         Some("template") => template::lint(&root, &mut report),
         Some("tools") => report.run("tools", || python::install(&root)),
         Some("openapi") => report.run("openapi", || openapi::write(&root, &rest)),
@@ -127,6 +130,7 @@ fn lint(root: &Path, report: &mut Report) {
 fn test(root: &Path, report: &mut Report) {
     report.run("tidy", || tidy::check(root));
     report.run("licences", || licences::check(root));
+    report.run("yanked", || yanked::check(root));
     report.run("models", || probe::check_models(root));
     template::lint(root, report);
     report.run("openapi", || openapi::lint(root));
