@@ -3,12 +3,12 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::accept::{Refusal, unfit};
 use super::fitness;
 use super::gate;
 use super::past::{self, Past};
 use super::ports::{Class, ConfigView, Ports};
 use super::pricing;
+use super::refusal::{Refusal, unfit};
 use super::registry::{self, Challenger};
 use crate::domain::authority::{Grants, is_enabled};
 use crate::domain::baseline::{Baseline, SlowCount, broken_by_production};

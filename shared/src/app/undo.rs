@@ -18,10 +18,11 @@ use std::collections::BTreeMap;
 
 use serde_json::json;
 
-use super::accept::{Accepted, Key, Refusal, accept_proposed, answered_before, or_answered};
+use super::accept::{Accepted, Key, accept_proposed, answered_before, or_answered};
 use super::health;
 use super::ports::{Class, ConfigVariant, Loaded, Ports};
 use super::propose::{live_instances, propose, unlocked};
+use super::refusal::Refusal;
 use crate::domain::cost::Prices;
 use crate::domain::deployment::{CanaryCapacity, Cleanup, Deployment, Terms};
 use crate::domain::observation::EndpointView;

@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 
 use jiff::SignedDuration;
 use serde_json::json;
-use shared::app::accept::Refusal;
 use shared::app::ports::{Class, FreezeTurn, PortError};
+use shared::app::refusal::Refusal;
 use shared::domain::command::Command;
 use shared::domain::freeze::{EVERY_ENDPOINT, Freeze};
 use shared::domain::state::{Phase, Status};
