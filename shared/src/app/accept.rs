@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::gate;
 use super::health;
 use super::ports::{Class, Creation, IdempotencyClaim, Loaded, PortError, Ports, Refused};
-use super::propose::{Proposal, propose, unfrozen, unlocked};
+use super::propose::{Proposal, or_locked, propose, unfrozen, unlocked};
 use super::refusal::Refusal;
 use crate::domain::deployment::Deployment;
 use crate::domain::due::Actor;
@@ -69,6 +69,7 @@ async fn accept_new<P: Ports>(
 ) -> Result<Accepted, Refusal> {
     unlocked(ports, &specification.endpoint).await?;
     let proposed = propose(ports, specification, caller).await;
+    let proposed = or_locked(ports, &specification.endpoint, proposed).await;
     if let Err(Refusal::Rejected { sentence, .. }) = &proposed {
         // A refusal that could not be kept is none yet: the caller asks again.
         gate::announce(ports, specification, sentence, caller, key).await?;
