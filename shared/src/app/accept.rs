@@ -216,6 +216,9 @@ fn first_entry(deployment: &mut Deployment, why: Option<&str>) -> Entry {
     if let Some(clearance) = terms.clearance.sentence() {
         reason = format!("{reason}; {clearance}");
     }
+    if terms.brings_the_same_model() {
+        reason = format!("{reason}; production runs this model already");
+    }
     if let Some(changed_at) = terms.baseline.changed_at {
         reason = format!(
             "{reason}; the endpoint was last changed at {changed_at}, and production's figures from before that may be of another config"
