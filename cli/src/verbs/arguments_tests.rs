@@ -121,6 +121,16 @@ fn what_makes_no_sense_is_refused() {
 }
 
 #[test]
+fn an_end_that_is_none_is_answered_in_our_words() {
+    for end in ["tomorrow", "9999-12-31T23:59:59Z"] {
+        let words = format!("canary freeze wine-quality --reason sale --until {end}");
+        let error = parsed(&words).expect_err(end).to_string();
+        let says = "'--until <TIME>': until is a time like 2026-12-27T00:00:00Z, at most 366 days";
+        assert!(error.contains(says), "{error}");
+    }
+}
+
+#[test]
 fn a_single_number_is_the_weight() {
     let weight = |words| match parsed(words).unwrap().verb {
         Verb::Weight(args) => (args.id, args.weight, args.reason),
