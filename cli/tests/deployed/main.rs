@@ -2,6 +2,9 @@
 //! verified, and the AWS services it asks beside it.
 
 mod account;
+#[allow(dead_code, reason = "the tests of the shell use the rest of it")]
+#[path = "../binary/mod.rs"]
+mod binary;
 mod dashboard;
 mod doctor;
 #[allow(dead_code, reason = "the unit tests use the rest of it")]

@@ -9,7 +9,7 @@ use std::process::{Child, Output};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use crate::run::{canary, code, first_object, started, stderr, stdout, terminated};
+use crate::binary::{canary, code, first_object, started, stderr, stdout, terminated};
 
 /// A local mode of its own, on ports that nobody has.
 struct Local {
@@ -215,7 +215,7 @@ fn a_state_is_one_process_s_and_time_goes_on_in_it() {
     assert!(after_reset >= goes_on, "{after_reset} after {goes_on}");
     assert_eq!(next.stop(), Some(0));
 
-    let other = crate::run::file("no-state.txt", "milk, eggs\n");
+    let other = crate::binary::file("no-state.txt", "milk, eggs\n");
     let fixed = ["local", "--port", "0", "--aws-port", "0", "--state", &other];
     let refused = canary(&fixed, "");
     assert_eq!(code(&refused), 1);
