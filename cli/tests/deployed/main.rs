@@ -91,6 +91,21 @@ async fn keys_of_the_environment_sign() {
     assert_eq!(gateway.asked().len(), 2);
 }
 
+/// What the environment says already is nothing that a person would have to type.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_usage_beside_an_error_asks_for_what_is_missing_alone() {
+    let home = Home::new();
+    let environment = [
+        ("AWS_CA_BUNDLE", "/etc/ssl/ca.pem"),
+        ("CANARY_API", "https://example.com"),
+        ("NO_COLOR", "1"),
+    ];
+    let run = canary(&home, &["deploy"], &environment).await;
+    assert_eq!(run.code, 2, "{}", run.stderr);
+    let usage = "Usage: canary deploy --file <FILE>\n";
+    assert!(run.stderr.contains(usage), "{}", run.stderr);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_named_profile_wins_over_keys_of_the_environment() {
     let (home, gateway) = (Home::new(), api().await);
