@@ -144,6 +144,21 @@ fn a_single_number_is_the_weight() {
     );
 }
 
+/// A usage is one line, whatever it is of.
+fn fits(command: &mut clap::Command) {
+    let help = command.render_long_help().to_string();
+    let wide = |line: &&str| line.chars().count() > 80 && !line.starts_with("Usage: ");
+    assert_eq!(help.lines().find(wide), None, "{}", command.get_name());
+    command.get_subcommands_mut().for_each(fits);
+}
+
+#[test]
+fn help_fits_a_narrow_terminal() {
+    let mut command = Arguments::command().term_width(80);
+    command.build();
+    fits(&mut command);
+}
+
 #[test]
 fn help_names_every_verb_but_the_hidden_one() {
     let help = Arguments::command().render_long_help().to_string();
