@@ -31,14 +31,12 @@ pub(crate) struct PlaceArgs {
     #[arg(long, global = true, value_name = "NAME")]
     region: Option<String>,
     /// The only CA certificates to believe, in PEM (also: AWS_CA_BUNDLE).
-    #[arg(
-        long,
-        global = true,
-        value_name = "FILE",
-        env = "AWS_CA_BUNDLE",
-        hide_env = true
-    )]
+    #[arg(long, global = true, value_name = "FILE")]
     ca_file: Option<PathBuf>,
+    // What the environment says has arguments of its own, which are hidden: the usage that clap prints beside an
+    // error has every shown one that has a value, and would ask people for what nobody has to type.
+    #[arg(long, global = true, env = "AWS_CA_BUNDLE", hide = true)]
+    environment_ca_file: Option<PathBuf>,
     #[arg(long, global = true, env = "CANARY_API", hide = true)]
     environment_api: Option<String>,
     #[arg(long, global = true, env = "CANARY_STACK_NAME", hide = true)]
@@ -152,8 +150,10 @@ impl PlaceArgs {
     }
 
     fn trust(&self) -> Result<Trust, TrustError> {
-        let bundle = self.ca_file.as_deref();
-        Trust::of(bundle.filter(|file| !file.as_os_str().is_empty()))
+        let choices = [&self.ca_file, &self.environment_ca_file];
+        let mut given = choices.into_iter().flatten();
+        let bundle = given.find(|file| !file.as_os_str().is_empty());
+        Trust::of(bundle.map(PathBuf::as_path))
     }
 }
 

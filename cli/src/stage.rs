@@ -22,6 +22,7 @@ use simulator::{Options, Simulator, SimulatorError, Timings};
 use tokio::task::JoinSet;
 use tower::ServiceExt as _;
 
+use crate::local::state::StateError;
 use crate::loopback::LoopbackError;
 use crate::models::process::{ModelProcess, ProcessError};
 use crate::models::server::Behaviour;
@@ -51,6 +52,8 @@ pub(crate) struct Setting {
     pub(crate) labels: Option<Labels>,
     /// Where the records live; in memory without it.
     pub(crate) state: Option<PathBuf>,
+    /// Where virtual time has been already: it begins no earlier, and otherwise at the present.
+    pub(crate) goes_on_from: Option<Timestamp>,
 }
 
 /// Why the stage can't be set.
@@ -65,6 +68,9 @@ pub(crate) enum StageError {
     /// The simulated account refused something.
     #[error("the simulated account refused a call")]
     Account(#[from] PortError),
+    /// The file of the records.
+    #[error(transparent)]
+    State(#[from] StateError),
     /// A port or the signals.
     #[error(transparent)]
     Loopback(#[from] LoopbackError),
@@ -102,7 +108,10 @@ impl Stage {
         let timings = Timings::default();
         // An endpoint takes a minute to come into service, which nobody has to wait for: time begins that much
         // earlier, and is moved on to the present.
-        let clock = Clock::running(wall_clock() - timings.create, setting.speed);
+        let present = setting
+            .goes_on_from
+            .map_or_else(wall_clock, |from| from.max(wall_clock()));
+        let clock = Clock::running(present - timings.create, setting.speed);
         let options = Options {
             seed: SEED,
             clock,
@@ -184,6 +193,11 @@ impl Stage {
         Some(&process.url)
     }
 
+    /// The account's time.
+    pub(crate) fn now(&self) -> Timestamp {
+        self.stack.simulator.clock().now()
+    }
+
     /// A request to the API, as a client makes it, without the socket.
     pub(crate) async fn ask<T: DeserializeOwned>(
         &self,
@@ -242,7 +256,7 @@ async fn schedule(stack: Stack) {
 
 #[expect(
     clippy::disallowed_methods,
-    reason = "virtual time begins at the present"
+    reason = "virtual time begins at the present, where it has not been further already"
 )]
 fn wall_clock() -> Timestamp {
     Timestamp::now()

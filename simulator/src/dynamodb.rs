@@ -1,14 +1,15 @@
-//! DynamoDB: dynoxide in process, its time the simulator's clock.
+//! DynamoDB: dynoxide in process.
 //!
 //! Expressions, conditions, transactions and indexes are the embedded engine's. Here its operations are only
 //! put behind the JSON 1.0 wire format. Two of its clocks cannot be replaced: the ten-minute life of a
 //! `ClientRequestToken` and the creation dates of tables follow the wall clock.
 //!
 //! Items past their time to live are removed about once a virtual hour, as AWS removes them late and not at
-//! the second. A database in a file is never swept: its engine would compare with the wall clock.
+//! the second. They are looked for here, by the simulator's clock: the engine's own sweep of a database in a
+//! file would compare with the wall clock.
 
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 
 use bytes::Bytes;
 use dynoxide::{Database, DynoxideError};
@@ -16,6 +17,7 @@ use http::{Response, StatusCode};
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde_json::{Map, Value, json};
 
 use crate::clock::Clock;
 use crate::wire;
@@ -25,34 +27,19 @@ const SWEEP_EVERY: SignedDuration = SignedDuration::from_hours(1);
 
 pub(crate) struct DynamoDb {
     database: Database,
-    /// When the next sweep is due; `None` for a database that is never swept.
-    next_sweep: Mutex<Option<Timestamp>>,
-}
-
-struct VirtualSeconds(Clock);
-
-impl dynoxide::storage_backend::Clock for VirtualSeconds {
-    fn now_unix_secs(&self) -> u64 {
-        u64::try_from(self.0.now().as_second()).unwrap_or(0)
-    }
-
-    fn now_unix_secs_f64(&self) -> f64 {
-        self.0.now().as_millisecond() as f64 / 1000.0
-    }
+    /// When the next sweep is due.
+    next_sweep: Mutex<Timestamp>,
 }
 
 impl DynamoDb {
     pub(crate) fn open(clock: &Clock, state: Option<PathBuf>) -> Result<Self, DynoxideError> {
-        let (database, next_sweep) = match state {
-            Some(path) => (Database::new(&path.to_string_lossy())?, None),
-            None => (
-                Database::memory_with_clock(Arc::new(VirtualSeconds(clock.clone())))?,
-                Some(clock.now() + SWEEP_EVERY),
-            ),
+        let database = match state {
+            Some(path) => Database::new(&path.to_string_lossy())?,
+            None => Database::memory()?,
         };
         Ok(Self {
             database,
-            next_sweep: Mutex::new(next_sweep),
+            next_sweep: Mutex::new(clock.now() + SWEEP_EVERY),
         })
     }
 
@@ -62,12 +49,73 @@ impl DynamoDb {
             .next_sweep
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
-        if next.is_some_and(|due| due <= now) {
-            *next = Some(now + SWEEP_EVERY);
-            if let Err(error) = self.database.sweep_ttl() {
+        if *next <= now {
+            *next = now + SWEEP_EVERY;
+            if let Err(error) = self.sweep(now) {
                 tracing::warn!(%error, "the sweep of expired items failed");
             }
         }
+    }
+
+    /// Removes what has expired of every table that says when its items do.
+    fn sweep(&self, now: Timestamp) -> Result<(), DynoxideError> {
+        let tables = self.ask("ListTables", &json!({}))?;
+        for table in listed(&tables["TableNames"]) {
+            let named = json!({"TableName": table});
+            let lifetime = self.ask("DescribeTimeToLive", &named)?;
+            let lifetime = &lifetime["TimeToLiveDescription"];
+            if lifetime["TimeToLiveStatus"] == "ENABLED" {
+                let described = self.ask("DescribeTable", &named)?;
+                let keys = &described["Table"]["KeySchema"];
+                self.sweep_table(table, keys, &lifetime["AttributeName"], now)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn sweep_table(
+        &self,
+        table: &Value,
+        keys: &Value,
+        attribute: &Value,
+        now: Timestamp,
+    ) -> Result<(), DynoxideError> {
+        let names = json!({"#expires": attribute});
+        let values = json!({":now": {"N": now.as_second().to_string()}});
+        let expired = "#expires < :now";
+        let mut scan = json!({
+            "TableName": table, "FilterExpression": expired,
+            "ExpressionAttributeNames": names, "ExpressionAttributeValues": values,
+        });
+        loop {
+            let page = self.ask("Scan", &scan)?;
+            for item in listed(&page["Items"]) {
+                let parts = listed(keys).filter_map(|key| key["AttributeName"].as_str());
+                let key: Map<String, Value> = parts
+                    .map(|name| (name.to_owned(), item[name].clone()))
+                    .collect();
+                let delete = json!({
+                    "TableName": table, "Key": key, "ConditionExpression": expired,
+                    "ExpressionAttributeNames": names, "ExpressionAttributeValues": values,
+                });
+                match self.ask("DeleteItem", &delete) {
+                    // Written anew since the page was read.
+                    Err(DynoxideError::ConditionalCheckFailedException(..)) => {}
+                    other => drop(other?),
+                }
+            }
+            match &page["LastEvaluatedKey"] {
+                Value::Null => return Ok(()),
+                last => scan["ExclusiveStartKey"] = last.clone(),
+            }
+        }
+    }
+
+    /// One of its operations, for ourselves.
+    fn ask(&self, operation: &str, request: &Value) -> Result<Value, DynoxideError> {
+        let answer = self.dispatch(operation, request.to_string().as_bytes())?;
+        serde_json::from_str(&answer)
+            .map_err(|error| DynoxideError::InternalServerError(error.to_string()))
     }
 
     pub(crate) fn handle(&self, operation: &str, body: &[u8]) -> Response<Bytes> {
@@ -118,6 +166,11 @@ impl DynamoDb {
     }
 }
 
+/// The members of a list; none of what is no list.
+fn listed(value: &Value) -> impl Iterator<Item = &Value> {
+    value.as_array().into_iter().flatten()
+}
+
 fn call<Request: DeserializeOwned, Answer: Serialize>(
     body: &[u8],
     operation: impl FnOnce(Request) -> Result<Answer, DynoxideError>,
@@ -147,7 +200,6 @@ fn malformed(error: &serde_json::Error) -> DynoxideError {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::{Value, json};
 
     fn send(dynamodb: &DynamoDb, operation: &str, body: &Value) -> (u16, Value) {
         let response = dynamodb.handle(operation, body.to_string().as_bytes());
@@ -189,30 +241,63 @@ mod tests {
 
     #[test]
     fn items_past_their_time_to_live_are_swept() {
-        let clock = Clock::manual("2026-01-05T09:00:00Z".parse().expect("a timestamp"));
-        let dynamodb = table(&clock, None);
-        let ttl = json!({
-            "TableName": "things",
-            "TimeToLiveSpecification": {"Enabled": true, "AttributeName": "expires"},
-        });
-        assert_eq!(send(&dynamodb, "UpdateTimeToLive", &ttl).0, 200);
-        let expires = (clock.now().as_second() + 60).to_string();
-        let put = json!({
-            "TableName": "things", "Item": {"pk": {"S": "a"}, "expires": {"N": expires}},
-        });
-        assert_eq!(send(&dynamodb, "PutItem", &put).0, 200);
-        let get = json!({"TableName": "things", "Key": {"pk": {"S": "a"}}});
-        dynamodb.catch_up(clock.now());
-        assert!(send(&dynamodb, "GetItem", &get).1["Item"].is_object());
-        clock.advance(SignedDuration::from_hours(2));
-        dynamodb.catch_up(clock.now());
-        assert!(send(&dynamodb, "GetItem", &get).1["Item"].is_null());
+        // Both before and after the wall clock's present, which has no say in it.
+        for (start, state) in [
+            ("2026-01-05T09:00:00Z", None),
+            ("2026-01-05T09:00:00Z", Some(state_file("swept"))),
+            ("2126-01-05T09:00:00Z", None),
+            ("2126-01-05T09:00:00Z", Some(state_file("swept-later"))),
+        ] {
+            let clock = Clock::manual(start.parse().expect("a timestamp"));
+            let dynamodb = table(&clock, state.clone());
+            let ttl = json!({
+                "TableName": "things",
+                "TimeToLiveSpecification": {"Enabled": true, "AttributeName": "expires"},
+            });
+            assert_eq!(send(&dynamodb, "UpdateTimeToLive", &ttl).0, 200);
+            let put = |key: &str, seconds: i64| {
+                let expires = (clock.now().as_second() + seconds).to_string();
+                let item = json!({
+                    "pk": {"S": key}, "expires": {"N": expires}, "text": {"S": "x".repeat(300_000)},
+                });
+                let put = json!({"TableName": "things", "Item": item});
+                assert_eq!(send(&dynamodb, "PutItem", &put).0, 200);
+            };
+            // More than the megabyte of a page.
+            let soon: Vec<String> = (0..8).map(|number| format!("soon-{number}")).collect();
+            for key in &soon {
+                put(key, 60);
+            }
+            put("later", 24 * 3600);
+            let is_there = |key: &str| {
+                let get = json!({"TableName": "things", "Key": {"pk": {"S": key}}});
+                send(&dynamodb, "GetItem", &get).1["Item"].is_object()
+            };
+            dynamodb.catch_up(clock.now());
+            assert!(soon.iter().all(|key| is_there(key)), "{start}");
+            clock.advance(SignedDuration::from_hours(2));
+            dynamodb.catch_up(clock.now());
+            assert!(!soon.iter().any(|key| is_there(key)), "{start}");
+            assert!(is_there("later"), "{start}");
+            drop(dynamodb);
+            state.into_iter().for_each(remove);
+        }
+    }
+
+    fn state_file(name: &str) -> PathBuf {
+        let name = format!("simulator-{name}-{}.sqlite", std::process::id());
+        std::env::temp_dir().join(name)
+    }
+
+    /// Only a leftover in the temporary folder if it fails.
+    fn remove(path: PathBuf) {
+        let _ = std::fs::remove_file(path);
     }
 
     #[test]
     fn a_state_file_survives() {
         let clock = Clock::manual(Timestamp::UNIX_EPOCH);
-        let path = std::env::temp_dir().join(format!("simulator-{}.sqlite", std::process::id()));
+        let path = state_file("kept");
         let put = json!({"TableName": "things", "Item": {"pk": {"S": "kept"}}});
         assert_eq!(
             send(&table(&clock, Some(path.clone())), "PutItem", &put).0,
@@ -222,7 +307,6 @@ mod tests {
         let get = json!({"TableName": "things", "Key": {"pk": {"S": "kept"}}});
         assert!(send(&reopened, "GetItem", &get).1["Item"].is_object());
         drop(reopened);
-        // Only a leftover in the temporary folder if it fails.
-        let _ = std::fs::remove_file(path);
+        remove(path);
     }
 }

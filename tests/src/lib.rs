@@ -212,6 +212,21 @@ impl World {
         minutes: usize,
         reached: impl Fn(&Loaded) -> bool,
     ) -> Loaded {
+        let minute = async || self.minute().await;
+        self.until_with(id, minutes, reached, minute).await
+    }
+
+    /// The same, with minutes of the caller's own making.
+    ///
+    /// # Panics
+    /// When it does not within `minutes`.
+    pub async fn until_with(
+        &self,
+        id: &str,
+        minutes: usize,
+        reached: impl Fn(&Loaded) -> bool,
+        minute: impl AsyncFn(),
+    ) -> Loaded {
         for _ in 0..minutes {
             let loaded = self.load(id).await;
             assert_eq!(
@@ -221,7 +236,7 @@ impl World {
             if reached(&loaded) {
                 return loaded;
             }
-            self.minute().await;
+            minute().await;
         }
         let events: Vec<String> = self
             .history(id)
@@ -436,6 +451,19 @@ impl World {
             .expect("a new endpoint");
         self.simulator().set_traffic(name, 1000.0);
         self.pass(SignedDuration::from_mins(3)).await;
+    }
+}
+
+/// Whether a deployment is over, however it ended.
+pub fn is_over(loaded: &Loaded) -> bool {
+    loaded.deployment.state.status.is_terminal()
+}
+
+/// Whether it bakes at this share.
+pub fn bakes_at(percent: u8) -> impl Fn(&Loaded) -> bool {
+    move |loaded| {
+        let state = &loaded.deployment.state;
+        state.phase == Phase::Baking && state.weight.percent() == percent
     }
 }
 

@@ -63,6 +63,7 @@ pub(crate) async fn run(args: DemoArgs, output: &mut Output<'_>) -> Result<ExitC
         challenger: scenario.challenger(),
         labels: scenario.labels(),
         state: None,
+        goes_on_from: None,
     };
     let mut stage = Stage::set(setting).await?;
     let text = scenario.specification();

@@ -3,7 +3,7 @@
 //!
 //! A reset makes a new account, a new control plane and new model servers, and only then puts them in place of
 //! the old: nothing of what was can reach into what is, no order on its way and no tick that runs late. The
-//! old ones go with the last request that they still answer.
+//! old ones go with the last request that they still answer. Time alone goes on, for whoever looks meanwhile.
 
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
@@ -14,15 +14,21 @@ use tokio::net::TcpListener;
 use tokio::sync::{Mutex, oneshot};
 use tokio::task::JoinHandle;
 
+use super::state::{State, StateError};
 use crate::stage::{Setting, Stage, StageError, TABLE};
+use crate::verbs::chain;
 
 /// How long requests may go on at the end: a client that keeps its connection open must not keep the
 /// process alive.
 pub(crate) const GRACE: Duration = Duration::from_secs(2);
+/// How often it is written down how far virtual time is, by the wall clock.
+const KEPT_EVERY: Duration = Duration::from_secs(1);
 
 /// The house.
 pub(crate) struct House {
     setting: Setting,
+    /// The file of the records; nobody else has it for as long as the house stands.
+    state: Option<State>,
     /// Where the AWS wire listens; each stage accepts on a copy.
     aws: std::net::TcpListener,
     stage: RwLock<Arc<Stage>>,
@@ -46,16 +52,45 @@ impl Served {
 
 impl House {
     /// Sets the stage, and opens its AWS wire.
-    pub(crate) async fn open(setting: Setting, aws: TcpListener) -> Result<Self, StageError> {
-        let stage = Arc::new(Stage::set(setting.clone()).await?);
+    pub(crate) async fn open(
+        setting: Setting,
+        state: Option<State>,
+        aws: TcpListener,
+    ) -> Result<Self, StageError> {
+        let stage = Stage::set(setting.clone()).await;
+        let stage = stage.map_err(|error| match &state {
+            Some(state) => state.told(error),
+            None => error,
+        });
+        let stage = Arc::new(stage?);
         let house = Self {
             setting,
+            state,
             aws: aws.into_std().map_err(broken)?,
             served: Mutex::default(),
             stage: RwLock::new(stage.clone()),
         };
+        house.keep_time()?;
         *house.served.lock().await = Some(house.serve(&stage)?);
         Ok(house)
+    }
+
+    /// Writes down how far virtual time is, for the next run on the same records.
+    fn keep_time(&self) -> Result<(), StateError> {
+        let Some(state) = &self.state else {
+            return Ok(());
+        };
+        state.keep(self.stage().now(), self.setting.speed)
+    }
+
+    /// Does so for as long as it is let.
+    pub(crate) async fn keep_times(self: Arc<Self>) {
+        loop {
+            tokio::time::sleep(KEPT_EVERY).await;
+            if let Err(error) = self.keep_time() {
+                tracing::warn!(error = %chain(&error), "how far time is was not written down");
+            }
+        }
     }
 
     /// What is played on now.
@@ -64,13 +99,17 @@ impl House {
         stage.clone()
     }
 
-    /// Everything as it was at the start, records in a file included.
+    /// Everything but the time as it was at the start, records in a file included.
     pub(crate) async fn reset(&self) -> Result<(), StageError> {
         let mut served = self.served.lock().await;
         if self.setting.state.is_some() {
             self.stage().forget().await;
         }
-        let fresh = Arc::new(Stage::set(self.setting.clone()).await?);
+        let setting = Setting {
+            goes_on_from: Some(self.stage().now()),
+            ..self.setting.clone()
+        };
+        let fresh = Arc::new(Stage::set(setting).await?);
         let next = self.serve(&fresh)?;
         *self.stage.write().unwrap_or_else(PoisonError::into_inner) = fresh;
         if let Some(old) = served.replace(next) {

@@ -4,6 +4,7 @@
 mod controls;
 pub(crate) mod faults;
 mod house;
+pub(crate) mod state;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -19,6 +20,7 @@ use crate::models::server::Behaviour;
 use crate::output::{Format, Output};
 use crate::stage::{ENDPOINT, Setting, StageError};
 use house::House;
+use state::State;
 
 /// What `canary local` takes.
 #[derive(Debug, Clone, clap::Args)]
@@ -35,7 +37,7 @@ pub(crate) struct LocalArgs {
     /// Requests per wall-clock second of the built-in traffic; 0 for none.
     #[arg(long, default_value_t = 20.0, value_parser = rps)]
     rps: f64,
-    /// Keep the deployments' records in this file; in memory without it.
+    /// Keep the deployments' records in this file, for the next run; in memory without it.
     #[arg(long)]
     state: Option<PathBuf>,
 }
@@ -65,6 +67,7 @@ pub(crate) async fn run(args: LocalArgs, output: &mut Output<'_>) -> Result<Exit
     // Ports first: a port in use is said before anything is started.
     let (api, port) = listen(args.port).await?;
     let (aws, aws_port) = listen(args.aws_port).await?;
+    let state = args.state.as_deref().map(State::hold).transpose()?;
     let mut interrupts = Interrupts::new()?;
     let setting = Setting {
         speed: args.speed,
@@ -72,11 +75,13 @@ pub(crate) async fn run(args: LocalArgs, output: &mut Output<'_>) -> Result<Exit
         challenger: Behaviour::default(),
         labels: None,
         state: args.state,
+        goes_on_from: state.as_ref().and_then(|state| state.goes_on_from),
     };
     let house = tokio::select! {
-        house = House::open(setting, aws) => Arc::new(house?),
+        house = House::open(setting, state, aws) => Arc::new(house?),
         () = interrupts.wait() => return Ok(Exit::Done.into()),
     };
+    let keeping = tokio::spawn(house.clone().keep_times());
     let (stop, stopped) = oneshot::channel::<()>();
     let router = guarded(controls::routes(house.clone()));
     let api_served = tokio::spawn(async move {
@@ -90,6 +95,7 @@ pub(crate) async fn run(args: LocalArgs, output: &mut Output<'_>) -> Result<Exit
     // Bounded: a client that keeps its connection open must not keep the process alive.
     drop(tokio::time::timeout(house::GRACE, api_served).await);
     house.close().await;
+    keeping.abort();
     Ok(Exit::Done.into())
 }
 

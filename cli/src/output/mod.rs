@@ -45,15 +45,15 @@ pub(crate) struct Surroundings {
     #[arg(
         long,
         global = true,
-        env = "NO_COLOR",
         value_name = "ANY",
         num_args = 0..=1,
         require_equals = true,
         default_missing_value = "1",
-        hide_env = true,
         hide_possible_values = true
     )]
     no_color: Option<OsString>,
+    #[arg(long, global = true, env = "NO_COLOR", hide = true)]
+    environment_no_color: Option<OsString>,
     #[arg(long, global = true, env = "CLICOLOR", hide = true)]
     clicolor: Option<OsString>,
     #[arg(long, global = true, env = "TERM", hide = true)]
@@ -79,10 +79,8 @@ impl Look {
 
     fn of(is_terminal: bool, surroundings: &Surroundings) -> Self {
         let is = |value: &Option<OsString>, text: &str| value.as_ref().is_some_and(|v| v == text);
-        let no_colour = surroundings
-            .no_color
-            .as_ref()
-            .is_some_and(|v| !v.is_empty());
+        let given = [&surroundings.no_color, &surroundings.environment_no_color];
+        let no_colour = given.into_iter().flatten().any(|v| !v.is_empty());
         let terminal = is_terminal && !is(&surroundings.term, "dumb");
         Self {
             terminal,

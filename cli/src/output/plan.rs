@@ -6,6 +6,7 @@ use std::fmt::Write as _;
 use shared::domain::comparison::effect::percent;
 use shared::domain::forecast::Caught;
 use shared::domain::model_plan::{Arrival, LabelNeed, ModelPlan};
+use shared::domain::signal::spoken;
 use shared::wire::api::{PlanStage, PlanView};
 
 use super::table::{Cell, cell, number, table};
@@ -166,7 +167,10 @@ fn catches(look: Look, stages: &[PlanStage]) -> String {
     if signals.is_empty() {
         return String::new();
     }
-    let names: Vec<String> = signals.iter().map(|name| name.to_uppercase()).collect();
+    let names: Vec<String> = signals
+        .iter()
+        .map(|name| spoken(name).to_uppercase())
+        .collect();
     let mut header = vec!["WEIGHT"];
     header.extend(names.iter().map(String::as_str));
     let rows = forecasts.iter().map(|(weight, forecast)| {

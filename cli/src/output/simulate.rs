@@ -1,6 +1,7 @@
 //! `canary simulate`: what goes wrong on demand, and what a pass of the control loop did.
 
 use serde_json::Value;
+use shared::domain::quantity::counted;
 
 use super::printable;
 use super::text::time;
@@ -81,11 +82,6 @@ pub(crate) fn ticked(report: &Value, standing: &[String]) -> String {
     }
     lines.extend(standing.iter().cloned());
     lines.join("\n")
-}
-
-fn counted(count: u64, what: &str) -> String {
-    let plural = if count == 1 { "" } else { "s" };
-    format!("{count} {what}{plural}")
 }
 
 #[cfg(test)]

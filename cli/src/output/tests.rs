@@ -376,7 +376,8 @@ fn what_came_from_outside_cannot_steer_the_terminal() {
 fn colour_needs_a_terminal_and_nobody_against_it() {
     let surroundings =
         |no_color: Option<&str>, clicolor: Option<&str>, term: Option<&str>| Surroundings {
-            no_color: no_color.map(OsString::from),
+            no_color: None,
+            environment_no_color: no_color.map(OsString::from),
             clicolor: clicolor.map(OsString::from),
             term: term.map(OsString::from),
         };
@@ -398,6 +399,11 @@ fn colour_needs_a_terminal_and_nobody_against_it() {
         let pipe = Look::of(false, &given);
         assert_eq!((pipe.terminal, pipe.colour), (false, false), "{given:?}");
     }
+    let typed = Surroundings {
+        no_color: Some(OsString::from("1")),
+        ..Surroundings::default()
+    };
+    assert!(!Look::of(true, &typed).colour);
 }
 
 #[test]

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use owo_colors::{OwoColorize as _, Style};
 use shared::domain::evidence::Totals;
 use shared::domain::history::Severity;
-use shared::domain::quantity::Span;
+use shared::domain::quantity::{Span, counted};
 use shared::domain::state::{Phase, Status};
 
 use super::Look;
@@ -36,9 +36,7 @@ impl Tone {
             (Status::Completed, _) => Self::Good,
             (Status::Failed | Status::RolledBack | Status::RollingBack, _) => Self::Bad,
             (Status::Cancelled, _) => Self::Warning,
-            (_, Phase::Paused | Phase::Holding | Phase::AwaitingApproval | Phase::Retreating) => {
-                Self::Warning
-            }
+            (_, phase) if phase.waits() => Self::Warning,
             (Status::Pending | Status::InProgress, _) => Self::Strong,
         }
     }
@@ -134,11 +132,11 @@ pub(super) fn error_rate(errors: u64, requests: u64) -> String {
 /// `1234 requests, 0.08 % errors`.
 pub(super) fn traffic(totals: &Totals) -> String {
     let requests = totals.invocations;
-    let plural = if requests == 1 { "" } else { "s" };
     match requests {
         0 => "no requests".to_owned(),
         _ => format!(
-            "{requests} request{plural}, {} errors",
+            "{}, {} errors",
+            counted(requests, "request"),
             error_rate(totals.errors_5xx, requests)
         ),
     }

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 use http::HeaderValue;
 use jiff::Timestamp;
+use shared::domain::freeze::Freeze;
 use shared::domain::gate::Requirement;
 use shared::domain::quantity::{Latency, Rate, Span};
 use shared::domain::state::Status;
@@ -245,8 +246,8 @@ pub(crate) struct FreezeArgs {
     /// Why: told to everybody.
     #[arg(long, value_name = "TEXT")]
     pub(crate) reason: String,
-    /// When it ends by itself, like 2026-12-27T00:00:00Z.
-    #[arg(long, value_name = "TIME")]
+    /// When it ends by itself, like 2026-12-27T00:00:00Z; at most 366 days ahead.
+    #[arg(long, value_name = "TIME", value_parser = Freeze::end)]
     pub(crate) until: Option<Timestamp>,
 }
 

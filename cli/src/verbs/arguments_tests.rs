@@ -121,6 +121,16 @@ fn what_makes_no_sense_is_refused() {
 }
 
 #[test]
+fn an_end_that_is_none_is_answered_in_our_words() {
+    for end in ["tomorrow", "9999-12-31T23:59:59Z"] {
+        let words = format!("canary freeze wine-quality --reason sale --until {end}");
+        let error = parsed(&words).expect_err(end).to_string();
+        let says = "'--until <TIME>': until is a time like 2026-12-27T00:00:00Z, at most 366 days";
+        assert!(error.contains(says), "{error}");
+    }
+}
+
+#[test]
 fn a_single_number_is_the_weight() {
     let weight = |words| match parsed(words).unwrap().verb {
         Verb::Weight(args) => (args.id, args.weight, args.reason),
@@ -132,6 +142,21 @@ fn a_single_number_is_the_weight() {
         named,
         (Some("0193ab".to_owned()), 40, Some("slower".to_owned()))
     );
+}
+
+/// A usage is one line, whatever it is of.
+fn fits(command: &mut clap::Command) {
+    let help = command.render_long_help().to_string();
+    let wide = |line: &&str| line.chars().count() > 80 && !line.starts_with("Usage: ");
+    assert_eq!(help.lines().find(wide), None, "{}", command.get_name());
+    command.get_subcommands_mut().for_each(fits);
+}
+
+#[test]
+fn help_fits_a_narrow_terminal() {
+    let mut command = Arguments::command().term_width(80);
+    command.build();
+    fits(&mut command);
 }
 
 #[test]

@@ -1,7 +1,5 @@
 //! `canary dashboard` of a deployed stack: signed requests behind a page that only its starter can find.
 
-use std::process::Stdio;
-
 use serde_json::Value;
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::TcpStream;
@@ -9,7 +7,7 @@ use tokio::net::TcpStream;
 use crate::account::{Account, CLOUDWATCH};
 use crate::api;
 use crate::gateway::REGION;
-use crate::run::{Home, TOKEN, keys};
+use crate::run::{Home, TOKEN, command, keys};
 
 async fn asked(authority: &str, path: &str) -> String {
     let mut stream = TcpStream::connect(authority).await.expect("it listens");
@@ -31,15 +29,15 @@ async fn the_page_is_found_by_its_starter_alone_and_leads_to_cloudwatch() {
     let (home, gateway) = (Home::new(), api().await);
     let account = Account::of(&gateway.api).open().await;
     let ca = home.file("ca.pem", &gateway.ca);
-    let mut child = tokio::process::Command::new(env!("CARGO_BIN_EXE_canary"))
-        .args(["dashboard", "--stack", "canary-prod", "--region", REGION])
-        .args(["--port", "0", "-o", "json"])
-        .env_clear()
-        .envs(keys())
-        .env("AWS_EC2_METADATA_DISABLED", "true")
-        .env("AWS_ENDPOINT_URL", &account)
-        .env("AWS_CA_BUNDLE", &ca)
-        .stdout(Stdio::piped())
+    let mut environment = keys();
+    environment.extend([
+        ("AWS_ENDPOINT_URL", account.as_str()),
+        ("AWS_CA_BUNDLE", ca.to_str().expect("the path is text")),
+    ]);
+    let mut arguments = vec!["dashboard", "--stack", "canary-prod", "--region", REGION];
+    arguments.extend(["--port", "0", "-o", "json"]);
+    let mut command = command(&home, &arguments, &environment);
+    let mut child = command
         .kill_on_drop(true)
         .spawn()
         .expect("the binary starts");

@@ -2,6 +2,9 @@
 //! verified, and the AWS services it asks beside it.
 
 mod account;
+#[allow(dead_code, reason = "the tests of the shell use the rest of it")]
+#[path = "../binary/mod.rs"]
+mod binary;
 mod dashboard;
 mod doctor;
 #[allow(dead_code, reason = "the unit tests use the rest of it")]
@@ -86,6 +89,21 @@ async fn keys_of_the_environment_sign() {
     let run = canary(&home, &["list", "-o", "json"], &environment).await;
     assert_eq!((run.code, run.stderr.as_str()), (0, ""));
     assert_eq!(gateway.asked().len(), 2);
+}
+
+/// What the environment says already is nothing that a person would have to type.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_usage_beside_an_error_asks_for_what_is_missing_alone() {
+    let home = Home::new();
+    let environment = [
+        ("AWS_CA_BUNDLE", "/etc/ssl/ca.pem"),
+        ("CANARY_API", "https://example.com"),
+        ("NO_COLOR", "1"),
+    ];
+    let run = canary(&home, &["deploy"], &environment).await;
+    assert_eq!(run.code, 2, "{}", run.stderr);
+    let usage = "Usage: canary deploy --file <FILE>\n";
+    assert!(run.stderr.contains(usage), "{}", run.stderr);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,11 +1,12 @@
 //! Running the binary as a person does: a home, an environment, and what it wrote.
 
 use std::path::PathBuf;
-use std::process::Output;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use serde_json::Value;
+use tokio::process::Command;
 
+use crate::binary;
 use crate::gateway::signature::{ACCESS_KEY, SECRET_KEY};
 
 /// Of the session that the keys are of.
@@ -53,25 +54,25 @@ impl Run {
     }
 }
 
-pub(crate) async fn canary(home: &Home, arguments: &[&str], environment: &[(&str, &str)]) -> Run {
-    let mut command = tokio::process::Command::new(env!("CARGO_BIN_EXE_canary"));
+/// The binary at this home, before it is started.
+pub(crate) fn command(home: &Home, arguments: &[&str], environment: &[(&str, &str)]) -> Command {
+    let mut command = Command::from(binary::command(arguments));
     command
-        .args(arguments)
-        .env_clear()
         .env("HOME", &home.0)
         .env("PATH", "/usr/bin:/bin")
         // Nobody is asked who this machine is.
         .env("AWS_EC2_METADATA_DISABLED", "true")
         .envs(environment.iter().copied());
-    let Output {
-        status,
-        stdout,
-        stderr,
-    } = command.output().await.expect("the binary runs");
+    command
+}
+
+pub(crate) async fn canary(home: &Home, arguments: &[&str], environment: &[(&str, &str)]) -> Run {
+    let output = command(home, arguments, environment).output().await;
+    let output = output.expect("the binary runs");
     let run = Run {
-        code: status.code().expect("no signal ended it"),
-        stdout: String::from_utf8(stdout).expect("text is UTF-8"),
-        stderr: String::from_utf8(stderr).expect("text is UTF-8"),
+        code: binary::code(&output),
+        stdout: binary::stdout(&output).to_owned(),
+        stderr: binary::stderr(&output).to_owned(),
     };
     for secret in [SECRET_KEY, TOKEN] {
         assert!(

@@ -5,7 +5,7 @@ use std::process::Output;
 
 use serde_json::{Value, json};
 
-use crate::run::{canary, code, file, stderr, stdout};
+use crate::binary::{canary, code, file, stderr, stdout};
 
 fn compare(arguments: &[&str], input: &str) -> Output {
     canary(&[&["compare"], arguments].concat(), input)

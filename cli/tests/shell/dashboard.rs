@@ -8,7 +8,7 @@ use axum::{Json, Router};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
-use crate::run::{canary, code, first_object, started, stderr, terminated};
+use crate::binary::{canary, code, first_object, started, stderr, terminated};
 
 /// An API without deployments.
 async fn api() -> String {

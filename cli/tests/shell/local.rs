@@ -6,9 +6,10 @@ use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Output};
 
+use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use crate::run::{canary, code, first_object, started, stderr, stdout, terminated};
+use crate::binary::{canary, code, first_object, started, stderr, stdout, terminated};
 
 /// A local mode of its own, on ports that nobody has.
 struct Local {
@@ -116,15 +117,15 @@ fn specification() -> String {
 struct Records(PathBuf);
 
 impl Records {
-    fn new() -> Self {
-        let name = format!("canary-local-{}.sqlite", std::process::id());
+    fn new(name: &str) -> Self {
+        let name = format!("canary-local-{name}-{}.sqlite", std::process::id());
         Self(std::env::temp_dir().join(name))
     }
 }
 
 impl Drop for Records {
     fn drop(&mut self) {
-        for beside in ["", "-wal", "-shm"] {
+        for beside in ["", "-wal", "-shm", ".lock"] {
             let file = format!("{}{beside}", self.0.display());
             let _ = std::fs::remove_file(Path::new(&file));
         }
@@ -134,7 +135,7 @@ impl Drop for Records {
 /// What document 3's lab does with its router: let the new model fail, look, see everything go back, begin again.
 #[test]
 fn a_model_that_is_made_to_fail_is_taken_back_and_a_reset_begins_anew() {
-    let records = Records::new();
+    let records = Records::new("reset");
     let file = records.0.to_str().expect("a path in UTF-8");
     let local = Local::start(&["--speed", "120", "--rps", "60", "--state", file]);
     assert_eq!(local.region, "eu-central-1");
@@ -174,6 +175,52 @@ fn a_model_that_is_made_to_fail_is_taken_back_and_a_reset_begins_anew() {
     local.said(&["deploy", "-f", "-"], &specification());
     assert_eq!(local.listed().len(), 1);
     assert_eq!(local.stop(), Some(0));
+}
+
+/// When the account says it is, and of when it has the one deployment of its records.
+fn times(local: &Local) -> [Timestamp; 2] {
+    let deployments = local.listed();
+    assert_eq!(deployments.len(), 1, "{deployments:?}");
+    ["as_of", "created_at"].map(|name| {
+        let time = deployments[0][name].as_str().expect(name);
+        time.parse().expect("a time")
+    })
+}
+
+#[test]
+fn a_state_is_one_process_s_and_time_goes_on_in_it() {
+    let records = Records::new("kept");
+    let file = records.0.to_str().expect("a path in UTF-8");
+    let fast = ["--speed", "600", "--rps", "0", "--state", file];
+    let first = Local::start(&fast);
+    first.said(&["deploy", "-f", "-"], &specification());
+    let fixed = ["local", "--port", "0", "--aws-port", "0", "--state", file];
+    let second = canary(&fixed, "");
+    assert_eq!(code(&second), 1);
+    let says = format!("{file} is the state of a `canary local` that runs already: end that one");
+    assert!(stderr(&second).contains(&says), "{}", stderr(&second));
+    let [reached, created] = times(&first);
+    assert_eq!(first.stop(), Some(0));
+
+    // By the wall clock hardly a moment later.
+    let slow = ["--speed", "1", "--rps", "0", "--state", file];
+    let next = Local::start(&slow);
+    let [goes_on, as_before] = times(&next);
+    assert_eq!(as_before, created);
+    assert!(goes_on >= reached, "{goes_on} after {reached}");
+    next.simulated("reset");
+    next.said(&["deploy", "-f", "-"], &specification());
+    let [after_reset, anew] = times(&next);
+    assert!(anew >= goes_on, "{anew} after {goes_on}");
+    assert!(after_reset >= goes_on, "{after_reset} after {goes_on}");
+    assert_eq!(next.stop(), Some(0));
+
+    let other = crate::binary::file("no-state.txt", "milk, eggs\n");
+    let fixed = ["local", "--port", "0", "--aws-port", "0", "--state", &other];
+    let refused = canary(&fixed, "");
+    assert_eq!(code(&refused), 1);
+    let says = format!("{other} is no state of `canary local` (it is no SQLite database): move");
+    assert!(stderr(&refused).contains(&says), "{}", stderr(&refused));
 }
 
 #[test]

@@ -6,7 +6,7 @@ use std::process::Output;
 
 use serde_json::{Value, json};
 
-use crate::run::{canary, code, file, stderr, stdout};
+use crate::binary::{canary, code, file, stderr, stdout};
 
 const HEADER: &str = "minute,signal,variant,n,x\n";
 

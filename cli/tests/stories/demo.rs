@@ -2,11 +2,12 @@
 //! that the challenger was what the scenario says, by what its server answered and by what the rollout found.
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use serde_json::Value;
+
+use crate::binary::command;
 
 /// Two at a time: each has its own model servers and traffic, and more of them would slow one another down.
 static STAGES: [Mutex<()>; 2] = [Mutex::new(()), Mutex::new(())];
@@ -25,9 +26,7 @@ fn run(scenario: &str) -> Run {
     let stage = &STAGES[PLAYED.fetch_add(1, Ordering::Relaxed) % STAGES.len()];
     let _held = stage.lock().unwrap_or_else(PoisonError::into_inner);
     let folder = folder(scenario);
-    let output = Command::new(env!("CARGO_BIN_EXE_canary"))
-        .args(["demo", "--scenario", scenario, "-o", "json"])
-        .env_clear()
+    let output = command(&["demo", "--scenario", scenario, "-o", "json"])
         .env("TMPDIR", &folder)
         .output()
         .expect("the binary starts");

@@ -1,10 +1,10 @@
 //! Every error as a problem document. What a caller is told and what is logged are two things.
 
 use axum::response::{IntoResponse, Response};
-use shared::app::accept::Refusal;
 use shared::app::authority::Inadmissible;
 use shared::app::order::OrderError;
 use shared::app::ports::{Class, PortError};
+use shared::app::refusal::Refusal;
 use shared::domain::command::IllegalCommand;
 use shared::gateway;
 use shared::wire::problem::{Problem, REJECTED_BY_GATE};

@@ -1,18 +1,16 @@
 //! A new deployment, written once for one request. Nothing in SageMaker is changed here: the record is the
 //! intent, and `deploy` as provision carries it out.
 
-use std::borrow::Cow;
 use std::time::Duration;
 
 use super::gate;
 use super::health;
 use super::ports::{Class, Creation, IdempotencyClaim, Loaded, PortError, Ports, Refused};
-use super::propose::{Proposal, propose, unfrozen, unlocked};
-use crate::domain::authority::Outside;
+use super::propose::{Proposal, or_locked, propose, unfrozen, unlocked};
+use super::refusal::Refusal;
 use crate::domain::deployment::Deployment;
 use crate::domain::due::Actor;
 use crate::domain::evidence::Evidence;
-use crate::domain::freeze::Freeze;
 use crate::domain::history::{Entry, Name, Severity};
 use crate::domain::judge::floor_minute;
 use crate::domain::replay::Recorded;
@@ -22,64 +20,6 @@ use crate::domain::specification::Specification;
 const CREATIONS: usize = 4;
 /// The wait before the next try.
 const BETWEEN_CREATIONS: Duration = Duration::from_millis(50);
-
-/// Why a deployment was not accepted.
-#[derive(Debug, thiserror::Error)]
-pub enum Refusal {
-    /// The endpoint or the model can't take it: which field, and what to do.
-    #[error("{detail}")]
-    Unfit {
-        /// A stable word for the kind of problem.
-        kind: &'static str,
-        /// The field of the specification.
-        field: Cow<'static, str>,
-        /// What is wrong and the way out.
-        detail: String,
-    },
-    /// The gate refuses the model.
-    #[error("the gate refuses {model}: {sentence}")]
-    Rejected {
-        /// The model.
-        model: String,
-        /// What it fell short of.
-        sentence: String,
-    },
-    /// Nothing begins at the moment.
-    #[error(
-        "endpoint {endpoint} is {freeze}; wait until it is lifted, or, if this can't wait, say `hotfix: {{reason: …}}` as one of its approvers"
-    )]
-    Frozen {
-        /// The endpoint.
-        endpoint: String,
-        /// By whom, until when and why.
-        freeze: Box<Freeze>,
-    },
-    /// The endpoint has a deployment that is not over.
-    #[error(
-        "endpoint {endpoint} has deployment {by}, which is not over; wait for it, or roll it back"
-    )]
-    Locked {
-        /// The endpoint.
-        endpoint: String,
-        /// The deployment that holds the lock.
-        by: String,
-    },
-    /// There is nothing to go back to, or nowhere to go back from.
-    #[error("{detail}")]
-    NoWayBack {
-        /// What is missing and the way out.
-        detail: String,
-    },
-    /// The key was used for another request.
-    #[error("this Idempotency-Key was used for another request in the last 24 h; use a new one")]
-    KeyReused,
-    /// A request with the same key is under way.
-    #[error("a request with this Idempotency-Key is under way; repeat it in a moment")]
-    KeyInProgress,
-    /// Something could not be read or written.
-    #[error(transparent)]
-    Port(#[from] PortError),
-}
 
 /// An accepted deployment.
 #[derive(Debug)]
@@ -129,6 +69,7 @@ async fn accept_new<P: Ports>(
 ) -> Result<Accepted, Refusal> {
     unlocked(ports, &specification.endpoint).await?;
     let proposed = propose(ports, specification, caller).await;
+    let proposed = or_locked(ports, &specification.endpoint, proposed).await;
     if let Err(Refusal::Rejected { sentence, .. }) = &proposed {
         // A refusal that could not be kept is none yet: the caller asks again.
         gate::announce(ports, specification, sentence, caller, key).await?;
@@ -275,6 +216,9 @@ fn first_entry(deployment: &mut Deployment, why: Option<&str>) -> Entry {
     if let Some(clearance) = terms.clearance.sentence() {
         reason = format!("{reason}; {clearance}");
     }
+    if terms.brings_the_same_model() {
+        reason = format!("{reason}; production runs this model already");
+    }
     if let Some(changed_at) = terms.baseline.changed_at {
         reason = format!(
             "{reason}; the endpoint was last changed at {changed_at}, and production's figures from before that may be of another config"
@@ -300,23 +244,5 @@ fn first_entry(deployment: &mut Deployment, why: Option<&str>) -> Entry {
         by: Some(terms.created_by.clone()),
         signal: None,
         signal_severity: None,
-    }
-}
-
-impl From<Outside> for Refusal {
-    fn from(outside: Outside) -> Self {
-        unfit(outside.kind, outside.field, outside.detail)
-    }
-}
-
-pub(super) fn unfit(
-    kind: &'static str,
-    field: impl Into<Cow<'static, str>>,
-    detail: String,
-) -> Refusal {
-    Refusal::Unfit {
-        kind,
-        field: field.into(),
-        detail,
     }
 }

@@ -3,9 +3,9 @@
 //! made, a canary that may not become as large as production is, and checks whose metrics count what
 //! can't be.
 
-use super::accept::{Refusal, unfit};
 use super::past::Past;
 use super::ports::ConfigView;
+use super::refusal::{Refusal, unfit};
 use crate::domain::deployment::CanaryCapacity;
 use crate::domain::policy::Policy;
 use crate::domain::scaling::ScalableTarget;

@@ -6,9 +6,10 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::accept::{Key, Refusal, unfit};
+use super::accept::Key;
 use super::announce::{shard_of, sweep_for};
 use super::ports::{OutboxRow, PortError, Ports};
+use super::refusal::{Refusal, unfit};
 use crate::domain::gate::{Outcome, Unbound, judge};
 use crate::domain::history::{Entry, Name, Severity};
 use crate::domain::quantity::Weight;

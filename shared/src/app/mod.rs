@@ -13,6 +13,7 @@
 //! | `scaling` | what such an effect does to Application Auto Scaling, and what of it is put back |
 //! | [`accept`](mod@accept) | a new deployment is written, once for one request |
 //! | [`propose`](mod@propose) | what it would be: everything is checked before anything is written |
+//! | [`refusal`] | why one is not accepted, whichever check finds it |
 //! | `fitness` | what would go wrong only later, refused before |
 //! | `pricing` | what the instances are, and what an hour of one costs |
 //! | [`order`](mod@order) | an operator's command |
@@ -37,6 +38,7 @@ pub mod past;
 pub mod ports;
 mod pricing;
 pub mod propose;
+pub mod refusal;
 mod registry;
 pub mod report;
 mod scaling;

@@ -1,7 +1,7 @@
 //! What the instances of both variants are, and what an hour of one costs: as the specification says, or
 //! else the stack. Where cost is judged both prices must be known; a plan goes without.
 
-use super::accept::{Refusal, unfit};
+use super::refusal::{Refusal, unfit};
 use crate::domain::cost::{PriceList, Prices};
 use crate::domain::outlay::Machines;
 use crate::domain::policy::Test;

@@ -3,12 +3,12 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::accept::{Refusal, unfit};
 use super::fitness;
 use super::gate;
 use super::past::{self, Past};
 use super::ports::{Class, ConfigView, Ports};
 use super::pricing;
+use super::refusal::{Refusal, unfit};
 use super::registry::{self, Challenger};
 use crate::domain::authority::{Grants, is_enabled};
 use crate::domain::baseline::{Baseline, SlowCount, broken_by_production};
@@ -41,8 +41,10 @@ pub async fn plan<P: Ports>(
     specification: &Specification,
     caller: &str,
 ) -> Result<Proposal, Refusal> {
-    unlocked(ports, &specification.endpoint).await?;
-    propose(ports, specification, caller).await
+    let endpoint = &specification.endpoint;
+    unlocked(ports, endpoint).await?;
+    let proposed = propose(ports, specification, caller).await;
+    or_locked(ports, endpoint, proposed).await
 }
 
 /// The deployment that the specification would make, held against the endpoint as it is now, with
@@ -117,6 +119,20 @@ pub(super) async fn unlocked<P: Ports>(ports: &P, endpoint: &str) -> Result<(), 
             by,
         }),
     }
+}
+
+/// What came of a request, unless somebody else's was faster: then the endpoint was looked at in the middle of
+/// that, and what it is refused for is not the caller's to repair.
+pub(super) async fn or_locked<P: Ports, T>(
+    ports: &P,
+    endpoint: &str,
+    made: Result<T, Refusal>,
+) -> Result<T, Refusal> {
+    let is_of_the_endpoint = matches!(made, Err(Refusal::Unfit { .. } | Refusal::NoWayBack { .. }));
+    if is_of_the_endpoint {
+        unlocked(ports, endpoint).await?;
+    }
+    made
 }
 
 /// What was read of the endpoint's freezes, where none of them stands.

@@ -5,10 +5,10 @@
 //! approval is read when the deployment is accepted and once more before its model is made: in between
 //! somebody may have taken it back.
 
-use super::accept::{Refusal, unfit};
 use super::carry_out::{Carried, still_fits, write};
 use super::health;
 use super::ports::{Class, Loaded, PortError, Ports};
+use super::refusal::{Refusal, unfit};
 use crate::domain::deployment::{Deployment, Lease, Terms};
 use crate::domain::model::{ModelView, Unlike};
 use crate::domain::protocol;

@@ -18,10 +18,11 @@ use std::collections::BTreeMap;
 
 use serde_json::json;
 
-use super::accept::{Accepted, Key, Refusal, accept_proposed, answered_before, or_answered};
+use super::accept::{Accepted, Key, accept_proposed, answered_before, or_answered};
 use super::health;
 use super::ports::{Class, ConfigVariant, Loaded, Ports};
-use super::propose::{live_instances, propose, unlocked};
+use super::propose::{live_instances, or_locked, propose, unlocked};
+use super::refusal::Refusal;
 use crate::domain::cost::Prices;
 use crate::domain::deployment::{CanaryCapacity, Cleanup, Deployment, Terms};
 use crate::domain::observation::EndpointView;
@@ -63,7 +64,9 @@ async fn once<P: Ports>(
     if let Some(accepted) = answered_before(ports, key).await? {
         return Ok(accepted);
     }
+    is_completed(&completed.deployment)?;
     let made = bring_back(ports, completed, caller, why, key).await;
+    let made = or_locked(ports, &completed.deployment.terms.endpoint, made).await;
     or_answered(ports, key, made).await
 }
 
@@ -75,7 +78,6 @@ async fn bring_back<P: Ports>(
     key: Option<&Key>,
 ) -> Result<Accepted, Refusal> {
     let terms = &completed.deployment.terms;
-    is_completed(&completed.deployment)?;
     unlocked(ports, &terms.endpoint).await?;
     let view = ports.endpoint(&terms.endpoint).await?;
     let view = as_it_was_left(terms, view)?;

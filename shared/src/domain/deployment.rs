@@ -519,6 +519,11 @@ impl Terms {
         self.plan.raises_from(now)
     }
 
+    /// Whether the new model is the one that production runs already, or of the same version of a package.
+    pub fn brings_the_same_model(&self) -> bool {
+        self.model == self.former_model || self.packages.are_one()
+    }
+
     /// Whether it brings back a model that production had. No proof is asked of that one, and callers
     /// who have turned away from the model that it replaces must not keep it away.
     pub const fn is_undo(&self) -> bool {

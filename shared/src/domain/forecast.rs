@@ -282,8 +282,15 @@ fn waits_for_samples(deployment: &Deployment, stage: &Stage) -> Option<String> {
 }
 
 fn general_warnings(deployment: &Deployment) -> Vec<String> {
-    let (baseline, policy) = (&deployment.terms.baseline, &deployment.terms.policy);
+    let terms = &deployment.terms;
+    let (baseline, policy) = (&terms.baseline, &terms.policy);
     let mut warnings = Vec::new();
+    if terms.brings_the_same_model() {
+        warnings.push(format!(
+            "the canary's model is the one that production runs already ({}): the rollout holds it against itself; look at `model`, unless only what it runs on is to change",
+            terms.former_model
+        ));
+    }
     if baseline.requests == 0 {
         warnings.push(
             "the endpoint had no traffic since its last config, at most a day ago: nothing can be said about what the stages prove, and slowness is judged by the policy's own limits".to_owned(),

@@ -11,7 +11,7 @@
 
 use std::fmt;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::deployment::Deployment;
@@ -51,7 +51,40 @@ pub struct Prolonged {
     pub at: Timestamp,
 }
 
+/// Why a freeze can't end when it is ordered to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum UnfitEnd {
+    /// No time, or one beyond all calendars.
+    #[error("until is a time like 2026-12-27T00:00:00Z, at most 366 days ahead")]
+    Unreadable,
+    /// It would stand for no moment.
+    #[error("until is over already; name a time to come, or leave it out")]
+    Over,
+    /// Further ahead than [`Freeze::LONGEST`].
+    #[error(
+        "until is more than 366 days ahead; name an earlier time, or leave it out: the freeze then stands until somebody lifts it"
+    )]
+    Far,
+}
+
 impl Freeze {
+    /// The longest that one is ordered for with an end of its own: whoever means for ever says no end.
+    pub const LONGEST: SignedDuration = SignedDuration::from_hours(366 * 24);
+
+    /// The end that an order names.
+    pub fn end(text: &str) -> Result<Timestamp, UnfitEnd> {
+        text.parse().map_err(|_| UnfitEnd::Unreadable)
+    }
+
+    /// Whether an order may name this end now.
+    pub fn check_end(until: Timestamp, now: Timestamp) -> Result<(), UnfitEnd> {
+        match until.duration_since(now) {
+            left if left <= SignedDuration::ZERO => Err(UnfitEnd::Over),
+            left if left > Self::LONGEST => Err(UnfitEnd::Far),
+            _ => Ok(()),
+        }
+    }
+
     /// Whether it still stands.
     pub fn stands_at(&self, now: Timestamp) -> bool {
         self.until.is_none_or(|until| now < until)

@@ -185,7 +185,7 @@ impl Packages {
 
     /// Whether production has the new version already: it is tried on other instances, or in another
     /// network.
-    fn are_one(&self) -> bool {
+    pub fn are_one(&self) -> bool {
         let both = self.new.as_ref().zip(self.former.as_ref());
         both.is_some_and(|(new, former)| new.is_same(former.as_str()))
     }

@@ -113,6 +113,14 @@ impl Phase {
         Self::CleaningUp,
         Self::Ended,
     ];
+
+    /// Whether it goes on by itself no more, or not upwards: somebody may have to do something.
+    pub const fn waits(self) -> bool {
+        matches!(
+            self,
+            Self::AwaitingApproval | Self::Paused | Self::Holding | Self::Retreating
+        )
+    }
 }
 
 impl fmt::Display for Phase {

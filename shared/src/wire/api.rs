@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::domain::clearance::Attestation;
 use crate::domain::deployment::Deployment;
@@ -345,9 +346,15 @@ pub struct CommandBody {
 pub struct FreezeBody {
     /// Why nothing may be raised: told to everybody.
     pub reason: String,
-    /// When it ends by itself; without it somebody has to lift it.
-    #[serde(default)]
+    /// When it ends by itself, at most 366 days ahead; without it somebody has to lift it.
+    #[serde(default, deserialize_with = "end")]
     pub until: Option<Timestamp>,
+}
+
+fn end<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Timestamp>, D::Error> {
+    let text = Option::<String>::deserialize(deserializer)?;
+    let end = text.map(|text| Freeze::end(&text)).transpose();
+    end.map_err(D::Error::custom)
 }
 
 /// Whether nothing is raised on an endpoint.

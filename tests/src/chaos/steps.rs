@@ -2,7 +2,7 @@
 //! held.
 
 use jiff::SignedDuration;
-use shared::app::accept::Refusal;
+use shared::app::refusal::Refusal;
 use shared::domain::state::Phase;
 
 use super::calls::Known;

@@ -17,12 +17,13 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
-use shared::app::accept::{Accepted, Key, Refusal, accept};
+use shared::app::accept::{Accepted, Key, accept};
 use shared::app::announce::{Swept, sweep_all};
 use shared::app::carry_out::{Carried, carry_out};
 use shared::app::health::Figure;
 use shared::app::order::{OrderError, order};
 use shared::app::ports::{Loaded, MetricAnswer, MetricQuery, OutboxRow, PortError, Store};
+use shared::app::refusal::Refusal;
 use shared::app::tick::{Ticked, tick};
 use shared::app::undo::undo;
 use shared::domain::command::Command;

@@ -178,6 +178,30 @@ async fn what_is_no_freeze_is_refused() {
     assert_eq!(effects(&world), before);
 }
 
+#[tokio::test]
+async fn a_freeze_ends_within_a_year_or_is_lifted() {
+    let world = World::new().await;
+    let before = effects(&world);
+    let in_days = |days: i64| world.now() + SignedDuration::from_hours(24 * days);
+    for (until, says) in [
+        (json!("soon"), "until is a time like 2026-12-27T00:00:00Z"),
+        (json!("9999-12-31T23:59:59Z"), "at most 366 days ahead"),
+        (json!("99999-01-01T00:00:00Z"), "at most 366 days ahead"),
+        (json!(in_days(367)), "more than 366 days ahead"),
+        (json!(in_days(0)), "until is over already"),
+    ] {
+        let body = json!({"reason": "a sale", "until": until});
+        let answer = ask(&world, Method::PUT, ENDPOINT, &body).await;
+        assert_problem(&answer, 422, "invalid-body", Some("until"));
+        let detail = answer.1["detail"].as_str().unwrap_or_default();
+        assert!(detail.contains(says), "{until}: {detail}");
+    }
+    assert_eq!(effects(&world), before);
+    let body = json!({"reason": "a sale", "until": in_days(366)});
+    let (status, answer) = ask(&world, Method::PUT, ENDPOINT, &body).await;
+    assert_eq!(status, StatusCode::OK, "{answer}");
+}
+
 /// What nobody could lift again would hold nothing: SageMaker tells no endpoint from another by case.
 #[tokio::test]
 async fn a_name_is_that_of_an_endpoint_in_whatever_case() {

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use shared::domain::routing::Sticky;
 use shared::domain::state::{Phase, Status};
 use simulator::{FaultKind, service};
-use tests::{ENDPOINT, PRODUCTION, World, specification_with};
+use tests::{ENDPOINT, PRODUCTION, World, bakes_at, specification_with};
 
 const USERS: usize = 60;
 
@@ -28,12 +28,7 @@ async fn deploy(world: &World) -> String {
 }
 
 async fn at(world: &World, id: &str, percent: u8) -> String {
-    let reached = world
-        .until(id, 60, |loaded| {
-            let state = &loaded.deployment.state;
-            state.weight.percent() == percent && state.phase == Phase::Baking
-        })
-        .await;
+    let reached = world.until(id, 60, bakes_at(percent)).await;
     // What is known of the endpoint is a few seconds old at the most.
     world.pass(SignedDuration::from_secs(6)).await;
     reached.deployment.terms.canary

@@ -7,10 +7,11 @@
 
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
-use shared::app::accept::{Key, Refusal};
+use shared::app::accept::Key;
 use shared::app::announce::{SHARDS, shard_of};
 use shared::app::order::OrderError;
 use shared::app::ports::Endpoints;
+use shared::app::refusal::Refusal;
 use shared::domain::command::{Command, IllegalCommand};
 use shared::domain::deployment::Deployment;
 use shared::domain::observation::EndpointView;

@@ -6,15 +6,15 @@ use std::time::{Duration, Instant};
 
 use jiff::SignedDuration;
 use serde_json::json;
-use shared::app::accept::Refusal;
-use shared::app::ports::{Class, FreezeTurn, PortError};
+use shared::app::ports::{Class, Endpoints as _, FreezeTurn, PortError};
+use shared::app::refusal::Refusal;
 use shared::domain::command::Command;
 use shared::domain::freeze::{EVERY_ENDPOINT, Freeze};
 use shared::domain::state::{Phase, Status};
 use tests::direct::chance::Chance;
 use tests::direct::gate::{Call, Passed, Role, Verdict};
 use tests::direct::scenario::{Scenario, specification};
-use tests::direct::world::{Answer, Fast, Job, Policy};
+use tests::direct::world::{Answer, Fast, Job, Policy, ready};
 
 fn deployed() -> (Fast, String) {
     let mut world = Scenario::default().world();
@@ -128,10 +128,7 @@ fn every_verdict_does_what_it_says_to_a_raise() {
             let deployment = world.load(&id).deployment;
             (deployment.terms.canary, deployment.state.lease.is_some())
         };
-        let view = tests::direct::world::ready(shared::app::ports::Endpoints::endpoint(
-            &world.ports(),
-            tests::ENDPOINT,
-        ));
+        let view = ready(world.ports().endpoint(tests::ENDPOINT));
         let view = view.expect("an answer").expect("an endpoint");
         let crashed = world.ended().iter().any(|ended| ended.answer.is_none());
         assert_eq!(world.until_over(&id, 60), Status::Completed);
@@ -260,5 +257,65 @@ fn nothing_begins_after_a_freeze_whenever_it_comes() {
             refused > 10,
             "the record is the last of many calls: {refused}"
         );
+    }
+}
+
+/// Runs every async invoke that waits, each to its end.
+fn delivered(world: &mut Fast) {
+    while !world.events().is_empty() {
+        let woken = world.deliver(0);
+        while world.live().contains(&woken) {
+            world.step(woken);
+        }
+    }
+}
+
+/// Two requests for one endpoint, the second between any two calls of the first: who is late is told who has
+/// the endpoint, and not what is to be seen of it half way.
+#[test]
+fn who_is_late_for_an_endpoint_is_told_who_has_it() {
+    let accept = || {
+        let world = Scenario::default().world();
+        (world, Job::Accept(specification(), None))
+    };
+    let undo = || {
+        let (mut world, id) = deployed();
+        assert_eq!(world.until_over(&id, 60), Status::Completed);
+        (world, Job::Undo(id))
+    };
+    let begun: [fn() -> (Fast, Job); 2] = [accept, undo];
+    for begin in begun {
+        let mut late = 0;
+        loop {
+            let (mut world, job) = begin();
+            let request = world.start(job.clone());
+            for _ in 0..late {
+                world.step(request);
+            }
+            if world.store().holder(tests::ENDPOINT).is_some() {
+                break;
+            }
+            world.finish(job);
+            let first = world.store().holder(tests::ENDPOINT);
+            let first = first.expect("the second request was the faster one");
+            delivered(&mut world);
+            let seen = ready(world.ports().endpoint(tests::ENDPOINT));
+            let seen = seen.expect("an answer").expect("an endpoint");
+            assert!(!seen.is_in_service(), "{seen:?}");
+            while world.live().contains(&request) {
+                world.step(request);
+            }
+            let mut ended = world.ended().iter();
+            let answer = ended.find(|ended| ended.invocation == request);
+            match answer.and_then(|ended| ended.answer.as_ref()) {
+                Some(Answer::Accepted(answer) | Answer::Undone(answer)) => match &**answer {
+                    Err(Refusal::Locked { by, .. }) => assert_eq!(*by, first, "{late}"),
+                    other => panic!("after {late} calls: {other:?}"),
+                },
+                other => panic!("after {late} calls the request ended with {other:?}"),
+            }
+            late += 1;
+        }
+        assert!(late > 10, "the record is the last of many calls: {late}");
     }
 }

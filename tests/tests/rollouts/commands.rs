@@ -8,7 +8,7 @@ use shared::domain::history::Name;
 use shared::domain::observation::EndpointStatus;
 use shared::domain::state::{Phase, Status};
 use tests::lambda::events;
-use tests::{CONFIG, OLD, PRODUCTION, Setup, World, specification, specification_with};
+use tests::{CONFIG, OLD, PRODUCTION, Setup, World, bakes_at, specification, specification_with};
 
 #[tokio::test]
 async fn a_pause_stops_raises_and_the_deadlines_clock() {
@@ -137,12 +137,7 @@ async fn in_phase(phase: Phase) -> (World, String) {
             world.order(&id, "pause").await;
         }
         Phase::Retreating => {
-            world
-                .until(&id, 60, |loaded| {
-                    loaded.deployment.state.phase == Phase::Baking
-                        && loaded.deployment.state.weight.percent() == 50
-                })
-                .await;
+            world.until(&id, 60, bakes_at(50)).await;
             assert_eq!(world.put_weight(&id, 20).await.0, StatusCode::ACCEPTED);
         }
         phase => drop(world.until_phase(&id, phase).await),

@@ -10,7 +10,7 @@ use shared::aws::loopback::sdk_config;
 use shared::domain::history::{Name, Severity};
 use shared::domain::observation::EndpointStatus;
 use shared::domain::state::{Phase, Status};
-use tests::{CONFIG, ENDPOINT, OLD, PRODUCTION, World, specification, specification_with};
+use tests::{CONFIG, ENDPOINT, NEW, OLD, PRODUCTION, World, specification, specification_with};
 
 /// A client of the account, as a team's own tools have one.
 fn client(world: &World) -> Client {
@@ -226,6 +226,25 @@ async fn a_config_that_was_put_in_force_long_after_it_was_made_is_warned_of() {
     let first = &world.history(&id).await[0];
     assert!(first.reason.contains(words), "{}", first.reason);
     world.until_over(&id, Status::Completed).await;
+}
+
+#[tokio::test]
+async fn a_model_that_production_runs_already_is_warned_of() {
+    let world = World::new().await;
+    for (model, is_warned_of) in [(NEW, false), (OLD, true)] {
+        let given = specification_with(json!({"model": model}));
+        let (status, plan) = world.post("/plan", &given).await;
+        assert_eq!(status, StatusCode::OK, "{plan}");
+        let warnings = plan["warnings"].to_string();
+        let words = "the canary's model is the one that production runs already";
+        assert_eq!(warnings.contains(words), is_warned_of, "{warnings}");
+        let id = world.deploy(&given).await;
+        let first = world.history(&id).await.swap_remove(0);
+        let words = "production runs this model already";
+        assert_eq!(first.reason.contains(words), is_warned_of, "{first:?}");
+        world.order(&id, "cancel").await;
+        world.until_over(&id, Status::Cancelled).await;
+    }
 }
 
 #[tokio::test]

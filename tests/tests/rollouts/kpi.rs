@@ -9,7 +9,7 @@ use shared::domain::history::Name;
 use shared::domain::judge::floor_minute;
 use shared::domain::state::{Phase, Status};
 use shared::wire::specification::from_yaml;
-use tests::{ENDPOINT, PRODUCTION, World, specification_with};
+use tests::{ENDPOINT, PRODUCTION, World, is_over, specification_with};
 
 /// What one variant's users do with so many impressions in a minute: values of a metric, each so many
 /// times.
@@ -86,14 +86,8 @@ impl Shop {
     }
 
     async fn until(&self, world: &World, id: &str, reached: impl Fn(&Loaded) -> bool) -> Loaded {
-        for _ in 0..150 {
-            let loaded = world.load(id).await;
-            if reached(&loaded) {
-                return loaded;
-            }
-            self.minute(world).await;
-        }
-        panic!("not reached: {:#?}", world.load(id).await.deployment.state);
+        let minute = async || self.minute(world).await;
+        world.until_with(id, 150, reached, minute).await
     }
 }
 
@@ -119,10 +113,6 @@ fn specification(checks: &Value, weight: u8, bake: &str) -> Value {
             "checks": checks,
         },
     }))
-}
-
-fn is_over(loaded: &Loaded) -> bool {
-    loaded.deployment.state.status.is_terminal()
 }
 
 fn is_going_back(loaded: &Loaded) -> bool {

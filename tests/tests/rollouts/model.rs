@@ -148,17 +148,8 @@ impl Crowd {
         (minutes, learns): (usize, bool),
         reached: impl Fn(&Loaded) -> bool,
     ) -> Loaded {
-        for _ in 0..minutes {
-            let loaded = world.load(id).await;
-            if reached(&loaded) {
-                return loaded;
-            }
-            self.minute(world, learns).await;
-        }
-        panic!(
-            "not reached in {minutes} minutes: {:#?}",
-            world.load(id).await.deployment.state
-        );
+        let minute = async || self.minute(world, learns).await;
+        world.until_with(id, minutes, reached, minute).await
     }
 }
 

@@ -5,7 +5,7 @@ use serde_json::json;
 use shared::domain::history::Name;
 use shared::domain::state::{Phase, Status};
 use simulator::{Backend, Distribution};
-use tests::{NEW, World, specification, specification_with};
+use tests::{NEW, World, bakes_at, specification, specification_with};
 
 #[tokio::test]
 async fn a_promote_skips_the_rest_of_the_bake() {
@@ -134,12 +134,7 @@ async fn a_weight_by_hand_goes_up_and_down_and_the_plan_goes_on() {
             (StatusCode::ACCEPTED, Some(percent.into()))
         );
         world.stack.simulator.run_functions().await;
-        world
-            .until(&id, 20, |loaded| {
-                loaded.deployment.state.phase == Phase::Baking
-                    && loaded.deployment.state.weight.percent() == percent
-            })
-            .await;
+        world.until(&id, 20, bakes_at(percent)).await;
         assert!((world.share(&canary).await - f64::from(percent)).abs() < 0.01);
         assert_eq!(world.entry(&id, event).await.by.as_deref(), Some("local"));
     }

@@ -8,7 +8,7 @@ use shared::domain::history::Name;
 use shared::domain::state::{Phase, Status};
 use simulator::{Backend, Distribution, Fault, FaultKind, service};
 use tests::registry::{REGISTERED, arn, model, specification_of};
-use tests::{PRODUCTION, World};
+use tests::{PRODUCTION, World, is_over};
 
 /// Before anything is said of its stage.
 fn unstaged(approval: &str) -> [Value; 3] {
@@ -382,11 +382,7 @@ async fn the_next_deployment_waits_for_no_registry_and_has_the_last_word() {
         1,
         FaultKind::Throttle,
     );
-    world
-        .until(&first, 60, |loaded| {
-            loaded.deployment.state.status.is_terminal()
-        })
-        .await;
+    world.until(&first, 60, is_over).await;
     let second = world.deploy(&specification_of(3)).await;
     world
         .until(&first, 10, |loaded| {
@@ -570,11 +566,7 @@ async fn a_rejection_outlasts_the_deployment_of_another_version() {
         FaultKind::Throttle,
     );
     world.order(&first, "rollback").await;
-    world
-        .until(&first, 60, |loaded| {
-            loaded.deployment.state.status.is_terminal()
-        })
-        .await;
+    world.until(&first, 60, is_over).await;
     assert_eq!(world.standing(2), unstaged("Approved"));
     let second = world.deploy(&specification_of(3)).await;
     world

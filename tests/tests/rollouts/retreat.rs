@@ -8,7 +8,7 @@ use shared::domain::history::{Entry, Name};
 use shared::domain::policy::Grade;
 use shared::domain::state::{Phase, Status};
 use simulator::{Backend, Distribution};
-use tests::{NEW, OLD, World, specification_with};
+use tests::{NEW, OLD, World, bakes_at, specification_with};
 
 const HEALTHY: Distribution = Distribution {
     latency_p50_ms: 20.0,
@@ -52,11 +52,7 @@ fn turns(world: &World, model: Distribution) {
 async fn bad_at_half(severity: &str, rollback: &Value) -> (World, String) {
     let world = World::new().await;
     let id = world.deploy(&judged(severity, rollback)).await;
-    let at_half = |loaded: &Loaded| {
-        let state = &loaded.deployment.state;
-        state.phase == Phase::Baking && state.weight.percent() == 50
-    };
-    world.until(&id, 60, at_half).await;
+    world.until(&id, 60, bakes_at(50)).await;
     turns(&world, errors(0.3));
     (world, id)
 }
@@ -197,11 +193,7 @@ async fn the_specification_says_how_often_a_stage_is_tried_again() {
                 .until(&id, 30, |loaded| loaded.deployment.state.step_backs == 1)
                 .await;
             turns(&world, HEALTHY);
-            let again = |loaded: &Loaded| {
-                let state = &loaded.deployment.state;
-                state.phase == Phase::Baking && state.weight.percent() == 50
-            };
-            world.until(&id, 60, again).await;
+            world.until(&id, 60, bakes_at(50)).await;
             turns(&world, errors(0.3));
         }
         world.until_over(&id, Status::RolledBack).await;
@@ -289,11 +281,7 @@ async fn an_emergency_of_the_preset_phased_goes_by_no_steps() {
         let (status, answer) = world.put_weight(&id, 50).await;
         assert_eq!(status, StatusCode::ACCEPTED, "{answer}");
         world.stack.simulator.run_functions().await;
-        let at_half = |loaded: &Loaded| {
-            let state = &loaded.deployment.state;
-            state.phase == Phase::Baking && state.weight.percent() == 50
-        };
-        world.until(&id, 30, at_half).await;
+        world.until(&id, 30, bakes_at(50)).await;
         turns(&world, model);
         let goes_back = |loaded: &Loaded| loaded.deployment.state.status == Status::RollingBack;
         world.until(&id, 20, goes_back).await;

@@ -8,7 +8,7 @@ use shared::app::observe::observe;
 use shared::domain::observation::{Observation, Series};
 use shared::domain::state::{Phase, Status};
 use simulator::{Fault, FaultKind, service};
-use tests::{ENDPOINT, World, specification, specification_with};
+use tests::{ENDPOINT, World, is_over, specification, specification_with};
 
 #[tokio::test]
 async fn calls_are_filled_and_where_one_fails_its_deployments_were_not_read() {
@@ -76,16 +76,9 @@ async fn two_endpoints_share_a_tick_and_a_metric_call() {
         2,
         "one call a minute for both"
     );
-    world
-        .until(&first, 100, |loaded| {
-            loaded.deployment.state.status.is_terminal()
-        })
-        .await;
-    world
-        .until(&second, 100, |loaded| {
-            loaded.deployment.state.status.is_terminal()
-        })
-        .await;
+    for id in [&first, &second] {
+        world.until(id, 100, is_over).await;
+    }
     for id in [&first, &second] {
         world.assert_over(id).await;
         assert_eq!(

@@ -65,11 +65,9 @@ pub(super) async fn freeze(
             .field("reason")
             .into());
     }
-    if until.is_some_and(|until| until <= aws.now()) {
-        let detail = "until is over already; name a time to come, or leave it out";
-        return Err(Problem::new(422, "invalid-body", detail)
-            .field("until")
-            .into());
+    if let Some(until) = until {
+        Freeze::check_end(until, aws.now())
+            .map_err(|unfit| Problem::new(422, "invalid-body", unfit.to_string()).field("until"))?;
     }
     exists(&aws, &name).await?;
     let order = Freeze {

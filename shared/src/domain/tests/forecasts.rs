@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 
 use super::builders::*;
+use super::registry::packages;
 use crate::domain::baseline::{Baseline, SlowCount};
 use crate::domain::comparison::Counts;
 use crate::domain::fairness::{Fairness, FairnessRule, Measure};
@@ -83,6 +84,17 @@ fn what_the_model_never_said_is_one_sentence() {
     // That a bin is empty, or nothing unread, is no sign of a wrong name.
     let later = warnings(&proposed(&minute, rules()));
     assert_eq!(about(&later, "last day"), [""; 0], "{later:?}");
+}
+
+#[test]
+fn a_version_that_production_has_already_is_named() {
+    let named = |case: &Case| about(&warnings(case), "runs already").len();
+    let mut case = proposed(&arm(1000, 2), Vec::new());
+    case.deployment.terms.packages = packages();
+    assert_eq!(named(&case), 0);
+    let former = case.deployment.terms.packages.new.clone();
+    case.deployment.terms.packages.former = former;
+    assert_eq!(named(&case), 1);
 }
 
 #[test]

@@ -3,8 +3,9 @@
 use std::fmt::Write as _;
 
 use super::Report;
-use super::page::{audiences, cause, counted, facts, standing, time};
+use super::page::{audiences, cause, counted, facts, standing, subject, time};
 use super::series::Scale;
+use crate::domain::signal::spoken;
 
 /// The whole report.
 pub fn markdown(report: &Report) -> String {
@@ -88,7 +89,8 @@ fn seen(report: &Report) -> String {
             Scale::Share => "against its limit",
             Scale::Measure => "by its own measure",
         };
-        format!("- {} ({unit}): {}", plain(name), plain(&track.sentence))
+        let name = plain(spoken(name));
+        format!("- {name} ({unit}): {}", plain(&track.sentence))
     });
     lines.extend(tracks);
     lines.push(String::new());
@@ -100,10 +102,9 @@ fn breaches(report: &Report) -> String {
         return "Nothing.\n".to_owned();
     }
     let rows = report.breaches.iter().map(|entry| {
-        let what = entry.signal.as_deref().unwrap_or(entry.event.as_str());
         [
             time(entry.at),
-            plain(what),
+            plain(subject(entry)),
             plain(&entry.value),
             plain(&entry.limit),
             plain(&entry.reason),

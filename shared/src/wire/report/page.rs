@@ -19,6 +19,7 @@ use crate::domain::evidence::Totals;
 use crate::domain::history::{Entry, Severity};
 use crate::domain::incident::PostMortem;
 use crate::domain::quantity::Weight;
+use crate::domain::signal::spoken;
 use crate::domain::state::{Phase, Status};
 use crate::wire::api::DeploymentView;
 use crate::wire::html::{by_digest, escaped};
@@ -165,7 +166,7 @@ impl Page {
             .tracks
             .keys()
             .skip(MOST_PICTURES)
-            .map(String::as_str)
+            .map(|name| spoken(name))
             .collect();
         if !more.is_empty() {
             let words = format!(
@@ -194,13 +195,12 @@ impl Page {
             "<div class=\"wide\"><table>\n<thead><tr><th>When</th><th>What</th><th>Measured</th><th>Held against</th><th>In words</th></tr></thead>\n<tbody>\n"
         ));
         for entry in breaches {
-            let what = entry.signal.as_deref().unwrap_or(entry.event.as_str());
             let grade = entry.signal_severity;
             let grade = grade.map_or_else(String::new, |grade| format!(" ({grade})"));
             self.add(format_args!(
                 "<tr><td class=\"when\">{}</td><td>{}{grade}</td><td data-label=\"Measured\">{}</td><td data-label=\"Held against\">{}</td><td class=\"said\">{}</td></tr>\n",
                 time(entry.at),
-                escaped(what),
+                escaped(subject(entry)),
                 escaped(&entry.value),
                 escaped(&entry.limit),
                 escaped(&entry.reason)
@@ -411,7 +411,8 @@ pub(super) fn cause(draft: &PostMortem) -> Vec<(&'static str, String)> {
         ("Measured", cause.value.clone()),
         ("Held against", cause.limit.clone()),
     ];
-    rows.extend(cause.signal.iter().map(|signal| ("Signal", signal.clone())));
+    let signal = cause.signal.as_deref().map(spoken);
+    rows.extend(signal.map(|signal| ("Signal", signal.to_owned())));
     rows.extend(cause.by.iter().map(|by| ("Ordered by", by.clone())));
     rows.push(("Largest share", impact.largest_weight.to_string()));
     let lasted = crate::domain::incident::in_words(impact.lasted);
@@ -435,6 +436,12 @@ pub(super) fn cause(draft: &PostMortem) -> Vec<(&'static str, String)> {
     rows
 }
 
+/// What a line is about, as people call it.
+pub(super) fn subject(entry: &Entry) -> &str {
+    let signal = entry.signal.as_deref().map(spoken);
+    signal.unwrap_or(entry.event.as_str())
+}
+
 /// To the second, in UTC.
 pub(super) fn time(at: Timestamp) -> String {
     at.to_zoned(TimeZone::UTC)
@@ -453,19 +460,11 @@ pub(super) fn audiences(told: &[Audience]) -> String {
 
 /// The status, and with it the phase where somebody may have to do something.
 pub(super) fn standing(view: &DeploymentView) -> String {
-    if view.status == Status::InProgress && waits(view.phase) {
+    if view.status == Status::InProgress && view.phase.waits() {
         format!("{}/{}", view.status, view.phase)
     } else {
         view.status.to_string()
     }
-}
-
-/// Whether it goes on by itself no more, or not upwards.
-const fn waits(phase: Phase) -> bool {
-    matches!(
-        phase,
-        Phase::AwaitingApproval | Phase::Paused | Phase::Holding | Phase::Retreating
-    )
 }
 
 const fn mood(status: Status, phase: Phase) -> &'static str {
@@ -473,7 +472,7 @@ const fn mood(status: Status, phase: Phase) -> &'static str {
         Status::Completed => "good",
         Status::RollingBack | Status::RolledBack | Status::Failed => "bad",
         Status::Cancelled => "warn",
-        Status::Pending | Status::InProgress if waits(phase) => "warn",
+        Status::Pending | Status::InProgress if phase.waits() => "warn",
         Status::Pending | Status::InProgress => "muted",
     }
 }

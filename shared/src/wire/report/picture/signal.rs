@@ -6,6 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::super::series::{Reading, Scale, Series, Share, ShareOf, Track};
 use super::{Axis, LEFT, Moment, Of, PLOT, Picture, RIGHT, WIDTH, legend, line, say, text};
 use crate::domain::comparison::Counts;
+use crate::domain::signal::spoken;
 
 /// Top and height of what is known so far.
 const STANDING: (f64, f64) = (26.0, 96.0);
@@ -14,6 +15,7 @@ const APART: (f64, f64) = (172.0, 60.0);
 
 /// How a signal stood; nothing where it was never read.
 pub fn signal(name: &str, track: &Track, series: &Series, moments: &[Moment]) -> Option<Picture> {
+    let name = spoken(name);
     let axis = Axis::of(series, moments)?;
     let last = track.readings.last()?;
     let mut body = String::new();
@@ -304,6 +306,26 @@ mod tests {
             (ShareOf::F1, 0.4),
         ] {
             assert!((shown.value(0.75) - value).abs() < 1e-12, "{shown:?}");
+        }
+    }
+
+    #[test]
+    fn a_picture_is_named_as_people_call_its_signal() {
+        let readings = json!([{"at": "1970-01-01T00:01:00Z", "value": 2.0}]);
+        let track = track(&json!({"scale": "ratio", "readings": readings, "shares": []}));
+        for (name, title) in [("client_errors", "4XX errors"), ("accuracy", "accuracy")] {
+            let picture = signal(name, &track, &series(5), &[]).expect("a picture");
+            assert_eq!(picture.title, title);
+            assert!(
+                picture.label.starts_with(&format!("{title}: ")),
+                "{}",
+                picture.label
+            );
+            assert!(
+                picture.body.contains(&format!(">{title}<")),
+                "{}",
+                picture.body
+            );
         }
     }
 

@@ -25,7 +25,8 @@ pub(crate) fn started(arguments: &[&str]) -> Child {
     command(arguments).spawn().expect("the binary starts")
 }
 
-fn command(arguments: &[&str]) -> Command {
+/// The binary, before it is started, in an empty environment.
+pub(crate) fn command(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_canary"));
     command.args(arguments).env_clear().stdout(Stdio::piped());
     command
