@@ -28,7 +28,7 @@ const KEPT_EVERY: Duration = Duration::from_secs(1);
 pub(crate) struct House {
     setting: Setting,
     /// The file of the records; nobody else has it for as long as the house stands.
-    state: Option<State>,
+    records: Option<State>,
     /// Where the AWS wire listens; each stage accepts on a copy.
     aws: std::net::TcpListener,
     stage: RwLock<Arc<Stage>>,
@@ -54,18 +54,18 @@ impl House {
     /// Sets the stage, and opens its AWS wire.
     pub(crate) async fn open(
         setting: Setting,
-        state: Option<State>,
+        records: Option<State>,
         aws: TcpListener,
     ) -> Result<Self, StageError> {
         let stage = Stage::set(setting.clone()).await;
-        let stage = stage.map_err(|error| match &state {
+        let stage = stage.map_err(|error| match &records {
             Some(state) => state.told(error),
             None => error,
         });
         let stage = Arc::new(stage?);
         let house = Self {
             setting,
-            state,
+            records,
             aws: aws.into_std().map_err(broken)?,
             served: Mutex::default(),
             stage: RwLock::new(stage.clone()),
@@ -77,7 +77,7 @@ impl House {
 
     /// Writes down how far virtual time is, for the next run on the same records.
     fn keep_time(&self) -> Result<(), StateError> {
-        let Some(state) = &self.state else {
+        let Some(state) = &self.records else {
             return Ok(());
         };
         state.keep(self.stage().now(), self.setting.speed)
