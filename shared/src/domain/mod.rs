@@ -35,6 +35,7 @@
 //! | [`command`] | what an operator may order, and when |
 //! | [`audience`] | who is told of what |
 //! | [`incident`] | a rollback as somebody has to look into it: the draft of a post-mortem |
+//! | [`exposure`] | what users were served between a rollback's decision and the traffic being back |
 //! | [`authority`] | who may do what |
 //! | [`invariants`] | what no record may ever look like |
 
@@ -51,6 +52,7 @@ pub mod deployment;
 pub mod drift;
 pub mod due;
 pub mod evidence;
+pub mod exposure;
 pub mod fairness;
 pub mod forecast;
 pub mod freeze;

@@ -19,6 +19,7 @@ use super::cost;
 use super::deployment::Deployment;
 use super::due;
 use super::evidence::Evidence;
+use super::exposure;
 use super::freeze::FreezeReading;
 use super::history::{Entry, Name, Severity};
 use super::judge::{self, MinuteReport, Verdict};
@@ -99,6 +100,7 @@ pub fn decide(
         pass.tell_sight(was_blind);
         pass.step(seen, &verdict)?;
     } else {
+        exposure::take_in(before, &mut pass.evidence, &seen.metrics);
         pass.step(seen, &Verdict::default())?;
     }
     Ok(pass.finish())

@@ -424,8 +424,15 @@ pub(super) fn cause(draft: &PostMortem) -> Vec<(&'static str, String)> {
     rows.extend(impact.since.map(|since| ("Had traffic", had(since))));
     rows.push(("Canary", in_words(&impact.canary)));
     let production = in_words(&impact.production);
-    let whole = format!("{production}, in all judged minutes, those before the canary's too");
+    let whole = format!("{production}, in all counted minutes, those before the canary's too");
     rows.push(("Production", whole));
+    let counted = if impact.is_whole(draft.traffic_back_at) {
+        "production had everything back".to_owned()
+    } else {
+        let until = time(impact.counted_until);
+        format!("{until}; later ones are not in it")
+    };
+    rows.push(("Counted until", counted));
     rows.push(("Decided", time(draft.opened_at)));
     rows.extend(
         draft
