@@ -40,7 +40,7 @@ use shared::domain::invariants;
 use shared::domain::observation::EndpointView;
 use shared::domain::state::{Phase, Status};
 use simulator::clock::Clock;
-use simulator::{Backend, Distribution, Fault, FaultKind, Options, Simulator, Timings};
+use simulator::{Backend, Distribution, Fault, FaultKind, Options, Simulator, Timings, service};
 use tower::ServiceExt;
 
 /// The endpoint of every test.
@@ -399,6 +399,20 @@ impl World {
             .share(canary)
             .expect("the canary's variant")
             * 100.0
+    }
+
+    /// DescribeEndpoint is denied for so many minutes.
+    pub async fn unread_endpoint(&self, minutes: usize) {
+        let denied = FaultKind::Error {
+            status: 403,
+            code: "AccessDeniedException".to_owned(),
+            message: "not authorized".to_owned(),
+        };
+        for _ in 0..minutes {
+            self.disturb(service::SAGEMAKER, "DescribeEndpoint", 1, denied.clone());
+            self.disturb(service::SAGEMAKER, "ListEndpoints", 1, denied.clone());
+            self.minute().await;
+        }
     }
 
     /// Disturbs calls to come.

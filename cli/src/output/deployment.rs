@@ -11,6 +11,9 @@ use super::table::{Cell, cell, number, table, toned};
 use super::text::{error_rate, facts, length, time, traffic};
 use super::{Look, Tone, printable};
 
+/// In place of a date, while a stage or the soak is over and can't be left.
+const HELD_UP: &str = "not known, for the reason above";
+
 /// Everything that is known.
 pub(crate) fn in_full(look: Look, view: &DeploymentView) -> String {
     let mut rows = vec![
@@ -64,6 +67,8 @@ pub(crate) fn in_full(look: Look, view: &DeploymentView) -> String {
     }
     if let Some(end) = view.expected_end {
         rows.push(("ends", format!("{} UTC, if nothing holds it up", time(end))));
+    } else if view.is_held_up() {
+        rows.push(("ends", HELD_UP.to_owned()));
     }
     let mut text = facts(look, &rows);
     text.push('\n');

@@ -63,6 +63,22 @@ fn a_stage_that_has_no_date_is_shown_without_one() {
 }
 
 #[test]
+fn what_is_held_up_has_no_date_for_its_end() {
+    let mut view = samples::baking();
+    view.expected_end = None;
+    for (phase, is_said) in [
+        (Phase::Holding, true),
+        (Phase::Soaking, true),
+        (Phase::Baking, false),
+    ] {
+        view.phase = phase;
+        let text = deployment::in_full(PIPE, &view);
+        let words = "ends        not known, for the reason above\n";
+        assert_eq!(text.contains(words), is_said, "{text}");
+    }
+}
+
+#[test]
 fn a_way_down_by_steps_says_what_is_next_and_when() {
     let mut view = samples::baking_json();
     let since = "2026-11-21T10:16:00Z";

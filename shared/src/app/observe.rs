@@ -59,7 +59,7 @@ pub async fn endpoint<P: Ports>(ports: &P, terms: &Terms) -> EndpointReading {
         Err(error) => {
             health::report(ports, Some(&terms.id), &error);
             EndpointReading::Failed {
-                reason: error.to_string(),
+                reason: error.kind(),
             }
         }
     }

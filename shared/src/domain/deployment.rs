@@ -199,7 +199,8 @@ pub struct State {
     /// The endpoint takes no updates, while it takes none.
     #[serde(default)]
     pub busy: Option<Busy>,
-    /// Whether people were told that this phase does not come to its end.
+    /// Whether people were told that this phase does not come to its end; of a soak, that it is over and
+    /// can't be left.
     #[serde(default)]
     pub stall_told: bool,
     /// How often the share was taken back a stage.

@@ -71,7 +71,7 @@ pub struct DeploymentView {
     /// The control plane's time when it answered: virtual in the local mode.
     pub as_of: Timestamp,
     /// When the soak at 100 % is over, if nothing holds it up: counted like the dates of the stages. Absent
-    /// once it is ending.
+    /// once it is ending, and while a stage or the soak is over and can't be left, for which `reason` says why.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expected_end: Option<Timestamp>,
     /// The way down by steps, while it is on one.
@@ -152,9 +152,9 @@ pub struct StageView {
     /// Whether a person must approve before it is left.
     pub approval: bool,
     /// When it began, or will begin if nothing holds the rollout up: counted from now through the change
-    /// windows. Absent where it was passed over, where it will not begin any more, and, but for the present
-    /// stage, where it has begun and the history was not read: in lists, in answers to orders, and while it
-    /// can't be.
+    /// windows. Absent where it was passed over, where it will not begin any more, where it is to come and
+    /// something holds the rollout up, and, but for the present stage, where it has begun and the history was
+    /// not read: in lists, in answers to orders, and while it can't be.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub begins_at: Option<Timestamp>,
 }
@@ -257,6 +257,12 @@ impl DeploymentView {
                 own,
             },
         }
+    }
+
+    /// Whether a stage or the soak is over and can't be left, which `reason` says why.
+    pub fn is_held_up(&self) -> bool {
+        let may_hold = matches!(self.phase, Phase::Holding | Phase::Soaking);
+        self.status == Status::InProgress && may_hold && self.expected_end.is_none()
     }
 }
 

@@ -24,6 +24,7 @@ mod scaling;
 mod schedule;
 mod several;
 mod sight;
+mod soak;
 mod undo;
 mod verdicts;
 mod versions;

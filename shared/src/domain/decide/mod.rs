@@ -11,6 +11,7 @@ mod descent;
 mod ending;
 mod progress;
 mod registry;
+mod soak;
 mod watch;
 
 use jiff::{SignedDuration, Timestamp};

@@ -386,6 +386,9 @@ pub(super) fn facts(report: &Report) -> Vec<(&'static str, String)> {
         facts.push(("Canary now", format!("{} of the traffic", view.weight)));
         let ends = view.expected_end.map(time);
         facts.extend(ends.map(|at| ("Over at", format!("{at}, if nothing holds it up"))));
+        if view.is_held_up() {
+            facts.push(("Held up", view.reason.clone()));
+        }
     }
     // At 100 % the soak takes the bake's place.
     let stages = view.stages.iter().map(|stage| match stage.weight {
@@ -460,7 +463,7 @@ pub(super) fn audiences(told: &[Audience]) -> String {
 
 /// The status, and with it the phase where somebody may have to do something.
 pub(super) fn standing(view: &DeploymentView) -> String {
-    if view.status == Status::InProgress && waits(view.phase) {
+    if view.status == Status::InProgress && (waits(view.phase) || view.is_held_up()) {
         format!("{}/{}", view.status, view.phase)
     } else {
         view.status.to_string()
