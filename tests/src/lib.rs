@@ -401,6 +401,13 @@ impl World {
             * 100.0
     }
 
+    /// Somebody else sets the weights: this share, 0 to 1, to the canary.
+    pub async fn set_share(&self, canary: &str, share: f32) {
+        let weights = [(PRODUCTION, 1.0 - share), (canary, share)];
+        let set = self.stack.aws.set_weights(ENDPOINT, &weights).await;
+        set.expect("an endpoint at rest");
+    }
+
     /// DescribeEndpoint is denied for so many minutes.
     pub async fn unread_endpoint(&self, minutes: usize) {
         let denied = FaultKind::Error {

@@ -111,7 +111,7 @@ pub(crate) fn standing_line(look: Look, view: &DeploymentView) -> String {
         view.deployment_id,
         view.endpoint,
         standing(look, view),
-        view.weight,
+        share(view),
         view.reason
     )
 }
@@ -205,16 +205,39 @@ pub(super) fn stages(look: Look, stages: &[StageView], present: usize) -> String
     table(look, &header, rows.collect())
 }
 
-fn split(view: &DeploymentView) -> String {
-    let production = 100 - view.weight.percent();
-    let mut text = format!(
-        "{} on {} ({}), {production} % on {} ({})",
-        view.weight, view.canary_variant, view.model, view.production_variant, view.former_model
-    );
-    if view.target_weight != view.weight {
-        write!(text, "; canary to go to {}", view.target_weight)
-            .expect("a string takes everything");
+/// The canary's share as the endpoint has it, and beside it the one that is meant where somebody else has
+/// set another.
+pub(super) fn share(view: &DeploymentView) -> String {
+    let share = view.share();
+    match view.intended_instead() {
+        Some(intended) => format!("{share} ({intended} intended)"),
+        None => share.to_string(),
     }
+}
+
+/// How the endpoint splits the traffic, and what is meant where that is another split. After a failure
+/// nothing is.
+fn split(view: &DeploymentView) -> String {
+    let share = view.share();
+    let mut text = format!(
+        "{share} on {} ({}), {} on {} ({})",
+        view.canary_variant,
+        view.model,
+        share.rest(),
+        view.production_variant,
+        view.former_model
+    );
+    let more = match view.intended_instead() {
+        _ if view.status == Status::Failed => " when last seen".to_owned(),
+        Some(intended) if intended == view.weight => {
+            format!("; somebody else set it, {intended} on the canary is intended")
+        }
+        _ if view.target_weight != view.weight => {
+            format!("; canary to go to {}", view.target_weight)
+        }
+        _ => String::new(),
+    };
+    text.push_str(&more);
     text
 }
 

@@ -11,6 +11,7 @@ use super::baseline::Baseline;
 use super::clearance::Clearance;
 use super::cost::Prices;
 use super::history::Topics;
+use super::in_force::InForce;
 use super::model_signals::Readings;
 use super::plan::Plan;
 use super::policy::Policy;
@@ -193,6 +194,9 @@ pub struct State {
     /// What somebody else changed at the endpoint, while it stands.
     #[serde(default)]
     pub drift: Option<String>,
+    /// The share in force, once it was seen to be another one than `weight` since that was confirmed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub in_force: Option<InForce>,
     /// Production has fewer instances than the total traffic needs, while it has.
     #[serde(default)]
     pub short: Option<Short>,
@@ -363,6 +367,7 @@ impl Deployment {
             cleaned: false,
             alarmed_at: None,
             drift: None,
+            in_force: None,
             short: None,
             busy: None,
             stall_told: false,

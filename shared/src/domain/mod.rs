@@ -16,6 +16,7 @@
 //! | [`model_plan`] | what a model's own figures cost, and how many labels they need |
 //! | [`outlay`] | what a rollout takes: instances, room under quotas, dollars |
 //! | [`deployment`], [`evidence`] | the record: what is committed, what has been measured |
+//! | [`in_force`] | the share that the canary really has, whoever set the weights |
 //! | [`observation`] | what one pass saw of the world, failed readings included |
 //! | [`guard`], [`judge`] | counts against limits over windows that never overlap; what the minutes say together |
 //! | [`comparison`] | whether the canary is worse than production, however often one looks |
@@ -59,6 +60,7 @@ pub mod freeze;
 pub mod gate;
 pub mod guard;
 pub mod history;
+pub mod in_force;
 pub mod incident;
 pub mod invariants;
 pub mod judge;

@@ -9,6 +9,7 @@
 //! | [`endings`] | rollback, cleanup, failure, leases, the deadline |
 //! | [`descent`] | the way down by steps |
 //! | [`sight`] | blind, quiet, inapplicable, drift |
+//! | [`in_force`] | what is expected where somebody else set the weights |
 //! | [`effects`] | what is due, for each state and endpoint status |
 //! | [`guards`] | windows and checks |
 //! | [`model_signals`] | what the model says about itself |
@@ -48,6 +49,7 @@ mod forecasts;
 mod freezes;
 mod fuzz;
 mod guards;
+mod in_force;
 mod incidents;
 mod memory;
 mod model;

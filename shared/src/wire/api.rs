@@ -13,7 +13,7 @@ use crate::domain::history::{Entry, Name};
 use crate::domain::judge::bench::Bench;
 use crate::domain::judge::{MinuteReport, SignalStanding, report};
 use crate::domain::plan::Plan;
-use crate::domain::quantity::{Span, Weight};
+use crate::domain::quantity::{Span, TrafficShare, Weight};
 use crate::domain::schedule::Schedule;
 use crate::domain::state::{Phase, Status};
 
@@ -43,8 +43,13 @@ pub struct DeploymentView {
     pub production_variant: String,
     /// The canary's share, last confirmed, in percent.
     pub weight: Weight,
-    /// The canary's share, intended, in percent.
+    /// The canary's share, intended, in percent; after a failure no more than `weight`, since nothing is
+    /// raised any more.
     pub target_weight: Weight,
+    /// The canary's share by the weights in force when the endpoint was last seen, in percent, where that is
+    /// not `weight`: somebody else set them, or they are on their way. Absent where it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub observed_weight: Option<f64>,
     /// The present stage, counted from 1; 0 before the first.
     pub stage: usize,
     /// How many stages there are.
@@ -171,7 +176,7 @@ pub struct Measured {
     pub production: Totals,
     /// Canary requests in the present stage.
     pub stage_samples: u64,
-    /// Canary requests a minute: of the endpoint's over the last minutes, the canary's present share.
+    /// Canary requests a minute: of the endpoint's over the last minutes, the canary's share in force.
     pub canary_per_minute: f64,
     /// Why the canary can't be seen, while it can't.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -223,6 +228,7 @@ impl DeploymentView {
             production_variant: terms.production.clone(),
             weight: state.weight,
             target_weight: state.target,
+            observed_weight: state.observed_weight(),
             stage: if begun {
                 terms.plan.stage_index(state.weight) + 1
             } else {
@@ -259,6 +265,18 @@ impl DeploymentView {
         }
     }
 
+    /// The canary's share of the traffic, as the endpoint was last seen to have it.
+    pub fn share(&self) -> TrafficShare {
+        TrafficShare::observed_or(self.observed_weight, self.weight)
+    }
+
+    /// The share that is meant, where somebody else has set another one. After the end none is.
+    pub fn intended_instead(&self) -> Option<Weight> {
+        let is_other = self.share() != TrafficShare::from(self.target_weight);
+        let is_meant = self.observed_weight.is_some() && !self.status.is_terminal();
+        (is_other && is_meant).then_some(self.target_weight)
+    }
+
     /// Whether a stage or the soak is over and can't be left, which `reason` says why.
     pub fn is_held_up(&self) -> bool {
         let may_hold = matches!(self.phase, Phase::Holding | Phase::Soaking);
@@ -269,12 +287,13 @@ impl DeploymentView {
 impl Measured {
     fn new(deployment: &Deployment, evidence: &Evidence) -> Self {
         let bench = Bench::of(deployment);
+        let share = deployment.state.share_in_force().fraction();
         Self {
             judged_through: evidence.judged_through,
             canary: evidence.canary,
             production: evidence.production,
             stage_samples: evidence.stage_samples,
-            canary_per_minute: evidence.requests_per_minute * deployment.state.weight.fraction(),
+            canary_per_minute: evidence.requests_per_minute * share,
             blind: evidence.blind.as_ref().map(|blind| blind.reason.clone()),
             objection: bench.objection(evidence),
             signals: report::signals(&bench, evidence, None, None),

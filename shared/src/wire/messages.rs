@@ -237,7 +237,13 @@ pub fn email(about: About) -> String {
 fn facts(about: About) -> Vec<(&'static str, String)> {
     let entry = about.entry;
     let (standing, canary) = if is_of_deployment(entry) {
-        let canary = format!("{} of the traffic (intended)", entry.weight);
+        // Nothing is meant any more where the rollout has failed.
+        let known_as = if entry.status == Status::Failed {
+            "last confirmed"
+        } else {
+            "intended"
+        };
+        let canary = format!("{} of the traffic ({known_as})", entry.weight);
         (format!("{} / {}", status(entry), entry.phase), canary)
     } else {
         (status(entry), String::new())

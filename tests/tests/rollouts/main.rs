@@ -9,6 +9,7 @@ mod faults;
 mod freezes;
 mod health;
 mod healthy;
+mod in_force;
 mod incidents;
 mod kpi;
 mod memory;

@@ -192,8 +192,8 @@ impl Pass {
         if self.next.state.phase == Phase::Retreating && self.next.is_leased(self.now) {
             return Ok(());
         }
-        let state = &mut self.next.state;
-        (state.weight, state.stage_since) = (target, self.now);
+        self.next.state.confirm(target);
+        self.next.state.stage_since = self.now;
         if self.next.state.phase == Phase::Retreating {
             // What was seen on the way down was seen of the higher share.
             self.evidence.forget_step_backs(&self.next.terms.policy);
@@ -387,7 +387,7 @@ impl Pass {
     }
 
     /// How many more, and how long they take at today's rate: of the endpoint's requests, the part that
-    /// the canary's share brings it. What it had at the share before says nothing of this one.
+    /// the share in force brings the canary. What it had at the share before says nothing of this one.
     fn needs(&self, lack: &Lack) -> String {
         let Some(missing) = lack.more else {
             return format!("{lack}, and at the present rate never has enough");
@@ -395,7 +395,8 @@ impl Pass {
         if !lack.are_requests {
             return lack.to_string();
         }
-        let a_minute = self.evidence.requests_per_minute * self.next.state.target.fraction();
+        let share = self.next.state.share_in_force().fraction();
+        let a_minute = self.evidence.requests_per_minute * share;
         let how_long = if a_minute >= WORTH_A_FIGURE {
             format!("{} at today's rate", roughly(missing as f64 / a_minute))
         } else {

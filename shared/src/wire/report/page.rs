@@ -12,7 +12,7 @@ use jiff::tz::TimeZone;
 
 use super::picture::{self, Picture, STYLE, moments};
 use super::series::{Point, Series, Track};
-use super::{Report, ReportLine};
+use super::{Report, ReportLine, share};
 use crate::domain::audience::Audience;
 use crate::domain::comparison::effect::percent;
 use crate::domain::evidence::Totals;
@@ -381,9 +381,13 @@ pub(super) fn facts(report: &Report) -> Vec<(&'static str, String)> {
     if view.status.is_terminal() {
         // A record is written after its end as well; a report of before has its last time alone.
         facts.push(("Ended", time(report.ended_at.unwrap_or(view.updated_at))));
+        if view.status == Status::Failed {
+            let seen = format!("{} of the traffic when last seen", view.share());
+            facts.push(("Canary", seen));
+        }
     } else {
         facts.push(("Phase", view.phase.to_string()));
-        facts.push(("Canary now", format!("{} of the traffic", view.weight)));
+        facts.push(("Canary now", format!("{} of the traffic", share(view))));
         let ends = view.expected_end.map(time);
         facts.extend(ends.map(|at| ("Over at", format!("{at}, if nothing holds it up"))));
         if view.is_held_up() {
