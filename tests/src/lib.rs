@@ -40,7 +40,7 @@ use shared::domain::invariants;
 use shared::domain::observation::EndpointView;
 use shared::domain::state::{Phase, Status};
 use simulator::clock::Clock;
-use simulator::{Backend, Distribution, Fault, FaultKind, Options, Simulator, Timings};
+use simulator::{Backend, Distribution, Fault, FaultKind, Options, Simulator, Timings, service};
 use tower::ServiceExt;
 
 /// The endpoint of every test.
@@ -414,6 +414,27 @@ impl World {
             .share(canary)
             .expect("the canary's variant")
             * 100.0
+    }
+
+    /// Somebody else sets the weights: this share, 0 to 1, to the canary.
+    pub async fn set_share(&self, canary: &str, share: f32) {
+        let weights = [(PRODUCTION, 1.0 - share), (canary, share)];
+        let set = self.stack.aws.set_weights(ENDPOINT, &weights).await;
+        set.expect("an endpoint at rest");
+    }
+
+    /// DescribeEndpoint is denied for so many minutes.
+    pub async fn unread_endpoint(&self, minutes: usize) {
+        let denied = FaultKind::Error {
+            status: 403,
+            code: "AccessDeniedException".to_owned(),
+            message: "not authorized".to_owned(),
+        };
+        for _ in 0..minutes {
+            self.disturb(service::SAGEMAKER, "DescribeEndpoint", 1, denied.clone());
+            self.disturb(service::SAGEMAKER, "ListEndpoints", 1, denied.clone());
+            self.minute().await;
+        }
     }
 
     /// Disturbs calls to come.

@@ -76,7 +76,7 @@ pub(super) fn minute(look: Look, figure: Figure, report: &MinuteReport) -> Strin
     let line = format!(
         "{} {:>5}  {}   {}  ",
         report.minute.strftime("%H:%M"),
-        report.weight.to_string(),
+        report.share().to_string(),
         arm(figure, report, Side::Canary),
         arm(figure, report, Side::Production),
     );

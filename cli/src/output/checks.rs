@@ -60,7 +60,7 @@ fn figures(look: Look, report: &MinuteReport) -> Vec<Cell> {
     } else {
         time(report.minute)
     };
-    let mut row = vec![cell(time), number(&report.weight)];
+    let mut row = vec![cell(time), number(&report.share())];
     row.extend(arm(report.canary.as_ref()));
     row.extend(arm(report.production.as_ref()));
     row

@@ -11,6 +11,9 @@ use super::table::{Cell, cell, number, table, toned};
 use super::text::{error_rate, facts, length, time, traffic};
 use super::{Look, Tone, printable};
 
+/// In place of a date, while a stage or the soak is over and can't be left.
+const HELD_UP: &str = "not known, for the reason above";
+
 /// Everything that is known.
 pub(crate) fn in_full(look: Look, view: &DeploymentView) -> String {
     let mut rows = vec![
@@ -64,6 +67,8 @@ pub(crate) fn in_full(look: Look, view: &DeploymentView) -> String {
     }
     if let Some(end) = view.expected_end {
         rows.push(("ends", format!("{} UTC, if nothing holds it up", time(end))));
+    } else if view.is_held_up() {
+        rows.push(("ends", HELD_UP.to_owned()));
     }
     let mut text = facts(look, &rows);
     text.push('\n');
@@ -106,7 +111,7 @@ pub(crate) fn standing_line(look: Look, view: &DeploymentView) -> String {
         view.deployment_id,
         view.endpoint,
         standing(look, view),
-        view.weight,
+        share(view),
         view.reason
     )
 }
@@ -200,16 +205,39 @@ pub(super) fn stages(look: Look, stages: &[StageView], present: usize) -> String
     table(look, &header, rows.collect())
 }
 
-fn split(view: &DeploymentView) -> String {
-    let production = 100 - view.weight.percent();
-    let mut text = format!(
-        "{} on {} ({}), {production} % on {} ({})",
-        view.weight, view.canary_variant, view.model, view.production_variant, view.former_model
-    );
-    if view.target_weight != view.weight {
-        write!(text, "; canary to go to {}", view.target_weight)
-            .expect("a string takes everything");
+/// The canary's share as the endpoint has it, and beside it the one that is meant where somebody else has
+/// set another.
+pub(super) fn share(view: &DeploymentView) -> String {
+    let share = view.share();
+    match view.intended_instead() {
+        Some(intended) => format!("{share} ({intended} intended)"),
+        None => share.to_string(),
     }
+}
+
+/// How the endpoint splits the traffic, and what is meant where that is another split. After a failure
+/// nothing is.
+fn split(view: &DeploymentView) -> String {
+    let share = view.share();
+    let mut text = format!(
+        "{share} on {} ({}), {} on {} ({})",
+        view.canary_variant,
+        view.model,
+        share.rest(),
+        view.production_variant,
+        view.former_model
+    );
+    let more = match view.intended_instead() {
+        _ if view.status == Status::Failed => " when last seen".to_owned(),
+        Some(intended) if intended == view.weight => {
+            format!("; somebody else set it, {intended} on the canary is intended")
+        }
+        _ if view.target_weight != view.weight => {
+            format!("; canary to go to {}", view.target_weight)
+        }
+        _ => String::new(),
+    };
+    text.push_str(&more);
     text
 }
 

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 
 use shared::wire::api::DeploymentView;
 
-use super::deployment::standing_words;
+use super::deployment::{share, standing_words};
 use super::table::{Cell, cell, number, table, toned, with_sentences};
 use super::text::{minute, time, width};
 use super::{Look, Tone};
@@ -44,7 +44,7 @@ pub(crate) fn list(look: Look, views: &[DeploymentView]) -> String {
             cell(&view.model),
             status(view),
             cell(view.phase.to_string()),
-            number(&view.weight),
+            number(&share(view)),
             stage(view),
             cell(time(view.created_at)),
         ]
@@ -70,7 +70,7 @@ fn on_terminal(look: Look, views: &[DeploymentView]) -> String {
         let row = vec![
             beginning(view, length),
             cell(minute(view.created_at)),
-            number(&view.weight),
+            number(&share(view)),
             stage(view),
             status_and_phase(view),
         ];
@@ -96,7 +96,7 @@ fn framed(look: Look, views: &[DeploymentView]) -> String {
             cell(&view.endpoint),
             cell(&view.model),
             status_and_phase(view),
-            number(&view.weight),
+            number(&share(view)),
             stage(view),
             cell(minute(view.created_at)),
         ]

@@ -10,12 +10,14 @@ use indicatif::{ProgressBar, ProgressStyle};
 use shared::domain::quantity::Span;
 use shared::wire::api::DeploymentView;
 
-use super::deployment::{going_down, standing};
+use super::deployment::{going_down, share, standing};
 use super::text::{length, traffic, width};
 use super::{Look, Tone};
 
 /// Columns of the bar.
 const BAR: usize = 24;
+/// Where the bar is full: all of the traffic, in hundredths of a percent.
+const WHOLE: u64 = 10_000;
 
 /// The status line, or nothing where there is no terminal.
 pub(crate) struct Progress {
@@ -28,7 +30,7 @@ impl Progress {
         let bar = look.terminal.then(|| {
             let style = ProgressStyle::with_template(&format!("{{bar:{BAR}}} {{msg}}"))
                 .expect("the template is a constant");
-            ProgressBar::new(100).with_style(style)
+            ProgressBar::new(WHOLE).with_style(style)
         });
         Self { bar }
     }
@@ -44,7 +46,7 @@ impl Progress {
     /// Shows how it stands now.
     pub(crate) fn show(&self, look: Look, view: &DeploymentView) {
         if let Some(bar) = &self.bar {
-            bar.set_position(u64::from(view.weight.percent()));
+            bar.set_position(view.share().hundredths().into());
             bar.set_message(status(look, view));
         }
     }
@@ -60,7 +62,7 @@ impl Progress {
 /// How it stands: stage, weight and phase, and the figures of each variant below.
 pub(super) fn status(look: Look, view: &DeploymentView) -> String {
     let mut parts = vec![
-        view.weight.to_string(),
+        share(view),
         format!("stage {}/{}", view.stage, view.stage_count),
         standing(look, view),
     ];

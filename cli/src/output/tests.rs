@@ -2,7 +2,9 @@
 
 use insta::assert_snapshot;
 use serde_json::{Value, json};
-use shared::domain::state::Phase;
+use shared::domain::quantity::Weight;
+use shared::domain::state::{Phase, Status};
+use shared::wire::api::DeploymentView;
 use shared::wire::problem::Problem;
 use shared::wire::specification::parse;
 
@@ -47,7 +49,7 @@ fn get() {
         deployment::in_full(TERMINAL, &samples::baking())
     );
     let mut blind = samples::baking();
-    blind.target_weight = shared::domain::quantity::Weight::FULL;
+    blind.target_weight = Weight::FULL;
     blind.measured.as_mut().unwrap().blind = Some("GetMetricData failed".to_owned());
     assert_snapshot!("get_blind_and_shifting", deployment::in_full(PIPE, &blind));
 }
@@ -60,6 +62,52 @@ fn a_stage_that_has_no_date_is_shown_without_one() {
     }
     let text = deployment::in_full(PIPE, &serde_json::from_value(view).unwrap());
     assert!(text.contains("1    10 %  10m   -         -\n"), "{text}");
+}
+
+#[test]
+fn the_traffic_is_shown_as_it_is_and_beside_it_as_it_is_meant() {
+    let mut view = samples::baking();
+    view.observed_weight = Some(0.0);
+    let text = deployment::in_full(PIPE, &view);
+    let split = "traffic     0 % on canary-456789ab (wine-quality-v2), 100 % on AllTraffic (wine-quality-v1); somebody else set it, 50 % on the canary is intended\n";
+    assert!(text.contains(split), "{text}");
+    let listed = |view: &DeploymentView| list::list(PIPE, std::slice::from_ref(view));
+    assert!(listed(&view).contains("  0 % (50 % intended)  "));
+    let line = deployment::standing_line(PIPE, &view);
+    assert!(line.contains("canary at 0 % (50 % intended)"), "{line}");
+    assert!(progress::status(PIPE, &view).starts_with("0 % (50 % intended)  stage"));
+    // On their way to where they are meant to be, the weights are nobody else's.
+    view.observed_weight = Some(100.0);
+    view.target_weight = Weight::FULL;
+    let text = deployment::in_full(PIPE, &view);
+    let moving = "0 % on AllTraffic (wine-quality-v1); canary to go to 100 %\n";
+    assert!(text.contains(moving), "{text}");
+    // After a failure nothing is meant.
+    (view.status, view.phase) = (Status::Failed, Phase::Ended);
+    view.observed_weight = Some(33.33);
+    let text = deployment::in_full(PIPE, &view);
+    let seen = "33.33 % on canary-456789ab (wine-quality-v2), 66.67 % on AllTraffic (wine-quality-v1) when last seen\n";
+    assert!(text.contains(seen), "{text}");
+    assert!(listed(&view).contains("  33.33 %  "));
+    let mut minutes = samples::minutes();
+    minutes[0].observed_weight = Some(33.33);
+    assert!(checks::checks(PIPE, &minutes).contains(" 33.33 %  "));
+}
+
+#[test]
+fn what_is_held_up_has_no_date_for_its_end() {
+    let mut view = samples::baking();
+    view.expected_end = None;
+    for (phase, is_said) in [
+        (Phase::Holding, true),
+        (Phase::Soaking, true),
+        (Phase::Baking, false),
+    ] {
+        view.phase = phase;
+        let text = deployment::in_full(PIPE, &view);
+        let words = "ends        not known, for the reason above\n";
+        assert_eq!(text.contains(words), is_said, "{text}");
+    }
 }
 
 #[test]

@@ -177,8 +177,8 @@ fn is_given_up(way: Way, error: &PortError, age: Span) -> bool {
 }
 
 /// The draft of the post-mortem that goes out with an incident, as of the incident's own line of
-/// history: the same however often it is sent. One that can't be had in passing is waited for, a few
-/// minutes long; the incident itself is never held back for good.
+/// history, with what was judged by then: the same however often it is sent. One that can't be had in
+/// passing is waited for, a few minutes long; the incident itself is never held back for good.
 async fn draft<P: Ports>(ports: &P, row: &OutboxRow) -> Result<Option<PostMortem>, PortError> {
     if row.entry.event != Name::Incident {
         return Ok(None);
@@ -204,8 +204,8 @@ async fn drawn<P: Ports>(ports: &P, row: &OutboxRow) -> Result<Option<PostMortem
     };
     let mut history = ports.history(id).await?;
     history.retain(|entry| entry.seq <= row.entry.seq);
-    let (deployment, evidence) = (&loaded.deployment, &loaded.evidence);
-    Ok(PostMortem::of(deployment, evidence, &history))
+    let evidence = loaded.evidence.as_judged();
+    Ok(PostMortem::of(&loaded.deployment, &evidence, &history))
 }
 
 fn late() -> PortError {

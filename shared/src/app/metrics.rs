@@ -25,6 +25,8 @@ const SAGEMAKER: &str = "AWS/SageMaker";
 const INSTANCES: &str = "/aws/sagemaker/Endpoints";
 /// The statistic that tells a minute without slow requests from one in which they were not counted.
 const MAXIMUM: &str = "Maximum";
+/// How many requests there were, and how many of them were answered 4XX and 5XX.
+const COUNTS: [&str; 3] = ["Invocations", "Invocation4XXErrors", "Invocation5XXErrors"];
 /// Seconds: one point a minute.
 pub(super) const MINUTE: u32 = 60;
 
@@ -131,12 +133,16 @@ impl<'a> Arm<'a> {
         }
     }
 
+    /// How many requests there were and what became of them, and nothing else.
+    pub(super) fn count_queries(&self) -> Vec<MetricQuery> {
+        COUNTS
+            .map(|metric| self.query(SAGEMAKER, metric, "Sum"))
+            .into()
+    }
+
     /// Everything that is asked.
     pub(super) fn queries(&self) -> Vec<MetricQuery> {
-        let mut queries: Vec<MetricQuery> =
-            ["Invocations", "Invocation4XXErrors", "Invocation5XXErrors"]
-                .map(|metric| self.query(SAGEMAKER, metric, "Sum"))
-                .into();
+        let mut queries = self.count_queries();
         queries.push(self.latency("SampleCount"));
         queries.extend(Percentile::ALL.map(|percentile| self.latency(percentile.statistic())));
         queries.extend(self.limits.iter().filter_map(|limit| self.slow(*limit)));
@@ -213,17 +219,18 @@ impl<'a> Arm<'a> {
         (Series::Read(minutes), unread)
     }
 
-    fn own_minutes(&self, answers: &Answers) -> Result<BTreeMap<Timestamp, ArmMinute>, String> {
-        let needed = |query: MetricQuery| points(answers, &query);
-        let shown = |query: MetricQuery| points(answers, &query).unwrap_or_default();
-        let sum = |metric| self.query(SAGEMAKER, metric, "Sum");
-        let invocations = needed(sum("Invocations"))?;
-        let errors_4xx = needed(sum("Invocation4XXErrors"))?;
-        let errors_5xx = needed(sum("Invocation5XXErrors"))?;
-        let latency = self.latency_points(answers)?;
-        let overhead = shown(self.query(SAGEMAKER, "OverheadLatency", "Average"));
-        let cpu = shown(self.query(INSTANCES, "CPUUtilization", "Average"));
-        let memory = shown(self.query(INSTANCES, "MemoryUtilization", "Average"));
+    /// The answers to [`Arm::count_queries`] as minutes.
+    pub(super) fn counts(&self, answers: &Answers) -> Series {
+        match self.counted_minutes(answers) {
+            Ok(minutes) => Series::Read(minutes),
+            Err(reason) => Series::Failed { reason },
+        }
+    }
+
+    fn counted_minutes(&self, answers: &Answers) -> Result<BTreeMap<Timestamp, ArmMinute>, String> {
+        let [invocations, errors_4xx, errors_5xx] =
+            COUNTS.map(|metric| points(answers, &self.query(SAGEMAKER, metric, "Sum")));
+        let (invocations, errors_4xx, errors_5xx) = (invocations?, errors_4xx?, errors_5xx?);
         let mut minutes = BTreeMap::new();
         for (&at, &requests) in &invocations {
             let (Some(client), Some(server)) = (errors_4xx.get(&at), errors_5xx.get(&at)) else {
@@ -239,15 +246,25 @@ impl<'a> Arm<'a> {
                 invocations: whole(requests),
                 errors_4xx: whole(*client),
                 errors_5xx: whole(*server),
-                latency: latency.at(at),
-                overhead_ms: overhead.get(&at).map(|microseconds| microseconds / 1000.0),
-                cpu_percent: cpu.get(&at).copied(),
-                memory_percent: memory.get(&at).copied(),
-                cost: None,
-                checks: BTreeMap::new(),
-                miscounted: BTreeMap::new(),
+                ..ArmMinute::default()
             };
             minutes.insert(at, minute);
+        }
+        Ok(minutes)
+    }
+
+    fn own_minutes(&self, answers: &Answers) -> Result<BTreeMap<Timestamp, ArmMinute>, String> {
+        let mut minutes = self.counted_minutes(answers)?;
+        let shown = |query: MetricQuery| points(answers, &query).unwrap_or_default();
+        let latency = self.latency_points(answers)?;
+        let overhead = shown(self.query(SAGEMAKER, "OverheadLatency", "Average"));
+        let cpu = shown(self.query(INSTANCES, "CPUUtilization", "Average"));
+        let memory = shown(self.query(INSTANCES, "MemoryUtilization", "Average"));
+        for (at, minute) in &mut minutes {
+            minute.latency = latency.at(*at);
+            minute.overhead_ms = overhead.get(at).map(|microseconds| microseconds / 1000.0);
+            minute.cpu_percent = cpu.get(at).copied();
+            minute.memory_percent = memory.get(at).copied();
         }
         Ok(minutes)
     }

@@ -20,6 +20,7 @@ use super::health;
 use super::metrics::{Answers, Arm};
 use super::ports::{self, Class, Loaded, Meter, MetricAnswer, MetricQuery, PortError, Ports};
 use crate::domain::deployment::Terms;
+use crate::domain::exposure::{self, Exposure};
 use crate::domain::freeze::FreezeReading;
 use crate::domain::judge::last_judgeable;
 use crate::domain::observation::{AlarmReading, EndpointReading, Metrics, Observation, Series};
@@ -58,7 +59,7 @@ pub async fn endpoint<P: Ports>(ports: &P, terms: &Terms) -> EndpointReading {
         Err(error) => {
             health::report(ports, Some(&terms.id), &error);
             EndpointReading::Failed {
-                reason: error.to_string(),
+                reason: error.kind(),
             }
         }
     }
@@ -226,12 +227,25 @@ async fn alarms<P: Ports>(ports: &P, loaded: &Loaded) -> AlarmReading {
     }
 }
 
-/// The minutes a deployment has still to be judged by.
+/// Whether minutes of it are read: to be judged, or to be counted once a rollback has brought the traffic
+/// back. A rollback on its way is neither.
+pub(super) fn has_minutes(loaded: &Loaded) -> bool {
+    let (deployment, evidence) = (&loaded.deployment, &loaded.evidence);
+    deployment.is_judged() || exposure::is_counted(deployment, evidence)
+}
+
+/// The minutes a deployment has still to be judged by, or those that are still to be counted.
 fn range(loaded: &Loaded, now: Timestamp) -> (Timestamp, Timestamp) {
+    let (deployment, evidence) = (&loaded.deployment, &loaded.evidence);
     let minute = SignedDuration::from_mins(1);
-    let from = loaded.evidence.unjudged_from();
+    let counted = exposure::last_minute(deployment);
+    let from = match counted {
+        Some(_) => Exposure::of(evidence).until(),
+        None => evidence.unjudged_from(),
+    };
     let most = i32::try_from(MINUTES_A_PASS - 1).unwrap_or(0);
     let last = from.checked_add(minute * most).unwrap_or(Timestamp::MAX);
+    let last = last.min(counted.unwrap_or(Timestamp::MAX));
     (from, last_judgeable(now).min(last))
 }
 
@@ -258,14 +272,25 @@ fn batches(all: &[Loaded], now: Timestamp) -> Vec<Batch> {
     let (mut full, mut shared) = (Vec::new(), None::<Batch>);
     for (index, loaded) in all.iter().enumerate() {
         let (from, through) = range(loaded, now);
-        if !loaded.deployment.is_judged() || from > through {
+        if !has_minutes(loaded) || from > through {
             continue;
         }
         let is_near = now.duration_since(from) <= LAGGING;
         let mut open = if is_near { shared.take() } else { None };
         let (canary, production) = arms(loaded);
-        let queries = production.iter().flat_map(Arm::queries);
-        for query in canary.queries().into_iter().chain(queries) {
+        let is_judged = loaded.deployment.is_judged();
+        let asked = |arm: Arm<'_>| {
+            if is_judged {
+                arm.queries()
+            } else {
+                arm.count_queries()
+            }
+        };
+        for query in [Some(canary), production]
+            .into_iter()
+            .flatten()
+            .flat_map(asked)
+        {
             let batch = open.get_or_insert_with(|| Batch::new(from, through));
             batch.from = batch.from.min(from);
             batch.through = batch.through.max(through);
@@ -364,8 +389,15 @@ fn assemble(loaded: &Loaded, answers: Answers, now: Timestamp) -> Metrics {
     }
     let within = trimmed(answers, from, through);
     let (canary, production) = arms(loaded);
-    let (canary, mut unread) = canary.minutes(&within);
-    let production = production.map(|arm| arm.minutes(&within));
+    let read = |arm: &Arm<'_>| {
+        if loaded.deployment.is_judged() {
+            arm.minutes(&within)
+        } else {
+            (arm.counts(&within), BTreeMap::new())
+        }
+    };
+    let (canary, mut unread) = read(&canary);
+    let production = production.as_ref().map(read);
     let (production, also) =
         production.unwrap_or_else(|| (Series::Read(BTreeMap::new()), BTreeMap::new()));
     unread.extend(also);

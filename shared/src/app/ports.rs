@@ -70,6 +70,13 @@ impl PortError {
             message: message.into(),
         }
     }
+
+    /// The call and the kind of its error, without the sentence that the other side added: for people who
+    /// read a history, where the log has the rest.
+    pub fn kind(&self) -> String {
+        let kind = self.message.split(": ").next().unwrap_or_default();
+        format!("{}: {kind}", self.operation)
+    }
 }
 
 impl fmt::Display for PortError {

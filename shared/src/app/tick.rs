@@ -221,10 +221,9 @@ async fn load<P: Ports>(
 
 /// Observes and passes over these records.
 async fn judge<P: Ports>(ports: &P, records: Vec<Loaded>, time: &Time, ticked: &mut Ticked) {
-    // Who is not judged needs no metrics, and waits for nobody's: a rollback under way above all.
-    let (judged, mut others): (Vec<_>, Vec<_>) = records
-        .into_iter()
-        .partition(|record| record.deployment.is_judged());
+    // Who needs no metrics waits for nobody's: a rollback under way above all.
+    let (judged, mut others): (Vec<_>, Vec<_>) =
+        records.into_iter().partition(observe::has_minutes);
     others.sort_by_key(|record| record.deployment.state.status != Status::RollingBack);
     // Boxed, because the compiler bounds how deep futures may lie in each other.
     let (others_done, judged_done) = join(

@@ -11,6 +11,7 @@ use super::baseline::Baseline;
 use super::clearance::Clearance;
 use super::cost::Prices;
 use super::history::Topics;
+use super::in_force::InForce;
 use super::model_signals::Readings;
 use super::plan::Plan;
 use super::policy::Policy;
@@ -193,13 +194,17 @@ pub struct State {
     /// What somebody else changed at the endpoint, while it stands.
     #[serde(default)]
     pub drift: Option<String>,
+    /// The share in force, once it was seen to be another one than `weight` since that was confirmed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub in_force: Option<InForce>,
     /// Production has fewer instances than the total traffic needs, while it has.
     #[serde(default)]
     pub short: Option<Short>,
     /// The endpoint takes no updates, while it takes none.
     #[serde(default)]
     pub busy: Option<Busy>,
-    /// Whether people were told that this phase does not come to its end.
+    /// Whether people were told that this phase does not come to its end; of a soak, that it is over and
+    /// can't be left.
     #[serde(default)]
     pub stall_told: bool,
     /// How often the share was taken back a stage.
@@ -362,6 +367,7 @@ impl Deployment {
             cleaned: false,
             alarmed_at: None,
             drift: None,
+            in_force: None,
             short: None,
             busy: None,
             stall_told: false,

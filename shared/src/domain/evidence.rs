@@ -9,6 +9,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::comparison::{AbsoluteGuard, SafeGate, Signal, Split};
+use super::exposure::Exposure;
 use super::fairness::Tally;
 use super::observation::ArmMinute;
 use super::policy::{Action, Consequence, Policy};
@@ -70,6 +71,9 @@ pub struct Evidence {
     /// Breaches that people have been told of and that still stand.
     #[serde(default)]
     pub told: BTreeSet<String>,
+    /// What was served after the last judged minute of a rollback; absent before any of it is counted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exposure: Option<Exposure>,
 }
 
 /// A minute of a check that can't be judged.
@@ -131,6 +135,16 @@ impl Totals {
         self.invocations += minute.invocations;
         self.errors_4xx += minute.errors_4xx;
         self.errors_5xx += minute.errors_5xx;
+    }
+
+    /// Both together.
+    #[must_use]
+    pub const fn plus(self, other: Self) -> Self {
+        Self {
+            invocations: self.invocations + other.invocations,
+            errors_4xx: self.errors_4xx + other.errors_4xx,
+            errors_5xx: self.errors_5xx + other.errors_5xx,
+        }
     }
 }
 
@@ -300,6 +314,16 @@ impl Evidence {
             miscounted: BTreeMap::new(),
             tallies: BTreeMap::new(),
             told: BTreeSet::new(),
+            exposure: None,
+        }
+    }
+
+    /// As it stood when the last minute was judged: a rollback's decision knew no more.
+    #[must_use]
+    pub fn as_judged(&self) -> Self {
+        Self {
+            exposure: None,
+            ..self.clone()
         }
     }
 

@@ -205,7 +205,7 @@ names! {
     Retreating = "traffic.retreating",
     /// The weights are where they should be.
     Shifted = "traffic.shifted",
-    /// The bake is over, the evidence does not decide.
+    /// A bake or the soak is over, and something stands in the way of what comes next.
     Held = "deployment.held",
     /// Raises stopped by an operator.
     Paused = "deployment.paused",

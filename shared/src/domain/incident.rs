@@ -4,7 +4,9 @@
 //! Nothing in it is measured anew. It is a function of the terms, the evidence and the lines of
 //! history that it is given; a deployment that rolls back is judged no more, so the draft that goes
 //! out with the incident is the same however often it is sent, and the report's own goes on to the
-//! end of the history.
+//! end of the history. So it does with what users were served: the incident's own counts what was
+//! judged by the decision, the report's everything until production had the traffic back
+//! ([`super::exposure`]). Each says up to when it counts.
 
 use std::cmp::Ordering;
 
@@ -15,6 +17,7 @@ use super::audience::Audience;
 use super::comparison::effect::Interval;
 use super::deployment::Deployment;
 use super::evidence::{Evidence, Totals};
+use super::exposure::Exposure;
 use super::history::{Entry, Name};
 use super::judge::bench::Bench;
 use super::judge::report;
@@ -88,10 +91,13 @@ pub struct Impact {
     /// From then until production had everything back, and while it has not, to the decision; zero where
     /// it had no share.
     pub lasted: Span,
-    /// Its requests, as far as they were judged.
+    /// Its requests.
     pub canary: Totals,
-    /// Production's in all judged minutes, those before the canary's first share too.
+    /// Production's, in the minutes before the canary's first share too.
     pub production: Totals,
+    /// Up to when the requests of both are counted: the end of the last minute that was read. Those that the
+    /// canary had afterwards are in neither figure.
+    pub counted_until: Timestamp,
 }
 
 /// What a signal showed.
@@ -189,7 +195,7 @@ impl PostMortem {
         Some(Self {
             incident_id: incident_id(&terms.id),
             title: title(deployment, &impact),
-            summary: summary(deployment, &cause, &impact, traffic_back_at.is_some()),
+            summary: summary(deployment, &cause, &impact, traffic_back_at),
             opened_at: opened.at,
             traffic_back_at,
             open_questions: questions(deployment, history, &cause, (&impact, opened.at)),
@@ -274,6 +280,7 @@ impl Impact {
         let confirmed = |entry: &&Entry| matches!(entry.event, Name::Shifted | Name::Soaking);
         let shares = || history.iter().filter(confirmed);
         let since = shares().map(|entry| entry.at).next();
+        let exposure = Exposure::of(evidence);
         Self {
             largest_weight: shares()
                 .map(|entry| entry.weight)
@@ -281,9 +288,15 @@ impl Impact {
                 .unwrap_or(Weight::ZERO),
             since,
             lasted: since.map_or(Span::ZERO, |since| Span::between(since, until)),
-            canary: evidence.canary,
-            production: evidence.production,
+            canary: evidence.canary.plus(exposure.canary),
+            production: evidence.production.plus(exposure.production),
+            counted_until: exposure.until(),
         }
+    }
+
+    /// Whether everything is counted that the canary had until production had everything back.
+    pub fn is_whole(&self, traffic_back_at: Option<Timestamp>) -> bool {
+        traffic_back_at.is_some_and(|back| self.counted_until > back)
     }
 }
 
@@ -344,29 +357,49 @@ fn title(deployment: &Deployment, impact: &Impact) -> String {
     format!("{}: rollback of {}{share}", terms.endpoint, terms.model)
 }
 
-fn summary(deployment: &Deployment, cause: &Cause, impact: &Impact, is_back: bool) -> String {
+fn summary(
+    deployment: &Deployment,
+    cause: &Cause,
+    impact: &Impact,
+    traffic_back_at: Option<Timestamp>,
+) -> String {
     let terms = &deployment.terms;
     let who = cause.by.as_deref().map_or_else(
         || "The control loop".to_owned(),
         |by| format!("{by}, by an order,"),
     );
+    let requests = requests(impact, traffic_back_at);
     let share = if impact.since.is_some() {
-        format!(
-            "It had up to {} of the traffic for {}: {} requests were judged, {} of them answered 5XX.",
-            impact.largest_weight,
-            in_words(impact.lasted),
-            impact.canary.invocations,
-            impact.canary.errors_5xx
-        )
+        let lasted = in_words(impact.lasted);
+        let share = impact.largest_weight;
+        format!("It had up to {share} of the traffic for {lasted}: {requests}.")
+    } else if impact.canary.invocations > 0 {
+        format!("No share of the traffic was confirmed on it: {requests}.")
     } else {
         "No share of the traffic was confirmed on it.".to_owned()
     };
     let reason = shortened(&cause.reason, 600);
-    let takes = if is_back { "took" } else { "takes" };
+    let takes = traffic_back_at.map_or("takes", |_| "took");
     format!(
         "{who} {takes} {} back from endpoint {}, where it was to replace {}. Why: {reason}. {share}",
         terms.model, terms.endpoint, terms.former_model
     )
+}
+
+/// How many requests the canary had, and up to when that is known.
+fn requests(impact: &Impact, traffic_back_at: Option<Timestamp>) -> String {
+    let Totals {
+        invocations,
+        errors_5xx,
+        ..
+    } = impact.canary;
+    let until = if impact.is_whole(traffic_back_at) {
+        "production had everything back".to_owned()
+    } else {
+        let until = impact.counted_until.strftime("%Y-%m-%d %H:%M");
+        format!("{until} UTC (later ones are not in it)")
+    };
+    format!("{invocations} requests were counted until {until}, {errors_5xx} of them answered 5XX")
 }
 
 /// A length of time in words that say no more than they need to.

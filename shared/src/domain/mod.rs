@@ -16,6 +16,7 @@
 //! | [`model_plan`] | what a model's own figures cost, and how many labels they need |
 //! | [`outlay`] | what a rollout takes: instances, room under quotas, dollars |
 //! | [`deployment`], [`evidence`] | the record: what is committed, what has been measured |
+//! | [`in_force`] | the share that the canary really has, whoever set the weights |
 //! | [`observation`] | what one pass saw of the world, failed readings included |
 //! | [`guard`], [`judge`] | counts against limits over windows that never overlap; what the minutes say together |
 //! | [`comparison`] | whether the canary is worse than production, however often one looks |
@@ -35,6 +36,7 @@
 //! | [`command`] | what an operator may order, and when |
 //! | [`audience`] | who is told of what |
 //! | [`incident`] | a rollback as somebody has to look into it: the draft of a post-mortem |
+//! | [`exposure`] | what users were served between a rollback's decision and the traffic being back |
 //! | [`authority`] | who may do what |
 //! | [`invariants`] | what no record may ever look like |
 
@@ -51,12 +53,14 @@ pub mod deployment;
 pub mod drift;
 pub mod due;
 pub mod evidence;
+pub mod exposure;
 pub mod fairness;
 pub mod forecast;
 pub mod freeze;
 pub mod gate;
 pub mod guard;
 pub mod history;
+pub mod in_force;
 pub mod incident;
 pub mod invariants;
 pub mod judge;

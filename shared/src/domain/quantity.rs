@@ -79,6 +79,69 @@ impl<'de> Deserialize<'de> for Weight {
     }
 }
 
+/// A share of the traffic in hundredths of a percent, 0 to 10,000: what weights in force come to, whoever
+/// set them. Finer than a [`Weight`], which is what is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct TrafficShare(u16);
+
+impl TrafficShare {
+    /// No traffic.
+    pub const NONE: Self = Self(0);
+    /// All traffic.
+    pub const ALL: Self = Self(10_000);
+
+    /// The nearest to this fraction; what lies outside 0 to 1 is the nearer end.
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "from 0 to 10,000"
+    )]
+    pub fn from_fraction(fraction: f64) -> Self {
+        Self((fraction.clamp(0.0, 1.0) * 10_000.0).round() as u16)
+    }
+
+    /// What was observed, in percent, and where nothing was the share that is confirmed.
+    pub fn observed_or(observed: Option<f64>, confirmed: Weight) -> Self {
+        observed.map_or_else(
+            || confirmed.into(),
+            |percent| Self::from_fraction(percent / 100.0),
+        )
+    }
+
+    /// What is left to the other variant.
+    #[must_use]
+    pub const fn rest(self) -> Self {
+        Self(Self::ALL.0.saturating_sub(self.0))
+    }
+
+    /// The share as a fraction, 0 to 1.
+    pub fn fraction(self) -> f64 {
+        f64::from(self.0) / 10_000.0
+    }
+
+    /// In hundredths of a percent, 0 to 10,000.
+    pub const fn hundredths(self) -> u16 {
+        self.0
+    }
+
+    /// In percent, 0 to 100, with two places at the most.
+    pub fn percent(self) -> f64 {
+        f64::from(self.0) / 100.0
+    }
+}
+
+impl From<Weight> for TrafficShare {
+    fn from(weight: Weight) -> Self {
+        Self(u16::from(weight.percent()) * 100)
+    }
+}
+
+impl fmt::Display for TrafficShare {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} %", self.percent())
+    }
+}
+
 /// A share of requests, 0 to 1, written with a percent sign (`1%`) so that 0.01 and 1 can't be
 /// mistaken for each other. Kept in percent, as it is written: a text comes back from the record as
 /// the same rate, to the last bit.

@@ -1,23 +1,24 @@
 //! When the stages that are still to come will begin, if nothing holds the rollout up: bake after bake from
 //! now on, each raise at the first moment at which a change window is open. What is not foreseen is an
-//! approval that is late, a hold, an endpoint that takes its time. Before the rollout there is a plan, which
-//! knows how long some holds will be ([`super::forecast::length_at`]).
+//! approval that is late, a hold, an endpoint that takes its time. While something holds it up there are no
+//! dates at all: nobody knows when that is over. Before the rollout there is a plan, which knows how long some
+//! holds will be ([`super::forecast::length_at`]).
 //!
 //! A date that has passed is no part of it: when a stage began stands in the history.
 
 use jiff::Timestamp;
 
-use super::deployment::Deployment;
+use super::deployment::{Deployment, State};
 use super::quantity::{Span, Weight};
-use super::state::Status;
+use super::state::{Phase, Status};
 
 /// What is to come.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Schedule {
     /// For each stage of the plan: when it will begin. Absent for one that has begun or was passed over, and
-    /// where nothing is raised any more or no window opens for weeks.
+    /// where nothing is raised any more, something holds it up, or no window opens for weeks.
     pub begins: Vec<Option<Timestamp>>,
-    /// The end of the soak; absent in the latter two cases.
+    /// The end of the soak; absent in the latter three cases.
     pub ends: Option<Timestamp>,
 }
 
@@ -44,7 +45,7 @@ impl Schedule {
         let goes_up = matches!(state.status, Status::Pending | Status::InProgress)
             && state.outcome.is_none()
             && state.descent.is_none();
-        if !goes_up {
+        if !goes_up || is_held_up(state) {
             return schedule;
         }
         // A raise that is committed waits for no bake; a share on its way down bakes from its arrival on.
@@ -82,6 +83,15 @@ impl Schedule {
         let later = self.begins.iter().skip(1).copied().chain([self.ends]);
         let both = self.begins.iter().copied().zip(later);
         both.map(|(begins, ends)| Some(Span::between(begins?, ends?)))
+    }
+}
+
+/// Whether a stage is over and can't be left.
+fn is_held_up(state: &State) -> bool {
+    match state.phase {
+        Phase::Holding => true,
+        Phase::Soaking => state.stall_told,
+        _ => false,
     }
 }
 

@@ -10,6 +10,7 @@
 //! | [`descent`] | the way down by steps |
 //! | [`shares`] | which share a line of history says is in force |
 //! | [`sight`] | blind, quiet, inapplicable, drift |
+//! | [`in_force`] | what is expected where somebody else set the weights |
 //! | [`effects`] | what is due, for each state and endpoint status |
 //! | [`guards`] | windows and checks |
 //! | [`model_signals`] | what the model says about itself |
@@ -49,6 +50,7 @@ mod forecasts;
 mod freezes;
 mod fuzz;
 mod guards;
+mod in_force;
 mod incidents;
 mod memory;
 mod model;

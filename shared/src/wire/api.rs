@@ -14,7 +14,7 @@ use crate::domain::history::{Entry, Name};
 use crate::domain::judge::bench::Bench;
 use crate::domain::judge::{MinuteReport, SignalStanding, report};
 use crate::domain::plan::Plan;
-use crate::domain::quantity::{Span, Weight};
+use crate::domain::quantity::{Span, TrafficShare, Weight};
 use crate::domain::schedule::Schedule;
 use crate::domain::state::{Phase, Status};
 
@@ -44,8 +44,13 @@ pub struct DeploymentView {
     pub production_variant: String,
     /// The canary's share, last confirmed, in percent.
     pub weight: Weight,
-    /// The canary's share, intended, in percent.
+    /// The canary's share, intended, in percent; after a failure no more than `weight`, since nothing is
+    /// raised any more.
     pub target_weight: Weight,
+    /// The canary's share by the weights in force when the endpoint was last seen, in percent, where that is
+    /// not `weight`: somebody else set them, or they are on their way. Absent where it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub observed_weight: Option<f64>,
     /// The present stage, counted from 1; 0 before the first.
     pub stage: usize,
     /// How many stages there are.
@@ -72,7 +77,7 @@ pub struct DeploymentView {
     /// The control plane's time when it answered: virtual in the local mode.
     pub as_of: Timestamp,
     /// When the soak at 100 % is over, if nothing holds it up: counted like the dates of the stages. Absent
-    /// once it is ending.
+    /// once it is ending, and while a stage or the soak is over and can't be left, for which `reason` says why.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expected_end: Option<Timestamp>,
     /// The way down by steps, while it is on one.
@@ -153,9 +158,9 @@ pub struct StageView {
     /// Whether a person must approve before it is left.
     pub approval: bool,
     /// When it began, or will begin if nothing holds the rollout up: counted from now through the change
-    /// windows. Absent where it was passed over, where it will not begin any more, and, but for the present
-    /// stage, where it has begun and the history was not read: in lists, in answers to orders, and while it
-    /// can't be.
+    /// windows. Absent where it was passed over, where it will not begin any more, where it is to come and
+    /// something holds the rollout up, and, but for the present stage, where it has begun and the history was
+    /// not read: in lists, in answers to orders, and while it can't be.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub begins_at: Option<Timestamp>,
 }
@@ -172,7 +177,7 @@ pub struct Measured {
     pub production: Totals,
     /// Canary requests in the present stage.
     pub stage_samples: u64,
-    /// Canary requests a minute: of the endpoint's over the last minutes, the canary's present share.
+    /// Canary requests a minute: of the endpoint's over the last minutes, the canary's share in force.
     pub canary_per_minute: f64,
     /// Why the canary can't be seen, while it can't.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -224,6 +229,7 @@ impl DeploymentView {
             production_variant: terms.production.clone(),
             weight: state.weight,
             target_weight: state.target,
+            observed_weight: state.observed_weight(),
             stage: if begun {
                 terms.plan.stage_index(state.weight) + 1
             } else {
@@ -259,17 +265,36 @@ impl DeploymentView {
             },
         }
     }
+
+    /// The canary's share of the traffic, as the endpoint was last seen to have it.
+    pub fn share(&self) -> TrafficShare {
+        TrafficShare::observed_or(self.observed_weight, self.weight)
+    }
+
+    /// The share that is meant, where somebody else has set another one. After the end none is.
+    pub fn intended_instead(&self) -> Option<Weight> {
+        let is_other = self.share() != TrafficShare::from(self.target_weight);
+        let is_meant = self.observed_weight.is_some() && !self.status.is_terminal();
+        (is_other && is_meant).then_some(self.target_weight)
+    }
+
+    /// Whether a stage or the soak is over and can't be left, which `reason` says why.
+    pub fn is_held_up(&self) -> bool {
+        let may_hold = matches!(self.phase, Phase::Holding | Phase::Soaking);
+        self.status == Status::InProgress && may_hold && self.expected_end.is_none()
+    }
 }
 
 impl Measured {
     fn new(deployment: &Deployment, evidence: &Evidence) -> Self {
         let bench = Bench::of(deployment);
+        let share = deployment.state.share_in_force().fraction();
         Self {
             judged_through: evidence.judged_through,
             canary: evidence.canary,
             production: evidence.production,
             stage_samples: evidence.stage_samples,
-            canary_per_minute: evidence.requests_per_minute * deployment.state.weight.fraction(),
+            canary_per_minute: evidence.requests_per_minute * share,
             blind: evidence.blind.as_ref().map(|blind| blind.reason.clone()),
             objection: bench.objection(evidence),
             signals: report::signals(&bench, evidence, None, None),

@@ -263,6 +263,8 @@ fn share(entry: &Entry) -> String {
     match entry.confirmed_weight {
         Some(confirmed) if confirmed == entry.weight => share,
         Some(confirmed) => format!("{share} (intended), {confirmed} last confirmed"),
+        // Nothing is meant any more where the rollout has failed.
+        None if entry.status == Status::Failed => format!("{share} (last confirmed)"),
         None => format!("{share} (intended)"),
     }
 }

@@ -151,7 +151,15 @@ impl Voyage {
         let mut loaded = self.world.load(&id);
         let mut state = serde_json::to_value(&loaded.deployment.state).expect("a record is JSON");
         if let Some(members) = state.as_object_mut() {
-            for new in ["refusal", "canary_instances", "short", "busy", "stall_told"] {
+            let new = [
+                "refusal",
+                "canary_instances",
+                "short",
+                "busy",
+                "stall_told",
+                "in_force",
+            ];
+            for new in new {
                 members.remove(new);
             }
         }

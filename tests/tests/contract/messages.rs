@@ -207,7 +207,7 @@ fn post_mortem() -> PostMortem {
         },
         "impact": {
             "largest_weight": 10, "since": at(22), "lasted": "8m",
-            "canary": totals(820, 164), "production": totals(7380, 3),
+            "canary": totals(820, 164), "production": totals(7380, 3), "counted_until": at(28),
         },
         "evidence": [{
             "signal": "errors",

@@ -596,7 +596,7 @@ impl Rollout {
 /// people and for limits of many minutes. Here they would only tell states apart.
 fn forget_what_is_only_told(next: &mut Deployment) {
     let state = &mut next.state;
-    (state.busy, state.refusal) = (None, None);
+    (state.busy, state.refusal, state.in_force) = (None, None, None);
     if let Some(descent) = &mut state.descent {
         descent.cause.clear();
     }

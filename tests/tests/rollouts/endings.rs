@@ -258,7 +258,7 @@ async fn weights_moved_by_somebody_else_are_held_restored_or_given_up() {
         let policy = json!({"policy": {"min_samples": 100, "on_drift": on_drift}});
         let id = world.deploy(&specification_with(policy)).await;
         let terms = world.until_phase(&id, Phase::Baking).await.deployment.terms;
-        set_weights(&world, &terms.canary, 0.6).await;
+        world.set_share(&terms.canary, 0.6).await;
         world.minutes(20).await;
         match on_drift {
             // More on the canary than was committed is never respected.
@@ -277,15 +277,4 @@ async fn weights_moved_by_somebody_else_are_held_restored_or_given_up() {
                 || world.entry(&id, Name::Drift).await.severity == Severity::Warning
         );
     }
-}
-
-async fn set_weights(world: &World, canary: &str, share: f32) {
-    use shared::app::ports::Endpoints;
-    let weights = [(PRODUCTION, 1.0 - share), (canary, share)];
-    world
-        .stack
-        .aws
-        .set_weights(ENDPOINT, &weights)
-        .await
-        .expect("an endpoint at rest");
 }

@@ -3,14 +3,18 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use http::Method;
+use jiff::SignedDuration;
 use serde_json::{Value, json};
+use shared::app::ports::{MetricAnswer, MetricQuery, Metrics};
 use shared::domain::audience::Audience;
 use shared::domain::history::{Entry, Name, Severity};
 use shared::domain::incident::{PostMortem, incident_id};
+use shared::domain::judge::floor_minute;
 use shared::domain::state::{Phase, Status};
 use shared::wire::items::event_id;
 use simulator::{Distribution, Fault, FaultKind, Published, service};
-use tests::{World, specification, specification_with};
+use tests::{ENDPOINT, World, specification, specification_with};
 
 fn failing() -> Distribution {
     Distribution {
@@ -87,6 +91,71 @@ async fn a_rollback_opens_one_incident_with_what_is_known() {
             .any(|question| question.contains("answered 5XX"))
     );
     assert_eq!(draft.report, format!("/deployments/{id}/report"));
+}
+
+/// What CloudWatch has of a variant, from the beginning of the world on.
+async fn all_of(world: &World, variant: &str, metric: &str) -> f64 {
+    let dimension = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+    let query = MetricQuery {
+        namespace: "AWS/SageMaker".to_owned(),
+        metric: metric.to_owned(),
+        dimensions: vec![
+            dimension("EndpointName", ENDPOINT),
+            dimension("VariantName", variant),
+        ],
+        statistic: "Sum".to_owned(),
+        period: 60,
+    };
+    let now = floor_minute(world.now());
+    let from = now - SignedDuration::from_hours(3);
+    let answers = world.stack.aws.read(&[query], from, now).await;
+    let answers = answers.expect("metrics that can be read");
+    let [MetricAnswer::Complete(points)] = &answers[..] else {
+        panic!("one whole answer: {answers:?}")
+    };
+    points.iter().map(|(_, requests)| requests).sum()
+}
+
+/// Between the decision and the weights lie minutes in which users are served by the bad model.
+#[tokio::test]
+async fn an_incident_counts_on_until_production_has_everything_back() {
+    let world = World::with_challenger(failing()).await;
+    let id = world.deploy(&specification()).await;
+    world.until_over(&id, Status::RolledBack).await;
+    let loaded = world.load(&id).await;
+    let judged = &loaded.evidence.canary;
+    let path = format!("/deployments/{id}/report");
+    let accept = [("accept", "application/json")];
+    let (_, report) = world.request(Method::GET, &path, &accept, Vec::new()).await;
+    let whole = draft(&report);
+    let served = whole.impact.canary;
+    let canary = &loaded.deployment.terms.canary;
+    for (metric, counted) in [
+        ("Invocations", served.invocations),
+        ("Invocation5XXErrors", served.errors_5xx),
+    ] {
+        let all = all_of(&world, canary, metric).await;
+        let missing = all - counted as f64;
+        assert!(missing.abs() < 0.5, "{metric}: {counted} of {all}");
+    }
+    assert!(
+        served.invocations > judged.invocations + 100,
+        "{served:?} after {judged:?}"
+    );
+    assert!(whole.impact.is_whole(whole.traffic_back_at));
+    let words = "requests were counted until production had everything back";
+    assert!(whole.summary.contains(words), "{}", whole.summary);
+    // Those on call are told at once, with what was known then.
+    let [events, _] = incidents(&world, &id);
+    let told = draft(&events[0]);
+    assert_eq!(told.impact.canary, *judged);
+    assert!(told.impact.counted_until <= told.opened_at);
+    let words = "(later ones are not in it)";
+    assert!(told.summary.contains(words), "{}", told.summary);
+    // Nothing of it is judged.
+    let (_, checks) = world.get(&format!("/deployments/{id}/checks")).await;
+    let last = checks["items"][0]["minute"].as_str().expect("a minute");
+    assert_eq!(last, loaded.evidence.judged_through.to_string());
 }
 
 /// The topic is down for a while; the bus has told already, and what comes later is the same.

@@ -5,7 +5,7 @@ use jiff::SignedDuration;
 use shared::domain::history::{Name, Severity};
 use shared::domain::state::{Phase, Status};
 use simulator::cloudwatch::{Gap, GapKind};
-use simulator::{Backend, Distribution, FaultKind, service};
+use simulator::{Backend, Distribution};
 use tests::{ENDPOINT, NEW, Setup, World, specification, specification_with};
 
 const NAMESPACE: &str = "AWS/SageMaker";
@@ -226,16 +226,14 @@ async fn an_endpoint_that_cant_be_read_is_held_not_rolled_back() {
     let world = World::new().await;
     let id = world.deploy(&specification()).await;
     world.until_phase(&id, Phase::Baking).await;
-    let denied = FaultKind::Error {
-        status: 403,
-        code: "AccessDeniedException".to_owned(),
-        message: "not authorized".to_owned(),
-    };
-    for _ in 0..15 {
-        world.disturb(service::SAGEMAKER, "DescribeEndpoint", 1, denied.clone());
-        world.disturb(service::SAGEMAKER, "ListEndpoints", 1, denied.clone());
-        world.minute().await;
-    }
+    world.unread_endpoint(15).await;
+    let held = world.entry(&id, Name::Held).await;
+    let kind = "the endpoint could not be read: DescribeEndpoint: AccessDeniedException";
+    assert!(
+        held.reason.ends_with(kind),
+        "its kind, and not what AWS said: {}",
+        held.reason
+    );
     let state = world.load(&id).await.deployment.state;
     assert_eq!(
         (state.status, state.weight.percent()),

@@ -98,7 +98,7 @@ impl Frame {
         }
         let title = match under_way.as_slice() {
             [] => "canary".to_owned(),
-            [view] => format!("{} {}, {}", view.endpoint, view.weight, view.phase),
+            [view] => format!("{} {}, {}", view.endpoint, view.share(), view.phase),
             several => format!("{} deployments under way", several.len()),
         };
         self.document(&title, "./", self.every, &main)
@@ -106,7 +106,7 @@ impl Frame {
 
     /// The report of a deployment.
     pub(super) fn report(&self, view: &DeploymentView, body: &str) -> String {
-        let title = format!("{} {}, {}", view.endpoint, view.weight, view.status);
+        let title = format!("{} {}, {}", view.endpoint, view.share(), view.status);
         let every = if view.status.is_terminal() {
             PATIENCE * self.every
         } else {
@@ -139,20 +139,22 @@ impl Frame {
 
 /// One that is under way.
 fn card(page: &mut String, view: &DeploymentView) {
-    let share = view.weight.percent();
+    let (share, percent) = (view.share(), view.share().percent());
     let mut facts = vec![
-        format!("{share} % of the traffic"),
+        format!("{share} of the traffic"),
         format!("stage {} of {}", view.stage, view.stage_count),
         format!("begun {} UTC", time(view.created_at)),
     ];
-    if view.target_weight != view.weight {
-        facts[0] = format!("{share} % of the traffic, on to {}", view.target_weight);
+    if let Some(intended) = view.intended_instead() {
+        facts[0] = format!("{share} of the traffic, {intended} intended");
+    } else if view.target_weight != view.weight {
+        facts[0] = format!("{share} of the traffic, on to {}", view.target_weight);
     }
     let end = view.expected_end.map(time);
     facts.extend(end.map(|at| format!("over at {at} UTC, if nothing holds it up")));
     writeln!(
         page,
-        "<article><span class=\"status {}\">{}/{}</span>\n<h3>{}</h3>\n<svg viewBox=\"0 0 100 4\" preserveAspectRatio=\"none\" role=\"img\" aria-label=\"{share} % of the traffic\"><rect class=\"rest\" width=\"100\" height=\"4\"/><rect class=\"new\" width=\"{share}\" height=\"4\"/></svg>\n<p>{}</p>\n{}<p class=\"muted\">{}</p>\n</article>",
+        "<article><span class=\"status {}\">{}/{}</span>\n<h3>{}</h3>\n<svg viewBox=\"0 0 100 4\" preserveAspectRatio=\"none\" role=\"img\" aria-label=\"{share} of the traffic\"><rect class=\"rest\" width=\"100\" height=\"4\"/><rect class=\"new\" width=\"{percent}\" height=\"4\"/></svg>\n<p>{}</p>\n{}<p class=\"muted\">{}</p>\n</article>",
         tone(view),
         view.status,
         view.phase,

@@ -214,7 +214,7 @@ fn html(shown: &Shown<'_>) -> String {
         ("Asked for by", view.created_by.clone()),
         ("Status", format!("{}/{}", view.status, view.phase)),
         ("Why", view.reason.clone()),
-        ("Canary now", format!("{} of the traffic", view.weight)),
+        ("Canary now", format!("{} of the traffic", view.share())),
     ];
     let next = view.stages.iter().find(|stage| stage.weight > view.weight);
     if let (Some(next), Some(_)) = (next, &shown.waits) {

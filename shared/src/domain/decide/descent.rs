@@ -113,7 +113,8 @@ impl Pass {
                 _ => Ok(()),
             };
         }
-        (self.next.state.weight, self.next.state.stage_since) = (target, self.now);
+        self.next.state.confirm(target);
+        self.next.state.stage_since = self.now;
         // What was seen before was seen of the higher share, and has been acted on.
         self.evidence.forget_retreats(&self.next.terms.policy);
         self.evidence.begin_stage();

@@ -13,13 +13,14 @@ use crate::domain::state::{Event, IllegalEvent, Outcome, Phase};
 
 impl Pass {
     pub(super) fn fail(&mut self, why: &str) -> Result<(), IllegalEvent> {
-        self.next.state.outcome = Some(Outcome::Failed);
-        self.next.state.cause = Some(why.to_owned());
-        self.next.state.cleaned = false;
-        let value = format!(
-            "{} of the traffic last confirmed on the canary",
-            self.next.state.weight
-        );
+        let state = &mut self.next.state;
+        state.outcome = Some(Outcome::Failed);
+        state.cause = Some(why.to_owned());
+        state.cleaned = false;
+        // What was still to come is intended no longer.
+        state.target = state.target.min(state.weight);
+        let share = state.share_in_force();
+        let value = format!("{share} of the traffic on the canary when last seen");
         self.go(
             Event::Fail,
             said(
@@ -97,7 +98,7 @@ impl Pass {
         }
         let state = &mut self.next.state;
         let had_traffic = state.had_traffic || state.weight > Weight::ZERO;
-        state.weight = Weight::ZERO;
+        state.confirm(Weight::ZERO);
         let wait = self.next.terms.cleanup.after;
         let reason = format!(
             "production has all the traffic back, confirmed by DescribeEndpoint; the canary goes after {wait}"

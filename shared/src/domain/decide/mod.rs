@@ -11,6 +11,7 @@ mod descent;
 mod ending;
 mod progress;
 mod registry;
+mod soak;
 mod watch;
 
 use jiff::{SignedDuration, Timestamp};
@@ -19,12 +20,13 @@ use super::cost;
 use super::deployment::Deployment;
 use super::due;
 use super::evidence::Evidence;
+use super::exposure;
 use super::freeze::FreezeReading;
 use super::history::{Entry, Name, Severity};
 use super::judge::{self, MinuteReport, Verdict};
 use super::observation::{AlarmReading, EndpointReading, EndpointView, Observation};
 use super::policy::{Action, Grade};
-use super::quantity::{Span, Weight};
+use super::quantity::{Span, TrafficShare, Weight};
 use super::state::{self, Event, IllegalEvent, Outcome, Phase, Status};
 use super::truth;
 
@@ -99,6 +101,7 @@ pub fn decide(
         pass.tell_sight(was_blind);
         pass.step(seen, &verdict)?;
     } else {
+        exposure::take_in(before, &mut pass.evidence, &seen.metrics);
         pass.step(seen, &Verdict::default())?;
     }
     Ok(pass.finish())
@@ -185,13 +188,17 @@ impl Pass {
         if self.next.state.status.is_terminal() {
             return Ok(());
         }
-        if let Some(fault) = truth::fatal(&self.next, &seen.endpoint) {
-            return self.fail(&fault);
-        }
         let view = match &seen.endpoint {
             EndpointReading::Seen(view) => Some(view),
             EndpointReading::Failed { .. } | EndpointReading::Missing => None,
         };
+        if let Some(view) = view {
+            let share = view.share(&self.next.terms.canary).unwrap_or(0.0);
+            self.next.state.see_share(share, self.now);
+        }
+        if let Some(fault) = truth::fatal(&self.next, &seen.endpoint) {
+            return self.fail(&fault);
+        }
         self.is_unread = view.is_none();
         if let Some(view) = view {
             self.watch_status(view);
@@ -372,13 +379,17 @@ impl Pass {
                     limit,
                 ));
             }
-            None if was_blind => self.tell(said(
-                Name::Sighted,
-                Severity::Info,
-                "the metrics can be read again",
-                "readable metrics",
-                limit,
-            )),
+            None if was_blind => {
+                let (reason, value) = if self.next.state.share_in_force() == TrafficShare::NONE {
+                    (
+                        "the canary has no traffic any more, so there is nothing of it to be seen",
+                        "no traffic",
+                    )
+                } else {
+                    ("the metrics can be read again", "readable metrics")
+                };
+                self.tell(said(Name::Sighted, Severity::Info, reason, value, limit));
+            }
             _ => {}
         }
     }

@@ -1,17 +1,16 @@
-//! Towards 100 %: the canary comes up, its capacity and its share grow, each stage is judged, and at
-//! the end the old variant goes. Progress asks for everything at once: a finished bake, enough
-//! requests, no red guard, nothing blind, no drift.
+//! Towards 100 %: the canary comes up, its capacity and its share grow, each stage is judged. Progress
+//! asks for everything at once: a finished bake, enough requests, no red guard, nothing blind, no drift.
 
 use jiff::SignedDuration;
 
-use super::{PROVISIONING_LIMIT, Pass, UPDATE_ATTEMPTS, said};
+use super::{PROVISIONING_LIMIT, Pass, Said, UPDATE_ATTEMPTS, said};
 use crate::domain::deployment::Update;
 use crate::domain::due::{canary_floor_is_held, floor_is_held};
 use crate::domain::forecast::roughly;
 use crate::domain::history::{Name, Severity};
 use crate::domain::judge::bench::Bench;
 use crate::domain::judge::{self, Lack, Verdict};
-use crate::domain::observation::{AlarmReading, EndpointView, Observation};
+use crate::domain::observation::{AlarmReading, EndpointReading, EndpointView, Observation};
 use crate::domain::quantity::{Span, Weight, counted};
 use crate::domain::state::{Event, IllegalEvent, Interrupted, Outcome, Phase};
 
@@ -108,7 +107,7 @@ impl Pass {
         verdict: &Verdict,
     ) -> Result<(), IllegalEvent> {
         let Some(view) = view else {
-            return self.advance_blindly();
+            return self.advance_blindly(&seen.endpoint);
         };
         self.count_production(view);
         self.watch_capacity(view);
@@ -124,16 +123,25 @@ impl Pass {
         }
     }
 
-    /// With the endpoint unread there is no progress, but a bake that is over is said to be held, and
-    /// a way down by steps waits no longer than it would otherwise.
-    fn advance_blindly(&mut self) -> Result<(), IllegalEvent> {
+    /// With the endpoint unread there is no progress, but a bake or a soak that is over is said to be
+    /// held, and a way down by steps waits no longer than it would otherwise.
+    fn advance_blindly(&mut self, endpoint: &EndpointReading) -> Result<(), IllegalEvent> {
         if self.next.state.descent.is_some() {
             return self.descend(None);
         }
-        if self.next.state.phase == Phase::Baking && self.is_baked() {
-            return self.hold("DescribeEndpoint could not be read".to_owned());
+        let EndpointReading::Failed { reason } = endpoint else {
+            return Ok(());
+        };
+        let why = format!("holding: the endpoint could not be read: {reason}");
+        match self.next.state.phase {
+            Phase::Baking if self.is_baked() => self.hold(why),
+            Phase::Holding => self.hold(why),
+            Phase::Soaking if self.is_soaked() => {
+                self.keep_soaking(why);
+                Ok(())
+            }
+            _ => Ok(()),
         }
-        Ok(())
     }
 
     fn confirm_capacity(
@@ -184,8 +192,8 @@ impl Pass {
         if self.next.state.phase == Phase::Retreating && self.next.is_leased(self.now) {
             return Ok(());
         }
-        let state = &mut self.next.state;
-        (state.weight, state.stage_since) = (target, self.now);
+        self.next.state.confirm(target);
+        self.next.state.stage_since = self.now;
         if self.next.state.phase == Phase::Retreating {
             // What was seen on the way down was seen of the higher share.
             self.evidence.forget_step_backs(&self.next.terms.policy);
@@ -311,18 +319,21 @@ impl Pass {
             self.next.state.reason = why;
             return Ok(());
         }
+        let what = self.held(why);
+        self.go(Event::Undecided, what)
+    }
+
+    /// A stage that can't be left, as people are told of it.
+    pub(super) fn held(&self, why: String) -> Said {
         let seen = counted(self.evidence.stage_samples, "canary request");
         let value = format!("{seen} in this stage");
         let limit = format!("{} at the least", self.next.terms.policy.min_samples);
-        self.go(
-            Event::Undecided,
-            said(Name::Held, Severity::Warning, why, value, limit),
-        )
+        said(Name::Held, Severity::Warning, why, value, limit)
     }
 
     /// What stands in the way of more traffic, in words; `None` when nothing does. An undo is asked for
     /// no proof: production had its model before.
-    fn obstacle(&self, seen: &Observation, verdict: &Verdict) -> Option<String> {
+    pub(super) fn obstacle(&self, seen: &Observation, verdict: &Verdict) -> Option<String> {
         let warning = self.warning(seen, verdict);
         if warning.is_some() || self.next.terms.is_undo() {
             return warning;
@@ -376,7 +387,7 @@ impl Pass {
     }
 
     /// How many more, and how long they take at today's rate: of the endpoint's requests, the part that
-    /// the canary's share brings it. What it had at the share before says nothing of this one.
+    /// the share in force brings the canary. What it had at the share before says nothing of this one.
     fn needs(&self, lack: &Lack) -> String {
         let Some(missing) = lack.more else {
             return format!("{lack}, and at the present rate never has enough");
@@ -384,81 +395,13 @@ impl Pass {
         if !lack.are_requests {
             return lack.to_string();
         }
-        let a_minute = self.evidence.requests_per_minute * self.next.state.target.fraction();
+        let share = self.next.state.share_in_force().fraction();
+        let a_minute = self.evidence.requests_per_minute * share;
         let how_long = if a_minute >= WORTH_A_FIGURE {
             format!("{} at today's rate", roughly(missing as f64 / a_minute))
         } else {
             "there is hardly any traffic".to_owned()
         };
         format!("{lack}: {how_long}")
-    }
-
-    fn soak(&mut self, seen: &Observation, verdict: &Verdict) -> Result<(), IllegalEvent> {
-        let (soak, soaked) = (
-            self.next.terms.plan.soak,
-            Span::between(self.next.state.stage_since, self.now),
-        );
-        if soaked < soak {
-            return Ok(());
-        }
-        if let Some(obstacle) = self.obstacle(seen, verdict) {
-            self.next.state.reason = obstacle;
-            return Ok(());
-        }
-        self.end_soak(
-            &format!("the soak of {soak} is over and nothing speaks against the canary"),
-            Name::Finalizing,
-        )
-    }
-
-    pub(in crate::domain) fn end_soak(
-        &mut self,
-        why: &str,
-        name: Name,
-    ) -> Result<(), IllegalEvent> {
-        let soaked = Span::between(self.next.state.stage_since, self.now).to_string();
-        let limit = format!("soak {}", self.next.terms.plan.soak);
-        if self.next.terms.cleanup.keep_old_variant {
-            self.next.state.outcome = Some(Outcome::Completed);
-            let reason = format!("{why}; the old variant is kept at weight 0");
-            return self.go(
-                Event::KeepOldVariant,
-                said(Name::CleaningUp, Severity::Info, reason, soaked, limit),
-            );
-        }
-        self.go(
-            Event::SoakOver,
-            said(
-                name,
-                Severity::Info,
-                format!("{why}: the old variant is being removed"),
-                soaked,
-                limit,
-            ),
-        )
-    }
-
-    fn confirm_final(&mut self, view: &EndpointView) -> Result<(), IllegalEvent> {
-        if !view.is_in_service() || self.next.is_leased(self.now) {
-            return Ok(());
-        }
-        if view.config != self.next.terms.final_config {
-            return match self.came_back(view, &self.next.terms.final_config) {
-                Some(why) => self.fail(&why),
-                None => Ok(()),
-            };
-        }
-        self.next.state.outcome = Some(Outcome::Completed);
-        let reason = format!("the endpoint is on config {}", view.config);
-        self.go(
-            Event::Finalized,
-            said(
-                Name::CleaningUp,
-                Severity::Detail,
-                reason,
-                view.config.clone(),
-                self.next.terms.final_config.clone(),
-            ),
-        )
     }
 }

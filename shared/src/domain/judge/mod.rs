@@ -159,7 +159,8 @@ fn take_in(deployment: &Deployment, evidence: &mut Evidence, minute: Timestamp, 
     evidence.silent = canary.is_none() && production.is_none() && usual >= BLIND_FROM;
     let by_weight = sight::by_weight(deployment, production, arms.unread);
     match canary {
-        None => sight::expect(deployment, evidence, in_stage, by_weight),
+        None if in_stage => sight::expect(deployment, evidence, minute, by_weight),
+        None => {}
         Some(canary) => count(deployment, evidence, in_stage, canary),
     }
     if state.drift.is_some() {
@@ -167,9 +168,11 @@ fn take_in(deployment: &Deployment, evidence: &mut Evidence, minute: Timestamp, 
         evidence.split = Split::default();
     }
     // The canary is missing where its share makes that blindness rather than chance.
-    let is_unseen = canary.is_none() && sight::predicted(deployment, by_weight) >= BLIND_FROM;
+    let predicted = || sight::predicted(deployment, minute, by_weight);
+    let is_unseen = canary.is_none() && predicted() >= BLIND_FROM;
     let counts = |arm: &&ArmMinute| arm.invocations > 0 || arm.is_unasked();
-    let has_share = in_stage && arms.is_whole && is_settled(state) && !is_unseen;
+    let rests = is_settled(state) && state.is_unmoved_since(minute);
+    let has_share = in_stage && arms.is_whole && rests && !is_unseen;
     let minute = Minute {
         at: minute,
         in_stage,

@@ -16,7 +16,7 @@ use crate::domain::fairness::Measured;
 use crate::domain::history::{Entry, confirmed_share};
 use crate::domain::observation::ArmMinute;
 use crate::domain::policy::{Action, Guard};
-use crate::domain::quantity::{Weight, counted};
+use crate::domain::quantity::{TrafficShare, Weight, counted};
 use crate::domain::signal::SignalRule;
 
 /// What one minute showed, kept as the row of evidence.
@@ -28,6 +28,10 @@ pub struct MinuteReport {
     /// The canary's confirmed share when the minute was judged, which is minutes later. What it was in the
     /// minute itself is in the history.
     pub weight: Weight,
+    /// The canary's share in the minute by the weights in force, in percent, where that was not the confirmed
+    /// one: somebody else had set them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub observed_weight: Option<f64>,
     /// Absent when nothing was counted of the canary. Without a request there may be `checks`: labels of
     /// earlier predictions.
     pub canary: Option<ArmMinute>,
@@ -54,7 +58,12 @@ pub struct MinuteReport {
 }
 
 impl MinuteReport {
-    /// With the canary's share as the history has it for the minute's end.
+    /// The canary's share of the traffic, as the endpoint had it.
+    pub fn share(&self) -> TrafficShare {
+        TrafficShare::observed_or(self.observed_weight, self.weight)
+    }
+
+    /// With the canary's confirmed share as the history has it for the minute's end.
     #[must_use]
     pub fn with_share_of(self, history: &[Entry]) -> Self {
         let end = self.minute + SignedDuration::from_mins(1);
@@ -148,6 +157,7 @@ pub(super) fn report(
     MinuteReport {
         minute,
         weight: deployment.state.weight,
+        observed_weight: deployment.state.observed_weight_at(minute),
         canary: canary.cloned(),
         production: production.cloned(),
         guards: guards(&bench, evidence, production.filter(|it| !it.is_unasked())),

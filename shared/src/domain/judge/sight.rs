@@ -3,6 +3,7 @@
 //! - **Blind**: the canary's query failed or was partial, or the canary has no points although its
 //!   share of production's traffic predicts ten requests or more. Of the traffic that goes by the
 //!   weights: a request that was asked of production by name says nothing of how many the canary gets.
+//!   And by the weights in force: to whom somebody else has left no traffic, none can be missing.
 //! - **Silent**: no requests of either model in the last minute, on an endpoint that has ten a
 //!   minute. Either nobody asks or CloudWatch lags; nothing is raised until there are some again.
 //! - **Quiet**: little traffic, so few points. Nothing is wrong and nothing is proved.
@@ -15,21 +16,24 @@ use crate::domain::deployment::Deployment;
 use crate::domain::evidence::{Blind, Evidence};
 use crate::domain::model_signals::ROUTED;
 use crate::domain::observation::{ArmMinute, Metrics, Series};
-use crate::domain::quantity::{Span, Weight};
+use crate::domain::quantity::{Span, TrafficShare};
 
 /// Canary requests that production's traffic must predict before their absence is blindness.
 pub const BLIND_FROM: f64 = 10.0;
 
-/// A minute without canary requests: how many its share of production's would have been.
+/// A minute of the present stage without canary requests: how many its share of production's would have
+/// been. Where it had no share, what was missing before is missed no longer.
 pub(super) fn expect(
     deployment: &Deployment,
     evidence: &mut Evidence,
-    in_stage: bool,
+    minute: Timestamp,
     by_weight: u64,
 ) {
-    let weight = deployment.state.weight;
-    if in_stage && weight > Weight::ZERO && weight < Weight::FULL {
-        evidence.expected_unseen += predicted(deployment, by_weight);
+    let share = deployment.state.least_share_at(minute);
+    if share == TrafficShare::NONE {
+        evidence.expected_unseen = 0.0;
+    } else if share < TrafficShare::ALL {
+        evidence.expected_unseen += predicted(deployment, minute, by_weight);
     }
 }
 
@@ -53,9 +57,10 @@ pub(super) fn by_weight(
     production.invocations.saturating_sub(by_name)
 }
 
-/// The canary requests that so many of production's predict, at a share below 100 %.
-pub(super) fn predicted(deployment: &Deployment, by_weight: u64) -> f64 {
-    let share = deployment.state.weight.fraction();
+/// The canary requests that so many of production's predict, at a share below 100 %. In a minute in which
+/// the share was moved they are those of the lower one.
+pub(super) fn predicted(deployment: &Deployment, minute: Timestamp, by_weight: u64) -> f64 {
+    let share = deployment.state.least_share_at(minute).fraction();
     by_weight as f64 * share / (1.0 - share)
 }
 

@@ -5,6 +5,7 @@ use crate::domain::due::Effect;
 use crate::domain::history::Name;
 use crate::domain::observation::{AlarmReading, EndpointStatus};
 use crate::domain::quantity::{Span, Weight};
+use crate::domain::schedule::Schedule;
 use crate::domain::state::{Outcome, Phase, Status};
 
 fn waits_pending() -> Expect {
@@ -348,7 +349,7 @@ fn baking_goes_on_only_with_everything_at_once() {
         (
             Case::baking(30),
             reading(unread()),
-            "DescribeEndpoint could not be read",
+            "the endpoint could not be read: ThrottlingException",
         ),
     ];
     for (before, seen, says) in rows {
@@ -523,11 +524,6 @@ fn the_soak_ends_with_the_removal_of_the_old_variant() {
         &seen(split(100)),
         &goes_on(Phase::Soaking).says("needs about 493 more"),
     );
-    check(
-        &Case::soaking(),
-        &reading(unread()),
-        &goes_on(Phase::Soaking).quietly(),
-    );
     let keeps = Case::soaking().with(|case| case.deployment.terms.cleanup.keep_old_variant = true);
     check(
         &keeps,
@@ -537,6 +533,41 @@ fn the_soak_ends_with_the_removal_of_the_old_variant() {
             .says("kept at weight 0")
             .due(Effect::Tidy),
     );
+}
+
+#[test]
+fn a_soak_that_is_over_and_cant_be_left_is_told_once_and_has_no_end() {
+    let ends = |case: &Case| Schedule::ahead(&case.deployment, case.now).ends;
+    let quiet = Case::soaking().with(|case| case.evidence.stage_samples = 7);
+    let told = goes_on(Phase::Soaking)
+        .says("needs about 493 more canary requests")
+        .tells(&[Name::Held])
+        .nothing_due();
+    let decision = check(&quiet, &seen(split(100)), &told);
+    let [held] = &decision.entries[..] else {
+        panic!("one line: {:?}", decision.entries)
+    };
+    assert_eq!(held.reason, decision.next.state.reason);
+    assert_eq!(held.value, "7 canary requests in this stage");
+    let mut after = quiet.with(|case| case.deployment = decision.next);
+    assert_eq!(ends(&after), None, "nobody knows when");
+    let silent = goes_on(Phase::Soaking).quietly();
+    check(&after, &seen(split(100)), &silent.clone().says("493 more"));
+    let unread_too = silent.says("the endpoint could not be read: ThrottlingException");
+    check(&after, &reading(unread()), &unread_too);
+    after.evidence.stage_samples = 1000;
+    check(&after, &seen(split(100)), &goes_on(Phase::Finalizing));
+    // An endpoint that can't be read is as good a reason to be told of.
+    let unseen = goes_on(Phase::Soaking).tells(&[Name::Held]).nothing_due();
+    let decision = check(&Case::soaking(), &reading(unread()), &unseen);
+    let kept = Case::soaking().with(|case| case.deployment = decision.next);
+    assert_eq!(ends(&kept), None);
+    // Before it is over there is nothing to hold it up.
+    let young =
+        Case::soaking().with(|case| case.deployment.state.stage_since = case.now - minutes(19));
+    let goes = goes_on(Phase::Soaking).quietly();
+    check(&young, &reading(unread()), &goes);
+    assert_eq!(ends(&young), Some(young.now + minutes(1)));
 }
 
 #[test]

@@ -42,9 +42,10 @@ fn nothing_goes_up_under_a_freeze_or_an_unread_one() {
         let waits = goes_on(Phase::Scaling).weight(40).target(50).quietly();
         let scaled = Case::scaling(40, 50);
         check(&scaled, &under(freeze.clone(), 40), &waits);
-        let soaks = goes_on(Phase::Soaking).weight(100).quietly().says(says);
+        let soaks = goes_on(Phase::Soaking).weight(100).says(says);
+        let told = soaks.tells(&[Name::Held]);
         let soaked = Case::soaking();
-        check(&soaked, &under(freeze, 100), &soaks);
+        check(&soaked, &under(freeze, 100), &told);
     }
     let clear = under(FreezeReading::Clear, 30);
     check(

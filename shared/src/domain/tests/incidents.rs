@@ -4,8 +4,13 @@ use serde_json::json;
 
 use super::builders::*;
 use crate::domain::audience::Audience;
+use crate::domain::decide::decide;
+use crate::domain::evidence::Evidence;
+use crate::domain::exposure::Exposure;
 use crate::domain::history::{Entry, Name};
 use crate::domain::incident::{PostMortem, Room, told};
+use crate::domain::observation::Metrics;
+use crate::domain::state::{Outcome, Phase, Status};
 
 fn entry(seq: u64, event: Name, severity: &str, weight: u8, by: Option<&str>) -> Entry {
     let at = format!("2026-03-02T10:{seq:02}:00Z");
@@ -153,5 +158,123 @@ fn a_cut_keeps_both_ends_and_says_what_is_missing() {
         draft.within(Room::ALL[0]),
         draft,
         "nothing is said where nothing is missing"
+    );
+}
+
+/// Production was seen to have everything back four minutes ago, at 09:56:20, and nothing was counted since
+/// 09:49; the reading goes to 09:57.
+fn back() -> (Case, Metrics) {
+    let mut case = Case::cleaning(Outcome::RolledBack).with(|case| {
+        let state = &mut case.deployment.state;
+        (state.had_traffic, state.phase_since) = (true, case.now - minutes(4));
+        (
+            case.evidence.canary.invocations,
+            case.evidence.canary.errors_5xx,
+        ) = (50, 5);
+    });
+    let metrics = last_minutes(&mut case, 8, Some(&arm(100, 40)), Some(&arm(900, 0)));
+    (case, metrics)
+}
+
+fn counted(case: &Case, metrics: Metrics) -> Evidence {
+    let seen = seen(split(0)).metrics(metrics);
+    let decision = decide(&case.deployment, &case.evidence, &seen, case.now).unwrap();
+    assert!(decision.minutes.is_empty(), "nothing is judged");
+    decision.evidence
+}
+
+#[test]
+fn what_was_served_until_the_traffic_was_back_is_counted_once_and_judged_by_nobody() {
+    let (mut case, metrics) = back();
+    let evidence = counted(&case, metrics.clone());
+    let exposure = evidence.exposure.unwrap();
+    assert_eq!(exposure.through.to_string(), "2026-03-02T09:56:00Z");
+    assert_eq!(
+        (exposure.canary.invocations, exposure.canary.errors_5xx),
+        (700, 280),
+        "seven minutes, the one in which it came back among them"
+    );
+    assert_eq!(exposure.production.invocations, 6300);
+    assert_eq!(evidence.as_judged(), case.evidence);
+    case.evidence = evidence.clone();
+    assert_eq!(counted(&case, metrics.clone()), evidence, "each once");
+    // A reading of a later record leaves a gap, which is asked for again.
+    case.evidence = evidence.as_judged();
+    let late = Metrics {
+        from: metrics.from + minutes(1),
+        ..metrics
+    };
+    assert_eq!(counted(&case, late), case.evidence);
+}
+
+#[test]
+fn nothing_is_counted_that_was_not_read_whole_or_is_no_part_of_a_rollback() {
+    let (case, metrics) = back();
+    for half in [
+        Metrics {
+            canary: unreadable(),
+            ..metrics.clone()
+        },
+        Metrics {
+            production: unreadable(),
+            ..metrics.clone()
+        },
+    ] {
+        assert_eq!(counted(&case, half), case.evidence);
+    }
+    let without: [fn(&mut Case); 3] = [
+        // It had no traffic; it is on its way; what became of its traffic is not known.
+        |case| case.deployment.state.had_traffic = false,
+        |case| case.deployment.state.phase = Phase::Reverting,
+        |case| case.deployment.state.outcome = Some(Outcome::Failed),
+    ];
+    for change in without {
+        let case = case.clone().with(change);
+        assert_eq!(case.deployment.state.status, Status::RollingBack);
+        assert_eq!(counted(&case, metrics.clone()), case.evidence);
+    }
+}
+
+#[test]
+fn a_draft_says_up_to_when_it_counts() {
+    let (case, metrics) = back();
+    let mut evidence = counted(&case, metrics);
+    let mut whole = history(None);
+    whole.push(entry(9, Name::Reverted, "info", 0, None));
+    let of = |evidence: &Evidence| PostMortem::of(&case.deployment, evidence, &whole).unwrap();
+    let decided = of(&evidence.as_judged());
+    assert_eq!(decided.impact.canary.invocations, 50);
+    assert!(
+        decided
+            .summary
+            .contains("50 requests were counted until 2026-03-02 09:50 UTC (later ones are not in it), 5 of them"),
+        "{}",
+        decided.summary
+    );
+    let later = of(&evidence);
+    assert_eq!(
+        (
+            later.impact.canary.invocations,
+            later.impact.canary.errors_5xx
+        ),
+        (750, 285)
+    );
+    assert!(
+        later.summary.contains("until 2026-03-02 09:57 UTC (later"),
+        "the traffic came back at 10:09: {}",
+        later.summary
+    );
+    evidence.exposure = evidence.exposure.map(|exposure| Exposure {
+        through: "2026-03-02T10:09:00Z".parse().unwrap(),
+        ..exposure
+    });
+    let all = of(&evidence);
+    assert!(all.impact.is_whole(all.traffic_back_at));
+    assert!(
+        all.summary.contains(
+            "750 requests were counted until production had everything back, 285 of them"
+        ),
+        "{}",
+        all.summary
     );
 }

@@ -180,7 +180,6 @@ fn the_stages_to_come_count_from_now() {
         ),
         // A bake that is long over.
         (Case::baking(70), vec![0, 10, 20], 40),
-        (Case::holding(70), vec![0, 10, 20], 40),
         // One that has five minutes left.
         (
             Case::baking(70).with(|case| case.deployment.state.stage_since = case.now - minutes(5)),
@@ -220,8 +219,10 @@ fn the_stages_to_come_count_from_now() {
 }
 
 #[test]
-fn what_goes_down_or_is_over_has_nothing_ahead() {
+fn what_goes_down_is_held_up_or_is_over_has_nothing_ahead() {
     for case in [
+        Case::holding(70),
+        Case::soaking().with(|case| case.deployment.state.stall_told = true),
         Case::descending(25, 25),
         Case::descending(50, 25),
         Case::reverting(30, Outcome::RolledBack),

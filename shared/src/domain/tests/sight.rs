@@ -179,7 +179,7 @@ fn silence_predicts_nothing_at_no_share_before_the_stage_or_at_full_traffic() {
     let decision = check(
         &full,
         &seen(split(100)).metrics(metrics),
-        &goes_on(Phase::Soaking).quietly(),
+        &goes_on(Phase::Soaking).tells(&[Name::Held]),
     );
     assert_eq!(decision.evidence.blind, None);
 }

@@ -191,13 +191,23 @@ fn ending(view: &DeploymentView) -> String {
         Status::Pending => format!("{new} is being set up beside {old} on {endpoint}: {reason}."),
         Status::InProgress => format!(
             "{new} has {} of the traffic of {endpoint} beside {old}, in phase {}: {reason}.",
-            view.weight, view.phase
+            share(view),
+            view.phase
         ),
         Status::RollingBack => format!("{old} takes {endpoint} back from {new}: {reason}."),
         Status::Completed => format!("Completed: {reason}."),
         Status::RolledBack => format!("Rolled back: {reason}."),
         Status::Cancelled => format!("Cancelled: {reason}."),
         Status::Failed => format!("Failed: {reason}."),
+    }
+}
+
+/// The canary's share, and the one that is meant where somebody else has set another.
+fn share(view: &DeploymentView) -> String {
+    let share = view.share();
+    match view.intended_instead() {
+        Some(intended) => format!("{share} (somebody else set it, {intended} is intended)"),
+        None => share.to_string(),
     }
 }
 

@@ -12,7 +12,7 @@ use jiff::tz::TimeZone;
 
 use super::picture::{self, Picture, STYLE, moments};
 use super::series::{Point, Series, Track};
-use super::{Report, ReportLine};
+use super::{Report, ReportLine, share};
 use crate::domain::audience::Audience;
 use crate::domain::comparison::effect::percent;
 use crate::domain::evidence::Totals;
@@ -381,11 +381,18 @@ pub(super) fn facts(report: &Report) -> Vec<(&'static str, String)> {
     if view.status.is_terminal() {
         // A record is written after its end as well; a report of before has its last time alone.
         facts.push(("Ended", time(report.ended_at.unwrap_or(view.updated_at))));
+        if view.status == Status::Failed {
+            let seen = format!("{} of the traffic when last seen", view.share());
+            facts.push(("Canary", seen));
+        }
     } else {
         facts.push(("Phase", view.phase.to_string()));
-        facts.push(("Canary now", format!("{} of the traffic", view.weight)));
+        facts.push(("Canary now", format!("{} of the traffic", share(view))));
         let ends = view.expected_end.map(time);
         facts.extend(ends.map(|at| ("Over at", format!("{at}, if nothing holds it up"))));
+        if view.is_held_up() {
+            facts.push(("Held up", view.reason.clone()));
+        }
     }
     // At 100 % the soak takes the bake's place.
     let stages = view.stages.iter().map(|stage| match stage.weight {
@@ -425,8 +432,15 @@ pub(super) fn cause(draft: &PostMortem) -> Vec<(&'static str, String)> {
     rows.extend(impact.since.map(|since| ("Had traffic", had(since))));
     rows.push(("Canary", in_words(&impact.canary)));
     let production = in_words(&impact.production);
-    let whole = format!("{production}, in all judged minutes, those before the canary's too");
+    let whole = format!("{production}, in all counted minutes, those before the canary's too");
     rows.push(("Production", whole));
+    let counted = if impact.is_whole(draft.traffic_back_at) {
+        "production had everything back".to_owned()
+    } else {
+        let until = time(impact.counted_until);
+        format!("{until}; later ones are not in it")
+    };
+    rows.push(("Counted until", counted));
     rows.push(("Decided", time(draft.opened_at)));
     rows.extend(
         draft
@@ -460,7 +474,7 @@ pub(super) fn audiences(told: &[Audience]) -> String {
 
 /// The status, and with it the phase where somebody may have to do something.
 pub(super) fn standing(view: &DeploymentView) -> String {
-    if view.status == Status::InProgress && view.phase.waits() {
+    if view.status == Status::InProgress && (view.phase.waits() || view.is_held_up()) {
         format!("{}/{}", view.status, view.phase)
     } else {
         view.status.to_string()

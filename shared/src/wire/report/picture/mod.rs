@@ -272,7 +272,7 @@ fn share(
     let step = SignedDuration::from_mins(series.minutes_per_point);
     let mut steps = String::new();
     for point in &series.points {
-        let y = base - height * point.weight.fraction();
+        let y = base - height * point.share().fraction();
         let (from, until) = (axis.at(point.from), axis.at(point.from + step));
         let command = if steps.is_empty() { 'M' } else { 'L' };
         say(
@@ -396,6 +396,7 @@ mod tests {
             from: Timestamp::UNIX_EPOCH + SignedDuration::from_mins(number),
             minutes: 1,
             weight: Weight::new(25).expect("a weight"),
+            observed_weight: None,
             canary: totals(40, 30),
             production: totals(60, 0),
             canary_latency: None,

@@ -37,6 +37,7 @@ pub struct Gathered {
 #[derive(Debug)]
 struct Kept {
     weight: Weight,
+    observed_weight: Option<f64>,
     canary: Totals,
     production: Totals,
     canary_latency: Option<Latency>,
@@ -58,6 +59,7 @@ impl Gathered {
         };
         let mut kept = Kept {
             weight: report.weight,
+            observed_weight: report.observed_weight,
             canary: totals(canary),
             production: totals(production),
             canary_latency: canary.and_then(Latency::of),
@@ -251,6 +253,7 @@ impl Point {
             from,
             minutes: 1,
             weight: kept.weight,
+            observed_weight: kept.observed_weight,
             canary: kept.canary,
             production: kept.production,
             canary_latency: kept.canary_latency,
@@ -260,7 +263,7 @@ impl Point {
 
     fn add(&mut self, kept: &Kept) {
         self.minutes += 1;
-        self.weight = kept.weight;
+        (self.weight, self.observed_weight) = (kept.weight, kept.observed_weight);
         self.canary_latency = Latency::slowest(self.canary_latency, kept.canary_latency);
         self.production_latency =
             Latency::slowest(self.production_latency, kept.production_latency);

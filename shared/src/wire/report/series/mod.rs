@@ -11,7 +11,7 @@ use crate::domain::comparison::Counts;
 use crate::domain::evidence::Totals;
 use crate::domain::history::{Entry, confirmed_share};
 use crate::domain::model_signals::Quality;
-use crate::domain::quantity::Weight;
+use crate::domain::quantity::{TrafficShare, Weight};
 use crate::domain::signal::{Direction, SignalRule, Source};
 
 pub use gathered::Gathered;
@@ -63,6 +63,10 @@ pub struct Point {
     pub minutes: u64,
     /// The canary's confirmed share at its end, in percent.
     pub weight: Weight,
+    /// The canary's share by the weights in force in its last judged minute, in percent, where that was not the
+    /// confirmed one: somebody else had set them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub observed_weight: Option<f64>,
     /// The new model.
     pub canary: Totals,
     /// The old model.
@@ -73,6 +77,13 @@ pub struct Point {
     /// The old model's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub production_latency: Option<Latency>,
+}
+
+impl Point {
+    /// The canary's share of the traffic at its end, as the endpoint had it.
+    pub fn share(&self) -> TrafficShare {
+        TrafficShare::observed_or(self.observed_weight, self.weight)
+    }
 }
 
 /// The ModelLatency of some minutes: of each percentile the slowest minute's.

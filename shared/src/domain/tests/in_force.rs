@@ -1,0 +1,200 @@
+//! What is expected of the canary goes by the weights in force, whoever set them.
+
+use super::builders::*;
+use crate::domain::comparison::Split;
+use crate::domain::decide::decide;
+use crate::domain::history::Name;
+use crate::domain::in_force::InForce;
+use crate::domain::invariants::violations;
+use crate::domain::observation::{ArmMinute, EndpointReading, EndpointStatus, EndpointView};
+use crate::domain::policy::OnDrift;
+use crate::domain::quantity::TrafficShare;
+use crate::domain::state::{Outcome, Phase, Status};
+
+/// So many passes, a minute apart: the endpoint as it shows itself meanwhile, and what was counted in each
+/// minute that is judged then. What was told.
+fn pass(
+    case: &mut Case,
+    count: usize,
+    view: &EndpointView,
+    (canary, production): (Option<&ArmMinute>, &ArmMinute),
+) -> Vec<Name> {
+    let mut told = Vec::new();
+    for _ in 0..count {
+        case.now += minutes(1);
+        let metrics = last_minutes(case, 1, canary, Some(production));
+        let seen = seen(view.clone()).metrics(metrics);
+        let decision = decide(&case.deployment, &case.evidence, &seen, case.now).unwrap();
+        assert_eq!(violations(&decision.next), Vec::<String>::new());
+        told.extend(decision.entries.iter().map(|entry| entry.event));
+        (case.deployment, case.evidence) = (decision.next, decision.evidence);
+    }
+    told
+}
+
+fn share(percent: f64) -> TrafficShare {
+    TrafficShare::from_fraction(percent / 100.0)
+}
+
+/// The minutes of before are judged until three minutes later, and those of the drift as long after it.
+#[test]
+fn a_canary_from_which_somebody_took_every_request_is_not_blind() {
+    let (tenth, rest, all) = (arm(100, 0), arm(900, 0), arm(1000, 0));
+    let (asked, unasked) = ((Some(&tenth), &rest), (None, &all));
+    let mut case = Case::baking(10);
+    let taken = split(0);
+    let told = pass(&mut case, 3, &taken, asked);
+    assert_eq!(told, [Name::Drift, Name::Held]);
+    assert_eq!(pass(&mut case, 30, &taken, unasked), Vec::<Name>::new());
+    let state = &case.deployment.state;
+    assert_eq!(
+        (state.status, state.phase),
+        (Status::InProgress, Phase::Holding)
+    );
+    assert!(
+        state.reason.contains("the canary's share is 0.00 %"),
+        "{}",
+        state.reason
+    );
+    assert_eq!(
+        (state.weight, state.observed_weight()),
+        (weight(10), Some(0.0))
+    );
+    assert_eq!(
+        (&case.evidence.blind, case.evidence.expected_unseen),
+        (&None, 0.0)
+    );
+    // Put back: the last minutes without a share come in after that.
+    let told = pass(&mut case, 3, &split(10), unasked);
+    assert_eq!(told[0], Name::DriftEnded);
+    assert!(!told.contains(&Name::Blind), "{told:?}");
+    assert_eq!(case.deployment.state.observed_weight(), None);
+    // Nobody excuses the minutes that follow.
+    let told = pass(&mut case, 3, &split(10), unasked);
+    assert!(told.contains(&Name::Blind), "{told:?}");
+}
+
+#[test]
+fn what_was_missed_before_is_missed_no_longer_once_there_is_no_share() {
+    let all = arm(900, 0);
+    let unasked = (None, &all);
+    let mut case = Case::holding(10);
+    let told = pass(&mut case, 3, &split(10), unasked);
+    assert_eq!(told, [Name::Blind]);
+    let told = pass(&mut case, 3, &split(0), unasked);
+    assert_eq!(told, [Name::Drift, Name::Sighted]);
+    let told = pass(&mut case, 30, &split(0), unasked);
+    assert_eq!(told, Vec::<Name>::new());
+    assert_eq!(case.deployment.state.status, Status::InProgress);
+}
+
+#[test]
+fn a_smaller_share_predicts_fewer_requests_and_is_blind_all_the_same() {
+    let mut case = Case::holding(50);
+    let (taken, half, most) = (split(5), arm(40, 0), arm(950, 0));
+    pass(&mut case, 1, &taken, (Some(&half), &half));
+    let unasked = (None, &most);
+    let told = pass(&mut case, 1, &taken, unasked);
+    assert_eq!(told, [Name::Blind]);
+    let expected = case.evidence.expected_unseen;
+    assert!((expected - 50.0).abs() < 1e-6, "{expected}");
+    let told = pass(&mut case, 10, &taken, unasked);
+    assert_eq!(told, [Name::RollingBack, Name::Incident]);
+}
+
+/// While the endpoint is changing nobody says that it drifted, and the share is another one all the same.
+#[test]
+fn the_wait_for_more_requests_is_told_by_the_share_in_force() {
+    let case = Case::holding(50).with(|case| {
+        case.evidence.stage_samples = 489;
+        case.evidence.requests_per_minute = 30.0;
+    });
+    let waits = goes_on(Phase::Holding).quietly();
+    for (view, says) in [
+        (
+            split(50),
+            "needs about 11 more canary requests: 1 min at today's rate",
+        ),
+        (
+            split(5).is(EndpointStatus::Updating),
+            "needs about 11 more canary requests: 8 min at today's rate",
+        ),
+        (
+            split(0).is(EndpointStatus::Updating),
+            "needs about 11 more canary requests: there is hardly any traffic",
+        ),
+    ] {
+        check(&case, &seen(view), &waits.clone().says(says));
+    }
+}
+
+/// It is over, but the minutes of it are judged now: somebody else's split is no fault of routing.
+#[test]
+fn minutes_of_a_drift_that_is_over_say_nothing_about_the_split() {
+    let mut case = Case::holding(10);
+    case.deployment.state.in_force = Some(InForce {
+        share: share(10.0),
+        before: share(60.0),
+        since: case.now - minutes(1),
+    });
+    let metrics = last_minutes(&mut case, 1, Some(&arm(60, 0)), Some(&arm(40, 0)));
+    let seen = seen(split(10)).metrics(metrics);
+    let decision = decide(&case.deployment, &case.evidence, &seen, case.now).unwrap();
+    assert_eq!(decision.evidence.split, Split::default());
+    let [row] = &decision.minutes[..] else {
+        panic!("one minute: {:?}", decision.minutes)
+    };
+    assert_eq!(
+        (row.weight, row.observed_weight, row.share()),
+        (weight(10), Some(60.0), share(60.0))
+    );
+}
+
+#[test]
+fn a_confirmed_share_is_the_one_in_force() {
+    let moved =
+        |case: Case| case.with(|case| case.deployment.state.see_share(0.4, case.now - minutes(5)));
+    let case = moved(Case::shifting(20, 30));
+    assert_eq!(case.deployment.state.share_in_force(), share(40.0));
+    let decision = check(&case, &seen(split(30)), &goes_on(Phase::Baking).weight(30));
+    assert_eq!(decision.next.state.in_force, None);
+    let reverting = moved(Case::reverting(20, Outcome::RolledBack));
+    let back = becomes(Status::RollingBack, Phase::CleaningUp).weight(0);
+    let decision = check(&reverting, &seen(split(0)), &back);
+    assert_eq!(decision.next.state.in_force, None);
+    // Weights are single-precision numbers, and what lies within them is the same share.
+    let mut near = Case::baking(30);
+    near.deployment.state.see_share(0.300_000_01, near.now);
+    assert_eq!(near.deployment.state.in_force, None);
+}
+
+/// What was wanted is nobody's any more, and what there was stands in the record.
+#[test]
+fn a_failure_tells_the_share_that_was_last_seen() {
+    let abandon =
+        Case::baking(30).with(|case| case.deployment.terms.policy.on_drift = OnDrift::Abandon);
+    let foreign = |mut view: EndpointView| {
+        "someone-elses".clone_into(&mut view.config);
+        view
+    };
+    for (case, view, confirmed, last) in [
+        (abandon, split(45), 30, "45 %"),
+        (Case::shifting(20, 50), foreign(split(33)), 20, "33 %"),
+        (Case::scaling(20, 50), foreign(original()), 20, "0 %"),
+    ] {
+        let failed = goes_on(Phase::CleaningUp).outcome(Outcome::Failed);
+        let failed = failed.weight(confirmed).target(confirmed);
+        let decision = check(&case, &seen(view), &failed);
+        let state = &decision.next.state;
+        assert_eq!(state.share_in_force().to_string(), last);
+        let told = decision.entries.last().unwrap();
+        let said = format!("{last} of the traffic on the canary when last seen");
+        assert_eq!((&told.value, told.weight), (&said, weight(confirmed)));
+    }
+    let gone = Case::shifting(20, 50)
+        .with(|case| case.deployment.state.see_share(0.35, case.now - minutes(1)));
+    let missing = reading(EndpointReading::Missing);
+    let failed = goes_on(Phase::CleaningUp).outcome(Outcome::Failed);
+    let decision = check(&gone, &missing, &failed);
+    assert_eq!(decision.next.state.observed_weight(), Some(35.0));
+}
