@@ -11,11 +11,12 @@ use super::Arguments;
 
 const PIPELINES: &str = include_str!("../../../docs/pipelines.md");
 const ACTION: &str = include_str!("../../../action.yml");
+const GATE: &str = include_str!("../../../docs/gate.md");
 /// Each page with commands in it, and how many it has at the least. Those of the tutorial are played.
 const PAGES: [(&str, &str, usize); 5] = [
     ("README.md", include_str!("../../../README.md"), 4),
     ("cli.md", include_str!("../../../docs/cli.md"), 6),
-    ("gate.md", include_str!("../../../docs/gate.md"), 4),
+    ("gate.md", GATE, 4),
     ("install.md", include_str!("../../../docs/install.md"), 3),
     ("pipelines.md", PIPELINES, 8),
 ];
@@ -163,6 +164,32 @@ fn specifications_in_the_pipelines_page_are_such_as_the_api_takes() {
         assert!(checked.is_ok(), "{:?}\n{text}", checked.err());
     }
     assert_eq!(tried, 2);
+}
+
+/// What the page shows is taken, asks for nothing else, and is what the example brings.
+#[test]
+fn the_five_preconditions_of_the_gates_page_are_asked_for_and_brought_as_it_says() {
+    let five = [
+        "model_card",
+        "security_scan",
+        "fairness_analysis",
+        "benchmark_report",
+        "rollback_test",
+    ];
+    let mut shown = blocks(GATE);
+    shown.retain(|(_, text)| text.starts_with("preconditions:\n"));
+    let [(_, shown)] = shown.as_slice() else {
+        panic!("{shown:?}");
+    };
+    let shown = format!("endpoint: wine-quality\nmodel: wine-quality-v2\n{shown}");
+    let example = include_str!("../../../examples/preconditions.yaml");
+    for text in [shown.as_str(), example] {
+        let given = specification::parse(&read(text)).unwrap_or_else(|error| panic!("{error}"));
+        let names = given.preconditions.iter().map(|proof| &proof.name);
+        assert_eq!(names.collect::<Vec<_>>(), five, "{text}");
+    }
+    let asked = format!("FIVE=\"{}\"\n", five.join(" "));
+    assert!(GATE.contains(&asked), "{asked}");
 }
 
 #[test]

@@ -22,6 +22,16 @@ fn the_example_is_a_valid_specification() {
 }
 
 #[test]
+fn the_example_with_its_proofs_is_a_valid_specification() {
+    let example = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/../examples/preconditions.yaml"
+    );
+    let output = canary(&["lint", "-f", example], "");
+    assert_eq!((code(&output), stdout(&output)), (0, "ok\n"));
+}
+
+#[test]
 fn bad_specifications_are_refused_with_their_field() {
     let stages = "endpoint: a\nmodel: b\nplan: {stages: [{weight: 50, bake: 1h}, {weight: 40}]}\n";
     let cases = [

@@ -31,7 +31,7 @@ use shared::wire::inference_id::InferenceId;
 use shared::wire::problem::Problem;
 
 use crate::admission::Admissions;
-use crate::feedback::{self, FeedbackBody, FeedbackView};
+use crate::feedback::{self, FeedbackBody, FeedbackView, Label};
 use crate::keys::SigningKeys;
 use crate::reading;
 use crate::request::{InferenceBody, Payload, is_user, no_endpoint, no_user};
@@ -300,7 +300,10 @@ async fn labelled(
     let labels = feedback::opened(aws, &serving.keys, &items).await?;
     let endpoints = feedback::endpoints(&labels)?;
     // Whoever may ask the model may say what it should have answered.
-    try_join_all(endpoints.iter().map(|name| admit(serving, asked, name))).await?;
+    let admitted = endpoints
+        .iter()
+        .map(|name| admit_labels(serving, asked, name, &labels));
+    try_join_all(admitted).await?;
     let routes = endpoints.into_iter().map(async |name| {
         let route = serving.routes.of(aws, name).await;
         (name.to_owned(), route)
@@ -373,6 +376,17 @@ async fn admit(serving: &Serving, asked: &Asked, endpoint: &str) -> Result<(), B
         health::forbidden(aws, &denial.caller, &action.to_string(), about);
         Box::new(gateway::denied(&denial))
     })
+}
+
+/// Whether the caller may label what this endpoint predicted.
+async fn admit_labels(
+    serving: &Serving,
+    asked: &Asked,
+    endpoint: &str,
+    labels: &[Label],
+) -> Result<(), Box<Problem>> {
+    let admitted = admit(serving, asked, endpoint).await;
+    admitted.map_err(|problem| Box::new(feedback::of_endpoint(*problem, endpoint, labels)))
 }
 
 /// What a model answered.

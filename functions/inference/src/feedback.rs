@@ -226,6 +226,27 @@ pub(crate) fn endpoints(labels: &[Label]) -> Result<BTreeSet<&str>, Box<Problem>
     Ok(endpoints)
 }
 
+/// Why one endpoint's labels are not taken. Ids are opaque to whoever sends them, so a refusal says which endpoint's
+/// they are, where the first of them stands, and that the others need not wait: those of an endpoint that is gone
+/// would keep them waiting for ever.
+pub(crate) fn of_endpoint(problem: Problem, endpoint: &str, labels: &[Label]) -> Problem {
+    // Rights that can't be read now can be later, of all of them.
+    if problem.status != 403 {
+        return problem;
+    }
+    let is_of_it = |label: &Label| label.id.as_ref().is_ok_and(|id| id.endpoint == endpoint);
+    let mut detail = format!(
+        "labels of endpoint {endpoint}: {}; an endpoint that was deleted has no tags",
+        problem.detail
+    );
+    if labels.iter().all(is_of_it) {
+        return Problem { detail, ..problem };
+    }
+    detail += "; nothing was counted, send the other labels without these";
+    let first = labels.iter().position(is_of_it).unwrap_or_default();
+    Problem { detail, ..problem }.field(format!("items[{first}].inference_id"))
+}
+
 /// Counts the labels, and says what became of each.
 pub(crate) async fn count(
     aws: &Aws,

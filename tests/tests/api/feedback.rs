@@ -259,6 +259,41 @@ async fn labels_come_after_the_deployment_as_well() {
     );
 }
 
+/// Nobody is left to judge them, and SageMaker need not be asked: an id says all that counts.
+#[tokio::test]
+async fn labels_of_an_endpoint_that_was_deleted_are_counted_once_as_ever() {
+    let world = world().await;
+    let id = deploy(&world).await;
+    let (first, _) = predict(&world, 0.9, "north").await;
+    let (second, _) = predict(&world, 0.8, "south").await;
+    // An endpoint that is changing can't be deleted: wait until it rests.
+    world.pass(SignedDuration::from_mins(5)).await;
+    let gone = json!({"EndpointName": ENDPOINT});
+    let deleted = world
+        .simulator()
+        .call(service::SAGEMAKER, "DeleteEndpoint", &gone);
+    deleted.expect("an endpoint to delete");
+    world.pass(SignedDuration::from_mins(2)).await;
+    // While nobody has noticed, and once the deployment has ended by it.
+    assert_eq!(label(&world, &first, true).await, "counted");
+    world.until_over(&id, Status::Failed).await;
+    world.pass(SignedDuration::from_secs(6)).await;
+    let from = world.simulator().calls().len();
+    assert_eq!(label(&world, &second, true).await, "counted");
+    for again in [&first, &second] {
+        assert_eq!(label(&world, again, false).await, "repeated");
+    }
+    let calls = world.simulator().calls().split_off(from);
+    let is_of_the_table = calls.iter().all(|call| call.service == service::DYNAMODB);
+    assert!(is_of_the_table, "{calls:?}");
+    let written = calls.iter().filter(|call| call.operation == "PutItem");
+    assert_eq!(written.count(), 3, "one write for each that is sent");
+    for (metric, expected) in [("Labelled", 2.0), ("Correct", 2.0)] {
+        let counted = figure(&world, metric, None);
+        assert!((counted - expected).abs() < 0.5, "{metric}: {counted}");
+    }
+}
+
 #[tokio::test]
 async fn a_key_that_is_replaced_goes_on_counting() {
     let world = world().await;

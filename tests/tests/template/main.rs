@@ -5,6 +5,7 @@
 //! function left as it stands.
 
 mod document;
+mod essentials;
 mod figures;
 mod permissions;
 mod reach;

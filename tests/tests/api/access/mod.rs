@@ -3,6 +3,7 @@
 
 mod endpoint;
 mod inference;
+mod labels;
 mod limits;
 mod lists;
 mod outage;
@@ -20,6 +21,7 @@ use lambda_http::request::RequestContext;
 use serde_json::{Value, json};
 use shared::app::ports::Ambient;
 use shared::domain::authority::{Action, Settings};
+use shared::domain::model_signals::Prediction;
 use shared::wire::inference_id::InferenceId;
 use simulator::{FaultKind, service};
 use tests::{ENDPOINT, PRODUCTION, World, specification};
@@ -169,15 +171,20 @@ impl Guarded {
         self.send(arn, method, &path, &body).await
     }
 
-    /// The id of a prediction that nobody had to ask for.
+    /// The id of a prediction that nobody had to ask for, and that could not be read.
     async fn predicted(&self) -> String {
+        self.signed(ENDPOINT, None).await
+    }
+
+    /// The id of a prediction of this endpoint's.
+    async fn signed(&self, endpoint: &str, prediction: Option<Prediction>) -> String {
         let keys = self.world.stack.aws.signing_keys().await;
         let made = InferenceId {
             deployment: None,
             at: self.world.now(),
             request: self.world.stack.aws.new_id().parse().expect("a UUID"),
-            prediction: None,
-            endpoint: ENDPOINT.to_owned(),
+            prediction,
+            endpoint: endpoint.to_owned(),
             variant: PRODUCTION.to_owned(),
             group: None,
         };
