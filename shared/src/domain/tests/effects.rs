@@ -159,7 +159,7 @@ fn taking_back_waits_for_nothing() {
 
 #[test]
 fn nothing_is_due_where_the_world_is_as_it_should_be() {
-    let settled = [
+    let settled = vec![
         (Case::pending(), split(0)),
         (Case::scaling(20, 30), split(20)),
         (Case::shifting(20, 30), split(30)),
