@@ -29,7 +29,7 @@ pub use self::mismatch::Mismatch;
 pub struct Unambiguous(pub Value);
 
 /// How the error of a doubled key begins; the key follows between grave accents.
-pub const DOUBLED: &str = "duplicate field";
+const DOUBLED: &str = "duplicate field";
 
 impl<'de> Deserialize<'de> for Unambiguous {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
