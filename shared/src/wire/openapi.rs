@@ -526,7 +526,10 @@ pub const KINDS: &[(&str, &str)] = &[
     ),
     ("unreadable-body", "the body could not be read"),
     ("unreadable-path", "the id in the path is no text"),
-    ("unreadable-query", "the query string can't be read"),
+    (
+        "unreadable-query",
+        "the query can't be read, or is not the one that the route takes",
+    ),
 ];
 
 fn urn(kind: &str) -> String {

@@ -18,7 +18,7 @@ use shared::wire::problem::Problem;
 use super::{Shared, told};
 use crate::access;
 use crate::problems::Answer;
-use crate::request::{Body, Id, document, typed};
+use crate::request::{Body, Id, NoParameters, document, typed};
 
 /// How long a freeze waits to hear whether there is such an endpoint.
 const LOOK: Duration = Duration::from_secs(3);
@@ -40,6 +40,7 @@ pub(super) async fn see(
     State(aws): Shared,
     asked: Asked,
     Id(name): Id,
+    _: NoParameters,
 ) -> Result<Json<FreezeView>, Answer> {
     let name = named(&aws, &asked, name).await?;
     let standing = told(&aws, None, freeze::standing(&*aws, &name).await)?;
@@ -50,6 +51,7 @@ pub(super) async fn freeze(
     State(aws): Shared,
     asked: Asked,
     Id(name): Id,
+    _: NoParameters,
     body: Body,
 ) -> Result<Json<FreezeView>, Answer> {
     let name = named(&aws, &asked, name).await?;
@@ -144,6 +146,7 @@ pub(super) async fn thaw(
     State(aws): Shared,
     asked: Asked,
     Id(name): Id,
+    _: NoParameters,
 ) -> Result<Json<FreezeView>, Answer> {
     let name = named(&aws, &asked, name).await?;
     let standing = freeze::thaw(&*aws, &name, asked.caller.name()).await;
