@@ -26,6 +26,7 @@ use shared::domain::judge::MinuteReport;
 use shared::domain::quantity::Weight;
 use shared::domain::replay::Recorded;
 use shared::domain::specification::is_name;
+use shared::domain::text::is_readable;
 use shared::gateway::{self, Asked};
 use shared::wire::api::{
     CommandBody, DeploymentView, LONGEST_REASON, ListView, PlanView, WeightBody,
@@ -452,15 +453,13 @@ async fn follow(
     Ok((StatusCode::ACCEPTED, Json(view(aws, &loaded, &[]))).into_response())
 }
 
+/// A reason is kept, and shown to people: where there is one it says something.
 fn check_reason(reason: Option<&str>) -> Result<(), Answer> {
-    let unfit = |reason: &str| {
-        reason.chars().count() > LONGEST_REASON || reason.chars().any(char::is_control)
-    };
-    if !reason.is_some_and(unfit) {
+    if reason.is_none_or(|reason| is_readable(reason, LONGEST_REASON)) {
         return Ok(());
     }
     let detail = format!(
-        "reason is a text of at most {LONGEST_REASON} characters, without line breaks or control characters"
+        "reason is a text of 1 to {LONGEST_REASON} characters that can be seen, on one line; where none is needed it may be left out"
     );
     Err(Problem::new(422, "invalid-reason", detail)
         .field("reason")

@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 use shared::domain::state::Status;
 use shared::wire::api::LONGEST_REASON;
 use shared::wire::openapi::{
-    BEFORE, BEHIND, BODY, Kind, NAME, NO_CONTROL_CHARACTERS, problems, reference,
+    BEFORE, BEHIND, BODY, Kind, NAME, NOTHING_HIDDEN, problems, reference,
 };
 
 use crate::api::{CHECKS, COMMANDS, DEPLOYMENTS, MOST_CHECKS, MOST_DEPLOYMENTS};
@@ -454,7 +454,7 @@ fn add_form(approve: &mut Value) {
             "type": "object",
             "properties": {
                 "reason": {
-                    "type": "string", "maxLength": LONGEST_REASON, "pattern": NO_CONTROL_CHARACTERS,
+                    "type": "string", "maxLength": LONGEST_REASON, "pattern": NOTHING_HIDDEN,
                     "description": "Why; may be left empty.",
                 },
                 "shown": {"type": "string", "description": "Since when the stage that the page showed has waited."},

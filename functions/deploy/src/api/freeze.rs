@@ -12,10 +12,10 @@ use shared::aws::Aws;
 use shared::domain::freeze::{EVERY_ENDPOINT, Freeze};
 use shared::domain::specification::is_name;
 use shared::gateway::Asked;
-use shared::wire::api::{FreezeBody, FreezeView, LONGEST_REASON};
+use shared::wire::api::{FreezeBody, FreezeView};
 use shared::wire::problem::Problem;
 
-use super::{Shared, told};
+use super::{Shared, check_reason, told};
 use crate::access;
 use crate::problems::Answer;
 use crate::request::{Body, Id, NoParameters, document, typed};
@@ -56,17 +56,7 @@ pub(super) async fn freeze(
 ) -> Result<Json<FreezeView>, Answer> {
     let name = named(&aws, &asked, name).await?;
     let FreezeBody { reason, until } = typed(&document(body)?.0)?;
-    let fits = (1..=LONGEST_REASON).contains(&reason.chars().count())
-        && !reason.trim().is_empty()
-        && !reason.chars().any(char::is_control);
-    if !fits {
-        let detail = format!(
-            "reason is a text of 1 to {LONGEST_REASON} characters, without line breaks or control characters"
-        );
-        return Err(Problem::new(422, "invalid-reason", detail)
-            .field("reason")
-            .into());
-    }
+    check_reason(Some(reason.as_str()))?;
     if let Some(until) = until {
         Freeze::check_end(until, aws.now())
             .map_err(|unfit| Problem::new(422, "invalid-body", unfit.to_string()).field("until"))?;

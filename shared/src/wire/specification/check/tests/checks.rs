@@ -275,7 +275,7 @@ fn namespaces_and_metrics_are_as_cloudwatch_has_them() {
                 "like \"Canary/Model\"",
             );
         }
-        for wrong in ["", " ", "a\u{7}", too_long.as_str()] {
+        for wrong in ["", " ", "a\u{7}", "a\u{200b}", too_long.as_str()] {
             assert_check_refused(
                 &changed(&format!("/{part}/metric"), json!(wrong)),
                 &format!(".{part}.metric"),
