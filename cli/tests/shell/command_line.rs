@@ -62,6 +62,23 @@ fn bad_specifications_are_refused_with_their_field() {
         assert_eq!(code(&output), 1, "{text:?}");
         assert!(!stderr(&output).contains('\u{1b}'));
     }
+    for (text, words) in [
+        (
+            "",
+            "the specification is empty: it needs at least `endpoint`",
+        ),
+        (
+            "endpoint: a\nmodel: b\nplan: linear\n",
+            r#"this must be a plan, such as {"preset": "linear"}, not"#,
+        ),
+        (
+            "endpoint: a\n\tmodel: b\n",
+            "not YAML at line 1, column 11: a tab stands here",
+        ),
+    ] {
+        let output = canary(&["lint", "-f", "-"], text);
+        assert!(stderr(&output).contains(words), "{}", stderr(&output));
+    }
     let output = canary(&["lint", "-f", "/nowhere/at/all.yaml"], "");
     assert_eq!(code(&output), 1);
     assert!(stderr(&output).contains("/nowhere/at/all.yaml"));

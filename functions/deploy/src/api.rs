@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::extract::{DefaultBodyLimit, State};
+use axum::extract::{DefaultBodyLimit, RawQuery, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post, put};
 use axum::{Json, Router, middleware};
@@ -26,6 +26,7 @@ use shared::domain::judge::MinuteReport;
 use shared::domain::quantity::Weight;
 use shared::domain::replay::Recorded;
 use shared::domain::specification::is_name;
+use shared::domain::text::is_readable;
 use shared::gateway::{self, Asked};
 use shared::wire::api::{
     CommandBody, DeploymentView, LONGEST_REASON, ListView, PlanView, WeightBody,
@@ -38,7 +39,7 @@ use shared::wire::specification;
 use crate::access;
 use crate::problems::{Answer, unknown};
 use crate::request::{
-    BODY_LIMIT, Body, Id, Parameters, document, given_out, idempotency_key, optional, page_size,
+    BODY_LIMIT, Body, Id, NoParameters, document, given_out, idempotency_key, optional, page_size,
     parameters, status, typed, within_limit,
 };
 use crate::site;
@@ -113,13 +114,14 @@ pub fn router(aws: Aws) -> Router {
         .with_state(aws)
 }
 
-async fn health() -> Json<Value> {
+async fn health(_: NoParameters) -> Json<Value> {
     Json(json!({"status": "ok", "version": env!("CARGO_PKG_VERSION")}))
 }
 
 async fn deploy(
     State(aws): Shared,
     asked: Asked,
+    _: NoParameters,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Answer> {
@@ -135,7 +137,12 @@ async fn deploy(
     Ok(answered(&aws, &accepted).await)
 }
 
-async fn plan(State(aws): Shared, asked: Asked, body: Body) -> Result<Json<PlanView>, Answer> {
+async fn plan(
+    State(aws): Shared,
+    asked: Asked,
+    _: NoParameters,
+    body: Body,
+) -> Result<Json<PlanView>, Answer> {
     let (given, _) = document(body)?;
     let specification = specification::parse(&given)?;
     access::to_endpoint(&aws, &asked, &specification.endpoint).await?;
@@ -154,18 +161,18 @@ async fn plan(State(aws): Shared, asked: Asked, body: Body) -> Result<Json<PlanV
 struct ListParameters {
     endpoint: Option<String>,
     status: Option<String>,
-    limit: Option<usize>,
+    limit: Option<String>,
     cursor: Option<String>,
 }
 
 async fn list(
     State(aws): Shared,
     asked: Asked,
-    query: Parameters,
+    query: RawQuery,
 ) -> Result<Json<ListView<DeploymentView>>, Answer> {
-    let parameters: ListParameters = parameters(query)?;
+    let parameters: ListParameters = parameters(&query)?;
     let wanted = parameters.status.map(|text| status(&text)).transpose()?;
-    let limit = page_size(parameters.limit, DEPLOYMENTS, MOST_DEPLOYMENTS)?;
+    let limit = page_size(parameters.limit.as_deref(), DEPLOYMENTS, MOST_DEPLOYMENTS)?;
     let endpoint = parameters.endpoint;
     // It becomes a key of the table, which has a limit of its own.
     if endpoint.as_deref().is_some_and(|name| !is_name(name)) {
@@ -208,7 +215,12 @@ async fn list(
     }))
 }
 
-async fn one(State(aws): Shared, asked: Asked, Id(id): Id) -> Result<Json<DeploymentView>, Answer> {
+async fn one(
+    State(aws): Shared,
+    asked: Asked,
+    Id(id): Id,
+    _: NoParameters,
+) -> Result<Json<DeploymentView>, Answer> {
     let loaded = load(&aws, &asked, &id).await?;
     let history = looked_back(&aws, &id).await;
     Ok(Json(view(&aws, &loaded, &history)))
@@ -221,7 +233,12 @@ async fn looked_back(aws: &Aws, id: &str) -> Vec<Entry> {
     history.and_then(Result::ok).unwrap_or_default()
 }
 
-async fn history(State(aws): Shared, asked: Asked, Id(id): Id) -> Result<Response, Answer> {
+async fn history(
+    State(aws): Shared,
+    asked: Asked,
+    Id(id): Id,
+    _: NoParameters,
+) -> Result<Response, Answer> {
     load(&aws, &asked, &id).await?;
     Ok(Json(ListView {
         items: told(&aws, Some(&id), aws.history(&id).await)?,
@@ -233,7 +250,7 @@ async fn history(State(aws): Shared, asked: Asked, Id(id): Id) -> Result<Respons
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct CheckParameters {
-    limit: Option<usize>,
+    limit: Option<String>,
     cursor: Option<String>,
     format: Option<CheckFormat>,
 }
@@ -249,13 +266,13 @@ async fn checks(
     State(aws): Shared,
     asked: Asked,
     Id(id): Id,
-    query: Parameters,
+    query: RawQuery,
 ) -> Result<Response, Answer> {
-    let parameters: CheckParameters = parameters(query)?;
+    let parameters: CheckParameters = parameters(&query)?;
     if parameters.format == Some(CheckFormat::Csv) {
         return trace(&aws, &asked, &id, &parameters).await;
     }
-    let limit = page_size(parameters.limit, CHECKS, MOST_CHECKS)?;
+    let limit = page_size(parameters.limit.as_deref(), CHECKS, MOST_CHECKS)?;
     let cursor = given_out(parameters.cursor, is_check_key)?;
     load(&aws, &asked, &id).await?;
     let page = aws.minutes(&id, limit, cursor.as_deref()).await;
@@ -339,11 +356,11 @@ async fn command(
     State(aws): Shared,
     asked: Asked,
     Id(id): Id,
-    query: Parameters,
+    query: RawQuery,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Answer> {
-    let parameters: CommandParameters = parameters(query)?;
+    let parameters: CommandParameters = parameters(&query)?;
     let full = match parameters.full.as_deref() {
         None | Some("false") => false,
         Some("true") if name == "promote" => true,
@@ -376,6 +393,7 @@ async fn weight(
     State(aws): Shared,
     asked: Asked,
     Id(id): Id,
+    _: NoParameters,
     body: Body,
 ) -> Result<Response, Answer> {
     let body: WeightBody = typed(&document(body)?.0)?;
@@ -395,6 +413,7 @@ async fn undo(
     State(aws): Shared,
     asked: Asked,
     Id(id): Id,
+    _: NoParameters,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Answer> {
@@ -434,15 +453,13 @@ async fn follow(
     Ok((StatusCode::ACCEPTED, Json(view(aws, &loaded, &[]))).into_response())
 }
 
+/// A reason is kept, and shown to people: where there is one it says something.
 fn check_reason(reason: Option<&str>) -> Result<(), Answer> {
-    let unfit = |reason: &str| {
-        reason.chars().count() > LONGEST_REASON || reason.chars().any(char::is_control)
-    };
-    if !reason.is_some_and(unfit) {
+    if reason.is_none_or(|reason| is_readable(reason, LONGEST_REASON)) {
         return Ok(());
     }
     let detail = format!(
-        "reason is a text of at most {LONGEST_REASON} characters, without line breaks or control characters"
+        "reason is a text of 1 to {LONGEST_REASON} characters that can be seen, on one line; where none is needed it may be left out"
     );
     Err(Problem::new(422, "invalid-reason", detail)
         .field("reason")

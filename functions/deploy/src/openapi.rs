@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 use shared::domain::state::Status;
 use shared::wire::api::LONGEST_REASON;
 use shared::wire::openapi::{
-    BEFORE, BEHIND, BODY, Kind, NAME, NO_CONTROL_CHARACTERS, problems, reference,
+    BEFORE, BEHIND, BODY, Kind, NAME, NOTHING_HIDDEN, problems, reference,
 };
 
 use crate::api::{CHECKS, COMMANDS, DEPLOYMENTS, MOST_CHECKS, MOST_DEPLOYMENTS};
@@ -13,7 +13,7 @@ use crate::request::{BODY_LIMIT, KEY_LIMIT};
 
 /// What a request about one deployment may meet.
 const ID: &[Kind] = &[(400, "unreadable-path"), (404, "deployment-not-found")];
-/// What a request with parameters may meet.
+/// What any request may meet: of a route without parameters every one is unknown.
 const QUERY: &[Kind] = &[(400, "unreadable-query"), (422, "invalid-parameter")];
 /// What a specification may meet.
 const SPECIFICATION: &[Kind] = &[
@@ -87,7 +87,7 @@ const UNDO: &[Kind] = &[
 ];
 const WEIGHT: &[Kind] = &[(409, "same-weight"), (422, "invalid-weight")];
 /// What a freeze may meet.
-const FREEZE: &[Kind] = &[(400, "unreadable-path"), (422, "invalid-parameter")];
+const FREEZE: &[Kind] = &[(400, "unreadable-path")];
 /// And one that is ordered.
 const FREEZE_ORDER: &[Kind] = &[
     (404, "endpoint-not-found"),
@@ -243,7 +243,7 @@ fn health() -> Value {
         "Touches nothing behind the API.",
         json!({}),
         json!({"200": up}),
-        &[BEFORE],
+        &[BEFORE, QUERY],
     )
 }
 
@@ -257,7 +257,7 @@ fn document() -> Value {
         "The API as OpenAPI, of the version that answers.",
         json!({}),
         json!({"200": text}),
-        &[BEFORE],
+        &[BEFORE, QUERY],
     )
 }
 
@@ -278,7 +278,7 @@ fn deploy() -> Value {
             "202": linked("Accepted."),
             "200": linked("The deployment that the same request made before."),
         }),
-        &[BEFORE, SITE, BODY, SPECIFICATION, ACCEPT, BEHIND],
+        &[BEFORE, QUERY, SITE, BODY, SPECIFICATION, ACCEPT, BEHIND],
     )
 }
 
@@ -288,7 +288,7 @@ fn plan() -> Value {
         "The same checks as those of a deployment, in the same order, and nothing done. While the endpoint has a deployment that is not over, that is all that is said of it, with its id.",
         json!({"requestBody": body("Specification", true)}),
         json!({"200": answer("Stages with dates and what they will show.", "Plan")}),
-        &[BEFORE, SITE, BODY, SPECIFICATION, BEHIND],
+        &[BEFORE, QUERY, SITE, BODY, SPECIFICATION, BEHIND],
     )
 }
 
@@ -327,7 +327,7 @@ fn one() -> Value {
         "As it stands, with what was measured.",
         json!({"parameters": [id()]}),
         json!({"200": answer("The deployment.", "Deployment")}),
-        &[BEFORE, ID, BEHIND],
+        &[BEFORE, QUERY, ID, BEHIND],
     )
 }
 
@@ -337,7 +337,7 @@ fn history() -> Value {
         "Every transition and every command, oldest first, on one page.",
         json!({"parameters": [id()]}),
         json!({"200": answer("The whole history.", "History")}),
-        &[BEFORE, ID, BEHIND],
+        &[BEFORE, QUERY, ID, BEHIND],
     )
 }
 
@@ -368,7 +368,7 @@ fn checks() -> Value {
         "What every judged minute showed.",
         json!({"parameters": parameters}),
         json!({"200": both}),
-        &[BEFORE, ID, QUERY, TRACE, BEHIND],
+        &[BEFORE, QUERY, ID, TRACE, BEHIND],
     )
 }
 
@@ -378,7 +378,7 @@ fn weight() -> Value {
         "It is recorded, and the plan goes on from there. To take everything back, roll back.",
         json!({"parameters": [id()], "requestBody": body("WeightChange", true)}),
         json!({"202": answer("Ordered.", "Deployment")}),
-        &[BEFORE, SITE, ID, BODY, COMMAND, WEIGHT, BEHIND],
+        &[BEFORE, QUERY, SITE, ID, BODY, COMMAND, WEIGHT, BEHIND],
     )
 }
 
@@ -395,7 +395,17 @@ fn undo() -> Value {
             "202": linked("Accepted: the new deployment."),
             "200": linked("The deployment that the same request made before."),
         }),
-        &[BEFORE, SITE, ID, BODY, SPECIFICATION, ACCEPT, UNDO, BEHIND],
+        &[
+            BEFORE,
+            QUERY,
+            SITE,
+            ID,
+            BODY,
+            SPECIFICATION,
+            ACCEPT,
+            UNDO,
+            BEHIND,
+        ],
     )
 }
 
@@ -414,7 +424,7 @@ fn report() -> Value {
         "What was deployed by whom, what happened and who was told, what was seen over time, how it ended, what to do, and after a rollback the draft of a post-mortem. Asked for by `Accept`; a page where the request does not say.",
         json!({"parameters": [id()]}),
         json!({"200": all}),
-        &[BEFORE, ID, &[(406, "not-acceptable")], BEHIND],
+        &[BEFORE, QUERY, ID, &[(406, "not-acceptable")], BEHIND],
     )
 }
 
@@ -433,7 +443,7 @@ fn review() -> Value {
         "What stands behind an approval, with the evidence and a form. Looking at it changes nothing.",
         json!({"parameters": [id()]}),
         json!({"200": page}),
-        &[BEFORE, ID, BEHIND],
+        &[BEFORE, QUERY, ID, BEHIND],
     )
 }
 
@@ -444,7 +454,7 @@ fn add_form(approve: &mut Value) {
             "type": "object",
             "properties": {
                 "reason": {
-                    "type": "string", "maxLength": LONGEST_REASON, "pattern": NO_CONTROL_CHARACTERS,
+                    "type": "string", "maxLength": LONGEST_REASON, "pattern": NOTHING_HIDDEN,
                     "description": "Why; may be left empty.",
                 },
                 "shown": {"type": "string", "description": "Since when the stage that the page showed has waited."},
@@ -481,21 +491,21 @@ fn freeze() -> Value {
             "The endpoint's own freeze, or that of the whole stack.",
             json!({"parameters": parameters}),
             json!({"200": answer("What stands.", "FreezeState")}),
-            &[BEFORE, FREEZE, BEHIND],
+            &[BEFORE, QUERY, FREEZE, BEHIND],
         ),
         "put": operation(
             ("freeze", "freezes", "Raise nothing"),
             "No deployment begins and none is raised until the freeze is lifted or over; guards go on judging, and roll back. One that stands is prolonged; only who may lift it can have it end earlier. Who has subscribed to the stack's topic or listens to the bus is told.",
             json!({"parameters": parameters, "requestBody": body("FreezeOrder", true)}),
             json!({"200": answer("Frozen.", "FreezeState")}),
-            &[BEFORE, SITE, FREEZE, BODY, FREEZE_ORDER, BEHIND],
+            &[BEFORE, QUERY, SITE, FREEZE, BODY, FREEZE_ORDER, BEHIND],
         ),
         "delete": operation(
             ("thaw", "freezes", "Let raises go on"),
             "Of the freeze that is named alone: an endpoint stays frozen while the whole stack is. Where one was lifted, who has subscribed to the stack's topic or listens to the bus is told.",
             json!({"parameters": parameters}),
             json!({"200": answer("What still stands.", "FreezeState")}),
-            &[BEFORE, SITE, FREEZE, BEHIND],
+            &[BEFORE, QUERY, SITE, FREEZE, BEHIND],
         ),
     })
 }
@@ -544,6 +554,6 @@ fn command(name: &str) -> Value {
         description,
         json!({"parameters": parameters, "requestBody": body("Command", false)}),
         json!({"202": answer("Ordered.", "Deployment")}),
-        &[BEFORE, SITE, ID, QUERY, BODY, COMMAND, form, BEHIND],
+        &[BEFORE, QUERY, SITE, ID, BODY, COMMAND, form, BEHIND],
     )
 }

@@ -28,9 +28,17 @@ impl IntoResponse for Answer {
 
 impl From<SpecificationError> for Answer {
     fn from(error: SpecificationError) -> Self {
-        Problem::new(422, "invalid-specification", error.detail)
-            .field(error.field)
-            .into()
+        unfit("invalid-specification", error)
+    }
+}
+
+/// A document of another shape. The field is absent where the whole of it is at fault.
+pub(crate) fn unfit(kind: &str, error: SpecificationError) -> Answer {
+    let problem = Problem::new(422, kind, error.detail);
+    if error.field.is_empty() {
+        problem.into()
+    } else {
+        problem.field(error.field).into()
     }
 }
 
@@ -38,7 +46,9 @@ impl From<Unreadable> for Answer {
     fn from(error: Unreadable) -> Self {
         let text = error.to_string();
         match error {
-            Unreadable::NotJson(_) => Problem::new(400, "not-json", text).into(),
+            Unreadable::Empty | Unreadable::NotJson(_) => {
+                Problem::new(400, "not-json", text).into()
+            }
             Unreadable::Doubled(SpecificationError { field, detail }) => {
                 Problem::new(400, "duplicate-key", detail)
                     .field(field)

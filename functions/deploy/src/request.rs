@@ -1,24 +1,25 @@
 //! What a request says: its body, its query, its headers, each refused with a problem that names the field.
 
 use axum::body::Bytes;
-use axum::extract::rejection::{BytesRejection, QueryRejection};
-use axum::extract::{FromRequestParts, Path, Query};
+use axum::extract::rejection::BytesRejection;
+use axum::extract::{FromRequestParts, Path, RawQuery};
 use http::request::Parts;
 use http::{HeaderMap, StatusCode};
+use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 use shared::domain::state::Status;
+use shared::wire::form::{self, NoText};
 use shared::wire::problem::Problem;
-use shared::wire::specification::{self, SpecificationError};
+use shared::wire::specification;
 
-use crate::problems::Answer;
+use crate::problems::{Answer, unfit};
 
 /// The largest body of a request.
 pub(crate) const BODY_LIMIT: usize = 128 * 1024;
 /// The longest Idempotency-Key.
 pub(crate) const KEY_LIMIT: usize = 255;
 pub(crate) type Body = Result<Bytes, BytesRejection>;
-pub(crate) type Parameters = Result<Query<Vec<(String, String)>>, QueryRejection>;
 
 /// The id in a path.
 pub(crate) struct Id(pub(crate) String);
@@ -33,6 +34,22 @@ impl<S: Send + Sync> FromRequestParts<S> for Id {
             Problem::new(400, "unreadable-path", detail)
         })?;
         Ok(Self(id))
+    }
+}
+
+/// The query of a route that takes no parameters: a misspelt or misplaced one is no reason to answer something
+/// else than what was asked for.
+pub(crate) struct NoParameters;
+
+impl<S: Send + Sync> FromRequestParts<S> for NoParameters {
+    type Rejection = Answer;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Answer> {
+        #[derive(Deserialize)]
+        #[serde(deny_unknown_fields)]
+        struct Nothing {}
+        let Nothing {} = parameters(&RawQuery(parts.uri.query().map(str::to_owned)))?;
+        Ok(Self)
     }
 }
 
@@ -70,22 +87,13 @@ pub(crate) fn optional<T: DeserializeOwned + Default>(body: Body) -> Result<T, A
 }
 
 pub(crate) fn typed<T: DeserializeOwned>(value: &Value) -> Result<T, Answer> {
-    specification::typed(value).map_err(|error| located("invalid-body", error))
+    specification::typed(value).map_err(|error| unfit("invalid-body", error))
 }
 
-/// The field is absent where the whole document is at fault.
-fn located(kind: &str, error: SpecificationError) -> Answer {
-    let problem = Problem::new(422, kind, error.detail);
-    if error.field.is_empty() {
-        problem.into()
-    } else {
-        problem.field(error.field).into()
-    }
-}
-
-pub(crate) fn parameters<T: DeserializeOwned>(query: Parameters) -> Result<T, Answer> {
-    let Query(pairs) = query
-        .map_err(|_| Problem::new(400, "unreadable-query", "the query string can't be read"))?;
+/// The parameters of a query, each a text.
+pub(crate) fn parameters<T: DeserializeOwned>(RawQuery(query): &RawQuery) -> Result<T, Answer> {
+    let pairs = form::fields(query.as_deref().unwrap_or_default());
+    let pairs = pairs.map_err(|error| no_text(400, "unreadable-query", &error))?;
     let mut fields = Map::new();
     for (name, text) in pairs {
         if fields.contains_key(&name) {
@@ -94,33 +102,33 @@ pub(crate) fn parameters<T: DeserializeOwned>(query: Parameters) -> Result<T, An
                 .field(specification::shown(&name))
                 .into());
         }
-        let number = if name == "limit" {
-            text.parse::<u64>().ok()
-        } else {
-            None
-        };
-        fields.insert(name, number.map_or(Value::String(text), Value::from));
+        fields.insert(name, Value::String(text));
     }
-    specification::typed(&Value::Object(fields))
-        .map_err(|error| located("invalid-parameter", error))
+    specification::typed(&Value::Object(fields)).map_err(|error| unfit("invalid-parameter", error))
 }
 
-pub(crate) fn page_size(
-    limit: Option<usize>,
-    default: usize,
-    most: usize,
-) -> Result<usize, Answer> {
-    match limit {
-        None => Ok(default),
-        Some(limit) if (1..=most).contains(&limit) => Ok(limit),
-        Some(_) => Err(Problem::new(
-            422,
-            "invalid-parameter",
-            format!("limit is a number from 1 to {most}"),
-        )
-        .field("limit")
-        .into()),
+/// A field of a query or a form that can't be read.
+pub(crate) fn no_text(status: u16, kind: &str, error: &NoText) -> Problem {
+    let problem = Problem::new(status, kind, error.to_string());
+    match specification::shown(&error.field) {
+        field if field.is_empty() => problem,
+        field => problem.field(field),
     }
+}
+
+pub(crate) fn page_size(limit: Option<&str>, default: usize, most: usize) -> Result<usize, Answer> {
+    let Some(text) = limit else {
+        return Ok(default);
+    };
+    let limit = text
+        .parse::<usize>()
+        .ok()
+        .filter(|limit| (1..=most).contains(limit));
+    limit.ok_or_else(|| {
+        let detail = format!("limit is a number from 1 to {most}");
+        let problem = Problem::new(422, "invalid-parameter", detail);
+        problem.field("limit").into()
+    })
 }
 
 /// A cursor goes into a query: it must look like one that a page ended with.

@@ -8,8 +8,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::body::Bytes;
-use axum::extract::rejection::{BytesRejection, QueryRejection};
-use axum::extract::{DefaultBodyLimit, Query, State};
+use axum::extract::rejection::BytesRejection;
+use axum::extract::{DefaultBodyLimit, RawQuery, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Extension, Json, Router, middleware};
@@ -17,7 +17,7 @@ use futures_util::future::{join_all, try_join_all};
 use http::StatusCode;
 use jiff::Timestamp;
 use lambda_http::Context;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use serde_json::Value;
 use shared::app::health::{self, About};
 use shared::app::ports::{Ambient, Class};
@@ -33,6 +33,7 @@ use shared::wire::problem::Problem;
 use crate::admission::Admissions;
 use crate::feedback::{self, FeedbackBody, FeedbackView, Label};
 use crate::keys::SigningKeys;
+use crate::query::{NoQuery, Whose};
 use crate::reading;
 use crate::request::{InferenceBody, Payload, is_user, no_endpoint, no_user};
 use crate::route::{Route, Routes};
@@ -83,6 +84,7 @@ pub fn router(aws: Aws) -> Router {
 async fn inference(
     State(serving): State<Arc<Serving>>,
     asked: Asked,
+    _: NoQuery,
     invoked: Option<Extension<Context>>,
     body: Result<Bytes, BytesRejection>,
 ) -> Response {
@@ -281,6 +283,7 @@ fn tally(aws: &Aws, route: &Route, made: &Made, variant: &str, mut figures: BTre
 async fn take_labels(
     State(serving): State<Arc<Serving>>,
     asked: Asked,
+    _: NoQuery,
     body: Result<Bytes, BytesRejection>,
 ) -> Response {
     match labelled(&serving, &asked, body).await {
@@ -312,34 +315,19 @@ async fn labelled(
     Ok(feedback::count(aws, &routes, &labels).await)
 }
 
-/// Whose way is asked for.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RouteQuery {
-    endpoint: String,
-    user: String,
-}
-
 async fn show_route(
     State(serving): State<Arc<Serving>>,
     asked: Asked,
-    query: Result<Query<RouteQuery>, QueryRejection>,
+    RawQuery(query): RawQuery,
 ) -> Response {
-    match way(&serving, &asked, query).await {
+    match way(&serving, &asked, query.as_deref().unwrap_or_default()).await {
         Ok(view) => Json(view).into_response(),
         Err(problem) => gateway::respond(&problem),
     }
 }
 
-async fn way(
-    serving: &Serving,
-    asked: &Asked,
-    query: Result<Query<RouteQuery>, QueryRejection>,
-) -> Result<RouteView, Box<Problem>> {
-    let Query(RouteQuery { endpoint, user }) = query.map_err(|_| {
-        let detail = "the query has endpoint and user and nothing else, each once: /route?endpoint=wine-quality&user=user-1";
-        Box::new(Problem::new(400, "unreadable-query", detail))
-    })?;
+async fn way(serving: &Serving, asked: &Asked, query: &str) -> Result<RouteView, Box<Problem>> {
+    let Whose { endpoint, user } = Whose::parse(query)?;
     if !is_name(&endpoint) {
         return Err(Box::new(no_endpoint("endpoint")));
     }

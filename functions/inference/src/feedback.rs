@@ -6,6 +6,7 @@
 //! dropped: they say nothing about it.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -13,13 +14,11 @@ use futures_util::{StreamExt as _, stream};
 use jiff::{SignedDuration, Timestamp};
 use serde::de::{self, Deserializer};
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 use shared::app::ports::{Ambient, Class, PortError};
 use shared::aws::Aws;
 use shared::domain::model_signals::{Outcome, Tally};
 use shared::wire::inference_id::{InferenceId, Keys, Unknown};
 use shared::wire::items::{LABEL_LIFETIME, LabelItem};
-use shared::wire::json::Unambiguous;
 use shared::wire::problem::Problem;
 
 use crate::keys::SigningKeys;
@@ -43,42 +42,33 @@ const ROW_LIMIT: Duration = Duration::from_millis(1500);
 
 /// Labels: one, or up to 100 as `items`.
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(
+    deny_unknown_fields,
+    expecting = r#"a label, such as {"inference_id": "AQcB...", "actual": true}, or several as items"#
+)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = FeedbackRequest))]
 pub(crate) struct FeedbackBody {
     /// The id that the prediction was answered with.
     inference_id: Option<String>,
     /// Whether it should have been positive: true or false, or 1 or 0.
-    #[cfg_attr(feature = "openapi", schema(value_type = Option<Value>))]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<serde_json::Value>))]
     actual: Option<Actual>,
     /// Several labels.
-    #[cfg_attr(feature = "openapi", schema(value_type = Option<Vec<FeedbackItem>>))]
-    items: Option<Vec<Listed>>,
-}
-
-/// A label of several: serde would take a list for it, too.
-struct Listed(FeedbackItem);
-
-impl<'de> Deserialize<'de> for Listed {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let Unambiguous(item) = Unambiguous::deserialize(deserializer)?;
-        if !item.is_object() {
-            return Err(de::Error::custom("an object is needed"));
-        }
-        let item = FeedbackItem::deserialize(item).map_err(de::Error::custom)?;
-        Ok(Self(item))
-    }
+    items: Option<Vec<FeedbackItem>>,
 }
 
 /// One label.
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(
+    deny_unknown_fields,
+    expecting = r#"a label, such as {"inference_id": "AQcB...", "actual": true}"#
+)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub(crate) struct FeedbackItem {
     /// The id that the prediction was answered with.
     inference_id: String,
     /// Whether it should have been positive: true or false, or 1 or 0.
-    #[cfg_attr(feature = "openapi", schema(value_type = Value))]
+    #[cfg_attr(feature = "openapi", schema(value_type = serde_json::Value))]
     actual: Actual,
 }
 
@@ -88,12 +78,24 @@ struct Actual(bool);
 
 impl<'de> Deserialize<'de> for Actual {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        match Value::deserialize(deserializer)? {
-            Value::Bool(is_positive) => Ok(Self(is_positive)),
-            Value::Number(number) if number.as_u64() == Some(1) => Ok(Self(true)),
-            Value::Number(number) if number.as_u64() == Some(0) => Ok(Self(false)),
-            _ => Err(de::Error::custom("neither true nor false")),
+        struct Either;
+        impl de::Visitor<'_> for Either {
+            type Value = Actual;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("true or false, or 1 or 0")
+            }
+            fn visit_bool<E>(self, is_positive: bool) -> Result<Actual, E> {
+                Ok(Actual(is_positive))
+            }
+            fn visit_u64<E: de::Error>(self, number: u64) -> Result<Actual, E> {
+                match number {
+                    0 => Ok(Actual(false)),
+                    1 => Ok(Actual(true)),
+                    _ => Err(E::invalid_value(de::Unexpected::Unsigned(number), &self)),
+                }
+            }
         }
+        deserializer.deserialize_any(Either)
     }
 }
 
@@ -135,13 +137,13 @@ pub(crate) enum Answer {
 impl FeedbackBody {
     /// Reads a body. The errors name fields, never what was in them.
     pub(crate) fn parse(bytes: &[u8]) -> Result<Vec<FeedbackItem>, Box<Problem>> {
-        let body: Self = parsed(bytes, KIND, FIELDS)?;
+        let body: Self = parsed(bytes, KIND, &FIELDS)?;
         let items = match (body.inference_id, body.actual, body.items) {
             (Some(inference_id), Some(actual), None) => vec![FeedbackItem {
                 inference_id,
                 actual,
             }],
-            (None, None, Some(items)) => items.into_iter().map(|Listed(item)| item).collect(),
+            (None, None, Some(items)) => items,
             (Some(_), None, None) => {
                 return Err(Box::new(wrong(
                     KIND,
@@ -170,7 +172,8 @@ impl FeedbackBody {
 
 /// The kind of a body's problem.
 const KIND: &str = "invalid-feedback";
-const FIELDS: &str = "inference_id, actual, items";
+/// Names that are ours, and that an error may say.
+const FIELDS: [&str; 3] = ["inference_id", "actual", "items"];
 
 /// A label and what its id says.
 pub(crate) struct Label {
@@ -368,4 +371,112 @@ fn uncounted(id: &InferenceId, route: Option<&Route>, now: Timestamp) -> Option<
         });
     }
     id.prediction.is_none().then_some(Answer::Unread)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    /// Stands in whatever is sent.
+    const MARKER: &str = "marker-8d1f";
+
+    fn refused(body: &Value) -> Problem {
+        let refused = FeedbackBody::parse(body.to_string().as_bytes()).map(drop);
+        *refused.expect_err("no labels")
+    }
+
+    #[test]
+    fn a_label_that_does_not_fit_is_named_by_its_place_and_not_repeated() {
+        let label = json!({"inference_id": "x", "actual": true});
+        let among = |label: &Value, wrong: Value| json!({"items": [label, label, wrong]});
+        let text = r#"this must be a text, like "wine-quality""#;
+        let either = "this must be true or false, or 1 or 0";
+        for (body, field, detail) in [
+            (
+                json!({"inference_id": "x", "actual": MARKER}),
+                "actual",
+                either,
+            ),
+            (
+                json!({"inference_id": "x", "actual": 8_151_623}),
+                "actual",
+                either,
+            ),
+            (
+                json!({"inference_id": "x", "actual": [MARKER]}),
+                "actual",
+                either,
+            ),
+            (
+                json!({"inference_id": {MARKER: 1}, "actual": true}),
+                "inference_id",
+                text,
+            ),
+            (
+                json!({"items": MARKER}),
+                "items",
+                r#"this must be a list, like ["one", "two"]"#,
+            ),
+            (
+                among(&label, json!({"inference_id": "x", "actual": MARKER})),
+                "items[2].actual",
+                either,
+            ),
+            (
+                among(&label, json!({"inference_id": [MARKER], "actual": 1})),
+                "items[2].inference_id",
+                text,
+            ),
+            (
+                among(&label, json!({"inference_id": MARKER})),
+                "items[2].actual",
+                "this field is missing",
+            ),
+            (
+                among(
+                    &label,
+                    json!({"inference_id": "x", "actual": 1, MARKER: MARKER}),
+                ),
+                "items[2]",
+                "a field here is unknown; known are `inference_id`, `actual`",
+            ),
+            (
+                among(&label, json!([MARKER, true])),
+                "items[2]",
+                r#"this must be a label, such as {"inference_id": "AQcB...", "actual": true}"#,
+            ),
+            (
+                among(&label, json!(MARKER)),
+                "items[2]",
+                r#"this must be a label, such as {"inference_id": "AQcB...", "actual": true}"#,
+            ),
+            (
+                json!({MARKER: MARKER}),
+                "body",
+                "a field here is unknown; known are `inference_id`, `actual`, `items`",
+            ),
+            (
+                json!([MARKER]),
+                "body",
+                r#"this must be a label, such as {"inference_id": "AQcB...", "actual": true}, or several as items"#,
+            ),
+        ] {
+            let problem = refused(&body);
+            assert_eq!(problem.field.as_deref(), Some(field), "{body}");
+            assert_eq!(problem.detail, detail, "{body}");
+        }
+    }
+
+    #[test]
+    fn a_label_is_one_or_the_other() {
+        let read = |actual: &str| {
+            let body = format!(r#"{{"items": [{{"inference_id": "x", "actual": {actual}}}]}}"#);
+            let items = FeedbackBody::parse(body.as_bytes()).ok()?;
+            items.first().map(|item| item.actual.0)
+        };
+        let read = ["true", "1", "1.0", "false", "0", "0.0"].map(read);
+        assert_eq!(read, [true, true, true, false, false, false].map(Some));
+    }
 }

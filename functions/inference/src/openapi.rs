@@ -9,6 +9,10 @@ use crate::api::{BODY_LIMIT, InferenceView, RouteView};
 use crate::feedback::{self, FeedbackBody, FeedbackView, MOST_ITEMS};
 use crate::request::{ATTRIBUTE_LIMIT, HEADER_LIMIT, InferenceBody, USER_LIMIT};
 
+/// A user in a query: without control characters, and without the mark that stands for bytes that are no text.
+const USER: &str = r"^[^\u0000-\u001f\u007f-\u009f\ufffd]*$";
+/// What a query may meet where there should be none, or another one.
+const QUERY: &[Kind] = &[(400, "unreadable-query")];
 /// What a request to a model may meet.
 const INFERENCE: &[Kind] = &[
     (422, "endpoint-refused"),
@@ -21,14 +25,11 @@ const INFERENCE: &[Kind] = &[
 /// What labels may meet.
 const FEEDBACK: &[Kind] = &[(422, "invalid-feedback"), (503, "temporarily-unavailable")];
 /// What a question about a user's way may meet.
-const ROUTE: &[Kind] = &[
-    (400, "unreadable-query"),
-    (422, "invalid-inference-request"),
-];
+const ROUTE: &[Kind] = &[(422, "invalid-inference-request")];
 
 /// Every path of this function.
 pub fn paths() -> Map<String, Value> {
-    let mut answers = problems(&[BEFORE, BODY, INFERENCE]);
+    let mut answers = problems(&[BEFORE, QUERY, BODY, INFERENCE]);
     answers.insert(
         "200".to_owned(),
         json!({
@@ -56,7 +57,7 @@ pub fn paths() -> Map<String, Value> {
 }
 
 fn feedback() -> Value {
-    let mut answers = problems(&[BEFORE, BODY, FEEDBACK]);
+    let mut answers = problems(&[BEFORE, QUERY, BODY, FEEDBACK]);
     answers.insert(
         "200".to_owned(),
         json!({
@@ -79,7 +80,7 @@ fn feedback() -> Value {
 }
 
 fn route() -> Value {
-    let mut answers = problems(&[BEFORE, ROUTE]);
+    let mut answers = problems(&[BEFORE, QUERY, ROUTE]);
     answers.insert(
         "200".to_owned(),
         json!({
@@ -95,7 +96,7 @@ fn route() -> Value {
         "description": "For callers that ask SageMaker themselves, to stream for example: the variant to name as TargetVariant. It changes with every stage and at once with a rollback: ask at most a few seconds before each request.",
         "parameters": [
             parameter("endpoint", "The endpoint.", json!({"type": "string", "pattern": NAME})),
-            parameter("user", "The user, as in `user_id` of an inference: 1 to 256 bytes.", json!({"type": "string", "minLength": 1, "maxLength": USER_LIMIT, "pattern": NO_CONTROL_CHARACTERS})),
+            parameter("user", "The user, as in `user_id` of an inference: 1 to 256 bytes.", json!({"type": "string", "minLength": 1, "maxLength": USER_LIMIT, "pattern": USER})),
         ],
         "responses": answers,
     })

@@ -4,12 +4,15 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use shared::domain::specification::is_name;
-use shared::wire::json::{DOUBLED, Unambiguous};
+use shared::wire::json::{Misfit, Mismatch, Unambiguous, joined, known_path, shaped};
 use shared::wire::problem::Problem;
 
 /// A request to a model: exactly one of `features`, `instances` and `payload`.
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(
+    deny_unknown_fields,
+    expecting = r#"a request to a model, such as {"endpoint": "wine-quality", "features": [7.4, 0.7]}"#
+)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = InferenceRequest))]
 pub(crate) struct InferenceBody {
     /// The endpoint to ask.
@@ -64,7 +67,13 @@ pub(crate) const HEADER_LIMIT: usize = 1024;
 impl InferenceBody {
     /// Reads a body. The errors name fields, never what was in them.
     pub(crate) fn parse(bytes: &[u8]) -> Result<Self, Box<Problem>> {
-        let body: Self = parsed(bytes, KIND, FIELDS)?;
+        // What is wrong is looked for where something is: features may have megabytes, and are read once. And
+        // serde takes a list for a structure, too.
+        let is_object = bytes.trim_ascii_start().starts_with(b"{");
+        let body: Self = match serde_json::from_slice(bytes) {
+            Ok(body) if is_object => body,
+            _ => parsed(bytes, KIND, &FIELDS)?,
+        };
         if !is_name(&body.endpoint) {
             return Err(Box::new(no_endpoint("endpoint")));
         }
@@ -168,7 +177,18 @@ fn checked(field: &'static str, value: Value) -> Result<Value, Box<Problem>> {
 
 /// The kind of a body's problem.
 const KIND: &str = "invalid-inference-request";
-const FIELDS: &str = "endpoint, user_id, features, instances, payload, content_type, accept, custom_attributes, attributes";
+/// Names that are ours, and that an error may say.
+const FIELDS: [&str; 9] = [
+    "endpoint",
+    "user_id",
+    "features",
+    "instances",
+    "payload",
+    "content_type",
+    "accept",
+    "custom_attributes",
+    "attributes",
+];
 
 fn refused(field: &str, detail: &str) -> Problem {
     wrong(KIND, field, detail)
@@ -200,58 +220,133 @@ pub(crate) fn wrong(kind: &'static str, field: &str, detail: &str) -> Problem {
     Problem::new(422, kind, detail).field(field)
 }
 
-/// A body as the structure it should be. The errors name fields, never what was in them.
+/// Reads a body to the letter. The errors name fields and places in lists, never what was in them.
 pub(crate) fn parsed<T: DeserializeOwned>(
     bytes: &[u8],
     kind: &'static str,
-    fields: &str,
+    names: &[&str],
 ) -> Result<T, Box<Problem>> {
-    let body = serde_json::from_slice(bytes)
-        .map_err(|error| Box::new(unreadable(&error, kind, fields)))?;
-    // serde takes a list for a structure, too.
-    if !bytes.trim_ascii_start().starts_with(b"{") {
-        return Err(Box::new(wrong(kind, "body", "an object is needed")));
-    }
-    Ok(body)
+    let Unambiguous(document) =
+        serde_json::from_slice(bytes).map_err(|error| Box::new(unreadable(&error)))?;
+    shaped(&document).map_err(|misfit| Box::new(misshapen(&misfit, kind, names)))
 }
 
-/// Serde's message may repeat what was sent: only the field's name and the position pass.
-fn unreadable(error: &serde_json::Error, kind: &'static str, fields: &str) -> Problem {
-    if !error.is_data() {
+/// Serde's message may repeat what was sent: only the position passes.
+fn unreadable(error: &serde_json::Error) -> Problem {
+    let (line, column) = (error.line(), error.column());
+    if error.is_data() {
         let detail = format!(
-            "the body is not JSON: line {}, column {}",
-            error.line(),
-            error.column()
-        );
-        return Problem::new(400, "not-json", detail);
-    }
-    let text = error.to_string();
-    if text.starts_with(DOUBLED) {
-        let detail = format!(
-            "a key stands twice in one object: the second time at line {}, column {}",
-            error.line(),
-            error.column()
+            "a key stands twice in one object: the second time at line {line}, column {column}"
         );
         return Problem::new(400, "duplicate-key", detail).field("body");
     }
-    let named = (text.starts_with("unknown field") || text.starts_with("missing field"))
-        .then(|| text.split('`').nth(1))
-        .flatten();
-    match named {
-        Some(field) if text.starts_with("missing") => wrong(kind, field, "this field is missing"),
-        Some(_) => wrong(
-            kind,
-            "body",
-            &format!("a field is unknown; known are {fields}"),
-        ),
-        None => wrong(
-            kind,
-            "body",
-            &format!(
-                "a field has the wrong type, at line {}, column {}",
-                error.line(),
-                error.column()
+    let detail = format!(
+        "the body is not JSON: line {line}, column {column}; check the quotes, commas and brackets there"
+    );
+    Problem::new(400, "not-json", detail)
+}
+
+/// What is needed, and where: neither a value nor a name that is not one of these passes.
+fn misshapen(misfit: &Misfit, kind: &'static str, names: &[&str]) -> Problem {
+    let path = known_path(misfit, names);
+    let (field, detail) = match misfit.inner() {
+        Mismatch::Missing(name) => (joined(&path, name), "this field is missing".to_owned()),
+        Mismatch::Unknown { known, .. } => {
+            (path, format!("a field here is unknown; known are {known}"))
+        }
+        Mismatch::Shape { needed, .. } => (path, format!("this must be {needed}")),
+        Mismatch::Unfit(_) => (path, "this can't be read".to_owned()),
+    };
+    let field = if field.is_empty() { "body" } else { &field };
+    wrong(kind, field, &detail)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Stands in whatever is sent.
+    const MARKER: &str = "marker-8d1f";
+
+    fn refused(body: &Value) -> Problem {
+        let refused = InferenceBody::parse(body.to_string().as_bytes()).map(drop);
+        *refused.expect_err("no request")
+    }
+
+    #[test]
+    fn a_wrong_type_names_its_field_and_repeats_nothing() {
+        let with = |field: &str, value: Value| {
+            let mut body = json!({"endpoint": "wine", "features": [1]});
+            body[field] = value;
+            body
+        };
+        for value in [
+            json!({MARKER: MARKER}),
+            json!([MARKER]),
+            json!(8_151_623),
+            json!(81.516),
+            json!(true),
+        ] {
+            for field in [
+                "endpoint",
+                "user_id",
+                "payload",
+                "content_type",
+                "accept",
+                "custom_attributes",
+            ] {
+                let problem = refused(&with(field, value.clone()));
+                assert_eq!(problem.field.as_deref(), Some(field), "{value}");
+                assert_eq!(
+                    problem.detail,
+                    r#"this must be a text, like "wine-quality""#
+                );
+            }
+        }
+        let problem = refused(&with("attributes", json!({MARKER: 8_151_623})));
+        assert_eq!(problem.field.as_deref(), Some("attributes"));
+        for (body, detail) in [
+            (
+                json!([MARKER]),
+                "this must be a request to a model, such as ",
             ),
-        ),
+            (json!(MARKER), "this must be a request to a model, such as "),
+            (
+                with(MARKER, json!(1)),
+                "a field here is unknown; known are `endpoint`, ",
+            ),
+        ] {
+            let problem = refused(&body);
+            assert_eq!(problem.field.as_deref(), Some("body"), "{body}");
+            assert!(problem.detail.starts_with(detail), "{}", problem.detail);
+            assert!(!problem.body().contains(MARKER), "{}", problem.detail);
+        }
+        let problem = refused(&json!({"features": [MARKER]}));
+        assert_eq!(problem.field.as_deref(), Some("endpoint"));
+        assert_eq!(problem.detail, "this field is missing");
+    }
+
+    /// serde would take a list for the structure.
+    #[test]
+    fn a_request_is_an_object_and_an_object_is_enough() {
+        let list = br#"["wine", null, [1]]"#;
+        assert!(InferenceBody::parse(list).is_err());
+        let body = br#" {"endpoint": "wine", "features": {"age": 7}, "user_id": null} "#;
+        let body = InferenceBody::parse(body).expect("a request");
+        assert_eq!((body.endpoint.as_str(), body.user_id), ("wine", None));
+    }
+
+    #[test]
+    fn what_is_no_json_is_told_by_its_place_alone() {
+        let body = format!("{{\"endpoint\": \"wine\",\n \"features\": {MARKER}");
+        let problem = InferenceBody::parse(body.as_bytes()).map(drop);
+        let problem = *problem.expect_err("no JSON");
+        assert_eq!(problem.status, 400);
+        assert!(
+            problem.detail.contains("line 2, column "),
+            "{}",
+            problem.detail
+        );
+        assert!(!problem.body().contains(MARKER), "{}", problem.detail);
     }
 }

@@ -136,8 +136,16 @@ impl Serialize for ChangeWindow {
 
 impl<'de> Deserialize<'de> for ChangeWindow {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?
-            .parse()
-            .map_err(de::Error::custom)
+        struct Text;
+        impl de::Visitor<'_> for Text {
+            type Value = ChangeWindow;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a change window, like \"Mon-Thu 09:00-17:00 Europe/Berlin\"")
+            }
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<ChangeWindow, E> {
+                text.parse().map_err(E::custom)
+            }
+        }
+        deserializer.deserialize_str(Text)
     }
 }

@@ -20,7 +20,10 @@ pub const GATE: &str = "gate";
 
 /// One precondition, and who says that it is met.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(
+    deny_unknown_fields,
+    expecting = r#"what is vouched for, such as {"name": "model_card", "link": "https://wiki.example.com/cards/wine", "by": "anna"}"#
+)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Attestation {
     /// Which, like `model_card`, `security_scan`, `fairness_analysis`, `benchmark_report` or

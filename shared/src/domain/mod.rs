@@ -38,6 +38,7 @@
 //! | [`incident`] | a rollback as somebody has to look into it: the draft of a post-mortem |
 //! | [`exposure`] | what users were served between a rollback's decision and the traffic being back |
 //! | [`authority`] | who may do what |
+//! | [`text`] | what people may write, and how it is shown |
 //! | [`invariants`] | what no record may ever look like |
 
 pub mod audience;
@@ -83,6 +84,7 @@ pub mod schedule;
 pub mod signal;
 pub mod specification;
 pub mod state;
+pub mod text;
 mod truth;
 
 #[cfg(test)]

@@ -7,6 +7,11 @@ use std::str::FromStr;
 use jiff::SignedDuration;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
+use super::text::excerpt;
+
+/// The most characters of a text that the error about it repeats.
+const LONGEST_SHOWN: usize = 40;
+
 /// Why a text or number is not the quantity it was given for. The text says what to write instead.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
@@ -334,12 +339,12 @@ fn plain_number(text: &str) -> Option<f64> {
 
 /// What a person wrote, safe and short enough to repeat in an error.
 fn shown(text: &str) -> String {
-    text.chars().filter(|c| !c.is_control()).take(40).collect()
+    excerpt(text, LONGEST_SHOWN)
 }
 
 /// Quantities are kept as people write them, in the record as in the specification.
 macro_rules! as_text {
-    ($($quantity:ty),+) => {$(
+    ($($quantity:ty = $words:literal),+) => {$(
         impl Serialize for $quantity {
             fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
                 serializer.collect_str(self)
@@ -351,7 +356,7 @@ macro_rules! as_text {
                 impl de::Visitor<'_> for Text {
                     type Value = $quantity;
                     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                        f.write_str("a text with its unit")
+                        f.write_str($words)
                     }
                     fn visit_str<E: de::Error>(self, text: &str) -> Result<$quantity, E> {
                         text.parse().map_err(E::custom)
@@ -371,4 +376,8 @@ macro_rules! as_text {
         }
     )+};
 }
-as_text!(Rate, Latency, Span);
+as_text! {
+    Rate = "a share in percent with its sign, like \"1%\"",
+    Latency = "a latency with its unit, like \"100ms\" or \"1.5s\"",
+    Span = "a duration with its unit, like \"90s\", \"10m\", \"1h\" or \"7d\""
+}

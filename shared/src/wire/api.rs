@@ -1,10 +1,10 @@
 //! What the API answers: flat JSON with `deployment_id` and `status` on top.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use jiff::Timestamp;
-use serde::de::Error as _;
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, de};
 
 use crate::domain::clearance::Attestation;
 use crate::domain::deployment::Deployment;
@@ -356,7 +356,10 @@ pub const LONGEST_REASON: usize = 500;
 
 /// An operator command's body.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(
+    deny_unknown_fields,
+    expecting = r#"an order, such as {"reason": "the product launch is over"}"#
+)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = Command))]
 pub struct CommandBody {
     /// Why, in the operator's words: kept in the history.
@@ -366,7 +369,10 @@ pub struct CommandBody {
 
 /// The body of `PUT /endpoints/{name}/freeze`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(
+    deny_unknown_fields,
+    expecting = r#"a freeze, such as {"reason": "the holidays"}"#
+)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = FreezeOrder))]
 pub struct FreezeBody {
     /// Why nothing may be raised: told to everybody.
@@ -377,9 +383,23 @@ pub struct FreezeBody {
 }
 
 fn end<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Timestamp>, D::Error> {
-    let text = Option::<String>::deserialize(deserializer)?;
-    let end = text.map(|text| Freeze::end(&text)).transpose();
-    end.map_err(D::Error::custom)
+    struct End;
+    impl<'de> de::Visitor<'de> for End {
+        type Value = Option<Timestamp>;
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("a time, like \"2026-12-27T00:00:00Z\"")
+        }
+        fn visit_none<E>(self) -> Result<Option<Timestamp>, E> {
+            Ok(None)
+        }
+        fn visit_some<D: Deserializer<'de>>(self, given: D) -> Result<Self::Value, D::Error> {
+            given.deserialize_str(self)
+        }
+        fn visit_str<E: de::Error>(self, text: &str) -> Result<Option<Timestamp>, E> {
+            Freeze::end(text).map(Some).map_err(E::custom)
+        }
+    }
+    deserializer.deserialize_option(End)
 }
 
 /// Whether nothing is raised on an endpoint.
@@ -408,12 +428,84 @@ impl FreezeView {
 
 /// The body of `PUT /deployments/{id}/weight`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = r#"a share, such as {"weight": 25}"#)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = WeightChange))]
 pub struct WeightBody {
     /// Whole percent, 1 to 100.
+    #[serde(deserialize_with = "percent")]
     pub weight: u8,
     /// Why, in the operator's words: kept in the history.
     #[serde(default)]
     pub reason: Option<String>,
+}
+
+/// A number; which ones are a share is for the order to say.
+fn percent<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u8, D::Error> {
+    struct Percent;
+    impl de::Visitor<'_> for Percent {
+        type Value = u8;
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("whole percent from 1 to 100, like 25")
+        }
+        fn visit_u64<E: de::Error>(self, number: u64) -> Result<u8, E> {
+            let unfit = || E::invalid_value(de::Unexpected::Unsigned(number), &self);
+            u8::try_from(number).map_err(|_| unfit())
+        }
+    }
+    deserializer.deserialize_u8(Percent)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde::de::DeserializeOwned;
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::wire::specification::typed;
+
+    #[track_caller]
+    fn assert_said<T: DeserializeOwned>(body: &Value, said: &str) {
+        let error = typed::<T>(body)
+            .map(drop)
+            .expect_err("no body of this kind");
+        assert_eq!(error.to_string(), said);
+    }
+
+    #[test]
+    fn a_body_of_another_shape_is_told_the_way_out() {
+        assert_said::<CommandBody>(
+            &json!([]),
+            r#"this must be an order, such as {"reason": "the product launch is over"}, not a list"#,
+        );
+        assert_said::<CommandBody>(
+            &json!({"reason": 5}),
+            r#"reason: this must be a text, like "wine-quality", not 5"#,
+        );
+        for (weight, given) in [
+            (json!(-1), "-1"),
+            (json!("10%"), "the text `10%`"),
+            (json!(0.5), "0.5"),
+            (json!(256), "256"),
+            (json!(null), "empty"),
+        ] {
+            let said =
+                format!("weight: this must be whole percent from 1 to 100, like 25, not {given}");
+            assert_said::<WeightBody>(&json!({"weight": weight}), &said);
+        }
+        assert_said::<FreezeBody>(
+            &json!({"reason": "a sale", "until": 7}),
+            r#"until: this must be a time, like "2026-12-27T00:00:00Z", not 7"#,
+        );
+        let soon = typed::<FreezeBody>(&json!({"reason": "a sale", "until": "soon"}));
+        let soon = soon.map(drop).expect_err("no time");
+        assert_eq!(soon.field, "until");
+        assert!(soon.detail.starts_with("until is a time like "), "{soon}");
+        let freeze: FreezeBody =
+            typed(&json!({"reason": "a sale", "until": null})).expect("a freeze");
+        assert_eq!(freeze.until, None);
+        let freeze: FreezeBody =
+            typed(&json!({"reason": "a sale", "until": "2026-12-27T00:00:00Z"})).expect("a freeze");
+        let until = freeze.until.map(|until| until.to_string());
+        assert_eq!(until.as_deref(), Some("2026-12-27T00:00:00Z"));
+    }
 }

@@ -4,23 +4,32 @@
 //! twice the last one counts, a structure may be written as a list of its values, and a name as an
 //! object. Here each of them is an error. RFC 8259 leaves open what a doubled key means, so two
 //! programs may read two different documents; the API must not be one of them.
+//!
+//! What serde says of a value that does not fit is said to programmers, with the names of their types. A
+//! [`Mismatch`] says it to whoever wrote the document, and keeps apart what was needed and what was given:
+//! of a request to a model nothing that was given may be repeated.
+
+mod mismatch;
 
 use std::fmt;
 
-use serde::de::value::{MapDeserializer, SeqDeserializer};
+use serde::de::value::{MapDeserializer, SeqDeserializer, StrDeserializer};
 use serde::de::{
     self, DeserializeOwned, Deserializer, IntoDeserializer, MapAccess, SeqAccess, Unexpected,
     Visitor,
 };
 use serde::{Deserialize, forward_to_deserialize_any};
-use serde_json::{Error, Map, Number, Value};
+use serde_json::{Map, Number, Value};
+use serde_path_to_error::Segment;
+
+pub use self::mismatch::Mismatch;
 
 /// Any JSON, in which no object has a key twice.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Unambiguous(pub Value);
 
 /// How the error of a doubled key begins; the key follows between grave accents.
-pub const DOUBLED: &str = "duplicate field";
+const DOUBLED: &str = "duplicate field";
 
 impl<'de> Deserialize<'de> for Unambiguous {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -82,9 +91,35 @@ impl<'de> Visitor<'de> for Tree {
     }
 }
 
+/// A value that does not fit, and the path to it.
+pub type Misfit = serde_path_to_error::Error<Mismatch>;
+
 /// Reads a document of this shape: structures are objects, and names are texts.
-pub fn shaped<T: DeserializeOwned>(value: &Value) -> Result<T, serde_path_to_error::Error<Error>> {
+pub fn shaped<T: DeserializeOwned>(value: &Value) -> Result<T, Misfit> {
     serde_path_to_error::deserialize(Strict(value))
+}
+
+/// The path to what does not fit, as far as it consists of these names and of places in lists: any other
+/// name is the caller's own. Empty where the whole document is at fault.
+pub fn known_path(misfit: &Misfit, names: &[&str]) -> String {
+    let mut path = String::new();
+    for segment in misfit.path() {
+        match segment {
+            Segment::Seq { index } => path = format!("{path}[{index}]"),
+            Segment::Map { key } if names.contains(&key.as_str()) => path = joined(&path, key),
+            _ => break,
+        }
+    }
+    path
+}
+
+/// The path to a field of what lies at this path.
+pub fn joined(path: &str, field: &str) -> String {
+    if path.is_empty() {
+        field.to_owned()
+    } else {
+        format!("{path}.{field}")
+    }
 }
 
 /// A value that is taken for nothing but what it is.
@@ -96,11 +131,20 @@ impl Strict<'_> {
         match self.0 {
             Value::Null => Unexpected::Unit,
             Value::Bool(flag) => Unexpected::Bool(*flag),
-            Value::Number(_) => Unexpected::Other("number"),
+            Value::Number(number) => numbered(number),
             Value::String(text) => Unexpected::Str(text),
             Value::Array(_) => Unexpected::Seq,
             Value::Object(_) => Unexpected::Map,
         }
+    }
+}
+
+fn numbered(number: &Number) -> Unexpected<'static> {
+    match (number.as_u64(), number.as_i64(), number.as_f64()) {
+        (Some(number), ..) => Unexpected::Unsigned(number),
+        (_, Some(number), _) => Unexpected::Signed(number),
+        (.., Some(number)) => Unexpected::Float(number),
+        _ => Unexpected::Other("a number"),
     }
 }
 
@@ -117,7 +161,7 @@ fn whole(value: &Value) -> Option<u64> {
     (number.fract() == 0.0 && (0.0..=EXACT).contains(&number)).then_some(number as u64)
 }
 
-impl<'de> IntoDeserializer<'de, Error> for Strict<'de> {
+impl<'de> IntoDeserializer<'de, Mismatch> for Strict<'de> {
     type Deserializer = Self;
     fn into_deserializer(self) -> Self {
         self
@@ -125,10 +169,20 @@ impl<'de> IntoDeserializer<'de, Error> for Strict<'de> {
 }
 
 impl<'de> Deserializer<'de> for Strict<'de> {
-    type Error = Error;
+    type Error = Mismatch;
 
-    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
+    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Mismatch> {
         match self.0 {
+            Value::Null => visitor.visit_unit(),
+            Value::Bool(flag) => visitor.visit_bool(*flag),
+            Value::String(text) => visitor.visit_borrowed_str(text),
+            Value::Number(number) => match (whole(self.0), numbered(number)) {
+                (Some(whole), _) => visitor.visit_u64(whole),
+                (_, Unexpected::Unsigned(number)) => visitor.visit_u64(number),
+                (_, Unexpected::Signed(number)) => visitor.visit_i64(number),
+                (_, Unexpected::Float(number)) => visitor.visit_f64(number),
+                (_, other) => Err(de::Error::invalid_type(other, &visitor)),
+            },
             Value::Array(items) => {
                 let mut items = SeqDeserializer::new(items.iter().map(Strict));
                 let read = visitor.visit_seq(&mut items)?;
@@ -144,14 +198,10 @@ impl<'de> Deserializer<'de> for Strict<'de> {
                 fields.end()?;
                 Ok(read)
             }
-            plain => match whole(plain) {
-                Some(number) => visitor.visit_u64(number),
-                None => plain.deserialize_any(visitor),
-            },
         }
     }
 
-    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
+    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Mismatch> {
         match self.0 {
             Value::Null => visitor.visit_none(),
             _ => visitor.visit_some(self),
@@ -162,7 +212,7 @@ impl<'de> Deserializer<'de> for Strict<'de> {
         self,
         _: &'static str,
         visitor: V,
-    ) -> Result<V::Value, Error> {
+    ) -> Result<V::Value, Mismatch> {
         visitor.visit_newtype_struct(self)
     }
 
@@ -171,7 +221,7 @@ impl<'de> Deserializer<'de> for Strict<'de> {
         _: &'static str,
         _: &'static [&'static str],
         visitor: V,
-    ) -> Result<V::Value, Error> {
+    ) -> Result<V::Value, Mismatch> {
         if self.0.is_object() {
             return self.deserialize_any(visitor);
         }
@@ -180,14 +230,14 @@ impl<'de> Deserializer<'de> for Strict<'de> {
 
     fn deserialize_enum<V: Visitor<'de>>(
         self,
-        name: &'static str,
+        _: &'static str,
         variants: &'static [&'static str],
         visitor: V,
-    ) -> Result<V::Value, Error> {
-        if self.0.is_string() {
-            return self.0.deserialize_enum(name, variants, visitor);
+    ) -> Result<V::Value, Mismatch> {
+        match self.0 {
+            Value::String(text) => visitor.visit_enum(StrDeserializer::<Mismatch>::new(text)),
+            _ => Err(Mismatch::none_of(variants, self.unexpected())),
         }
-        Err(de::Error::invalid_type(self.unexpected(), &visitor))
     }
 
     forward_to_deserialize_any! {

@@ -4,6 +4,7 @@
 pub mod api;
 pub mod base64url;
 pub mod events;
+pub mod form;
 #[cfg(test)]
 mod fuzz;
 pub mod html;

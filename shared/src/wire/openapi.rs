@@ -217,17 +217,13 @@ fn refine_answers(all: &mut Schemas) {
         "LatencyMinute.slower_than",
         json!({"propertyNames": {"pattern": "^[0-9]+$"}}),
     );
-    refine(all, "FreezeOrder.reason", json!({"minLength": 1}));
     for place in [
         "Command.reason",
         "WeightChange.reason",
         "FreezeOrder.reason",
     ] {
-        refine(
-            all,
-            place,
-            json!({"maxLength": LONGEST_REASON, "pattern": NO_CONTROL_CHARACTERS}),
-        );
+        let readable = json!({"minLength": 1, "maxLength": LONGEST_REASON, "pattern": READABLE});
+        refine(all, place, readable);
     }
     // What answers hold is told in full: nothing else is in them.
     for (name, schema) in all.iter_mut() {
@@ -237,8 +233,28 @@ fn refine_answers(all: &mut Schemas) {
     }
 }
 
-/// Texts that are shown and kept.
+/// Texts that are kept, and shown to nobody.
 pub const NO_CONTROL_CHARACTERS: &str = r"^[^\u0000-\u001f\u007f-\u009f]*$";
+
+/// The inside of a class of characters: those of `domain::text::is_hidden`.
+macro_rules! hidden {
+    () => {
+        r"\u0000-\u001f\u007f-\u009f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff"
+    };
+}
+
+/// Texts that are shown, as `domain::text::is_readable` has them; or none.
+pub const NOTHING_HIDDEN: &str = concat!("^[^", hidden!(), "]*$");
+/// Texts that are shown: one character at the least can be seen.
+pub const READABLE: &str = concat!(
+    "^[^",
+    hidden!(),
+    r"]*[^\s\u200c\u200d",
+    hidden!(),
+    "][^",
+    hidden!(),
+    "]*$"
+);
 
 fn is_answer(name: &str) -> bool {
     const ANSWERS: [&str; 43] = [
@@ -401,7 +417,7 @@ pub const KINDS: &[(&str, &str)] = &[
     ),
     (
         "invalid-reason",
-        "the reason is too long or holds control characters",
+        "the reason is blank, too long, or holds characters that can't be seen",
     ),
     (
         "invalid-specification",
@@ -526,7 +542,10 @@ pub const KINDS: &[(&str, &str)] = &[
     ),
     ("unreadable-body", "the body could not be read"),
     ("unreadable-path", "the id in the path is no text"),
-    ("unreadable-query", "the query string can't be read"),
+    (
+        "unreadable-query",
+        "the query can't be read, or is not the one that the route takes",
+    ),
 ];
 
 fn urn(kind: &str) -> String {

@@ -114,7 +114,16 @@ async fn each_wrong_field_is_named() {
             json!({"endpoint": ENDPOINT, "features": [1], "variant": "canary"}),
             "body",
         ),
-        (json!({"endpoint": 1, "features": [1]}), "body"),
+        (json!({"endpoint": 1, "features": [1]}), "endpoint"),
+        (
+            json!({"endpoint": ENDPOINT, "features": [1], "user_id": 7}),
+            "user_id",
+        ),
+        (
+            json!({"endpoint": ENDPOINT, "payload": [1], "content_type": "text/csv"}),
+            "payload",
+        ),
+        (json!([ENDPOINT]), "body"),
     ];
     for (body, field) in cases {
         let (status, problem) = infer(&world, body.clone()).await;

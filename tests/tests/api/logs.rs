@@ -53,6 +53,10 @@ async fn requests_full_of_markers() {
         json!({"endpoint": ENDPOINT, "features": MARKER}),
         json!({"endpoint": ENDPOINT, "features": [1], MARKER: 1}),
         json!({"endpoint": ENDPOINT, "features": [1], "user_id": [MARKER]}),
+        json!({"endpoint": {MARKER: 1}, "features": [1]}),
+        json!({"endpoint": ENDPOINT, "payload": {MARKER: MARKER}}),
+        json!({"endpoint": ENDPOINT, "features": [1], "attributes": {MARKER: 1}}),
+        json!([MARKER]),
         json!({"endpoint": "nobody", "features": [MARKER]}),
     ];
     for error_rate in [0.0, 1.0] {
@@ -64,7 +68,11 @@ async fn requests_full_of_markers() {
             }),
         );
         for body in &bodies {
-            world.post("/inference", body).await;
+            let (status, answer) = world.post("/inference", body).await;
+            // A model may repeat what it was asked; the API does not.
+            if status == StatusCode::UNPROCESSABLE_ENTITY {
+                assert!(!answer.to_string().contains(MARKER), "{answer}");
+            }
         }
     }
     world
@@ -79,16 +87,31 @@ async fn requests_full_of_markers() {
         json!({"inference_id": MARKER, "actual": true}),
         json!({"inference_id": [MARKER], "actual": MARKER}),
         json!({"items": [{"inference_id": MARKER, "actual": 1}], MARKER: MARKER}),
+        json!({"items": [{"inference_id": MARKER, "actual": MARKER}]}),
+        json!({"items": [{"inference_id": {MARKER: MARKER}, "actual": 1}]}),
+        json!({"items": [{"inference_id": "x", "actual": 1, MARKER: MARKER}]}),
+        json!({"items": [[MARKER, MARKER]]}),
+        json!({"items": MARKER}),
+        json!([MARKER]),
     ] {
-        world.post("/feedback", &body).await;
+        let (_, answer) = world.post("/feedback", &body).await;
+        assert!(!answer.to_string().contains(MARKER), "{answer}");
+    }
+    for path in ["/inference", "/feedback"] {
+        let path = format!("{path}?{MARKER}={MARKER}");
+        let (status, answer) = world.post(&path, &json!({})).await;
+        assert_eq!(status, StatusCode::BAD_REQUEST);
+        assert!(!answer.to_string().contains(MARKER), "{answer}");
     }
     for query in [
         "endpoint=wine-quality&user=",
         "endpoint=nobody&user=",
         "endpoint=",
+        "endpoint=wine-quality&user=%FF",
         "",
     ] {
-        world.get(&format!("/route?{query}{MARKER}")).await;
+        let (_, answer) = world.get(&format!("/route?{query}{MARKER}")).await;
+        assert!(!answer.to_string().contains(MARKER), "{answer}");
     }
     personal_signals(&world).await;
     repeating_model(&world).await;

@@ -3,6 +3,7 @@
 
 use http::{Method, StatusCode};
 use serde_json::{Value, json};
+use shared::domain::history::Name;
 use shared::domain::state::Phase;
 use simulator::{FaultKind, service};
 use tests::{World, specification};
@@ -61,6 +62,7 @@ async fn commands_to_nobody_and_with_nonsense() {
         ),
         (json!({"reason": "a\nb"}), "invalid-reason", Some("reason")),
         (json!({"reason": 5}), "invalid-body", Some("reason")),
+        (json!([]), "invalid-body", None),
     ] {
         let (path, body) = order(body);
         assert_problem(&world.post(&path, &body).await, 422, kind, field);
@@ -153,6 +155,115 @@ async fn weights_by_hand_that_are_none() {
         None,
     );
     assert_eq!(effects(&world), before);
+}
+
+/// Where there is a reason it says something, and nothing but what can be seen of it.
+#[tokio::test]
+async fn a_reason_that_says_nothing_or_hides_something_is_refused() {
+    let world = World::new().await;
+    let id = world.deploy(&specification()).await;
+    let before = effects(&world);
+    for reason in [
+        "",
+        " \u{a0}",
+        "\u{200b}",
+        "\u{200d}",
+        "safe \u{202e}lla",
+        "a\u{2066}b",
+        "a\u{2028}b",
+        "\u{feff}a",
+        "a\nb",
+    ] {
+        for order in ["pause", "rollback", "undo"] {
+            let path = format!("/deployments/{id}/{order}");
+            let answer = world.post(&path, &json!({"reason": reason})).await;
+            assert_problem(&answer, 422, "invalid-reason", Some("reason"));
+        }
+        let body = json!({"weight": 20, "reason": reason}).to_string();
+        let path = format!("/deployments/{id}/weight");
+        let answer = world.request(Method::PUT, &path, &[], body.into()).await;
+        assert_problem(&answer, 422, "invalid-reason", Some("reason"));
+    }
+    assert_eq!(effects(&world), before);
+}
+
+/// Joined signs and words that are written with marks of no width are texts like any other.
+#[tokio::test]
+async fn a_reason_is_kept_as_people_write_it() {
+    let world = World::new().await;
+    let id = world.deploy(&specification()).await;
+    world.until_phase(&id, Phase::Baking).await;
+    let reason = "\u{1f469}\u{200d}\u{1f4bb} says: می\u{200c}خواهم";
+    let path = format!("/deployments/{id}/pause");
+    let (status, answer) = world.post(&path, &json!({"reason": reason})).await;
+    assert_eq!(status, StatusCode::ACCEPTED, "{answer}");
+    let kept = world.entry(&id, Name::Paused).await.reason;
+    assert!(kept.contains(reason), "{kept}");
+}
+
+/// What is wrong, what to write instead, and nothing of the program that reads it.
+#[tokio::test]
+async fn an_order_of_another_shape_is_told_the_way_out() {
+    let world = World::new().await;
+    let id = world.deploy(&specification()).await;
+    let (order, weight) = (
+        format!("/deployments/{id}/pause"),
+        format!("/deployments/{id}/weight"),
+    );
+    for (method, path, body, detail) in [
+        (
+            Method::POST,
+            &order,
+            "[]",
+            r#"this must be an order, such as {"reason": "the product launch is over"}, not a list"#,
+        ),
+        (
+            Method::PUT,
+            &weight,
+            r#"{"weight": -1}"#,
+            "this must be whole percent from 1 to 100, like 25, not -1",
+        ),
+        (
+            Method::PUT,
+            &weight,
+            r#"{"weight": "10%"}"#,
+            "this must be whole percent from 1 to 100, like 25, not the text `10%`",
+        ),
+        (
+            Method::PUT,
+            &weight,
+            r#"{"wieght": 10}"#,
+            "unknown field `wieght`; known here: `weight`, `reason`",
+        ),
+        (
+            Method::PUT,
+            &weight,
+            "",
+            "the body is empty: it must be JSON",
+        ),
+        (
+            Method::PUT,
+            &weight,
+            r#"{"weight": 10"#,
+            "the body is not JSON: EOF while parsing an object at line 1 column 13; check the quotes, commas and brackets there",
+        ),
+        (
+            Method::GET,
+            &format!("/deployments/{id}/checks?limit=abc"),
+            "",
+            "limit is a number from 1 to 1000",
+        ),
+        (
+            Method::GET,
+            &format!("/deployments/{id}/checks?format=xml"),
+            "",
+            "this must be one of `json`, `csv`, not the text `xml`",
+        ),
+    ] {
+        let (status, problem) = world.request(method, path, &[], body.into()).await;
+        assert!(status.is_client_error(), "{problem}");
+        assert_eq!(problem["detail"], detail, "{path} {body}");
+    }
 }
 
 #[tokio::test]

@@ -383,6 +383,56 @@ async fn names_that_are_none_and_fields_nobody_knows() {
     .await;
 }
 
+/// A short form of what must be written out.
+#[tokio::test]
+async fn wrong_shapes_are_told_what_to_write_instead() {
+    let world = World::new().await;
+    let topic = "arn:aws:sns:eu-central-1:123456789012:releases";
+    for (changes, field, example) in [
+        (
+            json!({"plan": "linear"}),
+            "plan",
+            r#"{"preset": "linear"}, not the text `linear`"#,
+        ),
+        (
+            json!({"policy": {"error_rate": "1%"}}),
+            "policy.error_rate",
+            r#"{"limit": "1%"}, not the text `1%`"#,
+        ),
+        (
+            json!({"plan": {"stages": [10, 50]}}),
+            "plan.stages[0]",
+            r#"{"weight": 10, "bake": "1h"}, not 10"#,
+        ),
+        (
+            json!({"rollback": "gradual"}),
+            "rollback",
+            r#""every": "1h"}, not the text `gradual`"#,
+        ),
+        (
+            json!({"cleanup": "1h"}),
+            "cleanup",
+            r#"{"after": "1h"}, not the text `1h`"#,
+        ),
+        (
+            json!({"notify": topic}),
+            "notify",
+            r#":releases"}, not the text `arn:aws:sns:"#,
+        ),
+        (
+            json!({"policy": []}),
+            "policy",
+            r#"{"error_rate": {"limit": "1%"}}, not a list"#,
+        ),
+    ] {
+        let answer = world.post("/plan", &specification_with(changes)).await;
+        assert_problem(&answer, 422, "invalid-specification", Some(field));
+        let said = answer.1["detail"].as_str().unwrap_or_default();
+        assert!(said.contains(example), "{field}: {said}");
+        assert!(!said.contains("struct") && !said.contains("Raw"), "{said}");
+    }
+}
+
 #[tokio::test]
 async fn bodies_that_are_no_specification() {
     let world = World::new().await;
@@ -396,18 +446,21 @@ async fn bodies_that_are_no_specification() {
         refused(&world, body.as_bytes(), 400, "not-json", None).await;
     }
     refused(&world, &[0xff, 0xfe, 0x00], 400, "not-json", None).await;
-    for body in ["[]", "null", "3", "\"wine\""] {
-        let (status, problem) = world
-            .request(Method::POST, "/deploy", &[], body.as_bytes().to_vec())
+    for (body, detail) in [
+        ("[]", "this must be a specification, such as {"),
+        (
+            "null",
+            "the specification is empty: it needs at least `endpoint`",
+        ),
+        ("3", "this must be a specification, such as {"),
+        ("\"wine\"", "this must be a specification, such as {"),
+    ] {
+        refused(&world, body.as_bytes(), 422, "invalid-specification", None).await;
+        let (_, problem) = world
+            .request(Method::POST, "/plan", &[], body.as_bytes().to_vec())
             .await;
-        assert_eq!(
-            (status.as_u16(), problem["type"].as_str()),
-            (
-                422,
-                Some("urn:sagemaker-canary:problem:invalid-specification")
-            ),
-            "{body}"
-        );
+        let said = problem["detail"].as_str().unwrap_or_default();
+        assert!(said.starts_with(detail), "{body}: {said}");
     }
     refused(
         &world,

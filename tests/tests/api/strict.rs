@@ -113,6 +113,68 @@ async fn a_parameter_that_is_given_twice_is_refused() {
     assert_problem(&answer, 422, "invalid-parameter", Some("full"));
 }
 
+/// One that is misspelt, or belongs to another route, is no reason to answer something else than was asked for.
+#[tokio::test]
+async fn a_route_without_parameters_takes_none() {
+    let world = World::new().await;
+    let id = world.deploy(&specification()).await;
+    let before = effects(&world);
+    let (own, freeze) = (
+        format!("/deployments/{id}"),
+        format!("/endpoints/{ENDPOINT}/freeze"),
+    );
+    let plan = specification().to_string();
+    for (method, path, body) in [
+        (Method::GET, "/health", ""),
+        (Method::GET, "/openapi.json", ""),
+        (Method::GET, &own, ""),
+        (Method::GET, &format!("{own}/history"), ""),
+        (Method::GET, &format!("{own}/report"), ""),
+        (Method::GET, &format!("{own}/approve"), ""),
+        (Method::PUT, &format!("{own}/weight"), r#"{"weight": 20}"#),
+        (Method::POST, &format!("{own}/undo"), ""),
+        (Method::POST, "/deploy", &plan),
+        (Method::POST, "/plan", &plan),
+        (Method::GET, &freeze, ""),
+        (Method::PUT, &freeze, r#"{"reason": "a sale"}"#),
+        (Method::DELETE, &freeze, ""),
+    ] {
+        let path = format!("{path}?limit=5");
+        let answer = sent(&world, method, &path, body).await;
+        assert_problem(&answer, 422, "invalid-parameter", Some("limit"));
+    }
+    for (path, body) in [
+        (
+            "/inference?user=secret",
+            format!(r#"{{"endpoint": "{ENDPOINT}", "features": [1]}}"#),
+        ),
+        (
+            "/feedback?secret=1",
+            r#"{"inference_id": "x", "actual": true}"#.to_owned(),
+        ),
+    ] {
+        let answer = sent(&world, Method::POST, path, &body).await;
+        assert_problem(&answer, 400, "unreadable-query", None);
+        assert!(!answer.1.to_string().contains("secret"), "{}", answer.1);
+    }
+    assert_eq!(world.count_calls("InvokeEndpoint"), 0);
+    assert_eq!(effects(&world), before);
+}
+
+/// In place of what is no UTF-8 there would be a mark, the same for all of it.
+#[tokio::test]
+async fn a_parameter_that_is_no_text_is_refused_by_its_name() {
+    let world = World::new().await;
+    for (query, field) in [
+        ("endpoint=wine%FF", Some("endpoint")),
+        ("limit=5&cursor=%C3", Some("cursor")),
+        ("%FF=5", None),
+    ] {
+        let answer = world.get(&format!("/deployments?{query}")).await;
+        assert_problem(&answer, 400, "unreadable-query", field);
+    }
+}
+
 /// It becomes a key of the table: DynamoDB refuses one of more than 2048 bytes, as a fault of ours.
 #[tokio::test]
 async fn an_endpoint_that_is_no_name_is_not_looked_up() {

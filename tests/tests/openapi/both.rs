@@ -7,7 +7,8 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use serde_json::{Value, json};
-use shared::wire::api::{CommandBody, WeightBody};
+use shared::domain::text::is_readable;
+use shared::wire::api::{CommandBody, LONGEST_REASON, WeightBody};
 use shared::wire::specification::{self, SpecificationError, from_yaml, parse};
 use simulator::malformed::{self, Choices};
 use tests::openapi::mismatches;
@@ -296,6 +297,18 @@ fn limits_of_the_plan() -> Vec<Limit> {
         ),
         (instance_type(37), instance_type(38)),
         (
+            json!({"hotfix": {"reason": "a\u{200d}b"}}),
+            json!({"hotfix": {"reason": "\u{200d}"}}),
+        ),
+        (
+            json!({"hotfix": {"reason": "süß 漢"}}),
+            json!({"hotfix": {"reason": "a\u{202e}b"}}),
+        ),
+        (
+            json!({"hotfix": {"reason": long(500)}}),
+            json!({"hotfix": {"reason": long(501)}}),
+        ),
+        (
             json!({"notify": {"topic": "arn:a:sns:b:c:d"}}),
             json!({"notify": {"topic": "arn:a:sns:b:c:d:e"}}),
         ),
@@ -533,11 +546,8 @@ fn commands_gone_wrong_are_taken_or_refused_by_both() {
             let fits = |name: &str| {
                 mismatches(&format!("/components/schemas/{name}"), &document).is_empty()
             };
-            let reason = |text: Option<String>| {
-                text.is_none_or(|text| {
-                    text.chars().count() <= 500 && !text.chars().any(char::is_control)
-                })
-            };
+            let reason =
+                |text: Option<String>| text.is_none_or(|text| is_readable(&text, LONGEST_REASON));
             let weight = specification::typed::<WeightBody>(&document)
                 .is_ok_and(|body| (1..=100).contains(&body.weight) && reason(body.reason));
             assert_eq!(weight, fits("WeightChange"), "{document}");

@@ -582,14 +582,18 @@ async fn a_rejection_outlasts_the_deployment_of_another_version() {
     assert_eq!(world.standing(1), archived("Approved"));
 }
 
-/// As it comes with a text that is pasted from a page.
+/// The registry takes one line. Unicode's own ends of one come with a text that is pasted from a page, and are
+/// no part of a reason.
 #[tokio::test]
-async fn a_reason_with_unicodes_own_ends_of_a_line_is_said() {
+async fn a_reason_of_one_line_is_said() {
     let world = World::with_registry().await;
     let id = world.deploy(&specification_of(2)).await;
     world.until_phase(&id, Phase::Baking).await;
-    let reason = json!({"reason": "too slow\u{2028}says the team\u{2029}of the shop"});
     let path = format!("/deployments/{id}/rollback");
+    let lines = json!({"reason": "too slow\u{2028}says the team\u{2029}of the shop"});
+    let (status, answer) = world.post(&path, &lines).await;
+    assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY, "{answer}");
+    let reason = json!({"reason": "too slow says the team of the shop"});
     let (status, answer) = world.post(&path, &reason).await;
     assert_eq!(status, StatusCode::ACCEPTED, "{answer}");
     world.stack.simulator.run_functions().await;

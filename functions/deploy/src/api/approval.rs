@@ -28,13 +28,14 @@ use shared::domain::signal::SignalRule;
 use shared::domain::state::Phase;
 use shared::gateway::Asked;
 use shared::wire::api::{DeploymentView, Measured};
+use shared::wire::form;
 use shared::wire::html::{by_digest, escaped};
 use shared::wire::problem::{MEDIA_TYPE, Problem};
 use shared::wire::report::style;
 
 use super::{Shared, check_reason, follow, load, looked_back, view};
 use crate::problems::Answer;
-use crate::request::Id;
+use crate::request::{Id, NoParameters, no_text};
 
 /// What the browser may do with the page: show it in the style that it brings along, and send its form back.
 static POLICY: LazyLock<String> = LazyLock::new(|| {
@@ -51,7 +52,12 @@ const FORM: &str = "application/x-www-form-urlencoded";
 const TIME: &str = "%Y-%m-%d %H:%M:%S UTC";
 
 /// `GET /deployments/{id}/approve`.
-pub(super) async fn page(State(aws): Shared, asked: Asked, Id(id): Id) -> Result<Response, Answer> {
+pub(super) async fn page(
+    State(aws): Shared,
+    asked: Asked,
+    Id(id): Id,
+    _: NoParameters,
+) -> Result<Response, Answer> {
     let loaded = load(&aws, &asked, &id).await?;
     let history = looked_back(&aws, &id).await;
     let view = view(&aws, &loaded, &history);
@@ -130,9 +136,9 @@ pub(super) async fn approve(
     id: &str,
     body: &Bytes,
 ) -> Result<Response, Answer> {
-    let reason = field(body, "reason").filter(|reason| !reason.trim().is_empty());
+    let reason = field(body, "reason")?.filter(|reason| !reason.trim().is_empty());
     check_reason(reason.as_deref())?;
-    let shown = field(body, SHOWN).ok_or_else(|| {
+    let shown = field(body, SHOWN)?.ok_or_else(|| {
         let detail = "the form says since when the stage that it showed has waited; open the page and send its own";
         Problem::new(422, "invalid-body", detail).field(SHOWN)
     })?;
@@ -156,38 +162,12 @@ fn waits_since(loaded: &Loaded) -> Option<String> {
     (state.phase == Phase::AwaitingApproval).then(|| state.phase_since.to_string())
 }
 
-/// A field of the form.
-fn field(body: &Bytes, name: &str) -> Option<String> {
+/// A field of the form, the first of its name.
+fn field(body: &Bytes, name: &str) -> Result<Option<String>, Answer> {
     let text = std::str::from_utf8(body).unwrap_or_default();
-    let mut fields = text.split('&').filter_map(|field| field.split_once('='));
-    fields
-        .find(|(found, _)| *found == name)
-        .map(|(_, value)| decoded(value))
-}
-
-/// `+` is a space, and `%` begins a byte; what is no text becomes the mark for that.
-fn decoded(text: &str) -> String {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let [first, tail @ ..] = rest {
-        let byte = match (first, tail) {
-            (b'%', [high, low, ..]) => {
-                let digit = |digit: &u8| char::from(*digit).to_digit(16);
-                digit(high)
-                    .zip(digit(low))
-                    .and_then(|(high, low)| u8::try_from(high * 16 + low).ok())
-            }
-            _ => None,
-        };
-        if let Some(byte) = byte {
-            bytes.push(byte);
-            rest = &tail[2..];
-        } else {
-            bytes.push(if *first == b'+' { b' ' } else { *first });
-            rest = tail;
-        }
-    }
-    String::from_utf8_lossy(&bytes).into_owned()
+    let fields = form::fields(text).map_err(|error| no_text(422, "invalid-body", &error))?;
+    let mut fields = fields.into_iter().filter(|(found, _)| found == name);
+    Ok(fields.next().map(|(_, value)| value))
 }
 
 /// What the page is made from.
@@ -341,17 +321,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_form_is_read_as_browsers_send_it() {
+    fn a_field_of_the_form_is_the_first_of_its_name() {
         let of = |text: &'static str| field(&Bytes::from_static(text.as_bytes()), "reason");
-        assert_eq!(
-            of("reason=looks+good%2C+50+%25"),
-            Some("looks good, 50 %".to_owned())
-        );
-        assert_eq!(of("a=b&reason=%C3%BC"), Some("\u{fc}".to_owned()));
-        assert_eq!(of("reason=%zz%4"), Some("%zz%4".to_owned()));
-        assert_eq!(of("reason=%FF"), Some("\u{fffd}".to_owned()));
-        assert_eq!(of("reason=&reason=2"), Some(String::new()), "the first one");
-        assert_eq!((of("reasons=x"), of("reason"), of("")), (None, None, None));
+        let first = |text| of(text).expect("a form");
+        assert_eq!(first("a=b&reason=%C3%BC"), Some("\u{fc}".to_owned()));
+        assert_eq!(first("reason=&reason=2"), Some(String::new()));
+        assert_eq!((first("reasons=x"), first("")), (None, None));
+        let refused = of("reason=%FF").expect_err("no text").into_response();
+        assert_eq!(refused.status(), StatusCode::UNPROCESSABLE_ENTITY);
     }
 
     #[test]

@@ -8,10 +8,12 @@ use std::io::{self, Read as _};
 use axum::response::IntoResponse;
 use flate2::read::DeflateDecoder;
 
+use crate::request::NoParameters;
+
 const DEFLATED: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/openapi.json.deflate"));
 
 /// The document, as it is committed.
-pub(super) async fn openapi() -> impl IntoResponse {
+pub(super) async fn openapi(_: NoParameters) -> impl IntoResponse {
     let text = inflated().expect("the build script deflated a text");
     ([("content-type", "application/json")], text)
 }

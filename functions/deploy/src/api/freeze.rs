@@ -12,13 +12,13 @@ use shared::aws::Aws;
 use shared::domain::freeze::{EVERY_ENDPOINT, Freeze};
 use shared::domain::specification::is_name;
 use shared::gateway::Asked;
-use shared::wire::api::{FreezeBody, FreezeView, LONGEST_REASON};
+use shared::wire::api::{FreezeBody, FreezeView};
 use shared::wire::problem::Problem;
 
-use super::{Shared, told};
+use super::{Shared, check_reason, told};
 use crate::access;
 use crate::problems::Answer;
-use crate::request::{Body, Id, document, typed};
+use crate::request::{Body, Id, NoParameters, document, typed};
 
 /// How long a freeze waits to hear whether there is such an endpoint.
 const LOOK: Duration = Duration::from_secs(3);
@@ -40,6 +40,7 @@ pub(super) async fn see(
     State(aws): Shared,
     asked: Asked,
     Id(name): Id,
+    _: NoParameters,
 ) -> Result<Json<FreezeView>, Answer> {
     let name = named(&aws, &asked, name).await?;
     let standing = told(&aws, None, freeze::standing(&*aws, &name).await)?;
@@ -50,21 +51,12 @@ pub(super) async fn freeze(
     State(aws): Shared,
     asked: Asked,
     Id(name): Id,
+    _: NoParameters,
     body: Body,
 ) -> Result<Json<FreezeView>, Answer> {
     let name = named(&aws, &asked, name).await?;
     let FreezeBody { reason, until } = typed(&document(body)?.0)?;
-    let fits = (1..=LONGEST_REASON).contains(&reason.chars().count())
-        && !reason.trim().is_empty()
-        && !reason.chars().any(char::is_control);
-    if !fits {
-        let detail = format!(
-            "reason is a text of 1 to {LONGEST_REASON} characters, without line breaks or control characters"
-        );
-        return Err(Problem::new(422, "invalid-reason", detail)
-            .field("reason")
-            .into());
-    }
+    check_reason(Some(reason.as_str()))?;
     if let Some(until) = until {
         Freeze::check_end(until, aws.now())
             .map_err(|unfit| Problem::new(422, "invalid-body", unfit.to_string()).field("until"))?;
@@ -144,6 +136,7 @@ pub(super) async fn thaw(
     State(aws): Shared,
     asked: Asked,
     Id(name): Id,
+    _: NoParameters,
 ) -> Result<Json<FreezeView>, Answer> {
     let name = named(&aws, &asked, name).await?;
     let standing = freeze::thaw(&*aws, &name, asked.caller.name()).await;

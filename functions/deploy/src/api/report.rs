@@ -14,7 +14,7 @@ use shared::wire::report::{POLICY, markdown, page};
 
 use super::{Shared, load, told};
 use crate::problems::Answer;
-use crate::request::Id;
+use crate::request::{Id, NoParameters};
 
 /// How long the minutes may be read: API Gateway gives up after 29 seconds.
 const READING: Duration = Duration::from_secs(15);
@@ -39,6 +39,7 @@ pub(super) async fn report(
     State(aws): Shared,
     asked: Asked,
     Id(id): Id,
+    _: NoParameters,
     headers: HeaderMap,
 ) -> Result<Response, Answer> {
     let accepts = headers.get_all(header::ACCEPT).iter();

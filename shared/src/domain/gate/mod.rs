@@ -24,6 +24,7 @@ use serde::{Deserialize, Deserializer, Serialize, de};
 
 pub use self::ruling::{Finding, Judgement, Outcome, TOO_FEW, Verdict, judge};
 use super::quantity::{Latency, Rate, Span};
+use super::text::excerpt;
 
 /// The most rows that results may stand for.
 pub const MOST_ROWS: u64 = 100_000_000;
@@ -138,7 +139,10 @@ pub struct Gate {
 
 /// Rows of one truth, by who called them positive.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(
+    deny_unknown_fields,
+    expecting = r#"counts of rows, such as {"both": 900, "champion": 10, "challenger": 50, "neither": 40}"#
+)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = GateRows))]
 pub struct Called {
     /// Both models did.
@@ -280,7 +284,10 @@ impl Cells {
 /// The 95th percentile of the challenger's latency: the smallest value that at least 95 % of the
 /// rows do not exceed.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(
+    deny_unknown_fields,
+    expecting = r#"a latency that was measured, such as {"rows": 1000, "p95_ms": 87.5}"#
+)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = GateLatency))]
 pub struct Measured {
     /// Rows with a latency.
@@ -301,7 +308,10 @@ pub const QUANTILE: f64 = 0.95;
 /// What was measured of a challenger: the answer of `canary compare`, and what a specification's
 /// gate is given.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(
+    deny_unknown_fields,
+    expecting = "the results as `canary compare --write` prints them"
+)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = GateResults))]
 pub struct Results {
     /// The challenger: the model that is to be deployed.
@@ -326,13 +336,22 @@ pub struct Results {
 
 /// The parser's own words for what is no time say nothing of how to write one.
 fn time<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Timestamp, D::Error> {
-    let text = String::deserialize(deserializer)?;
-    let shown: String = text.chars().filter(|c| !c.is_control()).take(40).collect();
-    text.parse().map_err(|_| {
-        de::Error::custom(format!(
-            "`{shown}` is not a time: write it like \"2026-11-21T10:00:00Z\""
-        ))
-    })
+    struct Time;
+    impl de::Visitor<'_> for Time {
+        type Value = Timestamp;
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("a time, like \"2026-11-21T10:00:00Z\"")
+        }
+        fn visit_str<E: de::Error>(self, text: &str) -> Result<Timestamp, E> {
+            text.parse().map_err(|_| {
+                let shown = excerpt(text, 40);
+                E::custom(format!(
+                    "`{shown}` is not a time: write it like \"2026-11-21T10:00:00Z\""
+                ))
+            })
+        }
+    }
+    deserializer.deserialize_str(Time)
 }
 
 impl Results {

@@ -19,6 +19,7 @@ use sha2::{Digest, Sha256};
 
 use super::trace::{BYTE_ORDER_MARK, TraceError, shown, unquoted};
 use crate::domain::gate::{Cells, MOST_ROWS, Measured, QUANTILE, interval};
+use crate::domain::text::is_readable;
 
 /// The columns, as the header names them; the last two may be left out.
 pub const COLUMNS: [&str; 5] = ["y_true", "champion", "challenger", "latency_ms", "group"];
@@ -290,9 +291,7 @@ impl<R: BufRead> Reader<'_, R> {
 
     fn group(&mut self, text: &str) -> Result<&mut Cells, PredictionsError> {
         let label = text.trim();
-        let is_label = (1..=LONGEST_GROUP).contains(&label.chars().count())
-            && !label.chars().any(char::is_control);
-        if !is_label {
+        if !is_readable(label, LONGEST_GROUP) {
             let detail = format!("a group has a label of 1 to {LONGEST_GROUP} characters");
             return Err(self.wrong(Some("group"), detail));
         }

@@ -153,6 +153,10 @@ fn what_cannot_be_meant_is_refused_with_its_place() {
             "y_true,champion,challenger,group\n1,1,1, \n".to_owned(),
             "line 2, group: a group has a label",
         ),
+        (
+            "y_true,champion,challenger,group\n1,1,1,a\u{202e}b\n".to_owned(),
+            "line 2, group: a group has a label",
+        ),
     ] {
         assert_refused(&text, expected);
     }

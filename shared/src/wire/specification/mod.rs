@@ -8,13 +8,17 @@ mod fuzz;
 #[cfg(feature = "openapi")]
 pub(crate) mod openapi;
 mod raw;
+#[cfg(test)]
+mod tests;
+mod yaml;
 
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use self::raw::Raw;
-use super::json;
+use super::json::{self, Misfit, Mismatch, joined};
 use crate::domain::specification::Specification;
+use crate::domain::text::excerpt;
 
 /// The largest specification that is kept, in bytes of its JSON.
 pub const SIZE_LIMIT: usize = 64 * 1024;
@@ -23,12 +27,20 @@ const LONGEST_SHOWN: usize = 400;
 
 /// What is wrong with a specification.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{field}: {detail}")]
+#[error("{}{detail}", announced(.field))]
 pub struct SpecificationError {
-    /// As a path: `plan.stages[1].weight`.
+    /// As a path: `plan.stages[1].weight`. Empty where the whole document is at fault.
     pub field: String,
     /// What is wrong and the way out.
     pub detail: String,
+}
+
+fn announced(field: &str) -> String {
+    if field.is_empty() {
+        String::new()
+    } else {
+        format!("{field}: ")
+    }
 }
 
 fn wrong(field: impl Into<String>, detail: impl Into<String>) -> SpecificationError {
@@ -43,22 +55,23 @@ pub fn from_yaml(text: &str) -> Result<Value, SpecificationError> {
     if text.len() > SIZE_LIMIT {
         return Err(too_large());
     }
-    serde_saphyr::from_str(text).map_err(|error| {
-        let text = error.to_string();
-        wrong("", format!("not YAML: {}", shown(first_line(&text))))
-    })
-}
-
-fn first_line(text: &str) -> &str {
-    text.lines().next().unwrap_or(text)
+    let value = yaml::read(text)?;
+    if value.is_null() {
+        return Err(empty());
+    }
+    Ok(value)
 }
 
 /// What a person wrote, safe and short enough to repeat in an error: it goes to terminals and logs.
 pub fn shown(text: &str) -> String {
-    text.chars()
-        .filter(|character| !character.is_control())
-        .take(LONGEST_SHOWN)
-        .collect()
+    excerpt(text, LONGEST_SHOWN)
+}
+
+fn empty() -> SpecificationError {
+    wrong(
+        "",
+        "the specification is empty: it needs at least `endpoint` and `model`, or `model_package` in place of `model`",
+    )
 }
 
 fn too_large() -> SpecificationError {
@@ -73,6 +86,9 @@ pub fn parse(value: &Value) -> Result<Specification, SpecificationError> {
     if value.to_string().len() > SIZE_LIMIT {
         return Err(too_large());
     }
+    if value.is_null() {
+        return Err(empty());
+    }
     let raw: Raw = typed(value)?;
     raw.check()
 }
@@ -85,8 +101,11 @@ pub fn typed<T: DeserializeOwned>(value: &Value) -> Result<T, SpecificationError
 /// Why a text is no document of the API.
 #[derive(Debug, thiserror::Error)]
 pub enum Unreadable {
+    /// There is nothing.
+    #[error("the body is empty: it must be JSON")]
+    Empty,
     /// It is not JSON.
-    #[error("the body is not JSON: {0}")]
+    #[error("the body is not JSON: {0}; check the quotes, commas and brackets there")]
     NotJson(serde_json::Error),
     /// An object has a key twice.
     #[error("{0}")]
@@ -95,11 +114,14 @@ pub enum Unreadable {
 
 /// Reads JSON, in which no object may have a key twice.
 pub fn from_json(bytes: &[u8]) -> Result<Value, Unreadable> {
+    if bytes.trim_ascii().is_empty() {
+        return Err(Unreadable::Empty);
+    }
     let mut deserializer = serde_json::Deserializer::from_slice(bytes);
     let read = serde_path_to_error::deserialize::<_, json::Unambiguous>(&mut deserializer);
     let json::Unambiguous(value) = read.map_err(|error| {
         if error.inner().is_data() {
-            Unreadable::Doubled(located(&error))
+            Unreadable::Doubled(doubled(&error))
         } else {
             Unreadable::NotJson(error.into_inner())
         }
@@ -108,26 +130,30 @@ pub fn from_json(bytes: &[u8]) -> Result<Value, Unreadable> {
     Ok(value)
 }
 
-/// Serde's error with the path of the field: unknown and missing ones are named themselves.
-fn located(error: &serde_path_to_error::Error<serde_json::Error>) -> SpecificationError {
+/// A key that stands twice, by its path.
+fn doubled(error: &serde_path_to_error::Error<serde_json::Error>) -> SpecificationError {
     let text = shown(&error.inner().to_string());
-    let parent = match shown(&error.path().to_string()) {
+    let key = text.split('`').nth(1).unwrap_or_default();
+    let field = joined(&shown_path(error.path()), key);
+    wrong(field, format!("{text}; keep one of the two"))
+}
+
+/// A value that does not fit, by its path: of a field that is missing there is none.
+fn located(misfit: &Misfit) -> SpecificationError {
+    let path = shown_path(misfit.path());
+    let why = misfit.inner();
+    let field = match why {
+        Mismatch::Missing(name) => joined(&path, name),
+        _ => path,
+    };
+    wrong(field, why.to_string())
+}
+
+/// Empty where the whole document is meant.
+fn shown_path(path: &serde_path_to_error::Path) -> String {
+    match shown(&path.to_string()) {
         path if path == "." => String::new(),
         // A field without a name leaves a point behind.
         path => path.trim_end_matches('.').to_owned(),
-    };
-    let join = |name: &str| match parent.rsplit('.').next() {
-        Some("") | None => name.to_owned(),
-        Some(last) if last == name || name.is_empty() => parent.clone(),
-        Some(_) => format!("{parent}.{name}"),
-    };
-    let quoted = |text: &str| text.split('`').nth(1).unwrap_or_default().to_owned();
-    if text.starts_with(json::DOUBLED) {
-        let field = join(&quoted(&text));
-        return wrong(field, format!("{text}; keep one of the two"));
     }
-    if text.starts_with("unknown field") || text.starts_with("missing field") {
-        return wrong(join(&quoted(&text)), text);
-    }
-    wrong(parent, text)
 }

@@ -25,7 +25,7 @@ use crate::domain::policy::Policy;
 use crate::domain::retreat::Rollback;
 use crate::domain::signal;
 use crate::wire::api::LONGEST_REASON;
-use crate::wire::openapi::{NO_CONTROL_CHARACTERS, Schemas, add, refine};
+use crate::wire::openapi::{NO_CONTROL_CHARACTERS, READABLE, Schemas, add, refine};
 
 /// The pattern of a name in SageMaker, as `domain::specification::is_name` has it.
 pub const NAME: &str = "^[a-zA-Z0-9]([a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?$";
@@ -33,8 +33,6 @@ pub const NAME: &str = "^[a-zA-Z0-9]([a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?$";
 const PACKAGE: &str = "^arn:aws[!-9;-~]*:sagemaker:[!-9;-~]+:[0-9]{12}:model-package/[a-zA-Z0-9]([a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?/[1-9][0-9]{0,8}$";
 /// Printable ASCII that is not blank and does not start with a colon.
 const CLOUDWATCH_NAME: &str = "^( +[!-~]|[!-9;-~])[ -~]*$";
-/// No control characters, and one that can be seen.
-const VISIBLE: &str = r"^[^\u0000-\u001f\u007f-\u009f]*[^\s\u0000-\u001f\u007f-\u009f][^\u0000-\u001f\u007f-\u009f]*$";
 const STATISTIC: &str = r"^(Sum|SampleCount|TC\(([0-9]{1,15}(\.[0-9]{1,10})?:([0-9]{1,15}(\.[0-9]{1,10})?)?|:[0-9]{1,15}(\.[0-9]{1,10})?)\))$";
 
 /// The specification and all that it is made of.
@@ -141,7 +139,7 @@ fn refine_clearance(all: &mut Schemas) {
     }
     let digest = json!({"pattern": "^[0-9a-fA-F]{64}$"});
     refine(all, "GateResults.predictions", digest);
-    let reason = json!({"minLength": 1, "maxLength": LONGEST_REASON, "pattern": VISIBLE});
+    let reason = json!({"minLength": 1, "maxLength": LONGEST_REASON, "pattern": READABLE});
     refine(all, "Hotfix.reason", reason);
     let most = json!({"maxItems": MOST_PRECONDITIONS, "default": []});
     refine(all, "Specification.preconditions", most);
@@ -152,7 +150,7 @@ fn refine_clearance(all: &mut Schemas) {
         "pattern": r"^https://[!$-&(-.0-;=A-\[\]-_a-~]+([/?#][!#-&(-;=?-\[\]-_a-~]*)?$",
     });
     refine(all, "Attestation.link", link);
-    let by = json!({"minLength": 1, "maxLength": LONGEST_BY, "pattern": VISIBLE});
+    let by = json!({"minLength": 1, "maxLength": LONGEST_BY, "pattern": READABLE});
     refine(all, "Attestation.by", by);
 }
 
@@ -414,7 +412,7 @@ fn refine_checks(all: &mut Schemas) {
     refine(
         all,
         "Metric.metric",
-        json!({"maxLength": LONGEST_IN_CLOUDWATCH, "pattern": VISIBLE, "examples": ["WrongPredictions"]}),
+        json!({"maxLength": LONGEST_IN_CLOUDWATCH, "pattern": READABLE, "examples": ["WrongPredictions"]}),
     );
     refine(
         all,

@@ -22,6 +22,7 @@ use std::io::{self, BufRead, Read};
 use crate::domain::comparison::Counts;
 use crate::domain::replay::{Pair, Recorded};
 use crate::domain::signal::{CLIENT_ERRORS, ERRORS, SLOWNESS};
+use crate::domain::text::excerpt;
 
 /// The first line.
 pub const HEADER: &str = "minute,signal,variant,n,x";
@@ -349,7 +350,7 @@ pub(super) fn unquoted(field: &str) -> &str {
 
 /// What stands in a file, safe and short enough to repeat in an error.
 pub(super) fn shown(text: &str) -> String {
-    text.chars().filter(|c| !c.is_control()).take(40).collect()
+    excerpt(text, 40)
 }
 
 const fn variant(is_canary: bool) -> &'static str {

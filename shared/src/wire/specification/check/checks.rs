@@ -14,6 +14,7 @@ use crate::domain::model_signals::Quality;
 use crate::domain::policy::Consequence;
 use crate::domain::quantity::Rate;
 use crate::domain::signal::{self, Direction, MetricPair, MetricSource, SignalRule, Source};
+use crate::domain::text::is_readable;
 
 /// The most further checks: they share the budget of false alarms, and each costs four queries.
 pub(in super::super) const MOST_CHECKS: usize = 20;
@@ -155,13 +156,13 @@ fn check_limit(field: &str, limit: Rate, direction: Direction) -> Result<(), Spe
 impl RawMetric {
     fn check(self, field: &str) -> Result<MetricSource, SpecificationError> {
         let plain_namespace = self.namespace.is_ascii() && !self.namespace.starts_with(':');
-        if !(plain_namespace && fits(&self.namespace, LONGEST_IN_CLOUDWATCH)) {
+        if !(plain_namespace && is_readable(&self.namespace, LONGEST_IN_CLOUDWATCH)) {
             return Err(wrong(
                 format!("{field}.namespace"),
                 "a namespace of CloudWatch has 1 to 255 ASCII characters and no colon at the start, like \"Canary/Model\"",
             ));
         }
-        if !fits(&self.metric, LONGEST_IN_CLOUDWATCH) {
+        if !is_readable(&self.metric, LONGEST_IN_CLOUDWATCH) {
             return Err(wrong(
                 format!("{field}.metric"),
                 "a metric of CloudWatch has a name of 1 to 255 characters, like \"WrongPredictions\"",
@@ -176,13 +177,6 @@ impl RawMetric {
             dimensions: check_dimensions(&format!("{field}.dimensions"), self.dimensions)?,
         })
     }
-}
-
-/// Not empty, not blank, not too long, and nothing in it that can't be seen.
-fn fits(text: &str, longest: usize) -> bool {
-    !text.trim().is_empty()
-        && text.chars().count() <= longest
-        && !text.chars().any(char::is_control)
 }
 
 fn check_statistic(field: &str, statistic: &str) -> Result<(), SpecificationError> {
@@ -244,7 +238,7 @@ fn check_dimensions(
     let mut dimensions = BTreeMap::new();
     for (name, QuotedText(value)) in given {
         let plain_name = name.is_ascii() && !name.starts_with(':');
-        if !(plain_name && fits(&name, LONGEST_IN_CLOUDWATCH)) {
+        if !(plain_name && is_readable(&name, LONGEST_IN_CLOUDWATCH)) {
             return Err(wrong(
                 field,
                 "a dimension's name has 1 to 255 ASCII characters and no colon at the start, like \"VariantName\"",
@@ -273,7 +267,7 @@ fn check_value(field: &str, value: &str) -> Result<(), SpecificationError> {
     let filled = value
         .replace(ENDPOINT, &longest_name)
         .replace(VARIANT, &longest_name);
-    if !(value.is_ascii() && fits(&filled, LONGEST_VALUE)) {
+    if !(value.is_ascii() && is_readable(&filled, LONGEST_VALUE)) {
         return Err(wrong(
             field,
             "a dimension's value has 1 to 1024 ASCII characters, names of up to 63 filled in for {endpoint} and {variant}",

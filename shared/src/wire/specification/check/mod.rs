@@ -40,6 +40,7 @@ use crate::domain::quantity::Span;
 use crate::domain::registry::{PackageArn, Packages};
 use crate::domain::scaling::Autoscaling;
 use crate::domain::specification::{Specification, is_name};
+use crate::domain::text::is_readable;
 use crate::wire::api::LONGEST_REASON;
 
 impl Raw {
@@ -160,15 +161,12 @@ fn challenger(
 
 impl RawHotfix {
     fn check(self) -> Result<String, SpecificationError> {
-        let reason = self.reason;
-        let fits = (1..=LONGEST_REASON).contains(&reason.chars().count())
-            && !reason.trim().is_empty()
-            && !reason.chars().any(char::is_control);
-        if fits {
-            return Ok(reason);
+        if is_readable(&self.reason, LONGEST_REASON) {
+            return Ok(self.reason);
         }
-        let detail =
-            format!("why this can't wait, in 1 to {LONGEST_REASON} characters without line breaks");
+        let detail = format!(
+            "why this can't wait, in 1 to {LONGEST_REASON} characters that can be seen, on one line"
+        );
         Err(wrong("hotfix.reason", detail))
     }
 }

@@ -2,6 +2,7 @@
 
 use super::super::{SpecificationError, wrong};
 use crate::domain::clearance::{Attestation, GATE};
+use crate::domain::text::is_readable;
 
 /// The most of them.
 pub(in super::super) const MOST: usize = 20;
@@ -35,12 +36,9 @@ pub(super) fn check_preconditions(given: &[Attestation]) -> Result<(), Specifica
             );
             return Err(wrong("link", detail));
         }
-        let is_name = (1..=LONGEST_BY).contains(&by.chars().count())
-            && !by.chars().any(char::is_control)
-            && !by.trim().is_empty();
-        if !is_name {
+        if !is_readable(by, LONGEST_BY) {
             let detail = format!(
-                "the person or pipeline that gives it: 1 to {LONGEST_BY} characters without line breaks"
+                "the person or pipeline that gives it: 1 to {LONGEST_BY} characters that can be seen, on one line"
             );
             return Err(wrong("by", detail));
         }

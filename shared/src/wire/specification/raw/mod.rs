@@ -17,7 +17,10 @@ pub(crate) use self::words::*;
 
 /// What a deployment is to do: the same in JSON over the API and in YAML on the command line.
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(
+    deny_unknown_fields,
+    expecting = r#"a specification, such as {"endpoint": "wine-quality", "model": "wine-quality-v2"}"#
+)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = Specification))]
 pub(crate) struct Raw {
     /// The endpoint whose model is to be replaced.
@@ -68,7 +71,10 @@ pub(crate) struct Raw {
 
 /// Why a deployment waits for no freeze and no change window.
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(
+    deny_unknown_fields,
+    expecting = r#"why this can't wait, such as {"reason": "v1 leaks connections"}"#
+)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = Hotfix))]
 pub(crate) struct RawHotfix {
     /// In words.
@@ -79,7 +85,10 @@ pub(crate) struct RawHotfix {
 /// model in production, the champion. With results that fall short a deployment is refused, and
 /// nothing of the endpoint is touched.
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(
+    deny_unknown_fields,
+    expecting = r#"a gate, such as {"recall": "95%", "fpr": "2%"}"#
+)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = Gate))]
 pub(crate) struct RawGate {
     /// The least share of the positive rows that the challenger finds.
@@ -108,7 +117,10 @@ pub(crate) struct RawGate {
 
 /// The canary's instances.
 #[derive(Deserialize, Default)]
-#[serde(deny_unknown_fields)]
+#[serde(
+    deny_unknown_fields,
+    expecting = r#"what the canary runs on, such as {"instances": "match"}"#
+)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = Canary))]
 pub(crate) struct RawCanary {
     /// How many: `match` for the canary's share of production's count, or this number at every stage.
@@ -122,7 +134,10 @@ pub(crate) struct RawCanary {
 
 /// How the canary scales by itself.
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(
+    deny_unknown_fields,
+    expecting = r#"limits to scale within, such as {"min": 1, "max": 4}"#
+)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = Autoscaling))]
 pub(crate) struct RawAutoscaling {
     /// The fewest instances.
@@ -139,7 +154,10 @@ pub(crate) struct RawAutoscaling {
 
 /// The stages, as one of a preset, a line and a list, and how long all of it may take.
 #[derive(Deserialize, Default)]
-#[serde(deny_unknown_fields)]
+#[serde(
+    deny_unknown_fields,
+    expecting = r#"a plan, such as {"preset": "linear"}"#
+)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = PlanSpecification))]
 pub(crate) struct RawPlan {
     /// Named stages, which also set the policy's defaults.
@@ -160,7 +178,10 @@ pub(crate) struct RawPlan {
 
 /// Equal steps up to 100 %.
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(
+    deny_unknown_fields,
+    expecting = r#"equal steps, such as {"initial": 10, "step": 10, "every": "10m"}"#
+)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = LinearPlan))]
 pub(crate) struct RawLinear {
     /// The first share in percent.
@@ -173,7 +194,10 @@ pub(crate) struct RawLinear {
 
 /// One stage.
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(
+    deny_unknown_fields,
+    expecting = r#"a stage, such as {"weight": 10, "bake": "1h"}"#
+)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = StageSpecification))]
 pub(crate) struct RawStage {
     /// The canary's share in percent.
@@ -195,7 +219,10 @@ pub(crate) struct RawStage {
 /// of `user_id:model_name`, or, with a salt, the SHA-256 of the netstrings of salt, user_id and
 /// model_name. The canary has the buckets below its share in percent.
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(
+    deny_unknown_fields,
+    expecting = r#"what tells users apart, such as {"sticky": "user_id"}"#
+)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = Routing))]
 pub(crate) struct RawRouting {
     /// What tells users apart: the request's `user_id`. A request without one goes by the weights.
@@ -208,7 +235,10 @@ pub(crate) struct RawRouting {
 
 /// How predictions are read off the model's answers.
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(
+    deny_unknown_fields,
+    expecting = r#"where the score stands in an answer, such as {"score": "/score"}"#
+)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = ModelSignals))]
 pub(crate) struct RawReadings {
     /// Where the score stands inside one of the `predictions`, as a JSON pointer like `/score`;
@@ -226,7 +256,10 @@ pub(crate) struct RawReadings {
 
 /// The groups that are told apart.
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(
+    deny_unknown_fields,
+    expecting = r#"groups to be told apart, such as {"attribute": "region", "labels": ["a", "b"]}"#
+)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = Group))]
 pub(crate) struct RawGroup {
     /// The one of the request's `attributes` that names the group.
@@ -238,7 +271,10 @@ pub(crate) struct RawGroup {
 
 /// How production takes everything back, and how often a stage is tried again first.
 #[derive(Deserialize, Default)]
-#[serde(deny_unknown_fields)]
+#[serde(
+    deny_unknown_fields,
+    expecting = r#"a way back, such as {"mode": "gradual", "weights": [25, 10], "every": "1h"}"#
+)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = Rollback))]
 pub(crate) struct RawRollback {
     /// At once, or down by steps.
@@ -269,7 +305,10 @@ pub(crate) enum RollbackMode {
 
 /// What is left behind.
 #[derive(Deserialize, Default)]
-#[serde(deny_unknown_fields)]
+#[serde(
+    deny_unknown_fields,
+    expecting = r#"what is left behind and for how long, such as {"after": "1h"}"#
+)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = Cleanup))]
 pub(crate) struct RawCleanup {
     /// How long a canary that was rolled back stays, at weight 0, to be looked at.
@@ -282,7 +321,10 @@ pub(crate) struct RawCleanup {
 /// The watch after a completion: people are told what speaks against the new model, and nothing is taken
 /// back by itself.
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(
+    deny_unknown_fields,
+    expecting = r#"how long the new model is watched, such as {"for": "7d"}"#
+)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = Watch))]
 pub(crate) struct RawWatch {
     /// For how long; `0s` for not at all, 30 days at the most.
@@ -292,7 +334,10 @@ pub(crate) struct RawWatch {
 
 /// Who is told.
 #[derive(Deserialize, Default)]
-#[serde(deny_unknown_fields)]
+#[serde(
+    deny_unknown_fields,
+    expecting = r#"who is told, such as {"topic": "arn:aws:sns:eu-central-1:123456789012:releases"}"#
+)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = Notify))]
 pub(crate) struct RawNotify {
     /// The ARN of an SNS topic that is told everything, beside the stack's own.
@@ -304,7 +349,10 @@ pub(crate) struct RawNotify {
 
 /// A topic for each audience.
 #[derive(Deserialize, Default)]
-#[serde(deny_unknown_fields)]
+#[serde(
+    deny_unknown_fields,
+    expecting = r#"a topic for each audience, such as {"on_call": "arn:aws:sns:eu-central-1:123456789012:pager"}"#
+)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = Audiences))]
 pub(crate) struct RawAudiences {
     /// The ARN of an SNS topic for who has to act now.

@@ -11,7 +11,10 @@ use crate::domain::signal::Direction;
 
 /// What the canary is held against. What is left out is the preset's own.
 #[derive(Deserialize, Default)]
-#[serde(deny_unknown_fields)]
+#[serde(
+    deny_unknown_fields,
+    expecting = r#"a policy, such as {"error_rate": {"limit": "1%"}}"#
+)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = Policy))]
 pub(crate) struct RawPolicy {
     /// Answers 5XX of the canary.
@@ -72,7 +75,10 @@ pub(crate) struct RawPolicy {
 /// A minute without a reading speaks neither for the canary nor against it. After ten of them nothing is
 /// raised until there is one, unless CloudWatch never had any of either model.
 #[derive(Deserialize, Default)]
-#[serde(deny_unknown_fields)]
+#[serde(
+    deny_unknown_fields,
+    expecting = r#"a limit of memory, such as {"limit": "95%"}"#
+)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = MemoryGuard))]
 pub(crate) struct RawMemory {
     /// The highest share still tolerated: above 0 % and below 100 %.
@@ -90,7 +96,10 @@ pub(crate) struct RawMemory {
 
 /// How good the predictions are, by the labels that `POST /feedback` takes.
 #[derive(Deserialize, Default)]
-#[serde(deny_unknown_fields)]
+#[serde(
+    deny_unknown_fields,
+    expecting = r#"a limit of this measure, such as {"limit": "85%"}"#
+)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = QualityGuard))]
 pub(crate) struct RawQuality {
     /// Above 0 % and below 100 %; left out, it is compared with production alone.
@@ -113,7 +122,10 @@ pub(crate) struct RawQuality {
 /// Whether groups are treated alike, by the measures that are named; where none is, by all three with a
 /// limit of 0.1, 0.1 and 0.8. Equal opportunity needs labels.
 #[derive(Deserialize, Default)]
-#[serde(deny_unknown_fields)]
+#[serde(
+    deny_unknown_fields,
+    expecting = r#"limits of fairness, such as {"demographic_parity": 0.1}"#
+)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = FairnessGuard))]
 pub(crate) struct RawFairness {
     /// The largest difference between two groups' shares of positive predictions, like 0.1.
@@ -134,7 +146,10 @@ pub(crate) struct RawFairness {
 
 /// The cost of a request, by instances and their prices.
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(
+    deny_unknown_fields,
+    expecting = r#"a limit of the cost beside production's, such as {"ratio": 1.5}"#
+)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = CostGuard))]
 pub(crate) struct RawCost {
     /// Dollars for an hour of an instance, by its type, like `ml.c6i.large: 0.102`. Those of production's
@@ -156,7 +171,10 @@ pub(crate) struct RawCost {
 
 /// The canary's share of answers 5XX.
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(
+    deny_unknown_fields,
+    expecting = r#"a limit of errors, such as {"limit": "1%"}"#
+)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = ErrorRateGuard))]
 pub(crate) struct RawErrorRate {
     /// The highest share still tolerated.
@@ -178,7 +196,10 @@ pub(crate) struct RawErrorRate {
 
 /// A percentile of the canary's ModelLatency: a limit, a ratio, or both.
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(
+    deny_unknown_fields,
+    expecting = r#"a limit of latency, such as {"limit": "100ms"}"#
+)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = LatencyGuard))]
 pub(crate) struct RawLatency {
     /// The highest value still tolerated.
@@ -200,7 +221,10 @@ pub(crate) struct RawLatency {
 
 /// The comparison with production.
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(
+    deny_unknown_fields,
+    expecting = r#"how it is compared, such as {"alpha": "1%", "tolerate": 1.25}"#
+)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = Comparison))]
 pub(crate) struct RawComparison {
     /// The share of sound rollouts that it may roll back: above 0 % and at most 50 %.
@@ -220,7 +244,10 @@ pub(crate) struct RawComparison {
 
 /// What a breach sets going: the grade's usual action, or the one that is named.
 #[derive(Deserialize, Default, Clone, Copy)]
-#[serde(deny_unknown_fields)]
+#[serde(
+    deny_unknown_fields,
+    expecting = r#"what a breach sets going, such as {"severity": "high"}"#
+)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = Consequence))]
 pub(crate) struct RawConsequence {
     /// How bad a breach is, which says what it sets going unless `on_breach` does.
@@ -239,7 +266,10 @@ pub(crate) struct RawConsequence {
 /// highest share of **bad** outcomes still tolerated: where at least 97 % of the predictions must be
 /// right, it is 3 %.
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(
+    deny_unknown_fields,
+    expecting = r#"a check, such as {"name": "refunds", "bad": {"namespace": "Shop", "metric": "Refunds"}, "of": {"namespace": "Shop", "metric": "Orders"}}"#
+)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = CheckSpecification))]
 pub(crate) struct RawCheck {
     /// Lower case, and not one of the signals that every endpoint has.
@@ -267,7 +297,10 @@ pub(crate) struct RawCheck {
 /// One metric. Where no dimension holds `{variant}`, the two that SageMaker's own metrics have are
 /// added.
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(
+    deny_unknown_fields,
+    expecting = r#"a metric, such as {"namespace": "Shop", "metric": "Refunds"}"#
+)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(as = Metric))]
 pub(crate) struct RawMetric {
     /// ASCII, and no colon at the start.

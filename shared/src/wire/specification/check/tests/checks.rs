@@ -255,7 +255,7 @@ fn only_counts_are_judged() {
             assert_check_refused(&check, part, "like \"TC(0.5:)\"");
         }
         assert_check_refused(&changed(path, json!("TC(:)")), part, "\"SampleCount\"");
-        assert_check_refused(&changed(path, json!(99)), part, "string");
+        assert_check_refused(&changed(path, json!(99)), part, "a text");
     }
 }
 
@@ -275,7 +275,7 @@ fn namespaces_and_metrics_are_as_cloudwatch_has_them() {
                 "like \"Canary/Model\"",
             );
         }
-        for wrong in ["", " ", "a\u{7}", too_long.as_str()] {
+        for wrong in ["", " ", "a\u{7}", "a\u{200b}", too_long.as_str()] {
             assert_check_refused(
                 &changed(&format!("/{part}/metric"), json!(wrong)),
                 &format!(".{part}.metric"),
@@ -361,7 +361,7 @@ fn dimensions_are_as_cloudwatch_has_them() {
     ] {
         refused(json!({name: value}), ".D", "a text in quotes");
     }
-    refused(json!(["a"]), "", "map");
+    refused(json!(["a"]), "", "an object");
 }
 
 #[test]
@@ -407,14 +407,22 @@ fn limits_and_samples() {
         "asks for none",
     );
     for wrong in [json!(-1), json!(1.5), json!("10")] {
-        assert_check_refused(&changed("/min_samples", wrong), ".min_samples", "expected");
+        assert_check_refused(
+            &changed("/min_samples", wrong),
+            ".min_samples",
+            "a whole number",
+        );
     }
     assert_check_refused(
         &changed("/direction", json!("up")),
         ".direction",
         "`higher_is_worse`",
     );
-    assert_check_refused(&changed("/compare", json!("no")), ".compare", "boolean");
+    assert_check_refused(
+        &changed("/compare", json!("no")),
+        ".compare",
+        "true or false",
+    );
 }
 
 #[test]
@@ -441,11 +449,11 @@ fn consequences_fields_and_shapes() {
         ".bad.statistic",
         "`stat`",
     );
-    assert_policy_refused(&json!({"checks": {}}), "policy.checks", "sequence");
+    assert_policy_refused(&json!({"checks": {}}), "policy.checks", "a list");
     assert_policy_refused(
         &json!({"checks": ["wrong"]}),
         "policy.checks[0]",
-        "expected",
+        "a check, such as",
     );
 }
 

@@ -51,7 +51,11 @@ fn requirements_that_cannot_be_meant_are_refused() {
         (json!({"fpr": "0%"}), "gate.fpr", "above 0%"),
         (json!({"latency": "0ms"}), "gate.latency", "100ms"),
         (json!({"f1_ratio": 0}), "gate.f1_ratio", "like 1.01"),
-        (json!({"f1_ratio": "1.01"}), "gate.f1_ratio", "expected f64"),
+        (
+            json!({"f1_ratio": "1.01"}),
+            "gate.f1_ratio",
+            "a number, like 1.5",
+        ),
         (json!({"by": "luck"}), "gate.by", "estimate"),
         (
             json!({"leave_out": ["speed"]}),

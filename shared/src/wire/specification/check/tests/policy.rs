@@ -246,7 +246,7 @@ fn consequences_that_are_none_are_refused_by_field() {
         assert_policy_refused(
             &json!({"comparison": {key: {"limit": "1%"}}}),
             &format!("policy.comparison.{key}.limit"),
-            "expected one of `severity`",
+            "known here: `severity`",
         );
     }
     assert_policy_refused(
@@ -261,12 +261,12 @@ pub(super) fn wrong_words() -> Vec<(&'static str, Value, &'static str)> {
     vec![
         ("severity", json!("urgent"), "`critical`"),
         ("severity", json!("High"), "`high`"),
-        ("severity", json!(1), "expected"),
+        ("severity", json!(1), "`critical`"),
         ("on_breach", json!("roll_back"), "`rollback`"),
         ("on_breach", json!("pause"), "`step_back`"),
-        ("on_breach", json!(true), "expected"),
-        ("muted", json!("yes"), "boolean"),
-        ("muted", json!(1), "boolean"),
+        ("on_breach", json!(true), "`rollback`"),
+        ("muted", json!("yes"), "true or false"),
+        ("muted", json!(1), "true or false"),
     ]
 }
 
@@ -311,7 +311,11 @@ fn the_safe_gate_is_taken_unless_no_canary_could_open_it() {
     ] {
         assert!(read_policy(&fine).is_ok(), "{fine}");
     }
-    assert_policy_refused(&json!({"safe_gate": "yes"}), "policy.safe_gate", "boolean");
+    assert_policy_refused(
+        &json!({"safe_gate": "yes"}),
+        "policy.safe_gate",
+        "true or false",
+    );
 }
 
 #[test]
@@ -340,11 +344,11 @@ fn the_baseline_is_accepted_in_either_place() {
     assert_refused(
         &json!({"accept_baseline": "yes"}),
         "accept_baseline",
-        "boolean",
+        "true or false",
     );
     assert_policy_refused(
         &json!({"accept_baseline": 1}),
         "policy.accept_baseline",
-        "boolean",
+        "true or false",
     );
 }

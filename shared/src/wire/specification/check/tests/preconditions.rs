@@ -57,6 +57,12 @@ fn what_nobody_could_follow_is_refused() {
         ),
         (json!({"by": " "}), "by", "person or pipeline"),
         (json!({"by": "anna\nadmin"}), "by", "person or pipeline"),
+        (
+            json!({"by": "anna\u{202e}nimda"}),
+            "by",
+            "person or pipeline",
+        ),
+        (json!({"by": "\u{200b}"}), "by", "person or pipeline"),
         (json!({"by": "a".repeat(101)}), "by", "person or pipeline"),
         (json!({"status": "ok"}), "status", "unknown field"),
     ] {
@@ -64,6 +70,10 @@ fn what_nobody_could_follow_is_refused() {
         assert_refused(&attested(&change), &field, way_out);
     }
     let one = attested(&json!({}))["preconditions"][0].clone();
+    for reason in ["", " ", "a\nb", "\u{200d}", "safe\u{2066}", "a\u{2028}b"] {
+        let hotfix = json!({"hotfix": {"reason": reason}});
+        assert_refused(&hotfix, "hotfix.reason", "why this can't wait");
+    }
     let twice = json!({"preconditions": [one, one]});
     assert_refused(&twice, "preconditions[1].name", "keep one");
     let many: Vec<Value> = (0..21)
