@@ -137,7 +137,6 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::super::{Misfit, known_path, shaped};
-    use super::*;
     use crate::domain::plan::Preset;
 
     #[derive(Debug, Deserialize)]

@@ -151,9 +151,13 @@ fn located(misfit: &Misfit) -> SpecificationError {
 
 /// Empty where the whole document is meant.
 fn shown_path(path: &serde_path_to_error::Path) -> String {
-    match shown(&path.to_string()) {
-        path if path == "." => String::new(),
-        // A field without a name leaves a point behind.
-        path => path.trim_end_matches('.').to_owned(),
+    if path.iter().next().is_none() {
+        return String::new();
+    }
+    let path = shown(&path.to_string());
+    // A field without a name leaves a point behind; one whose name is a point is that alone.
+    match path.trim_end_matches('.') {
+        "" => path,
+        rest => rest.to_owned(),
     }
 }

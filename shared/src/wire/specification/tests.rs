@@ -256,6 +256,11 @@ fn nothing_at_all_is_told_what_it_needs() {
         (error.field.as_str(), error.detail.as_str()),
         ("endpoint", "missing field `endpoint`")
     );
+    let error = parse(&json!({".": "1%"})).expect_err("nobody knows it");
+    assert_eq!(
+        error.field, ".",
+        "a field of that name and not the whole: {error}"
+    );
 }
 
 #[test]
