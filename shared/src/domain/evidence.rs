@@ -9,6 +9,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::comparison::{AbsoluteGuard, SafeGate, Signal, Split};
+use super::cost::Spent;
 use super::exposure::Exposure;
 use super::fairness::Tally;
 use super::observation::ArmMinute;
@@ -68,6 +69,9 @@ pub struct Evidence {
     /// What is counted by group, by the counter's name.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub tallies: BTreeMap<String, Tally>,
+    /// What production's requests cost while it had some; absent before its first one whose price is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub production_spent: Option<Spent>,
     /// Breaches that people have been told of and that still stand.
     #[serde(default)]
     pub told: BTreeSet<String>,
@@ -202,6 +206,9 @@ pub struct Window {
     pub canary: Arm,
     /// The old model.
     pub production: Arm,
+    /// Whether production had no requests in a minute of it, and is there with what they cost before.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub recalled: bool,
 }
 
 /// One arm of a window, as counts.
@@ -211,7 +218,7 @@ pub struct Arm {
     pub n: u64,
     /// Bad ones among them.
     pub x: u64,
-    /// Trials in minutes in which the bad ones could not be counted.
+    /// Trials in minutes in which the bad ones could not be counted, or what they cost is not known.
     #[serde(default)]
     pub uncounted: u64,
     /// The lowest and highest of the minutes' percentiles in milliseconds: the window's own
@@ -242,9 +249,15 @@ impl Arm {
         self.cost = Some(self.cost.unwrap_or_default() + dollars);
     }
 
-    /// The dollars of one request; absent without requests or prices.
+    /// Adds requests of which nobody knows what they cost.
+    pub fn pay_unknown(&mut self, requests: u64) {
+        self.n += requests;
+        self.uncounted += requests;
+    }
+
+    /// The dollars of one request; absent without requests or prices, and where those of some are not known.
     pub fn cost_each(&self) -> Option<f64> {
-        (self.n > 0).then_some(self.cost? / self.n as f64)
+        (self.n > 0 && self.uncounted == 0).then_some(self.cost? / self.n as f64)
     }
 
     /// Widens the bounds of the percentile.
@@ -313,6 +326,7 @@ impl Evidence {
             unread: BTreeMap::new(),
             miscounted: BTreeMap::new(),
             tallies: BTreeMap::new(),
+            production_spent: None,
             told: BTreeSet::new(),
             exposure: None,
         }

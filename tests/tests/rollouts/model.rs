@@ -8,7 +8,6 @@ use http::{Method, StatusCode};
 use serde_json::{Value, json};
 use shared::app::ports::Loaded;
 use shared::domain::history::Name;
-use shared::domain::quantity::Span;
 use shared::domain::routing::Sticky;
 use shared::domain::state::{Phase, Status};
 use shared::wire::report::series::ShareOf;
@@ -387,51 +386,6 @@ async fn answers_that_can_not_be_read_as_productions_can_hold_the_rollout() {
             state.reason
         );
         assert!(state.reason.contains(reason), "{}", state.reason);
-    }
-}
-
-/// On instances of twice the price, at this bake.
-fn dear(prices: &Value) -> Value {
-    let policy = json!({"cost": {"prices": prices}});
-    let mut specification = specification(policy, "3h");
-    specification["canary"] = json!({"instance_type": "ml.c6i.xlarge"});
-    specification["plan"]["stages"][0]["weight"] = json!(50);
-    specification
-}
-
-#[tokio::test]
-async fn a_canary_that_costs_twice_as_much_for_an_hour_is_told_and_goes_on() {
-    let world = world(sound).await;
-    let prices = json!({"ml.c6i.large": 0.102, "ml.c6i.xlarge": 0.204});
-    let id = deploy(&world, &dear(&prices)).await;
-    world.minutes(90).await;
-    let loaded = world.load(&id).await;
-    let state = &loaded.deployment.state;
-    assert_eq!(
-        (state.status, state.phase),
-        (Status::InProgress, Phase::Baking)
-    );
-    let entry = world.entry(&id, Name::Breached).await;
-    assert!(entry.reason.contains("cost"), "{}", entry.reason);
-    let after = Span::between(state.stage_since, entry.at);
-    assert!(
-        (Span::from_mins(58)..Span::from_mins(70)).contains(&after),
-        "told after {after}"
-    );
-}
-
-#[tokio::test]
-async fn a_price_that_is_missing_is_refused_by_its_field() {
-    let world = world(sound).await;
-    for prices in [json!({}), json!({"ml.c6i.large": 0.102})] {
-        let (status, problem) = world.post("/deploy", &dear(&prices)).await;
-        assert_eq!(
-            (status.as_u16(), problem["field"].as_str()),
-            (422, Some("policy.cost.prices")),
-            "{problem}"
-        );
-        let detail = problem["detail"].as_str().expect("a detail");
-        assert!(detail.contains("InstancePrices"), "{detail}");
     }
 }
 

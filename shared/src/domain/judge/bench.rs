@@ -8,6 +8,7 @@ use super::split;
 use crate::domain::baseline::{Baseline, Past};
 use crate::domain::comparison::burstiness::Variation;
 use crate::domain::comparison::{AbsoluteSettings, Counts, Limit, Settings, burstiness};
+use crate::domain::cost::{Fleet, Spent};
 use crate::domain::deployment::Deployment;
 use crate::domain::evidence::{Evidence, SignalState};
 use crate::domain::guard;
@@ -23,6 +24,8 @@ pub struct Bench<'a> {
     baseline: &'a Baseline,
     longest_minutes: u64,
     instances: Instances,
+    /// What production's requests are priced by; absent where no prices are known.
+    fleet: Option<Fleet>,
     goes_down: bool,
     /// Labelled predictions that the present stage asks for.
     pub(super) min_labels: u64,
@@ -60,9 +63,14 @@ impl<'a> Minute<'a> {
         self.production.filter(|arm| arm.invocations > 0)
     }
 
-    /// Whether production has no traffic any more, and is meant to have none.
+    /// Whether production is meant to have no traffic any more.
+    fn is_full(&self) -> bool {
+        self.share == Some(Weight::FULL)
+    }
+
+    /// The same, and it has none.
     fn is_alone(&self) -> bool {
-        self.share == Some(Weight::FULL) && self.asked_production().is_none()
+        self.is_full() && self.asked_production().is_none()
     }
 }
 
@@ -79,6 +87,7 @@ impl<'a> Bench<'a> {
             baseline,
             longest_minutes,
             instances,
+            fleet: None,
             goes_down: false,
             min_labels: 0,
             is_sticky: false,
@@ -99,6 +108,7 @@ impl<'a> Bench<'a> {
             .saturating_add(terms.plan.soak.secs());
         let longest_minutes = (longest / 60).max(1);
         Self {
+            fleet: Fleet::of(deployment),
             goes_down: state.descent.is_some(),
             min_labels: terms.plan.stage(state.weight).min_labels,
             is_sticky: terms.routing.is_some(),
@@ -162,6 +172,9 @@ impl<'a> Bench<'a> {
     /// Takes in one minute: every guard, signal and gate once.
     pub fn take_in(&self, evidence: &mut Evidence, minute: Minute<'_>) {
         self.take_in_split(evidence, minute);
+        if let Some(production) = minute.asked_production() {
+            Spent::note(&mut evidence.production_spent, production);
+        }
         if let Some(canary) = minute.canary
             && (canary.invocations > 0 || canary.cost.is_some())
         {
@@ -255,7 +268,8 @@ impl<'a> Bench<'a> {
 
     fn take_in_guards(&self, evidence: &mut Evidence, canary: &ArmMinute, minute: Minute<'_>) {
         for rule in self.policy.all_guards() {
-            if minute.is_alone() && rule.test.compares() {
+            let fleet = self.fleet.filter(|_| rule.test.is_of_cost());
+            if minute.is_alone() && rule.test.compares() && fleet.is_none() {
                 // Its last finding can never be mended any more, so it must not stand red for good.
                 evidence.guards.remove(&rule.name);
                 continue;
@@ -266,6 +280,12 @@ impl<'a> Bench<'a> {
             }
             let state = evidence.guards.entry(rule.name.clone()).or_default();
             let size = self.baseline.window_size(rule, self.policy.min_samples);
+            // A request or two that somebody still asks of production by name are no arm to compare with.
+            if let Some(fleet) = fleet.filter(|_| minute.is_full()) {
+                let theirs = fleet.instead_of(canary, evidence.production_spent);
+                guard::take_in_recalled(rule, state, canary, theirs, size);
+                continue;
+            }
             guard::take_in(rule, state, canary, minute.asked_production(), size);
             if self.policy.safe_gate
                 && let Some(counts) = guard::gate_counts(rule, canary)

@@ -144,7 +144,8 @@ pub(crate) struct RawFairness {
     pub(crate) muted: Option<bool>,
 }
 
-/// The cost of a request, by instances and their prices.
+/// The cost of a request, by instances and their prices. At 100 %, and in the watch, it is held against what
+/// production's requests cost in this rollout while it had some.
 #[derive(Deserialize)]
 #[serde(
     deny_unknown_fields,
