@@ -8,7 +8,7 @@ use std::fmt;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use super::comparison::{AbsoluteGuard, SafeGate, Signal, Split};
+use super::comparison::{AbsoluteGuard, Pool, SafeGate, Signal, Split};
 use super::cost::Spent;
 use super::exposure::Exposure;
 use super::fairness::Tally;
@@ -116,6 +116,9 @@ pub struct SignalState {
     /// Against the signal's own limit; untouched where it has none.
     #[serde(default)]
     pub absolute: AbsoluteGuard,
+    /// Labels that only one of the models has had, before they are compared.
+    #[serde(default, skip_serializing_if = "Pool::is_empty")]
+    pub waiting: Pool,
     /// Canary trials since the weights of the present stage were confirmed.
     #[serde(default)]
     pub stage_samples: u64,
@@ -422,7 +425,11 @@ impl Evidence {
             if is_meant(rule.consequence)
                 && let Some(state) = self.signals.get_mut(&rule.name)
             {
-                (state.comparison, state.absolute) = (Signal::default(), AbsoluteGuard::default());
+                // What waits to be compared was seen at the same share.
+                *state = SignalState {
+                    stage_samples: state.stage_samples,
+                    ..SignalState::default()
+                };
             }
         }
     }

@@ -258,6 +258,28 @@ async fn a_canary_less_accurate_than_production_rolls_back_without_any_limit() {
 }
 
 #[tokio::test]
+async fn labels_of_each_model_that_come_minutes_apart_are_compared() {
+    let world = world(eager).await;
+    let id = deploy(&world, &specification(json!({"accuracy": {}}), "3h")).await;
+    let each = 24;
+    let crowd = Crowd::of(each, &["north", "south"]);
+    for _ in 0..15 {
+        let labels = crowd.ask(&world).await;
+        let (of_canary, of_production) = labels.split_at(each);
+        for labels in [of_canary, of_production] {
+            learn(&world, labels).await;
+            world.minute().await;
+        }
+        if world.load(&id).await.deployment.state.status != Status::InProgress {
+            break;
+        }
+    }
+    world.until_over(&id, Status::RolledBack).await;
+    let entry = world.entry(&id, Name::RollingBack).await;
+    assert_eq!(entry.signal.as_deref(), Some("accuracy"));
+}
+
+#[tokio::test]
 async fn a_stage_waits_for_its_labels_and_a_sound_model_gets_there() {
     let world = world(sound).await;
     let mut specification = specification(json!({"accuracy": {"limit": "85%"}}), "2m");

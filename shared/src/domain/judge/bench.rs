@@ -15,7 +15,7 @@ use crate::domain::guard;
 use crate::domain::observation::ArmMinute;
 use crate::domain::policy::{Action, Consequence, Policy};
 use crate::domain::quantity::Weight;
-use crate::domain::signal::{SignalRule, Source};
+use crate::domain::signal::SignalRule;
 
 /// What a canary is judged under.
 #[derive(Debug, Clone, Copy)]
@@ -147,7 +147,7 @@ impl<'a> Bench<'a> {
     /// the night or by the batch, which is no burst of wrong predictions.
     pub fn variation(&self, rule: &SignalRule) -> Variation {
         let past = self.past(rule);
-        past.filter(|_| !matches!(rule.source, Source::Quality(_)))
+        past.filter(|_| !rule.is_of_labels())
             .map_or_else(Variation::default, |past| past.variation)
     }
 
@@ -189,20 +189,24 @@ impl<'a> Bench<'a> {
         {
             fairness.take_in(&mut evidence.tallies, canary, minute.production);
         }
-        let Some(canary) = canary else { return };
         for rule in &self.policy.signals {
             if self.is_of_another_stage(minute, rule.consequence) {
                 continue;
             }
             let counts = |arm: &ArmMinute| self.counts(rule, arm);
-            let production = minute.production.and_then(counts);
-            if let Some(canary) = counts(canary) {
-                if self.policy.safe_gate && rule.limit.is_some() {
-                    let gate = evidence.gates.entry(rule.name.clone()).or_default();
-                    gate.take_in(canary);
-                }
+            let pair = (canary.and_then(counts), minute.production.and_then(counts));
+            if let Some(ours) = pair.0
+                && self.policy.safe_gate
+                && rule.limit.is_some()
+            {
+                let gate = evidence.gates.entry(rule.name.clone()).or_default();
+                gate.take_in(ours);
+            }
+            // Labels of production alone are compared once the canary has some.
+            let waits = rule.is_of_labels() && rule.compares && was_asked && pair.1.is_some();
+            if pair.0.is_some() || waits {
                 let state = evidence.signals.entry(rule.name.clone()).or_default();
-                self.take_in_signal(rule, state, canary, production, minute);
+                self.take_in_signal(rule, state, pair, minute);
             }
         }
     }
@@ -211,29 +215,42 @@ impl<'a> Bench<'a> {
         &self,
         rule: &SignalRule,
         state: &mut SignalState,
-        canary: Counts,
-        production: Option<Counts>,
+        (canary, production): (Option<Counts>, Option<Counts>),
         minute: Minute<'_>,
     ) {
-        if minute.in_stage {
-            state.stage_samples += canary.n();
-        }
-        let parts = rule.parts_of(canary.n());
-        if let Some(settings) = self.absolute(rule) {
-            state.absolute.take_in(&settings.in_parts(parts), canary);
+        if let Some(canary) = canary {
+            if minute.in_stage {
+                state.stage_samples += canary.n();
+            }
+            if let Some(settings) = self.absolute(rule) {
+                let settings = settings.in_parts(rule.parts_of(canary.n()));
+                state.absolute.take_in(&settings, canary);
+            }
         }
         if !rule.compares {
             return;
         }
-        let settings = self.settings(rule).in_parts(parts);
-        if let Some(production) = production {
+        if let Some(canary) = canary
+            && production.is_none()
+            && minute.is_alone()
+            && let Some(limit) = self.frozen(rule, state)
+        {
+            let settings = self.settings(rule).in_parts(rule.parts_of(canary.n()));
+            state.comparison.take_in_alone(&settings, limit, canary);
+            return;
+        }
+        let pair = if rule.is_of_labels() {
+            let of = |arm: Option<Counts>| arm.unwrap_or_default();
+            state.waiting.take_in(minute.at, of(canary), of(production))
+        } else {
+            // Both had the same minute, and what made it a bad one cancels out.
+            canary.zip(production)
+        };
+        if let Some((canary, production)) = pair {
+            let settings = self.settings(rule).in_parts(rule.parts_of(canary.n()));
             state
                 .comparison
                 .take_in_once(&settings, minute.at, canary, production);
-        } else if minute.is_alone()
-            && let Some(limit) = self.frozen(rule, state)
-        {
-            state.comparison.take_in_alone(&settings, limit, canary);
         }
     }
 

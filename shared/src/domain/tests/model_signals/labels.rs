@@ -8,7 +8,7 @@ use crate::domain::baseline::{Baseline, SlowCount};
 use crate::domain::comparison::{AbsoluteGuard, AbsoluteSettings, Counts, Limit};
 use crate::domain::decide::{Decision, decide};
 use crate::domain::model_signals::{Figure, Outcome, Quality};
-use crate::domain::observation::ArmMinute;
+use crate::domain::observation::{ArmMinute, Metrics, Series};
 use crate::domain::policy::{Consequence, Grade};
 use crate::domain::quantity::Rate;
 use crate::domain::signal::{MetricSource, SignalRule, Source};
@@ -209,6 +209,76 @@ fn labels_without_a_request_count_into_production_s_day_and_lengthen_nothing() {
     let counts = |name: &str| Some(baseline.signals[name].counts);
     assert_eq!(counts("accuracy"), Counts::new(50, 5));
     assert_eq!(counts("errors"), Counts::new(100, 1));
+}
+
+/// 20 minutes by turns, the one with labels of the canary's predictions, so many of them wrong, the next with
+/// labels of production's, a tenth of them wrong: no minute has both, and there is no limit.
+fn by_turns(wrong: u64) -> Decision {
+    let mut case = awaiting_labels().with(|case| {
+        let signals = &mut case.deployment.terms.policy.signals;
+        signals.pop();
+        signals.push(quality(None));
+    });
+    let empty = last_minutes(&mut case, 20, None, None);
+    let every_second = |first: i64, minute: &ArmMinute| {
+        let turns = (first..20).step_by(2);
+        Series::Read(
+            turns
+                .map(|index| (empty.from + minutes(index), minute.clone()))
+                .collect(),
+        )
+    };
+    let metrics = Metrics {
+        canary: every_second(0, &late(100, wrong)),
+        production: every_second(1, &late(900, 90)),
+        ..empty.clone()
+    };
+    let seen = seen(split(10)).metrics(metrics);
+    decide(&case.deployment, &case.evidence, &seen, case.now).unwrap()
+}
+
+#[test]
+fn labels_of_the_models_in_minutes_of_their_own_are_compared_all_the_same() {
+    let worse = by_turns(50);
+    let state = &worse.next.state;
+    assert_eq!(state.status, Status::RollingBack, "{}", state.reason);
+    assert!(
+        state
+            .reason
+            .starts_with("wrong predictions among the labelled (1 - accuracy)"),
+        "{}",
+        state.reason
+    );
+    let accuracy = &worse.evidence.signals["accuracy"];
+    let compared = &accuracy.comparison;
+    assert_eq!(
+        (compared.canary().n(), compared.production().n()),
+        (1000, 9000),
+        "each label once"
+    );
+    assert!(accuracy.waiting.is_empty());
+    let alike = by_turns(10);
+    let state = &alike.next.state;
+    assert_eq!(state.status, Status::InProgress, "{}", state.reason);
+    assert!(alike.evidence.signals["accuracy"].comparison.ln_e() < 0.0);
+}
+
+#[test]
+fn labels_at_full_traffic_are_judged_alone_and_do_not_wait_beside_that() {
+    let mut case = Case::soaking().with(|case| {
+        let terms = &mut case.deployment.terms;
+        terms.policy.guards.clear();
+        terms.policy.signals.push(quality(None));
+        let signals = &mut terms.baseline.signals;
+        let past = signals.entry("accuracy".to_owned()).or_default();
+        past.worst_hour = Counts::new(6000, 600).unwrap();
+    });
+    let metrics = last_minutes(&mut case, 3, Some(&labelled(1000, 9)), None);
+    let seen = seen(split(100)).metrics(metrics);
+    let decision = decide(&case.deployment, &case.evidence, &seen, case.now).unwrap();
+    let accuracy = &decision.evidence.signals["accuracy"];
+    assert_eq!(accuracy.comparison.alone().n(), 300);
+    assert!(accuracy.waiting.is_empty());
 }
 
 /// One night's labels of both arms come in one minute.
