@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::comparison::{AbsoluteGuard, Pool, SafeGate, Signal, Split};
 use super::cost::Spent;
 use super::exposure::Exposure;
-use super::fairness::Tally;
+use super::fairness::Tallies;
 use super::observation::ArmMinute;
 use super::policy::{Action, Consequence, Policy};
 use super::quantity::Span;
@@ -67,8 +67,8 @@ pub struct Evidence {
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub miscounted: BTreeMap<String, Miscounted>,
     /// What is counted by group, by the counter's name.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub tallies: BTreeMap<String, Tally>,
+    #[serde(default, skip_serializing_if = "Tallies::is_empty")]
+    pub tallies: Tallies,
     /// What production's requests cost while it had some; absent before its first one whose price is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub production_spent: Option<Spent>,
@@ -328,7 +328,7 @@ impl Evidence {
             split: Split::default(),
             unread: BTreeMap::new(),
             miscounted: BTreeMap::new(),
-            tallies: BTreeMap::new(),
+            tallies: Tallies::default(),
             production_spent: None,
             told: BTreeSet::new(),
             exposure: None,

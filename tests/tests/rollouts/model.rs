@@ -347,6 +347,24 @@ async fn a_group_too_small_to_tell_is_unknown_and_not_fair() {
 }
 
 #[tokio::test]
+async fn a_ratio_waits_for_positive_predictions_of_each_group_and_goes_on_with_them() {
+    let world = world(sound).await;
+    let policy = json!({"fairness": {"disparate_impact": 0.8, "min_samples": 20}});
+    let id = deploy(&world, &specification(policy, "2m")).await;
+    // Of each group ten of the canary's a minute, and five of them positive.
+    let crowd = Crowd::of(20, &["north", "south"]);
+    let waits = |loaded: &Loaded| {
+        let reason = &loaded.deployment.state.reason;
+        reason.contains("of 50 positive predictions")
+    };
+    let held = crowd.until(&world, &id, (12, false), waits).await;
+    assert_eq!(phase(&held), Phase::Holding);
+    let goes_on = |loaded: &Loaded| loaded.deployment.state.target.percent() == 100;
+    crowd.until(&world, &id, (20, false), goes_on).await;
+    world.until_over(&id, Status::Completed).await;
+}
+
+#[tokio::test]
 async fn scores_that_moved_hold_and_are_told_and_take_nothing_back() {
     let world = world(eager).await;
     let id = deploy(&world, &specification(json!({"drift": {}}), "5m")).await;

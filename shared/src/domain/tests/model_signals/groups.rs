@@ -2,7 +2,7 @@
 
 use super::super::builders::*;
 use super::{after, baking, counted};
-use crate::domain::decide::decide;
+use crate::domain::decide::{Decision, decide};
 use crate::domain::fairness::{Fairness, FairnessRule, Measure};
 use crate::domain::observation::ArmMinute;
 use crate::domain::policy::{Consequence, Grade};
@@ -22,6 +22,7 @@ fn fair(min_samples: u64, consequence: Consequence) -> Case {
         measure,
         limit,
         min_samples,
+        min_positives: FairnessRule::MIN_POSITIVES,
     };
     baking(10).with(|case| {
         case.deployment.terms.policy.fairness = Some(Fairness {
@@ -149,4 +150,33 @@ fn a_group_too_small_to_tell_holds_what_fairness_would_take_back() {
         "{}",
         known.next.state.reason
     );
+}
+
+/// 40 of 5000 predictions of each group are positive: alike, and too few to tell.
+fn rare() -> (Case, Decision) {
+    let mut case = fair(100, Consequence::default());
+    let (canary, production) = (grouped(1000, [4, 4]), grouped(9000, [36, 36]));
+    let decision = after(&mut case, 10, &canary, &production);
+    (case, decision)
+}
+
+const TOO_FEW: &str =
+    "within the limit of 0.8, which too few show: group north has 40 of 50 positive predictions";
+
+#[test]
+fn groups_alike_of_which_too_few_are_positive_hold_until_there_are_more() {
+    let (mut case, held) = rare();
+    let state = &held.next.state;
+    assert_eq!(state.phase, Phase::Holding);
+    assert!(state.reason.contains(TOO_FEW), "{}", state.reason);
+    (case.deployment, case.evidence) = (held.next, held.evidence);
+    case.now += minutes(3);
+    let more = after(
+        &mut case,
+        3,
+        &grouped(1000, [4, 4]),
+        &grouped(9000, [36, 36]),
+    );
+    let state = &more.next.state;
+    assert_eq!(state.phase, Phase::Scaling, "{}", state.reason);
 }
