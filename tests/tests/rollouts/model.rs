@@ -365,6 +365,27 @@ async fn a_ratio_waits_for_positive_predictions_of_each_group_and_goes_on_with_t
 }
 
 #[tokio::test]
+async fn a_group_that_never_asks_is_waited_for_until_the_deadline_and_named_there() {
+    let world = world(sound).await;
+    let policy = json!({"fairness": {"disparate_impact": 0.8, "min_samples": 20}});
+    let mut specification = specification(policy, "2m");
+    specification["plan"]["deadline"] = json!("30m");
+    let id = deploy(&world, &specification).await;
+    let crowd = Crowd::of(20, &["north", "west"]);
+    for _ in 0..4 {
+        crowd.minute(&world, false).await;
+    }
+    world.until_over(&id, Status::RolledBack).await;
+    let reason = world.entry(&id, Name::RollingBack).await.reason;
+    assert!(
+        reason.starts_with(
+            "the deadline of 30m passed with the canary at 10 %; holding: disparate impact ratio: "
+        ) && reason.contains("group south has 0 of 20 predictions"),
+        "{reason}"
+    );
+}
+
+#[tokio::test]
 async fn scores_that_moved_hold_and_are_told_and_take_nothing_back() {
     let world = world(eager).await;
     let id = deploy(&world, &specification(json!({"drift": {}}), "5m")).await;

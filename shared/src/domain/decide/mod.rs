@@ -335,9 +335,11 @@ impl Pass {
         }
         let (used, deadline) = (state.clock.used_at(self.now), self.next.terms.plan.deadline);
         if state.weight < Weight::FULL && used >= deadline {
+            let held = (state.phase == Phase::Holding).then(|| format!("; {}", state.reason));
             let reason = format!(
-                "the deadline of {deadline} passed with the canary at {}",
-                state.weight
+                "the deadline of {deadline} passed with the canary at {}{}",
+                state.weight,
+                held.unwrap_or_default()
             );
             return critical(reason, used.to_string(), deadline.to_string());
         }
