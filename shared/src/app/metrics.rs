@@ -474,6 +474,7 @@ mod tests {
             measure,
             limit,
             min_samples: 100,
+            min_positives: FairnessRule::MIN_POSITIVES,
         };
         policy.fairness = Some(Fairness {
             rules: [Measure::DemographicParity, Measure::DisparateImpact]

@@ -11,6 +11,14 @@
 //! for those that are more than its weight asks for. The shares are measured minute by minute: few
 //! requests, and users who are asked by name, make them other than the weights. A minute without a
 //! canary request counts too, or the canary's part of the others would look larger than it is.
+//!
+//! At 100 % nothing is taken out of the canary's any more: it is charged for the instances that it has. It is
+//! held against what production's requests cost in this rollout while it had some ([`Spent`]), each of them
+//! charged to the instances that the total traffic needs, so both are a whole fleet by all requests. The
+//! traffic is another one by then: at night the same instances answer a tenth of the requests, of either
+//! model. So production is taken to have kept as many instances as the canary has, up to those that it
+//! needed ([`Fleet::instead_of`]). The other way round, after stages at night, production's requests look
+//! dearer than they are by day, and a dear canary shows in the nights of the soak and of the watch.
 
 use std::collections::BTreeMap;
 
@@ -32,6 +40,62 @@ pub struct Prices {
     pub canary: f64,
     /// Of the old one.
     pub production: f64,
+}
+
+/// What production's requests cost, over the minutes of a rollout in which it had some and their price is
+/// known.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+pub struct Spent {
+    /// Its requests.
+    pub requests: u64,
+    /// What its instances were charged with for them, in dollars.
+    pub dollars: f64,
+}
+
+impl Spent {
+    /// Adds a minute of production's; one whose cost is not known adds nothing.
+    pub fn note(spent: &mut Option<Self>, production: &ArmMinute) {
+        if let Some(dollars) = production.cost
+            && production.invocations > 0
+        {
+            let spent = spent.get_or_insert_default();
+            spent.requests += production.invocations;
+            spent.dollars += dollars;
+        }
+    }
+
+    /// The dollars of one request; absent of none.
+    pub fn each(self) -> Option<f64> {
+        (self.requests > 0).then(|| self.dollars / self.requests as f64)
+    }
+}
+
+/// What production's requests are priced by where it has none.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Fleet {
+    prices: Prices,
+    /// Production's instances that the total traffic needs.
+    production: u32,
+}
+
+impl Fleet {
+    /// A deployment's; absent where the prices are not known.
+    pub fn of(deployment: &Deployment) -> Option<Self> {
+        Some(Self {
+            prices: deployment.terms.prices?,
+            production: deployment.state.production_instances,
+        })
+    }
+
+    /// The dollars that production would have cost in a minute in which the canary has all requests: by what
+    /// its own cost before, and no less than as many instances as the canary has, up to those that it needed.
+    /// Absent while the one or the other is not known.
+    pub fn instead_of(self, canary: &ArmMinute, spent: Option<Spent>) -> Option<f64> {
+        let by_requests = spent?.each()? * canary.invocations as f64;
+        let instances = canary.cost? * MINUTES_AN_HOUR / self.prices.canary;
+        let kept = instances.min(f64::from(self.production));
+        Some(by_requests.max(self.prices.production / MINUTES_AN_HOUR * kept))
+    }
 }
 
 /// What an hour of an instance costs, by its type, in millionths of a dollar.

@@ -8,9 +8,10 @@ use std::fmt;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use super::comparison::{AbsoluteGuard, SafeGate, Signal, Split};
+use super::comparison::{AbsoluteGuard, Pool, SafeGate, Signal, Split};
+use super::cost::Spent;
 use super::exposure::Exposure;
-use super::fairness::Tally;
+use super::fairness::Tallies;
 use super::observation::ArmMinute;
 use super::policy::{Action, Consequence, Policy};
 use super::quantity::Span;
@@ -66,8 +67,11 @@ pub struct Evidence {
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub miscounted: BTreeMap<String, Miscounted>,
     /// What is counted by group, by the counter's name.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub tallies: BTreeMap<String, Tally>,
+    #[serde(default, skip_serializing_if = "Tallies::is_empty")]
+    pub tallies: Tallies,
+    /// What production's requests cost while it had some; absent before its first one whose price is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub production_spent: Option<Spent>,
     /// Breaches that people have been told of and that still stand.
     #[serde(default)]
     pub told: BTreeSet<String>,
@@ -112,6 +116,9 @@ pub struct SignalState {
     /// Against the signal's own limit; untouched where it has none.
     #[serde(default)]
     pub absolute: AbsoluteGuard,
+    /// Labels that only one of the models has had, before they are compared.
+    #[serde(default, skip_serializing_if = "Pool::is_empty")]
+    pub waiting: Pool,
     /// Canary trials since the weights of the present stage were confirmed.
     #[serde(default)]
     pub stage_samples: u64,
@@ -202,6 +209,9 @@ pub struct Window {
     pub canary: Arm,
     /// The old model.
     pub production: Arm,
+    /// Whether production had no requests in a minute of it, and is there with what they cost before.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub recalled: bool,
 }
 
 /// One arm of a window, as counts.
@@ -211,7 +221,7 @@ pub struct Arm {
     pub n: u64,
     /// Bad ones among them.
     pub x: u64,
-    /// Trials in minutes in which the bad ones could not be counted.
+    /// Trials in minutes in which the bad ones could not be counted, or what they cost is not known.
     #[serde(default)]
     pub uncounted: u64,
     /// The lowest and highest of the minutes' percentiles in milliseconds: the window's own
@@ -242,9 +252,15 @@ impl Arm {
         self.cost = Some(self.cost.unwrap_or_default() + dollars);
     }
 
-    /// The dollars of one request; absent without requests or prices.
+    /// Adds requests of which nobody knows what they cost.
+    pub fn pay_unknown(&mut self, requests: u64) {
+        self.n += requests;
+        self.uncounted += requests;
+    }
+
+    /// The dollars of one request; absent without requests or prices, and where those of some are not known.
     pub fn cost_each(&self) -> Option<f64> {
-        (self.n > 0).then_some(self.cost? / self.n as f64)
+        (self.n > 0 && self.uncounted == 0).then_some(self.cost? / self.n as f64)
     }
 
     /// Widens the bounds of the percentile.
@@ -312,7 +328,8 @@ impl Evidence {
             split: Split::default(),
             unread: BTreeMap::new(),
             miscounted: BTreeMap::new(),
-            tallies: BTreeMap::new(),
+            tallies: Tallies::default(),
+            production_spent: None,
             told: BTreeSet::new(),
             exposure: None,
         }
@@ -408,7 +425,11 @@ impl Evidence {
             if is_meant(rule.consequence)
                 && let Some(state) = self.signals.get_mut(&rule.name)
             {
-                (state.comparison, state.absolute) = (Signal::default(), AbsoluteGuard::default());
+                // What waits to be compared was seen at the same share.
+                *state = SignalState {
+                    stage_samples: state.stage_samples,
+                    ..SignalState::default()
+                };
             }
         }
     }

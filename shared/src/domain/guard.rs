@@ -66,6 +66,34 @@ pub fn take_in(
     {
         return false;
     }
+    close(guard, state, size)
+}
+
+/// The same of a guard of cost and a minute in which the canary has all requests: held against the dollars
+/// that production is reckoned to have cost with them, or against what is not known, which is no word of health.
+pub fn take_in_recalled(
+    guard: &Guard,
+    state: &mut GuardState,
+    canary: &ArmMinute,
+    theirs: Option<f64>,
+    size: WindowSize,
+) -> bool {
+    let Some(ours) = canary.cost else {
+        return false;
+    };
+    let (requests, window) = (canary.invocations, &mut state.window);
+    window.canary.pay(requests, ours);
+    match theirs {
+        Some(theirs) => window.production.pay(requests, theirs),
+        None => window.production.pay_unknown(requests),
+    }
+    window.recalled = true;
+    window.minutes += 1;
+    close(guard, state, size)
+}
+
+/// Judges the window if it is full; whether it was.
+fn close(guard: &Guard, state: &mut GuardState, size: WindowSize) -> bool {
     if !is_closed(guard.test, &state.window, size) {
         return false;
     }
@@ -348,7 +376,7 @@ fn describe(guard: &Guard, state: &GuardState, window: &Window, finding: Finding
         ),
         Test::CostRatio(ratio) => (
             "cost of the canary against production",
-            format!("{} against {}", cost(canary), cost(production)),
+            format!("{} against {}", cost(canary), cost_beside(window)),
             format!("{ratio} times production"),
         ),
         Test::MemoryAbove(limit) => ("memory of the canary", memory(canary), limit.to_string()),
@@ -398,6 +426,18 @@ fn cost(arm: &Arm) -> String {
         || "unknown".to_owned(),
         |each| format!("${:.4} per 1000 requests", each * 1000.0),
     )
+}
+
+/// Production's, and whether it is of before: at 100 % it has no requests.
+fn cost_beside(window: &Window) -> String {
+    let theirs = &window.production;
+    match (window.recalled, theirs.cost_each()) {
+        (false, _) => cost(theirs),
+        (true, Some(_)) => format!("{} (reckoned from this rollout's stages)", cost(theirs)),
+        (true, None) => {
+            "unknown (production answered no priced request in this rollout)".to_owned()
+        }
+    }
 }
 
 fn memory(arm: &Arm) -> String {

@@ -168,11 +168,17 @@ impl SignalRule {
         self.family.as_deref().unwrap_or(&self.name)
     }
 
-    /// In how many parts a minute with so many trials of the canary is judged.
+    /// Whether its trials are labels, which come when somebody sends them.
+    pub const fn is_of_labels(&self) -> bool {
+        matches!(self.source, Source::Quality(_))
+    }
+
+    /// In how many parts so many trials of the canary that are taken together are judged.
     pub const fn parts_of(&self, trials: u64) -> u64 {
-        match self.source {
-            Source::Quality(_) => trials / LABELS_AT_ONCE,
-            _ => 1,
+        if self.is_of_labels() {
+            trials / LABELS_AT_ONCE
+        } else {
+            1
         }
     }
 

@@ -167,7 +167,7 @@ fn corpus() -> Vec<Value> {
             "policy": {
                 "accuracy": {"limit": "85%", "min_labels": 100}, "recall": {"compare": true},
                 "precision": {"limit": "70%", "muted": true}, "f1": {}, "false_positive_rate": {"limit": "2%", "compare": false},
-                "fairness": {"demographic_parity": 0.1, "equal_opportunity": 0.1, "disparate_impact": 0.8, "min_samples": 50},
+                "fairness": {"demographic_parity": 0.1, "equal_opportunity": 0.1, "disparate_impact": 0.8, "min_samples": 50, "min_positives": 20},
                 "drift": {"severity": "low"},
                 "cost": {"prices": {"ml.c6i.large": 0.102}, "ratio": 1.5, "for": "1h"},
             },

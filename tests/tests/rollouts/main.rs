@@ -4,6 +4,7 @@
 mod after;
 mod commands;
 mod comparison;
+mod cost;
 mod endings;
 mod faults;
 mod freezes;

@@ -8,7 +8,6 @@ use http::{Method, StatusCode};
 use serde_json::{Value, json};
 use shared::app::ports::Loaded;
 use shared::domain::history::Name;
-use shared::domain::quantity::Span;
 use shared::domain::routing::Sticky;
 use shared::domain::state::{Phase, Status};
 use shared::wire::report::series::ShareOf;
@@ -259,6 +258,28 @@ async fn a_canary_less_accurate_than_production_rolls_back_without_any_limit() {
 }
 
 #[tokio::test]
+async fn labels_of_each_model_that_come_minutes_apart_are_compared() {
+    let world = world(eager).await;
+    let id = deploy(&world, &specification(json!({"accuracy": {}}), "3h")).await;
+    let each = 24;
+    let crowd = Crowd::of(each, &["north", "south"]);
+    for _ in 0..15 {
+        let labels = crowd.ask(&world).await;
+        let (of_canary, of_production) = labels.split_at(each);
+        for labels in [of_canary, of_production] {
+            learn(&world, labels).await;
+            world.minute().await;
+        }
+        if world.load(&id).await.deployment.state.status != Status::InProgress {
+            break;
+        }
+    }
+    world.until_over(&id, Status::RolledBack).await;
+    let entry = world.entry(&id, Name::RollingBack).await;
+    assert_eq!(entry.signal.as_deref(), Some("accuracy"));
+}
+
+#[tokio::test]
 async fn a_stage_waits_for_its_labels_and_a_sound_model_gets_there() {
     let world = world(sound).await;
     let mut specification = specification(json!({"accuracy": {"limit": "85%"}}), "2m");
@@ -326,6 +347,45 @@ async fn a_group_too_small_to_tell_is_unknown_and_not_fair() {
 }
 
 #[tokio::test]
+async fn a_ratio_waits_for_positive_predictions_of_each_group_and_goes_on_with_them() {
+    let world = world(sound).await;
+    let policy = json!({"fairness": {"disparate_impact": 0.8, "min_samples": 20}});
+    let id = deploy(&world, &specification(policy, "2m")).await;
+    // Of each group ten of the canary's a minute, and five of them positive.
+    let crowd = Crowd::of(20, &["north", "south"]);
+    let waits = |loaded: &Loaded| {
+        let reason = &loaded.deployment.state.reason;
+        reason.contains("of 50 positive predictions")
+    };
+    let held = crowd.until(&world, &id, (12, false), waits).await;
+    assert_eq!(phase(&held), Phase::Holding);
+    let goes_on = |loaded: &Loaded| loaded.deployment.state.target.percent() == 100;
+    crowd.until(&world, &id, (20, false), goes_on).await;
+    world.until_over(&id, Status::Completed).await;
+}
+
+#[tokio::test]
+async fn a_group_that_never_asks_is_waited_for_until_the_deadline_and_named_there() {
+    let world = world(sound).await;
+    let policy = json!({"fairness": {"disparate_impact": 0.8, "min_samples": 20}});
+    let mut specification = specification(policy, "2m");
+    specification["plan"]["deadline"] = json!("30m");
+    let id = deploy(&world, &specification).await;
+    let crowd = Crowd::of(20, &["north", "west"]);
+    for _ in 0..4 {
+        crowd.minute(&world, false).await;
+    }
+    world.until_over(&id, Status::RolledBack).await;
+    let reason = world.entry(&id, Name::RollingBack).await.reason;
+    assert!(
+        reason.starts_with(
+            "the deadline of 30m passed with the canary at 10 %; holding: disparate impact ratio: "
+        ) && reason.contains("group south has 0 of 20 predictions"),
+        "{reason}"
+    );
+}
+
+#[tokio::test]
 async fn scores_that_moved_hold_and_are_told_and_take_nothing_back() {
     let world = world(eager).await;
     let id = deploy(&world, &specification(json!({"drift": {}}), "5m")).await;
@@ -387,51 +447,6 @@ async fn answers_that_can_not_be_read_as_productions_can_hold_the_rollout() {
             state.reason
         );
         assert!(state.reason.contains(reason), "{}", state.reason);
-    }
-}
-
-/// On instances of twice the price, at this bake.
-fn dear(prices: &Value) -> Value {
-    let policy = json!({"cost": {"prices": prices}});
-    let mut specification = specification(policy, "3h");
-    specification["canary"] = json!({"instance_type": "ml.c6i.xlarge"});
-    specification["plan"]["stages"][0]["weight"] = json!(50);
-    specification
-}
-
-#[tokio::test]
-async fn a_canary_that_costs_twice_as_much_for_an_hour_is_told_and_goes_on() {
-    let world = world(sound).await;
-    let prices = json!({"ml.c6i.large": 0.102, "ml.c6i.xlarge": 0.204});
-    let id = deploy(&world, &dear(&prices)).await;
-    world.minutes(90).await;
-    let loaded = world.load(&id).await;
-    let state = &loaded.deployment.state;
-    assert_eq!(
-        (state.status, state.phase),
-        (Status::InProgress, Phase::Baking)
-    );
-    let entry = world.entry(&id, Name::Breached).await;
-    assert!(entry.reason.contains("cost"), "{}", entry.reason);
-    let after = Span::between(state.stage_since, entry.at);
-    assert!(
-        (Span::from_mins(58)..Span::from_mins(70)).contains(&after),
-        "told after {after}"
-    );
-}
-
-#[tokio::test]
-async fn a_price_that_is_missing_is_refused_by_its_field() {
-    let world = world(sound).await;
-    for prices in [json!({}), json!({"ml.c6i.large": 0.102})] {
-        let (status, problem) = world.post("/deploy", &dear(&prices)).await;
-        assert_eq!(
-            (status.as_u16(), problem["field"].as_str()),
-            (422, Some("policy.cost.prices")),
-            "{problem}"
-        );
-        let detail = problem["detail"].as_str().expect("a detail");
-        assert!(detail.contains("InstancePrices"), "{detail}");
     }
 }
 

@@ -20,7 +20,8 @@
 //! change, odds ratio and hypothesis are the same on both sides.
 //!
 //! A minute in which either arm had no trials says nothing about the pair and is left out whole:
-//! no stake is laid, and its counts enter neither the totals nor the past rate.
+//! no stake is laid, and its counts enter neither the totals nor the past rate. Only labels wait for the
+//! other arm's, because their minute means nothing ([`super::pool`]).
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};

@@ -14,6 +14,7 @@
 //! |---|---|
 //! | [`e_process`] | the comparison with production, one [`Signal`] per pair of counts |
 //! | [`absolute`] | the same against a fixed limit, and the gate that asks for proof of health |
+//! | [`pool`] | labels of two arms that come at different times |
 //! | [`burstiness`] | how much more than chance the counts vary from minute to minute |
 //! | [`split`] | whether the requests are split as the weights say |
 //! | [`effect`] | rates, ratio, interval and the sentence people read |
@@ -31,6 +32,7 @@ pub mod burstiness;
 mod capital;
 pub mod e_process;
 pub mod effect;
+pub mod pool;
 pub mod proportion;
 pub mod split;
 
@@ -44,6 +46,7 @@ use super::quantity::Rate;
 pub use absolute::{AbsoluteGuard, AbsoluteSettings, Limit, SafeGate};
 pub use e_process::{Settings, Signal};
 pub use effect::Effect;
+pub use pool::Pool;
 pub use split::Split;
 
 /// Total evidence, as a factor, from which a stage is not left upwards.

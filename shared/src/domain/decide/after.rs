@@ -2,11 +2,11 @@
 //! people are told. Nothing is taken back by itself any more: that is an order of its own, `canary undo`.
 //! However it ended, it is seen to that the model registry is told.
 //!
-//! There is no production beside it, so it is held against the absolute limits and against what
-//! production was at its worst, by the same bench and on the same evidence. Since nothing acts, nothing
-//! is summed up either: every guard and every signal is told by itself, once, and again only after it
-//! had recovered, and so are the policy's alarms and whatever can't be seen for long. What is not seen
-//! is not healthy.
+//! There is no production beside it, so it is held against the absolute limits, against what production
+//! was at its worst, and against what its requests cost, by the same bench and on the same evidence.
+//! Since nothing acts, nothing is summed up either: every guard and every signal is told by itself, once,
+//! and again only after it had recovered, and so are the policy's alarms and whatever can't be seen for
+//! long, what a request costs included. What is not seen is not healthy.
 //!
 //! The watch holds no lock: it ends when a new deployment begins on the endpoint, when the endpoint is
 //! no longer as this one left it, or when its time is over.
@@ -16,13 +16,14 @@ use std::collections::BTreeMap;
 use jiff::{SignedDuration, Timestamp};
 
 use super::breach::{about, loudness};
-use super::{Decision, Pass, Said, said};
+use super::{Decision, Pass, Said, priced, said};
 use crate::domain::deployment::{Deployment, Watch};
-use crate::domain::evidence::Evidence;
+use crate::domain::evidence::{Evidence, Finding};
 use crate::domain::history::{Name, Severity};
 use crate::domain::judge::bench::Bench;
 use crate::domain::judge::{self, MinuteReport};
 use crate::domain::observation::{AlarmReading, EndpointReading, Metrics, Observation, Series};
+use crate::domain::policy::Guard;
 use crate::domain::quantity::{Span, Weight};
 use crate::domain::registry::{Ending, PackageArn};
 use crate::domain::state::Status;
@@ -98,9 +99,9 @@ pub fn look_after(
         pass.end_watch(watch, &why);
         return pass.finish();
     }
-    pass.judge_each_minute(before, &seen.metrics);
+    pass.judge_each_minute(before, &priced(before, seen));
     pass.tell_alarms(&seen.alarms);
-    pass.tell_unseen(watch, &seen.alarms);
+    pass.tell_unseen(watch, seen);
     if now >= watch.until {
         pass.end_watch(watch, "its time is over");
     }
@@ -230,8 +231,13 @@ impl Pass {
     }
 
     /// What can't be seen is not healthy, and people have to know that nobody watches.
-    fn tell_unseen(&mut self, watch: &Watch, alarms: &AlarmReading) {
-        let unseen = self.unseen(alarms);
+    fn tell_unseen(&mut self, watch: &Watch, seen: &Observation) {
+        let unpriced = self.unpriced(&seen.endpoint);
+        let mut unseen = self.unseen(&seen.alarms);
+        unseen.extend(unpriced.iter().map(|(guard, why)| {
+            let name = format!("{UNSEEN}{}", guard.name);
+            (name, why.clone())
+        }));
         let since: BTreeMap<String, Timestamp> = unseen
             .keys()
             .map(|name| (name.clone(), self.unseen_since(watch, name)))
@@ -240,13 +246,43 @@ impl Pass {
         let lasting = unseen.into_iter().filter_map(|(name, reason)| {
             let lasted = Span::between(since[&name], now);
             let (value, least) = (lasted.to_string(), limit.to_string());
-            let what = said(Name::Blind, Severity::Warning, reason, value, least);
+            let mut what = said(Name::Blind, Severity::Warning, reason, value, least);
+            let is_it = |guard: &Guard| name.strip_prefix(UNSEEN) == Some(guard.name.as_str());
+            if let Some((guard, _)) = unpriced.iter().find(|(guard, _)| is_it(guard)) {
+                // As loud as a breach would be, and for those who look after it.
+                let grade = guard.consequence.severity;
+                what.severity = loudness(grade);
+                what.signal = Some((guard.name.clone(), grade));
+            }
             (lasted >= limit).then_some((name, what))
         });
         self.tell_news(lasting.collect(), |name| name.starts_with(UNSEEN));
         if let Some(watch) = &mut self.next.state.watch {
             watch.unseen = since;
         }
+    }
+
+    /// The guards of cost that can't tell what a request costs, each with why.
+    fn unpriced(&self, endpoint: &EndpointReading) -> Vec<(Guard, String)> {
+        let terms = &self.next.terms;
+        let guards = terms.policy.all_guards().filter(|guard| {
+            let acts = guard.consequence.action().is_some();
+            guard.test.is_of_cost() && acts && terms.prices.is_some()
+        });
+        let unpriced = guards.filter_map(|guard| {
+            let last = self.evidence.guards.get(&guard.name);
+            let last = last.and_then(|state| state.last.as_ref());
+            let unknown = last.filter(|check| check.finding == Finding::Unknown);
+            let why = match (endpoint, unknown) {
+                (EndpointReading::Failed { reason }, _) => format!(
+                    "what a request costs is not known: the endpoint and its instances could not be read: {reason}"
+                ),
+                (_, Some(check)) => check.sentence.clone(),
+                _ => return None,
+            };
+            Some((guard.clone(), why))
+        });
+        unpriced.collect()
     }
 
     /// What can't be seen now, each by its name, with a sentence.

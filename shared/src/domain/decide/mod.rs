@@ -24,7 +24,7 @@ use super::exposure;
 use super::freeze::FreezeReading;
 use super::history::{Entry, Name, Severity};
 use super::judge::{self, MinuteReport, Verdict};
-use super::observation::{AlarmReading, EndpointReading, EndpointView, Observation};
+use super::observation::{AlarmReading, EndpointReading, EndpointView, Metrics, Observation};
 use super::policy::{Action, Grade};
 use super::quantity::{Span, TrafficShare, Weight};
 use super::state::{self, Event, IllegalEvent, Outcome, Phase, Status};
@@ -90,12 +90,7 @@ pub fn decide(
         matches!(seen.freeze, FreezeReading::Frozen(_)) && before.terms.clearance.hotfix.is_none();
     if before.is_judged() {
         let was_blind = evidence.blind.is_some();
-        let mut metrics = seen.metrics.clone();
-        cost::price(
-            &mut metrics,
-            before,
-            canary_instances(before, &seen.endpoint),
-        );
+        let metrics = priced(before, seen);
         let (verdict, minutes) = judge::judge(before, &mut pass.evidence, &metrics, now);
         pass.minutes = minutes;
         pass.tell_sight(was_blind);
@@ -105,6 +100,14 @@ pub fn decide(
         pass.step(seen, &Verdict::default())?;
     }
     Ok(pass.finish())
+}
+
+/// The reading, with what each minute cost on the instances that the endpoint shows.
+fn priced(before: &Deployment, seen: &Observation) -> Metrics {
+    let mut metrics = seen.metrics.clone();
+    let instances = canary_instances(before, &seen.endpoint);
+    cost::price(&mut metrics, before, instances);
+    metrics
 }
 
 /// Absent where the endpoint could not be looked at.
@@ -332,9 +335,11 @@ impl Pass {
         }
         let (used, deadline) = (state.clock.used_at(self.now), self.next.terms.plan.deadline);
         if state.weight < Weight::FULL && used >= deadline {
+            let held = (state.phase == Phase::Holding).then(|| format!("; {}", state.reason));
             let reason = format!(
-                "the deadline of {deadline} passed with the canary at {}",
-                state.weight
+                "the deadline of {deadline} passed with the canary at {}{}",
+                state.weight,
+                held.unwrap_or_default()
             );
             return critical(reason, used.to_string(), deadline.to_string());
         }

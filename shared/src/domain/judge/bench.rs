@@ -8,13 +8,14 @@ use super::split;
 use crate::domain::baseline::{Baseline, Past};
 use crate::domain::comparison::burstiness::Variation;
 use crate::domain::comparison::{AbsoluteSettings, Counts, Limit, Settings, burstiness};
+use crate::domain::cost::{Fleet, Spent};
 use crate::domain::deployment::Deployment;
 use crate::domain::evidence::{Evidence, SignalState};
 use crate::domain::guard;
 use crate::domain::observation::ArmMinute;
 use crate::domain::policy::{Action, Consequence, Policy};
 use crate::domain::quantity::Weight;
-use crate::domain::signal::{SignalRule, Source};
+use crate::domain::signal::SignalRule;
 
 /// What a canary is judged under.
 #[derive(Debug, Clone, Copy)]
@@ -23,6 +24,8 @@ pub struct Bench<'a> {
     baseline: &'a Baseline,
     longest_minutes: u64,
     instances: Instances,
+    /// What production's requests are priced by; absent where no prices are known.
+    fleet: Option<Fleet>,
     goes_down: bool,
     /// Labelled predictions that the present stage asks for.
     pub(super) min_labels: u64,
@@ -60,9 +63,14 @@ impl<'a> Minute<'a> {
         self.production.filter(|arm| arm.invocations > 0)
     }
 
-    /// Whether production has no traffic any more, and is meant to have none.
+    /// Whether production is meant to have no traffic any more.
+    fn is_full(&self) -> bool {
+        self.share == Some(Weight::FULL)
+    }
+
+    /// The same, and it has none.
     fn is_alone(&self) -> bool {
-        self.share == Some(Weight::FULL) && self.asked_production().is_none()
+        self.is_full() && self.asked_production().is_none()
     }
 }
 
@@ -79,6 +87,7 @@ impl<'a> Bench<'a> {
             baseline,
             longest_minutes,
             instances,
+            fleet: None,
             goes_down: false,
             min_labels: 0,
             is_sticky: false,
@@ -99,6 +108,7 @@ impl<'a> Bench<'a> {
             .saturating_add(terms.plan.soak.secs());
         let longest_minutes = (longest / 60).max(1);
         Self {
+            fleet: Fleet::of(deployment),
             goes_down: state.descent.is_some(),
             min_labels: terms.plan.stage(state.weight).min_labels,
             is_sticky: terms.routing.is_some(),
@@ -137,7 +147,7 @@ impl<'a> Bench<'a> {
     /// the night or by the batch, which is no burst of wrong predictions.
     pub fn variation(&self, rule: &SignalRule) -> Variation {
         let past = self.past(rule);
-        past.filter(|_| !matches!(rule.source, Source::Quality(_)))
+        past.filter(|_| !rule.is_of_labels())
             .map_or_else(Variation::default, |past| past.variation)
     }
 
@@ -162,6 +172,9 @@ impl<'a> Bench<'a> {
     /// Takes in one minute: every guard, signal and gate once.
     pub fn take_in(&self, evidence: &mut Evidence, minute: Minute<'_>) {
         self.take_in_split(evidence, minute);
+        if let Some(production) = minute.asked_production() {
+            Spent::note(&mut evidence.production_spent, production);
+        }
         if let Some(canary) = minute.canary
             && (canary.invocations > 0 || canary.cost.is_some())
         {
@@ -176,20 +189,24 @@ impl<'a> Bench<'a> {
         {
             fairness.take_in(&mut evidence.tallies, canary, minute.production);
         }
-        let Some(canary) = canary else { return };
         for rule in &self.policy.signals {
             if self.is_of_another_stage(minute, rule.consequence) {
                 continue;
             }
             let counts = |arm: &ArmMinute| self.counts(rule, arm);
-            let production = minute.production.and_then(counts);
-            if let Some(canary) = counts(canary) {
-                if self.policy.safe_gate && rule.limit.is_some() {
-                    let gate = evidence.gates.entry(rule.name.clone()).or_default();
-                    gate.take_in(canary);
-                }
+            let pair = (canary.and_then(counts), minute.production.and_then(counts));
+            if let Some(ours) = pair.0
+                && self.policy.safe_gate
+                && rule.limit.is_some()
+            {
+                let gate = evidence.gates.entry(rule.name.clone()).or_default();
+                gate.take_in(ours);
+            }
+            // Labels of production alone are compared once the canary has some.
+            let waits = rule.is_of_labels() && rule.compares && was_asked && pair.1.is_some();
+            if pair.0.is_some() || waits {
                 let state = evidence.signals.entry(rule.name.clone()).or_default();
-                self.take_in_signal(rule, state, canary, production, minute);
+                self.take_in_signal(rule, state, pair, minute);
             }
         }
     }
@@ -198,29 +215,42 @@ impl<'a> Bench<'a> {
         &self,
         rule: &SignalRule,
         state: &mut SignalState,
-        canary: Counts,
-        production: Option<Counts>,
+        (canary, production): (Option<Counts>, Option<Counts>),
         minute: Minute<'_>,
     ) {
-        if minute.in_stage {
-            state.stage_samples += canary.n();
-        }
-        let parts = rule.parts_of(canary.n());
-        if let Some(settings) = self.absolute(rule) {
-            state.absolute.take_in(&settings.in_parts(parts), canary);
+        if let Some(canary) = canary {
+            if minute.in_stage {
+                state.stage_samples += canary.n();
+            }
+            if let Some(settings) = self.absolute(rule) {
+                let settings = settings.in_parts(rule.parts_of(canary.n()));
+                state.absolute.take_in(&settings, canary);
+            }
         }
         if !rule.compares {
             return;
         }
-        let settings = self.settings(rule).in_parts(parts);
-        if let Some(production) = production {
+        if let Some(canary) = canary
+            && production.is_none()
+            && minute.is_alone()
+            && let Some(limit) = self.frozen(rule, state)
+        {
+            let settings = self.settings(rule).in_parts(rule.parts_of(canary.n()));
+            state.comparison.take_in_alone(&settings, limit, canary);
+            return;
+        }
+        let pair = if rule.is_of_labels() {
+            let of = |arm: Option<Counts>| arm.unwrap_or_default();
+            state.waiting.take_in(minute.at, of(canary), of(production))
+        } else {
+            // Both had the same minute, and what made it a bad one cancels out.
+            canary.zip(production)
+        };
+        if let Some((canary, production)) = pair {
+            let settings = self.settings(rule).in_parts(rule.parts_of(canary.n()));
             state
                 .comparison
                 .take_in_once(&settings, minute.at, canary, production);
-        } else if minute.is_alone()
-            && let Some(limit) = self.frozen(rule, state)
-        {
-            state.comparison.take_in_alone(&settings, limit, canary);
         }
     }
 
@@ -255,7 +285,8 @@ impl<'a> Bench<'a> {
 
     fn take_in_guards(&self, evidence: &mut Evidence, canary: &ArmMinute, minute: Minute<'_>) {
         for rule in self.policy.all_guards() {
-            if minute.is_alone() && rule.test.compares() {
+            let fleet = self.fleet.filter(|_| rule.test.is_of_cost());
+            if minute.is_alone() && rule.test.compares() && fleet.is_none() {
                 // Its last finding can never be mended any more, so it must not stand red for good.
                 evidence.guards.remove(&rule.name);
                 continue;
@@ -266,6 +297,12 @@ impl<'a> Bench<'a> {
             }
             let state = evidence.guards.entry(rule.name.clone()).or_default();
             let size = self.baseline.window_size(rule, self.policy.min_samples);
+            // A request or two that somebody still asks of production by name are no arm to compare with.
+            if let Some(fleet) = fleet.filter(|_| minute.is_full()) {
+                let theirs = fleet.instead_of(canary, evidence.production_spent);
+                guard::take_in_recalled(rule, state, canary, theirs, size);
+                continue;
+            }
             guard::take_in(rule, state, canary, minute.asked_production(), size);
             if self.policy.safe_gate
                 && let Some(counts) = guard::gate_counts(rule, canary)

@@ -53,8 +53,7 @@ impl Bench<'_> {
     /// and a share that looks too bad is not shown to be good enough.
     fn past_its_limit(&self, evidence: &Evidence) -> Option<String> {
         let rules = self.policy.signals.iter();
-        let mut asked = rules
-            .filter(|rule| matches!(rule.source, Source::Quality(_)) && rule.consequence.holds());
+        let mut asked = rules.filter(|rule| rule.is_of_labels() && rule.consequence.holds());
         asked.find_map(|rule| {
             let limit = rule.limit?;
             let state = evidence.signals.get(&rule.name)?;

@@ -184,7 +184,8 @@ fn guards(
         let gathered = state.window.canary.n;
         let sentence = match &state.last {
             Some(check) => check.sentence.clone(),
-            None if rule.test.compares() && production.is_none() => {
+            // A cost is held against what production's was, once there is a minute of it.
+            None if rule.test.compares() && production.is_none() && !state.window.recalled => {
                 "not applicable: production has no traffic to compare with".to_owned()
             }
             None if rule.name == Guard::MEMORY => "no reading yet".to_owned(),

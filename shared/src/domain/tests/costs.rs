@@ -6,15 +6,18 @@ use jiff::Timestamp;
 use rand::{Rng, SeedableRng};
 
 use super::builders::*;
-use crate::domain::cost::{self, Prices};
+use crate::domain::audience::Audience;
+use crate::domain::cost::{self, Prices, Spent};
+use crate::domain::decide::after::look_after;
 use crate::domain::decide::{Decision, decide};
-use crate::domain::evidence::GuardState;
+use crate::domain::deployment::Watch;
+use crate::domain::evidence::{Finding, GuardState};
 use crate::domain::guard;
 use crate::domain::history::Name;
-use crate::domain::observation::{Metrics, Series};
-use crate::domain::policy::{Consequence, Grade, Guard, Sustain, Test};
+use crate::domain::observation::{Metrics, Observation, Series};
+use crate::domain::policy::{Action, Consequence, Grade, Guard, Sustain, Test};
 use crate::domain::quantity::Span;
-use crate::domain::state::Phase;
+use crate::domain::state::{Outcome, Phase};
 
 /// Above 1.5 times production's for so many minutes.
 fn dear(sustained: u64) -> Guard {
@@ -193,6 +196,173 @@ fn without_prices_nothing_is_said_of_costs() {
             .values()
             .all(|guard| guard.last.is_none())
     );
+}
+
+/// What production's requests cost in a stage at half of 10,000 a minute, on four instances of this price.
+fn spent(production: f64) -> Option<Spent> {
+    let decision = costing(50, 2, Some(prices(0.2, production)));
+    decision.evidence.production_spent
+}
+
+#[test]
+fn what_production_cost_is_kept_as_two_sums() {
+    let spent = spent(0.2).expect("it had requests");
+    assert_eq!(spent.requests, 35 * 5000);
+    // Half of four instances at 0.2 an hour for 35 minutes.
+    assert!((spent.dollars - 0.2 / 60.0 * 2.0 * 35.0).abs() < 1e-9);
+    assert_eq!(costing(50, 2, None).evidence.production_spent, None);
+}
+
+/// Soaking, priced, beside a production of 0.2 dollars that cost this before.
+fn at_full(canary: f64, spent: Option<Spent>) -> Case {
+    let with = priced(100, Some(prices(canary, 0.2)));
+    Case::soaking().with(|case| {
+        case.deployment.terms = with.deployment.terms;
+        case.deployment.state.stage_since = case.now - minutes(60);
+        case.evidence.production_spent = spent;
+    })
+}
+
+/// 35 minutes of it with so many requests, all of them the canary's, on so many instances.
+fn full(canary: f64, instances: u32, requests: u64) -> Decision {
+    after(at_full(canary, spent(0.2)), instances, |_| (requests, 0))
+}
+
+#[test]
+fn at_full_traffic_a_request_is_held_against_what_production_s_cost_in_the_stages() {
+    let dear = full(3.2, 4, 10_000);
+    assert!(is_told(&dear), "sixteen times: {}", value(&dear));
+    assert_eq!(
+        value(&dear),
+        "$0.0213 per 1000 requests against $0.0013 per 1000 requests (reckoned from this rollout's stages)"
+    );
+    let alike = full(0.2, 4, 10_000);
+    assert!(!is_told(&alike), "{}", value(&alike));
+    assert!(is_told(&full(0.2, 7, 10_000)), "four would do");
+}
+
+#[test]
+fn other_traffic_than_in_the_stages_makes_no_canary_dear_and_no_dear_one_cheap() {
+    // At night: a tenth of the requests on as many instances, and on twice as many.
+    let night = full(0.2, 4, 1000);
+    assert!(!is_told(&night), "{}", value(&night));
+    let dear_night = full(0.2, 8, 1000);
+    assert!(is_told(&dear_night), "{}", value(&dear_night));
+    // Four times the requests on four times the instances.
+    let grown = full(0.2, 16, 40_000);
+    assert!(!is_told(&grown), "{}", value(&grown));
+    let dear_and_grown = full(0.4, 16, 40_000);
+    assert!(is_told(&dear_and_grown), "{}", value(&dear_and_grown));
+}
+
+#[test]
+fn a_stray_request_of_production_s_is_no_arm_to_wait_for() {
+    let decision = after(at_full(3.2, spent(0.2)), 4, |index| {
+        (10_000, u64::from(index % 5 == 0))
+    });
+    assert!(is_told(&decision), "{:?}", decision.evidence.guards);
+}
+
+#[test]
+fn without_anything_to_hold_it_against_a_cost_is_unknown_and_not_kept() {
+    let decision = after(at_full(0.2, None), 4, |_| (10_000, 0));
+    let last = decision.evidence.guards["cost.ratio"].last.as_ref();
+    let last = last.expect("a check was made");
+    assert_eq!(last.finding, Finding::Unknown);
+    let why = "unknown (production answered no priced request in this rollout)";
+    assert!(last.sentence.contains(why), "{}", last.sentence);
+    assert!(!is_told(&decision));
+    let shown = &decision.minutes[34].guards["cost.ratio"];
+    assert_eq!(shown.finding, Some(Finding::Unknown));
+    // It holds what its breach would hold.
+    assert_eq!(decision.next.state.phase, Phase::Finalizing);
+    let holds = at_full(0.2, None).with(|case| {
+        let guard = &mut case.deployment.terms.policy.guards[0];
+        guard.consequence.on_breach = Action::Hold;
+    });
+    let held = after(holds, 4, |_| (10_000, 0)).next.state;
+    assert_eq!(held.phase, Phase::Soaking);
+    assert!(held.reason.contains(why), "{}", held.reason);
+}
+
+/// Completed and watched, with the same policy and what production cost before.
+fn watched(canary: f64, spent: Option<Spent>) -> Case {
+    let full = at_full(canary, spent);
+    Case::ended(Outcome::Completed).with(|case| {
+        case.deployment.terms = full.deployment.terms;
+        case.deployment.state.stage_since = case.now - minutes(60);
+        case.evidence = full.evidence;
+        case.deployment.terms.watch = Span::from_hours(24);
+        case.deployment.state.watch = Some(Watch {
+            since: case.now - minutes(40),
+            until: case.now + minutes(24 * 60),
+            unseen: BTreeMap::new(),
+        });
+    })
+}
+
+/// So many minutes of the watch with 10,000 requests, and this look at the endpoint.
+fn look(case: &mut Case, count: i64, endpoint: Observation) -> Decision {
+    let metrics = last_minutes(case, count, Some(&arm(10_000, 0)), None);
+    let seen = endpoint.metrics(metrics);
+    look_after(&case.deployment, &case.evidence, &seen, None, case.now)
+}
+
+#[test]
+fn a_dear_request_is_told_while_a_completed_model_is_watched() {
+    let told = look(&mut watched(3.2, spent(0.2)), 35, seen(finished()));
+    let [entry] = told.entries.as_slice() else {
+        panic!("one word: {:?}", told.entries)
+    };
+    assert_eq!(
+        (entry.event, entry.signal.as_deref()),
+        (Name::Breached, Some("cost.ratio"))
+    );
+    assert!(
+        entry
+            .reason
+            .contains("(reckoned from this rollout's stages)"),
+        "{}",
+        entry.reason
+    );
+    assert!(Audience::of(entry).contains(&Audience::FinOps));
+    let shown = told.minutes[0].canary.as_ref();
+    assert!(shown.is_some_and(|canary| canary.cost.is_some()));
+    let alike = look(&mut watched(0.2, spent(0.2)), 35, seen(finished()));
+    assert!(alike.entries.is_empty(), "{:?}", alike.entries);
+}
+
+#[test]
+fn a_cost_that_can_not_be_told_in_the_watch_is_said_once_it_has_lasted() {
+    for (spent, endpoint, why) in [
+        (
+            None,
+            seen(finished()),
+            "production answered no priced request",
+        ),
+        (
+            spent(0.2),
+            reading(unread()),
+            "could not be read: ThrottlingException",
+        ),
+    ] {
+        let mut case = watched(0.2, spent);
+        let first = look(&mut case, 35, endpoint.clone());
+        assert!(first.entries.is_empty(), "{why}");
+        (case.deployment, case.evidence) = (first.next, first.evidence);
+        case.now += minutes(10);
+        let told = look(&mut case, 10, endpoint);
+        let [entry] = told.entries.as_slice() else {
+            panic!("one word: {:?}", told.entries)
+        };
+        assert_eq!(
+            (entry.event, entry.signal.as_deref()),
+            (Name::Blind, Some("cost.ratio"))
+        );
+        assert!(entry.reason.contains(why), "{}", entry.reason);
+        // Nobody is woken for what would wake nobody as a breach.
+        assert_eq!(Audience::of(entry), [Audience::MlTeam, Audience::FinOps]);
+    }
 }
 
 /// A rollout of four hours at 10 % of 100 requests a minute, each of which is the canary's by chance,

@@ -337,6 +337,7 @@ fn a_disparity_stands_for_the_share_at_which_it_was_seen() {
             measure: Measure::DemographicParity,
             limit: 0.1,
             min_samples: 100,
+            min_positives: FairnessRule::MIN_POSITIVES,
         }],
         groups: ["north", "south"].map(str::to_owned).to_vec(),
         consequence,

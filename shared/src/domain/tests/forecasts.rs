@@ -192,6 +192,7 @@ fn production_that_looked_unfair_is_named() {
                 measure: Measure::DemographicParity,
                 limit,
                 min_samples: 100,
+                min_positives: FairnessRule::MIN_POSITIVES,
             }],
             groups: ["north", "south"].map(str::to_owned).to_vec(),
             consequence: Consequence::default(),
@@ -225,6 +226,7 @@ fn small_groups(measure: Measure, [north, south]: [u64; 2], on_breach: Action) -
             measure,
             limit: 0.1,
             min_samples: 100,
+            min_positives: FairnessRule::MIN_POSITIVES,
         }],
         groups: ["north", "south"].map(str::to_owned).to_vec(),
         consequence: Consequence {
@@ -266,6 +268,57 @@ fn groups_that_stay_too_small_are_named_with_how_long() {
         assert!(found.contains(words), "{found}");
     }
     assert_eq!(wait([900_000, 288_000]), None, "five minutes are enough");
+}
+
+/// Half a million predictions of each group in the last day, and so many of the south's positive.
+#[test]
+fn a_ratio_waits_for_positive_predictions_of_each_group() {
+    let minute = |positive| ArmMinute {
+        checks: BTreeMap::from([
+            (
+                "fairness.parity.north".to_owned(),
+                Counts::new(500_000, 400_000).unwrap(),
+            ),
+            (
+                "fairness.parity.south".to_owned(),
+                Counts::new(500_000, positive).unwrap(),
+            ),
+        ]),
+        ..arm(1000, 2)
+    };
+    let told = |measure, positive| {
+        let mut case = proposed(&arm(1000, 2), Vec::new());
+        let terms = &mut case.deployment.terms;
+        terms.policy.fairness = Some(Fairness {
+            rules: vec![FairnessRule {
+                measure,
+                limit: 0.01,
+                min_samples: 100,
+                min_positives: FairnessRule::MIN_POSITIVES,
+            }],
+            groups: ["north", "south"].map(str::to_owned).to_vec(),
+            consequence: Consequence::default(),
+        });
+        let mut day: BTreeMap<Timestamp, ArmMinute> = (1..=1440)
+            .map(|index| (accepted_at() - minutes(index), arm(1000, 2)))
+            .collect();
+        day.insert(accepted_at() - minutes(7), minute(positive));
+        terms.baseline = Baseline::of(&terms.policy, &day, None, SlowCount::default());
+        let all = warnings(&case);
+        let found = about(&all, "in each group, and production had");
+        found.first().map(|sentence| (*sentence).clone())
+    };
+    // At a tenth of the traffic five positive ones of the south an hour make ten hours of it.
+    let rare = told(Measure::DisparateImpact, 1200).expect("the bake is of ten minutes");
+    assert!(
+        rare.contains(
+            "50 positive predictions in each group, and production had 1200 of south in the last day"
+        ) && rare.contains("longer than the deadline of 6h")
+            && rare.contains("a lower min_positives waits less"),
+        "{rare}"
+    );
+    assert_eq!(told(Measure::DisparateImpact, 480_000), None);
+    assert_eq!(told(Measure::DemographicParity, 1200), None);
 }
 
 #[test]

@@ -138,6 +138,7 @@ fn groups_wait_for_labels_of_each() {
                 measure,
                 limit: 0.1,
                 min_samples: 100,
+                min_positives: FairnessRule::MIN_POSITIVES,
             }],
             groups: ["north", "south"].map(str::to_owned).to_vec(),
             consequence,

@@ -18,6 +18,7 @@ use super::check::{
 use super::check::{LONGEST_BY, LONGEST_LINK, MOST_PRECONDITIONS};
 use super::raw::{Instances, QuotedText, Raw, WholePercent};
 use crate::domain::deployment::{Cleanup, Watch};
+use crate::domain::fairness::FairnessRule;
 use crate::domain::gate::{MOST_ROWS, Rules};
 use crate::domain::model_signals::OTHER;
 use crate::domain::plan::{Plan, Preset};
@@ -326,11 +327,16 @@ fn refine_model(all: &mut Schemas) {
     ] {
         refine(all, &format!("FairnessGuard.{measure}"), share());
     }
-    refine(
-        all,
-        "FairnessGuard.min_samples",
-        json!({"minimum": 1, "maximum": MOST_SAMPLES, "default": GROUP_SAMPLES}),
-    );
+    for (field, usual) in [
+        ("min_samples", GROUP_SAMPLES),
+        ("min_positives", FairnessRule::MIN_POSITIVES),
+    ] {
+        refine(
+            all,
+            &format!("FairnessGuard.{field}"),
+            json!({"minimum": 1, "maximum": MOST_SAMPLES, "default": usual}),
+        );
+    }
     refine(
         all,
         "QualityGuard.min_labels",

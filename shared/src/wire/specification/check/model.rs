@@ -264,6 +264,13 @@ impl RawFairness {
                 "a number of predictions of a group from 1 to 1000000000: of none nothing can be said",
             ));
         }
+        let min_positives = self.min_positives.unwrap_or(FairnessRule::MIN_POSITIVES);
+        if !(1..=MOST_SAMPLES).contains(&min_positives) {
+            return Err(wrong(
+                "policy.fairness.min_positives",
+                "a number of positive predictions of a group from 1 to 1000000000: of none there is no ratio",
+            ));
+        }
         let named = [
             (Measure::DemographicParity, self.demographic_parity),
             (Measure::EqualOpportunity, self.equal_opportunity),
@@ -287,6 +294,7 @@ impl RawFairness {
                 measure,
                 limit,
                 min_samples,
+                min_positives,
             });
         }
         let consequence = RawConsequence {

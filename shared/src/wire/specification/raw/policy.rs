@@ -136,6 +136,9 @@ pub(crate) struct RawFairness {
     pub(crate) disparate_impact: Option<f64>,
     /// Predictions, or actual positives, of a group that say something about it; 100 if left out.
     pub(crate) min_samples: Option<u64>,
+    /// Positive predictions of a group that say something about a ratio (`disparate_impact`), whatever the
+    /// number of its predictions; 50 if left out.
+    pub(crate) min_positives: Option<u64>,
     /// How bad a breach is, which says what it sets going unless `on_breach` does.
     pub(crate) severity: Option<Grade>,
     /// What a breach sets going, in place of what the severity says.
@@ -144,7 +147,8 @@ pub(crate) struct RawFairness {
     pub(crate) muted: Option<bool>,
 }
 
-/// The cost of a request, by instances and their prices.
+/// The cost of a request, by instances and their prices. At 100 %, and in the watch, it is held against what
+/// production's requests cost in this rollout while it had some.
 #[derive(Deserialize)]
 #[serde(
     deny_unknown_fields,

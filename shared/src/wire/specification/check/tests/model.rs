@@ -182,7 +182,10 @@ fn fairness_has_the_measures_that_are_named() {
 
 #[test]
 fn fairness_without_a_measure_has_all_three_with_their_usual_limits() {
-    for given in [json!({}), json!({"severity": "medium", "min_samples": 40})] {
+    for given in [
+        json!({}),
+        json!({"severity": "medium", "min_samples": 40, "min_positives": 20}),
+    ] {
         let policy = read(&with(&json!({"fairness": given}))).unwrap();
         let rules = policy.fairness.unwrap().rules;
         let limits: Vec<_> = rules.iter().map(|it| (it.measure, it.limit)).collect();
@@ -194,8 +197,10 @@ fn fairness_without_a_measure_has_all_three_with_their_usual_limits() {
                 (Measure::DisparateImpact, 0.8)
             ]
         );
-        let least = given["min_samples"].as_u64().unwrap_or(100);
-        assert!(rules.iter().all(|it| it.min_samples == least));
+        let least = |name: &str, usual| given[name].as_u64().unwrap_or(usual);
+        let (trials, positives) = (least("min_samples", 100), least("min_positives", 50));
+        assert!(rules.iter().all(|it| it.min_samples == trials));
+        assert!(rules.iter().all(|it| it.min_positives == positives));
     }
 }
 
@@ -319,6 +324,11 @@ fn what_makes_no_sense_names_its_field() {
         (
             with(&json!({"fairness": {"disparate_impact": 0.8, "min_samples": 0}})),
             "policy.fairness.min_samples",
+            "from 1",
+        ),
+        (
+            with(&json!({"fairness": {"min_positives": 0}})),
+            "policy.fairness.min_positives",
             "from 1",
         ),
         (

@@ -1,6 +1,8 @@
 //! What a rollout will be able to prove, from the endpoint's own traffic of the last day: said
 //! before it starts, when a stage can still be made longer.
 
+mod groups;
+
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
@@ -8,7 +10,6 @@ use serde::{Deserialize, Serialize};
 use super::baseline::SlowCount;
 use super::comparison::effect::percent;
 use super::deployment::Deployment;
-use super::fairness::{Fairness, FairnessRule};
 use super::judge::bench::Bench;
 use super::model_signals::Quality;
 use super::plan::Stage;
@@ -16,6 +17,7 @@ use super::policy::{Action, Consequence, Grade};
 use super::power::{self, Detection, Spread, Traffic, Watched};
 use super::quantity::{Latency, Span, Weight, counted};
 use super::signal::{SLOWNESS, SignalRule, Source};
+use groups::{small_group, waits_for_groups};
 
 /// A regression that any stage should be able to show: five times production's bad outcomes (their
 /// odds, where most are bad), and at least one in a hundred.
@@ -422,7 +424,7 @@ fn not_waited_for(deployment: &Deployment) -> Vec<String> {
     let some_wait = careless.is_empty() || careless.len() < below_full(deployment).count();
     let rules = deployment.terms.policy.signals.iter();
     let rules = rules
-        .filter(|rule| matches!(rule.source, Source::Quality(_)) && rule.consequence.holds())
+        .filter(|rule| rule.is_of_labels() && rule.consequence.holds())
         .filter(|rule| rule.min_samples == 0);
     let (by_stage, never): (Vec<&SignalRule>, Vec<&SignalRule>) =
         rules.partition(|rule| some_wait && rule.source == Source::Quality(Quality::Accuracy));
@@ -445,80 +447,6 @@ fn not_waited_for(deployment: &Deployment) -> Vec<String> {
         ));
     }
     warnings
-}
-
-/// A measure of fairness whose smallest group stays too small beyond the first bake.
-struct SmallGroup<'a> {
-    stage: &'a Stage,
-    rule: &'a FairnessRule,
-    group: &'a str,
-    /// How many it had in the last day.
-    before: u64,
-    /// Minutes until it is large enough; infinite where it was empty.
-    takes: f64,
-}
-
-/// The measures of fairness whose groups stay too small beyond the first bake. They are unknown until
-/// then, which holds, and in the end the deadline takes back what may be a good model.
-fn waits_for_groups<'a>(deployment: &'a Deployment, fairness: &'a Fairness) -> Vec<SmallGroup<'a>> {
-    let baseline = &deployment.terms.baseline;
-    let Some(stage) = below_full(deployment).next() else {
-        return Vec::new();
-    };
-    let waits = fairness.rules.iter().filter_map(|rule| {
-        let (group, before) = fairness.smallest_group(rule.measure, &baseline.groups)?;
-        // Before the first deployment that counts predictions there are none of anybody.
-        if before == 0 && !rule.measure.needs_labels() {
-            return None;
-        }
-        let minutes = baseline.minutes.max(1) as f64;
-        let a_minute = before as f64 / minutes * stage.weight.fraction();
-        let takes = rule.min_samples as f64 / a_minute;
-        (takes * 60.0 > stage.bake.secs() as f64).then_some(SmallGroup {
-            stage,
-            rule,
-            group,
-            before,
-            takes,
-        })
-    });
-    waits.collect()
-}
-
-/// That it is waited for, and how long.
-fn small_group(deployment: &Deployment, wait: &SmallGroup<'_>) -> String {
-    let SmallGroup {
-        stage,
-        rule,
-        group,
-        before,
-        takes,
-    } = *wait;
-    let deadline = deployment.terms.plan.deadline;
-    let how_long = if before == 0 {
-        format!(
-            "nothing says how long, and past the deadline of {deadline} everything is taken back"
-        )
-    } else if takes * 60.0 >= deadline.secs() as f64 {
-        format!("longer than the deadline of {deadline}, past which everything is taken back")
-    } else {
-        format!(
-            "about {}, which the dates of this plan count in",
-            roughly(takes)
-        )
-    };
-    let sources = if rule.measure.needs_labels() {
-        "; labels come by POST /feedback"
-    } else {
-        ""
-    };
-    format!(
-        "{}: no stage is left before the canary has {} {} in each group, and production had {before} of {group} in the last day: at {} of the traffic the canary is held until then, {how_long}{sources}; a lower min_samples waits less and shows less, on_breach: notify does not wait",
-        rule.measure.full_name(),
-        rule.min_samples,
-        rule.measure.trials(),
-        stage.weight,
-    )
 }
 
 /// Minutes, as people would say them.
