@@ -333,14 +333,10 @@ impl Pass {
 
     /// What stands in the way of more traffic, in words; `None` when nothing does. An undo is asked for
     /// no proof: production had its model before.
-    fn obstacle(&self, seen: &Observation, verdict: &Verdict) -> Option<String> {
-        self.warning(seen, verdict).or_else(|| self.missing())
-    }
-
-    /// What is not shown or not counted yet.
-    pub(super) fn missing(&self) -> Option<String> {
-        if self.next.terms.is_undo() {
-            return None;
+    pub(super) fn obstacle(&self, seen: &Observation, verdict: &Verdict) -> Option<String> {
+        let warning = self.warning(seen, verdict);
+        if warning.is_some() || self.next.terms.is_undo() {
+            return warning;
         }
         let bench = Bench::of(&self.next);
         let unshown = bench.unshown(&self.evidence);
@@ -350,7 +346,7 @@ impl Pass {
     }
 
     /// What speaks against more traffic at any time, the amount of data apart.
-    pub(super) fn warning(&self, seen: &Observation, verdict: &Verdict) -> Option<String> {
+    fn warning(&self, seen: &Observation, verdict: &Verdict) -> Option<String> {
         if let Some(reason) = &verdict.unsure {
             return Some(format!("holding: {reason}"));
         }

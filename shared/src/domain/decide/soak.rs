@@ -1,7 +1,6 @@
 //! The end of a rollout: the soak at 100 %, with the old variant still there, and the update that removes
 //! it. A soak that is over is left when everything that is asked of a stage is there, as a bake is; until
-//! then it goes on, which people are told once. What is missing it waits for as long as the deadline, and then
-//! everything is taken back.
+//! then it goes on, which people are told once.
 
 use super::{Pass, said};
 use crate::domain::history::{Name, Severity};
@@ -24,41 +23,15 @@ impl Pass {
         if !self.is_soaked() {
             return Ok(());
         }
-        if let Some(warning) = self.warning(seen, verdict) {
-            self.keep_soaking(warning);
+        if let Some(obstacle) = self.obstacle(seen, verdict) {
+            self.keep_soaking(obstacle);
             return Ok(());
-        }
-        if let Some(missing) = self.missing() {
-            return self.wait_past_soak(missing);
         }
         let soak = self.next.terms.plan.soak;
         self.end_soak(
             &format!("the soak of {soak} is over and nothing speaks against the canary"),
             Name::Finalizing,
         )
-    }
-
-    /// What a share lacks it is held for until the deadline takes everything back. Its clock stands still at
-    /// 100 %, so what the soak lacks is waited for as long again, and then it is the same answer.
-    fn wait_past_soak(&mut self, missing: String) -> Result<(), IllegalEvent> {
-        let (soak, deadline) = (self.next.terms.plan.soak, self.next.terms.plan.deadline);
-        let soaked = Span::between(self.next.state.stage_since, self.now);
-        let waited = Span::from_secs(soaked.secs().saturating_sub(soak.secs()));
-        if waited < deadline {
-            self.keep_soaking(missing);
-            return Ok(());
-        }
-        let reason = format!(
-            "the soak of {soak} has been over for the deadline's {deadline}, and still it is {missing}"
-        );
-        let what = said(
-            Name::RollingBack,
-            Severity::Critical,
-            reason,
-            waited.to_string(),
-            deadline.to_string(),
-        );
-        self.roll_back(Outcome::RolledBack, what)
     }
 
     /// The soak is over and can't be left. There is no phase to hold in at 100 %, so it is told here that

@@ -198,32 +198,3 @@ fn what_is_not_shown_by_the_deadline_is_taken_back_with_what_was_seen_and_asked_
         &rolls_back().says(says).says(TOO_FEW),
     );
 }
-
-/// The deadline's clock stands still at 100 %, and the wait is bounded all the same.
-#[test]
-fn what_a_soak_lacks_is_waited_for_as_long_as_the_deadline_and_no_longer() {
-    let (at_a_tenth, held) = rare();
-    // The soak is of 20 minutes, the deadline of 6 hours.
-    let waiting = |beyond: i64| {
-        Case::soaking().with(|case| {
-            case.deployment.terms.policy = at_a_tenth.deployment.terms.policy.clone();
-            case.evidence.tallies = held.evidence.tallies.clone();
-            case.deployment.state.stage_since = case.now - minutes(20 + beyond);
-        })
-    };
-    check(
-        &waiting(359),
-        &seen(split(100)),
-        &goes_on(Phase::Soaking).says(TOO_FEW),
-    );
-    check(
-        &waiting(360),
-        &seen(split(100)),
-        &rolls_back()
-            .says("the soak of 20m has been over for the deadline's 6h, and still it is holding: disparate impact ratio")
-            .says(TOO_FEW),
-    );
-    // Whoever asks for no proof waits for none.
-    let undo = waiting(360).with(|case| case.deployment.terms.undoes = Some("019b".to_owned()));
-    check(&undo, &seen(split(100)), &goes_on(Phase::Finalizing));
-}
