@@ -59,7 +59,7 @@ impl House {
     ) -> Result<Self, StageError> {
         let stage = Stage::set(setting.clone()).await;
         let stage = stage.map_err(|error| match &records {
-            Some(state) => state.told(error),
+            Some(kept) => kept.told(error),
             None => error,
         });
         let stage = Arc::new(stage?);
