@@ -1,4 +1,4 @@
-//! Every folder that ARCHITECTURE.md names is there, and every crate lies in one that it names.
+//! Every folder that ARCHITECTURE.md names is there, and every crate lies in or around one that it names.
 //!
 //! A name counts if it stands between backticks in the first cell of a table's row, where it may be a file's; or if it
 //! ends in a slash, between backticks or in a fenced drawing of the tree. It may be written from the root or from
@@ -22,7 +22,10 @@ pub(super) fn check(tree: &Tree) -> io::Result<Vec<String>> {
     let is_there = |path: &str| paths().any(|found| found.ends_with(path));
     let missing = named.iter().filter(|(_, path)| !is_there(path));
     let missing = missing.map(|(line, path)| format!("{FILE}:{line}: there is no {path}"));
-    let is_named = |folder: &Path| named.iter().any(|(_, path)| folder.starts_with(path));
+    let is_named = |folder: &Path| {
+        let mut named = named.iter().map(|(_, path)| Path::new(path));
+        named.any(|path| folder.starts_with(path) || path.starts_with(folder))
+    };
     let manifests = tree
         .files
         .iter()
