@@ -220,6 +220,10 @@ fn a_short_form_is_answered_with_the_long_one() {
             r#"policy.alarms: this must be a list, like ["one", "two"], not the text `wine-down`"#,
         ),
         (
+            "policy: {accept_baseline: yes}",
+            "policy.accept_baseline: this must be true or false, not the text `yes`",
+        ),
+        (
             "rollback: {mode: slow}",
             "rollback.mode: this must be one of `immediate`, `gradual`, not the text `slow`",
         ),
