@@ -334,13 +334,6 @@ mod tests {
             assert_eq!(is_breach(&entry), is_one, "{} {:?}", entry.event, entry.by);
         }
     }
-}
-
-#[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
 
     /// In the middle of a rollback the endpoint may have the share of the raise before it.
     #[test]
