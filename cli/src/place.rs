@@ -3,7 +3,8 @@
 //! What was typed wins over the environment, and an address over a stack. Only a deployed stack makes
 //! the program look at the caller's AWS settings at all.
 
-use std::path::PathBuf;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 
@@ -36,7 +37,7 @@ pub(crate) struct PlaceArgs {
     // What the environment says has arguments of its own, which are hidden: the usage that clap prints beside an
     // error has every shown one that has a value, and would ask people for what nobody has to type.
     #[arg(long, global = true, env = "AWS_CA_BUNDLE", hide = true)]
-    environment_ca_file: Option<PathBuf>,
+    environment_ca_file: Option<OsString>,
     #[arg(long, global = true, env = "CANARY_API", hide = true)]
     environment_api: Option<String>,
     #[arg(long, global = true, env = "CANARY_STACK_NAME", hide = true)]
@@ -150,10 +151,10 @@ impl PlaceArgs {
     }
 
     fn trust(&self) -> Result<Trust, TrustError> {
-        let choices = [&self.ca_file, &self.environment_ca_file];
-        let mut given = choices.into_iter().flatten();
-        let bundle = given.find(|file| !file.as_os_str().is_empty());
-        Trust::of(bundle.map(PathBuf::as_path))
+        // A path that is empty clap would refuse; a variable that is set to nothing is not set.
+        let environment = self.environment_ca_file.as_deref().map(Path::new);
+        let environment = environment.filter(|file| !file.as_os_str().is_empty());
+        Trust::of(self.ca_file.as_deref().or(environment))
     }
 }
 

@@ -52,6 +52,8 @@ pub(crate) struct State {
     file: PathBuf,
     /// The file beside it, locked for as long as it is open.
     beside: File,
+    /// Its name.
+    lock: PathBuf,
     /// From which time on the records go on; absent where there are none.
     pub(crate) goes_on_from: Option<Timestamp>,
 }
@@ -86,6 +88,7 @@ impl State {
         Ok(Self {
             file: file.to_owned(),
             beside,
+            lock: name,
             goes_on_from: reached.filter(|_| has_records),
         })
     }
@@ -101,7 +104,7 @@ impl State {
         let mut beside = &self.beside;
         let written = beside.seek(SeekFrom::Start(0));
         let written = written.and_then(|_| beside.write_all(line.as_bytes()));
-        written.map_err(|error| unusable(&self.file, error))
+        written.map_err(|error| unusable(&self.lock, error))
     }
 
     /// The same error, in words about the file where the embedded database could not open it.
@@ -222,7 +225,17 @@ mod tests {
         drop(state);
         let state = State::hold(&file).expect("nobody has it");
         assert_eq!(state.goes_on_from, Some(at("2126-01-05T10:05:01Z")));
-        drop(state);
+        // What can't be written is the file beside it.
+        let beside = File::open(&state.lock).expect("it is there");
+        let unwritten = State { beside, ..state };
+        let error = unwritten.keep(at("2126-01-05T10:00:00Z"), 60.0);
+        let error = error.expect_err("it is open for reading alone").to_string();
+        assert!(
+            error.contains("records.sqlite.lock can't be used"),
+            "{error}"
+        );
+        drop(state.beside);
+        drop(unwritten);
         // Without its records it begins anew.
         std::fs::remove_file(&file).expect("it is there");
         let state = State::hold(&file).expect("nobody has it");

@@ -205,8 +205,7 @@ pub(super) fn stages(look: Look, stages: &[StageView], present: usize) -> String
     table(look, &header, rows.collect())
 }
 
-/// The canary's share as the endpoint has it, and beside it the one that is meant where somebody else has
-/// set another.
+/// The canary's share as the endpoint has it, and beside it the one that is meant where that is another.
 pub(super) fn share(view: &DeploymentView) -> String {
     let share = view.share();
     match view.intended_instead() {
@@ -229,10 +228,11 @@ fn split(view: &DeploymentView) -> String {
     );
     let more = match view.intended_instead() {
         _ if view.status == Status::Failed => " when last seen".to_owned(),
-        Some(intended) if intended == view.weight => {
+        Some(intended) if view.drifted => {
             format!("; somebody else set it, {intended} on the canary is intended")
         }
-        _ if view.target_weight != view.weight => {
+        Some(intended) => format!("; canary on its way to {intended}"),
+        None if view.target_weight != view.weight => {
             format!("; canary to go to {}", view.target_weight)
         }
         _ => String::new(),

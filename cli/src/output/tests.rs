@@ -67,7 +67,7 @@ fn a_stage_that_has_no_date_is_shown_without_one() {
 #[test]
 fn the_traffic_is_shown_as_it_is_and_beside_it_as_it_is_meant() {
     let mut view = samples::baking();
-    view.observed_weight = Some(0.0);
+    (view.observed_weight, view.drifted) = (Some(0.0), true);
     let text = deployment::in_full(PIPE, &view);
     let split = "traffic     0 % on canary-456789ab (wine-quality-v2), 100 % on AllTraffic (wine-quality-v1); somebody else set it, 50 % on the canary is intended\n";
     assert!(text.contains(split), "{text}");
@@ -76,7 +76,11 @@ fn the_traffic_is_shown_as_it_is_and_beside_it_as_it_is_meant() {
     let line = deployment::standing_line(PIPE, &view);
     assert!(line.contains("canary at 0 % (50 % intended)"), "{line}");
     assert!(progress::status(PIPE, &view).starts_with("0 % (50 % intended)  stage"));
-    // On their way to where they are meant to be, the weights are nobody else's.
+    // On their way to where they are meant to be, the weights are nobody else's: a raise that a rollback caught
+    // up with is not, either.
+    view.drifted = false;
+    let text = deployment::in_full(PIPE, &view);
+    assert!(text.contains("; canary on its way to 50 %\n"), "{text}");
     view.observed_weight = Some(100.0);
     view.target_weight = Weight::FULL;
     let text = deployment::in_full(PIPE, &view);

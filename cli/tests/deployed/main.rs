@@ -106,6 +106,20 @@ async fn the_usage_beside_an_error_asks_for_what_is_missing_alone() {
     assert!(run.stderr.contains(usage), "{}", run.stderr);
 }
 
+/// A variable that is set to nothing is not set, whatever is asked for.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bundle_that_is_set_to_nothing_is_none() {
+    let home = Home::new();
+    let example = concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/wine-quality.yaml");
+    let run = canary(&home, &["lint", "-f", example], &[("AWS_CA_BUNDLE", "")]).await;
+    assert_eq!(
+        (run.code, run.stdout.as_str()),
+        (0, "ok\n"),
+        "{}",
+        run.stderr
+    );
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_named_profile_wins_over_keys_of_the_environment() {
     let (home, gateway) = (Home::new(), api().await);

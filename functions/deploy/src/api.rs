@@ -26,7 +26,7 @@ use shared::domain::judge::MinuteReport;
 use shared::domain::quantity::Weight;
 use shared::domain::replay::Recorded;
 use shared::domain::specification::is_name;
-use shared::domain::text::is_readable;
+use shared::domain::text::visible;
 use shared::gateway::{self, Asked};
 use shared::wire::api::{
     CommandBody, DeploymentView, LONGEST_REASON, ListView, PlanView, WeightBody,
@@ -418,8 +418,8 @@ async fn undo(
     body: Body,
 ) -> Result<Response, Answer> {
     let body: CommandBody = optional(body)?;
-    let why = body.reason.as_deref();
-    check_reason(why)?;
+    let reason = optional_reason(body.reason.as_deref())?;
+    let why = reason.as_deref();
     let caller = asked.caller.name();
     let digest = digest(json!({"undo": id, "reason": why}).to_string().as_bytes());
     let key = idempotency_key(&headers, caller)?.map(|key| Key { key, digest });
@@ -446,24 +446,24 @@ async fn follow(
     command: Command,
     reason: Option<String>,
 ) -> Result<Response, Answer> {
-    check_reason(reason.as_deref())?;
+    let reason = optional_reason(reason.as_deref())?;
     load(aws, asked, id).await?;
     let loaded = order(aws, id, command, asked.caller.name(), reason.as_deref()).await?;
     announce(aws, &loaded).await;
     Ok((StatusCode::ACCEPTED, Json(view(aws, &loaded, &[]))).into_response())
 }
 
-/// A reason is kept, and shown to people: where there is one it says something.
-fn check_reason(reason: Option<&str>) -> Result<(), Answer> {
-    if reason.is_none_or(|reason| is_readable(reason, LONGEST_REASON)) {
-        return Ok(());
+/// A reason that may be left out: what can be seen of it. Nothing but its length is refused, so that no word of it
+/// keeps a rollback waiting.
+fn optional_reason(reason: Option<&str>) -> Result<Option<String>, Answer> {
+    if reason.is_some_and(|reason| reason.chars().count() > LONGEST_REASON) {
+        let detail =
+            format!("reason has at most {LONGEST_REASON} characters; it may also be left out");
+        return Err(Problem::new(422, "invalid-reason", detail)
+            .field("reason")
+            .into());
     }
-    let detail = format!(
-        "reason is a text of 1 to {LONGEST_REASON} characters that can be seen, on one line; where none is needed it may be left out"
-    );
-    Err(Problem::new(422, "invalid-reason", detail)
-        .field("reason")
-        .into())
+    Ok(reason.and_then(visible))
 }
 
 /// The record, for a caller who may do to it what was asked for.

@@ -4,9 +4,7 @@
 use serde_json::{Map, Value, json};
 use shared::domain::state::Status;
 use shared::wire::api::LONGEST_REASON;
-use shared::wire::openapi::{
-    BEFORE, BEHIND, BODY, Kind, NAME, NOTHING_HIDDEN, problems, reference,
-};
+use shared::wire::openapi::{BEFORE, BEHIND, BODY, Kind, NAME, problems, reference};
 
 use crate::api::{CHECKS, COMMANDS, DEPLOYMENTS, MOST_CHECKS, MOST_DEPLOYMENTS};
 use crate::request::{BODY_LIMIT, KEY_LIMIT};
@@ -454,7 +452,7 @@ fn add_form(approve: &mut Value) {
             "type": "object",
             "properties": {
                 "reason": {
-                    "type": "string", "maxLength": LONGEST_REASON, "pattern": NOTHING_HIDDEN,
+                    "type": "string", "maxLength": LONGEST_REASON,
                     "description": "Why; may be left empty.",
                 },
                 "shown": {"type": "string", "description": "Since when the stage that the page showed has waited."},

@@ -92,7 +92,7 @@ pub(crate) fn typed<T: DeserializeOwned>(value: &Value) -> Result<T, Answer> {
 
 /// The parameters of a query, each a text.
 pub(crate) fn parameters<T: DeserializeOwned>(RawQuery(query): &RawQuery) -> Result<T, Answer> {
-    let pairs = form::fields(query.as_deref().unwrap_or_default());
+    let pairs = form::parameters(query.as_deref().unwrap_or_default());
     let pairs = pairs.map_err(|error| no_text(400, "unreadable-query", &error))?;
     let mut fields = Map::new();
     for (name, text) in pairs {
@@ -104,7 +104,8 @@ pub(crate) fn parameters<T: DeserializeOwned>(RawQuery(query): &RawQuery) -> Res
         }
         fields.insert(name, Value::String(text));
     }
-    specification::typed(&Value::Object(fields)).map_err(|error| unfit("invalid-parameter", error))
+    specification::parameters(&Value::Object(fields))
+        .map_err(|error| unfit("invalid-parameter", error))
 }
 
 /// A field of a query or a form that can't be read.

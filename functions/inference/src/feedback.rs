@@ -230,7 +230,7 @@ pub(crate) fn endpoints(labels: &[Label]) -> Result<BTreeSet<&str>, Box<Problem>
 }
 
 /// Why one endpoint's labels are not taken. Ids are opaque to whoever sends them, so a refusal says which endpoint's
-/// they are, where the first of them stands, and that the others need not wait: those of an endpoint that is gone
+/// they are, where each of them stands, and that the others need not wait: those of an endpoint that is gone
 /// would keep them waiting for ever.
 pub(crate) fn of_endpoint(problem: Problem, endpoint: &str, labels: &[Label]) -> Problem {
     // Rights that can't be read now can be later, of all of them.
@@ -245,8 +245,12 @@ pub(crate) fn of_endpoint(problem: Problem, endpoint: &str, labels: &[Label]) ->
     if labels.iter().all(is_of_it) {
         return Problem { detail, ..problem };
     }
-    detail += "; nothing was counted, send the other labels without these";
-    let first = labels.iter().position(is_of_it).unwrap_or_default();
+    let places = (0..labels.len()).filter(|place| is_of_it(&labels[*place]));
+    let places: Vec<usize> = places.collect();
+    let listed: Vec<String> = places.iter().map(|it| format!("items[{it}]")).collect();
+    detail += "; nothing was counted, send the other labels without these: ";
+    detail += &listed.join(", ");
+    let first = places.first().copied().unwrap_or_default();
     Problem { detail, ..problem }.field(format!("items[{first}].inference_id"))
 }
 

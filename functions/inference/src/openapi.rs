@@ -12,7 +12,7 @@ use crate::request::{ATTRIBUTE_LIMIT, HEADER_LIMIT, InferenceBody, USER_LIMIT};
 /// A user in a query: without control characters, and without the mark that stands for bytes that are no text.
 const USER: &str = r"^[^\u0000-\u001f\u007f-\u009f\ufffd]*$";
 /// What a query may meet where there should be none, or another one.
-const QUERY: &[Kind] = &[(400, "unreadable-query")];
+const QUERY: &[Kind] = &[(400, "unreadable-query"), (422, "invalid-parameter")];
 /// What a request to a model may meet.
 const INFERENCE: &[Kind] = &[
     (422, "endpoint-refused"),

@@ -30,6 +30,18 @@ pub fn is_readable(text: &str, longest: usize) -> bool {
     text.chars().any(is_visible) && text.chars().count() <= longest && !text.chars().any(is_hidden)
 }
 
+/// What can be seen of a text that may be left out: hidden characters are dropped, and a space stands for one that
+/// breaks a line. Nothing where nothing visible is left.
+pub fn visible(text: &str) -> Option<String> {
+    let kept = text.chars().filter_map(|character| match character {
+        seen if !is_hidden(seen) => Some(seen),
+        broken if broken.is_whitespace() => Some(' '),
+        _ => None,
+    });
+    let kept: String = kept.collect();
+    is_readable(&kept, usize::MAX).then_some(kept)
+}
+
 /// What a person wrote, safe and short enough to repeat in an error, which goes to terminals and logs: the
 /// first characters of it that can be seen.
 pub fn excerpt(text: &str, longest: usize) -> String {
@@ -67,6 +79,25 @@ mod tests {
         ] {
             assert!(is_readable(text, 500), "{text}");
             assert_eq!(excerpt(text, 500), text);
+        }
+    }
+
+    #[test]
+    fn of_a_text_that_may_be_left_out_what_can_be_seen_is_kept() {
+        for (given, kept) in [
+            ("errors\u{200b}", Some("errors")),
+            ("safe \u{202e}lla", Some("safe lla")),
+            ("too slow\nby far", Some("too slow by far")),
+            (
+                "\u{1f469}\u{200d}\u{1f4bb}",
+                Some("\u{1f469}\u{200d}\u{1f4bb}"),
+            ),
+            ("", None),
+            (" \u{a0}", None),
+            ("\u{200b}\n", None),
+            ("\u{200d}", None),
+        ] {
+            assert_eq!(visible(given).as_deref(), kept, "{given:?}");
         }
     }
 

@@ -51,6 +51,9 @@ pub struct DeploymentView {
     /// not `weight`: somebody else set them, or they are on their way. Absent where it is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_weight: Option<f64>,
+    /// Whether somebody else changed the endpoint, and that still stands.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub drifted: bool,
     /// The present stage, counted from 1; 0 before the first.
     pub stage: usize,
     /// How many stages there are.
@@ -230,6 +233,7 @@ impl DeploymentView {
             weight: state.weight,
             target_weight: state.target,
             observed_weight: state.observed_weight(),
+            drifted: state.drift.is_some(),
             stage: if begun {
                 terms.plan.stage_index(state.weight) + 1
             } else {
@@ -271,7 +275,8 @@ impl DeploymentView {
         TrafficShare::observed_or(self.observed_weight, self.weight)
     }
 
-    /// The share that is meant, where somebody else has set another one. After the end none is.
+    /// The share that is meant, where the endpoint has another one: somebody else's where it is `drifted`, and
+    /// otherwise one on its way. After the end none is meant.
     pub fn intended_instead(&self) -> Option<Weight> {
         let is_other = self.share() != TrafficShare::from(self.target_weight);
         let is_meant = self.observed_weight.is_some() && !self.status.is_terminal();

@@ -28,6 +28,24 @@ pub fn fields(text: &str) -> Result<Vec<(String, String)>, NoText> {
     fields.collect()
 }
 
+/// What signs a request in its query instead of in its headers. It says who asks, and is no parameter of a route.
+const OF_A_SIGNATURE: [&str; 7] = [
+    "X-Amz-Algorithm",
+    "X-Amz-Credential",
+    "X-Amz-Date",
+    "X-Amz-Expires",
+    "X-Amz-Security-Token",
+    "X-Amz-Signature",
+    "X-Amz-SignedHeaders",
+];
+
+/// The fields of a request's query, but for those of its signature.
+pub fn parameters(query: &str) -> Result<Vec<(String, String)>, NoText> {
+    let mut fields = fields(query)?;
+    fields.retain(|(name, _)| !OF_A_SIGNATURE.contains(&name.as_str()));
+    Ok(fields)
+}
+
 /// `+` is a space, and `%` with two digits a byte; nothing where the bytes are no UTF-8.
 fn decoded(text: &str) -> Option<String> {
     let mut bytes = Vec::with_capacity(text.len());
@@ -72,6 +90,16 @@ mod tests {
         assert_eq!(read("reason=%zz%4&b"), "reason:%zz%4|b:");
         assert_eq!(read("a=b=c&&d="), "a:b=c|d:");
         assert_eq!(read(""), "");
+    }
+
+    #[test]
+    fn what_signs_a_request_is_no_parameter_of_it() {
+        let signed = OF_A_SIGNATURE.map(|name| format!("{name}=x")).join("&");
+        let found = parameters(&format!("a=1&{signed}&X-Amz-Other=2&x-amz-date=3"));
+        let found = found.expect("texts").into_iter().map(|(name, _)| name);
+        let found: Vec<String> = found.collect();
+        assert_eq!(found, ["a", "X-Amz-Other", "x-amz-date"]);
+        assert_eq!(parameters(&signed), Ok(Vec::new()));
     }
 
     #[test]

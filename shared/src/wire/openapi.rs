@@ -217,14 +217,12 @@ fn refine_answers(all: &mut Schemas) {
         "LatencyMinute.slower_than",
         json!({"propertyNames": {"pattern": "^[0-9]+$"}}),
     );
-    for place in [
-        "Command.reason",
-        "WeightChange.reason",
-        "FreezeOrder.reason",
-    ] {
-        let readable = json!({"minLength": 1, "maxLength": LONGEST_REASON, "pattern": READABLE});
-        refine(all, place, readable);
+    // What can't be seen of a reason that may be left out is dropped, and refuses nothing.
+    for place in ["Command.reason", "WeightChange.reason"] {
+        refine(all, place, json!({"maxLength": LONGEST_REASON}));
     }
+    let readable = json!({"minLength": 1, "maxLength": LONGEST_REASON, "pattern": READABLE});
+    refine(all, "FreezeOrder.reason", readable);
     // What answers hold is told in full: nothing else is in them.
     for (name, schema) in all.iter_mut() {
         if is_answer(name) && schema["type"] == "object" {
@@ -243,9 +241,7 @@ macro_rules! hidden {
     };
 }
 
-/// Texts that are shown, as `domain::text::is_readable` has them; or none.
-pub const NOTHING_HIDDEN: &str = concat!("^[^", hidden!(), "]*$");
-/// Texts that are shown: one character at the least can be seen.
+/// Texts that are shown, as `domain::text::is_readable` has them: one character at the least can be seen.
 pub const READABLE: &str = concat!(
     "^[^",
     hidden!(),
@@ -413,11 +409,11 @@ pub const KINDS: &[(&str, &str)] = &[
     ("invalid-inference-request", "the body has another shape"),
     (
         "invalid-parameter",
-        "a parameter of the query is unknown or unfit",
+        "a parameter of the query is unknown, missing, given twice or unfit",
     ),
     (
         "invalid-reason",
-        "the reason is blank, too long, or holds characters that can't be seen",
+        "the reason is too long; of a freeze: or blank, or holds characters that can't be seen",
     ),
     (
         "invalid-specification",
@@ -544,7 +540,7 @@ pub const KINDS: &[(&str, &str)] = &[
     ("unreadable-path", "the id in the path is no text"),
     (
         "unreadable-query",
-        "the query can't be read, or is not the one that the route takes",
+        "the query can't be decoded: its bytes are no UTF-8",
     ),
 ];
 

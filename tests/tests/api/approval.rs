@@ -81,14 +81,9 @@ async fn the_form_approves_with_its_reason_and_leads_back() {
         world.request(Method::POST, &path, &form, body).await
     };
     let shown = shown(&world, &id).await;
-    let refused = send_form(&world, &path, &format!("shown={shown}&reason=a%0Ab")).await;
+    let long = format!("shown={shown}&reason={}", "x".repeat(501));
+    let refused = send_form(&world, &path, &long).await;
     assert_page(&refused, 422, "invalid reason");
-    let turned = format!("shown={shown}&reason=looks%E2%80%AEgood");
-    assert_page(
-        &send_form(&world, &path, &turned).await,
-        422,
-        "invalid reason",
-    );
     let no_text = format!("shown={shown}&reason=looks%FFgood");
     assert_page(
         &send_form(&world, &path, &no_text).await,
@@ -97,7 +92,10 @@ async fn the_form_approves_with_its_reason_and_leads_back() {
     );
     let refused = send_form(&world, &path, "reason=looks+good").await;
     assert_page(&refused, 422, "invalid body");
-    let (status, _) = send(&format!("shown={shown}&reason=looks+good%2C+really")).await;
+    let (status, _) = send(&format!(
+        "shown={shown}&reason=looks+%E2%80%AEgood%2C%0Areally"
+    ))
+    .await;
     assert_eq!(status, StatusCode::SEE_OTHER);
     let approved = world.entry(&id, Name::Approved).await;
     assert!(

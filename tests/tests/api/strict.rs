@@ -2,7 +2,7 @@
 //! in place of objects, names that are none.
 
 use http::{Method, StatusCode};
-use serde_json::Value;
+use serde_json::{Value, json};
 use tests::{ENDPOINT, World, specification};
 
 use crate::refusals::{assert_problem, effects};
@@ -154,11 +154,49 @@ async fn a_route_without_parameters_takes_none() {
         ),
     ] {
         let answer = sent(&world, Method::POST, path, &body).await;
-        assert_problem(&answer, 400, "unreadable-query", None);
+        assert_problem(&answer, 422, "invalid-parameter", None);
         assert!(!answer.1.to_string().contains("secret"), "{}", answer.1);
     }
     assert_eq!(world.count_calls("InvokeEndpoint"), 0);
     assert_eq!(effects(&world), before);
+}
+
+/// In the words of a query, and not of a document.
+#[tokio::test]
+async fn an_unknown_parameter_is_told_which_there_are() {
+    let world = World::new().await;
+    for (path, takes) in [
+        ("/health?x=1", "none"),
+        (
+            "/deployments?x=1",
+            "`endpoint`, `status`, `limit`, `cursor`",
+        ),
+    ] {
+        let answer = world.get(path).await;
+        assert_problem(&answer, 422, "invalid-parameter", Some("x"));
+        let said = format!("this route has no parameter `x`; it takes {takes}");
+        assert_eq!(answer.1["detail"], json!(said));
+    }
+}
+
+/// Whoever signs in the query, as for a link that somebody else follows, asks for nothing else by it.
+#[tokio::test]
+async fn a_signature_in_the_query_is_no_parameter() {
+    let world = World::new().await;
+    let signed = "X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Credential=AKIDEXAMPLE%2F20260302&X-Amz-Date=20260302T100000Z&X-Amz-Expires=60&X-Amz-SignedHeaders=host&X-Amz-Signature=ab12&X-Amz-Security-Token=a%2Fb";
+    for path in ["/openapi.json?", "/deployments?limit=1&"] {
+        let (status, answer) = world.get(&format!("{path}{signed}")).await;
+        assert_eq!(status, StatusCode::OK, "{answer}");
+    }
+    let way = format!("/route?{signed}&endpoint={ENDPOINT}&user=anna");
+    let (status, answer) = world.get(&way).await;
+    assert_eq!(status, StatusCode::OK, "{answer}");
+    let label = r#"{"inference_id": "x", "actual": true}"#;
+    let path = format!("/feedback?{signed}");
+    let (status, answer) = sent(&world, Method::POST, &path, label).await;
+    assert_eq!(status, StatusCode::OK, "{answer}");
+    let answer = world.get(&format!("/health?{signed}&X-Amz-Other=1")).await;
+    assert_problem(&answer, 422, "invalid-parameter", Some("X-Amz-Other"));
 }
 
 /// In place of what is no UTF-8 there would be a mark, the same for all of it.

@@ -59,6 +59,7 @@ async fn a_canary_that_somebody_gave_no_traffic_is_held_and_not_blind() {
         (&view["weight"], &view["observed_weight"]),
         (&json!(10), &json!(0.0))
     );
+    assert_eq!(view["drifted"], json!(true));
     assert_eq!(view["measured"]["canary_per_minute"], json!(0.0));
     assert_eq!(view.get("expected_end"), None, "nobody knows when");
     let (_, list) = world.get("/deployments").await;
@@ -81,6 +82,7 @@ async fn a_canary_that_somebody_gave_no_traffic_is_held_and_not_blind() {
     assert!(history.iter().all(|entry| entry.event != Name::Blind));
     let view = shown(&world, &id).await;
     assert_eq!(view.get("observed_weight"), None);
+    assert_eq!(view.get("drifted"), None);
 }
 
 /// More than was committed is taken back, and meanwhile production is missed no more than it was asked.

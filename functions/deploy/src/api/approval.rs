@@ -33,7 +33,7 @@ use shared::wire::html::{by_digest, escaped};
 use shared::wire::problem::{MEDIA_TYPE, Problem};
 use shared::wire::report::style;
 
-use super::{Shared, check_reason, follow, load, looked_back, view};
+use super::{Shared, follow, load, looked_back, view};
 use crate::problems::Answer;
 use crate::request::{Id, NoParameters, no_text};
 
@@ -136,8 +136,7 @@ pub(super) async fn approve(
     id: &str,
     body: &Bytes,
 ) -> Result<Response, Answer> {
-    let reason = field(body, "reason")?.filter(|reason| !reason.trim().is_empty());
-    check_reason(reason.as_deref())?;
+    let reason = field(body, "reason")?;
     let shown = field(body, SHOWN)?.ok_or_else(|| {
         let detail = "the form says since when the stage that it showed has waited; open the page and send its own";
         Problem::new(422, "invalid-body", detail).field(SHOWN)
@@ -309,7 +308,7 @@ fn ending(shown: &Shown<'_>) -> String {
         "Who asked for the deployment can't approve it. "
     };
     format!(
-        "<form method=\"post\" action=\"approve\">\n<input type=\"hidden\" name=\"{SHOWN}\" value=\"{waits}\">\n<p><label>Why <input name=\"reason\" maxlength=\"500\"></label> <button>Approve the next raise</button></p>\n</form>\n<p>{who}The same on the command line: <code>canary approve {id}</code>; against it: <code>canary rollback {id}</code>.</p>\n"
+        "<form method=\"post\" action=\"approve\">\n<input type=\"hidden\" name=\"{SHOWN}\" value=\"{waits}\">\n<p><label>Your reason <input name=\"reason\" maxlength=\"500\"></label> <button>Approve the next raise</button></p>\n</form>\n<p>{who}The same on the command line: <code>canary approve {id}</code>; against it: <code>canary rollback {id}</code>.</p>\n"
     )
 }
 
@@ -378,6 +377,8 @@ mod tests {
         let waits = Some("2026-03-02T10:00:00Z");
         let asked = page("AwaitingApproval", false, waits);
         assert!(asked.contains(offer) && asked.contains(own), "{asked}");
+        // The reason of the wait is not the reason that is asked for.
+        assert!(asked.contains("<label>Your reason <input"), "{asked}");
         let local = page("AwaitingApproval", true, waits);
         assert!(local.contains(offer) && !local.contains(own), "{local}");
         let raised = page("Scaling", false, None);

@@ -11,11 +11,12 @@ use shared::app::ports::{Ambient, Endpoints};
 use shared::aws::Aws;
 use shared::domain::freeze::{EVERY_ENDPOINT, Freeze};
 use shared::domain::specification::is_name;
+use shared::domain::text::is_readable;
 use shared::gateway::Asked;
-use shared::wire::api::{FreezeBody, FreezeView};
+use shared::wire::api::{FreezeBody, FreezeView, LONGEST_REASON};
 use shared::wire::problem::Problem;
 
-use super::{Shared, check_reason, told};
+use super::{Shared, told};
 use crate::access;
 use crate::problems::Answer;
 use crate::request::{Body, Id, NoParameters, document, typed};
@@ -56,7 +57,7 @@ pub(super) async fn freeze(
 ) -> Result<Json<FreezeView>, Answer> {
     let name = named(&aws, &asked, name).await?;
     let FreezeBody { reason, until } = typed(&document(body)?.0)?;
-    check_reason(Some(reason.as_str()))?;
+    check_reason(&reason)?;
     if let Some(until) = until {
         Freeze::check_end(until, aws.now())
             .map_err(|unfit| Problem::new(422, "invalid-body", unfit.to_string()).field("until"))?;
@@ -78,6 +79,19 @@ pub(super) async fn freeze(
     };
     let frozen = frozen.map_err(|error| failed(&aws, error))?;
     Ok(Json(FreezeView::new(name, Some(frozen))))
+}
+
+/// Why nothing may be raised is told to everybody: it has to say something.
+fn check_reason(reason: &str) -> Result<(), Answer> {
+    if is_readable(reason, LONGEST_REASON) {
+        return Ok(());
+    }
+    let detail = format!(
+        "reason is a text of 1 to {LONGEST_REASON} characters that can be seen, on one line"
+    );
+    Err(Problem::new(422, "invalid-reason", detail)
+        .field("reason")
+        .into())
 }
 
 /// A freeze of what is not there would hold nothing and say that it does. While SageMaker can't be

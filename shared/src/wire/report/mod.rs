@@ -202,11 +202,14 @@ fn ending(view: &DeploymentView) -> String {
     }
 }
 
-/// The canary's share, and the one that is meant where somebody else has set another.
+/// The canary's share, and the one that is meant where that is another.
 fn share(view: &DeploymentView) -> String {
     let share = view.share();
     match view.intended_instead() {
-        Some(intended) => format!("{share} (somebody else set it, {intended} is intended)"),
+        Some(intended) if view.drifted => {
+            format!("{share} (somebody else set it, {intended} is intended)")
+        }
+        Some(intended) => format!("{share} (on its way to {intended})"),
         None => share.to_string(),
     }
 }
@@ -330,5 +333,30 @@ mod tests {
         ] {
             assert_eq!(is_breach(&entry), is_one, "{} {:?}", entry.event, entry.by);
         }
+    }
+
+    /// In the middle of a rollback the endpoint may have the share of the raise before it.
+    #[test]
+    fn a_share_is_somebody_elses_where_the_endpoint_drifted_alone() {
+        let said = |target: u8, drifted: bool| {
+            let view = json!({
+                "deployment_id": "x", "status": "ROLLING_BACK", "phase": "Reverting",
+                "endpoint": "e", "model": "m", "former_model": "f",
+                "canary_variant": "c", "production_variant": "p",
+                "weight": 0, "target_weight": target, "observed_weight": 50.0, "drifted": drifted,
+                "stage": 0, "stage_count": 2, "reason": "r", "version": 1,
+                "created_at": "2026-03-02T10:00:00Z", "created_by": "Release",
+                "updated_at": "2026-03-02T10:00:00Z", "as_of": "2026-03-02T10:00:00Z",
+                "stages": [], "soak": "5m", "deadline": "6h", "deadline_used": "0s",
+                "links": {"self": "", "history": "", "checks": ""},
+            });
+            share(&serde_json::from_value(view).expect("a deployment"))
+        };
+        assert_eq!(said(0, false), "50 % (on its way to 0 %)");
+        assert_eq!(
+            said(0, true),
+            "50 % (somebody else set it, 0 % is intended)"
+        );
+        assert_eq!(said(50, false), "50 %");
     }
 }

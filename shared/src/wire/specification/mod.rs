@@ -98,6 +98,18 @@ pub fn typed<T: DeserializeOwned>(value: &Value) -> Result<T, SpecificationError
     json::shaped(value).map_err(|error| located(&error))
 }
 
+/// Reads the parameters of a query. To an unknown one is said which the route takes.
+pub fn parameters<T: DeserializeOwned>(value: &Value) -> Result<T, SpecificationError> {
+    json::shaped(value).map_err(|misfit| {
+        let error = located(&misfit);
+        let Mismatch::Unknown { name, known } = misfit.inner() else {
+            return error;
+        };
+        let detail = format!("this route has no parameter `{name}`; it takes {known}");
+        wrong(error.field, detail)
+    })
+}
+
 /// Why a text is no document of the API.
 #[derive(Debug, thiserror::Error)]
 pub enum Unreadable {

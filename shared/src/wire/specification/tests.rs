@@ -172,6 +172,48 @@ fn every_example_is_taken() {
     assert!(seen > 35, "{seen}");
 }
 
+/// And where it needs no other field, it makes a specification that says nothing senseless.
+#[test]
+fn an_example_by_itself_makes_a_specification() {
+    for place in [
+        "canary",
+        "plan",
+        "plan/linear",
+        "policy",
+        "policy/error_rate",
+        "policy/latency_p95",
+        "policy/memory",
+        "policy/comparison",
+        "policy/comparison/errors",
+        "policy/checks/0",
+        "rollback",
+        "watch",
+        "cleanup",
+        "notify",
+        "notify/audiences",
+        "routing",
+        "model_signals",
+        "gate",
+        "hotfix",
+    ] {
+        let error = typed::<Raw>(&with(&format!("/{place}"), json!(7)))
+            .map(drop)
+            .expect_err(place);
+        let example = error.detail.split(" such as ").nth(1);
+        let example = example.and_then(|rest| rest.strip_suffix(", not 7"));
+        let example = example.unwrap_or_else(|| panic!("no example in {error}"));
+        let example: Value = serde_json::from_str(example).expect("an example is JSON");
+        let part = place.rsplit('/').fold(example, |inner, name| match name {
+            "0" => json!([inner]),
+            name => json!({name: inner}),
+        });
+        let mut document = json!({"endpoint": "wine-quality", "model": "wine-quality-v2"});
+        let fields = document.as_object_mut().expect("an object");
+        fields.extend(part.as_object().expect("a field").clone());
+        assert_eq!(parse(&document).map(drop), Ok(()), "{place}: {document}");
+    }
+}
+
 /// As people write it who have read the documents once.
 #[test]
 fn a_short_form_is_answered_with_the_long_one() {
@@ -218,6 +260,10 @@ fn a_short_form_is_answered_with_the_long_one() {
         (
             "policy: {alarms: wine-down}",
             r#"policy.alarms: this must be a list, like ["one", "two"], not the text `wine-down`"#,
+        ),
+        (
+            "policy: {accept_baseline: yes}",
+            "policy.accept_baseline: this must be true or false, not the text `yes`",
         ),
         (
             "rollback: {mode: slow}",

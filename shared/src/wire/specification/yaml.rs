@@ -81,9 +81,10 @@ const MEANINGS: [(&str, &str); 26] = [
     ("ecursive reference", TOO_DEEP),
 ];
 
-/// Reads YAML 1.2.
+/// Reads YAML 1.2: of 1.1 are the booleans `yes`, `no`, `on` and `off`, which are texts.
 pub(super) fn read(text: &str) -> Result<Value, SpecificationError> {
-    serde_saphyr::from_str(text).map_err(|error| {
+    let options = serde_saphyr::options! { strict_booleans: true };
+    serde_saphyr::from_str_with_options(text, options).map_err(|error| {
         let place = error.location().map_or_else(String::new, |at| {
             format!(" at line {}, column {}", at.line(), at.column())
         });
@@ -126,6 +127,8 @@ fn in_plain_words(error: &Error) -> String {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     /// Line, column and a part of what is to be done about it.
@@ -187,6 +190,18 @@ mod tests {
             let begins = format!("not YAML at line {line}, column {column}: ");
             assert!(error.detail.starts_with(&begins), "{text}: {error}");
             assert!(error.detail.contains(words), "{text}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_boolean_is_true_or_false_and_nothing_else() {
+        for text in ["no", "yes", "on", "off", "No", "YES", "y", "n"] {
+            let read = read(&format!("it: {text}\n")).expect(text);
+            assert_eq!(read, json!({"it": text}));
+        }
+        for (text, value) in [("true", true), ("false", false), ("True", true)] {
+            let read = read(&format!("it: {text}\n")).expect(text);
+            assert_eq!(read, json!({"it": value}));
         }
     }
 

@@ -39,7 +39,7 @@ async fn labels_of_a_deleted_endpoint_are_named_and_keep_no_others_waiting() {
     guarded.delete_endpoint(ENDPOINT).await;
     let before = effects(&guarded.world);
 
-    let mixed = json!({"items": [forged, others[0], gone, others[1]]});
+    let mixed = json!({"items": [forged, others[0], gone, others[1], gone]});
     let refused = send(&guarded, "Shop", &mixed).await;
     assert_problem(&refused, 403, "forbidden", Some("items[2].inference_id"));
     let told = refused.1["detail"].as_str().expect("a text");
@@ -47,7 +47,7 @@ async fn labels_of_a_deleted_endpoint_are_named_and_keep_no_others_waiting() {
         "labels of endpoint wine-quality: ",
         "DefaultInvokers",
         "was deleted",
-        "send the other labels without these",
+        "send the other labels without these: items[2], items[4]",
     ] {
         assert!(told.contains(part), "{part}: {told}");
     }
