@@ -3,6 +3,7 @@
 use super::builders::*;
 use crate::domain::comparison::Split;
 use crate::domain::decide::decide;
+use crate::domain::due::due;
 use crate::domain::history::Name;
 use crate::domain::in_force::InForce;
 use crate::domain::invariants::violations;
@@ -86,6 +87,26 @@ fn what_was_missed_before_is_missed_no_longer_once_there_is_no_share() {
     let told = pass(&mut case, 30, &split(0), unasked);
     assert_eq!(told, Vec::<Name>::new());
     assert_eq!(case.deployment.state.status, Status::InProgress);
+}
+
+/// Somebody takes the traffic from a canary that can't be seen, while its raise or its way back to a lower share
+/// is committed and the call is still to be made.
+#[test]
+fn a_share_of_0_set_by_hand_makes_no_way_for_a_raise_of_what_was_not_seen() {
+    let all = arm(900, 0);
+    let unasked = (None, &all);
+    for mut case in [Case::shifting(10, 20), Case::retreating(30, 20)] {
+        let phase = case.deployment.state.phase;
+        let at = case.deployment.state.weight.percent();
+        let told = pass(&mut case, 1, &split(at), unasked);
+        assert!(told.contains(&Name::Blind), "{phase}: {told:?}");
+        let told = pass(&mut case, 5, &split(0), unasked);
+        assert!(!told.contains(&Name::Sighted), "{phase}: {told:?}");
+        assert!(case.evidence.blind.is_some(), "{phase}");
+        let seen = EndpointReading::Seen(split(0));
+        let due = due(&case.deployment, &case.evidence, &seen, case.now);
+        assert_eq!(due, None, "{phase}: nobody raises it past that");
+    }
 }
 
 #[test]
