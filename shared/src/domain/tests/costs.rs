@@ -255,6 +255,22 @@ fn other_traffic_than_in_the_stages_makes_no_canary_dear_and_no_dear_one_cheap()
     assert!(is_told(&dear_and_grown), "{}", value(&dear_and_grown));
 }
 
+/// One instance, of four times the price and the size of each of production's four.
+#[test]
+fn a_fleet_of_fewer_and_larger_instances_is_a_whole_one_at_night_too() {
+    let soak = |instances, requests| {
+        let case = at_full(0.8, spent(0.2));
+        let case = case.with(|case| case.deployment.terms.capacity.instances = Some(1));
+        after(case, instances, |_| (requests, 0))
+    };
+    for requests in [10_000, 1000] {
+        let alike = soak(1, requests);
+        assert!(!is_told(&alike), "{requests}: {}", value(&alike));
+        let dear = soak(2, requests);
+        assert!(is_told(&dear), "{requests}: {}", value(&dear));
+    }
+}
+
 #[test]
 fn a_stray_request_of_production_s_is_no_arm_to_wait_for() {
     let decision = after(at_full(3.2, spent(0.2)), 4, |index| {
