@@ -7,6 +7,7 @@ use rand::{Rng, SeedableRng};
 
 use super::builders::*;
 use crate::domain::audience::Audience;
+use crate::domain::command::{Command, IllegalCommand, apply};
 use crate::domain::cost::{self, Prices, Spent};
 use crate::domain::decide::after::look_after;
 use crate::domain::decide::{Decision, decide};
@@ -285,7 +286,7 @@ fn without_anything_to_hold_it_against_a_cost_is_unknown_and_not_kept() {
     let last = decision.evidence.guards["cost.ratio"].last.as_ref();
     let last = last.expect("a check was made");
     assert_eq!(last.finding, Finding::Unknown);
-    let why = "unknown (production answered no priced request in this rollout)";
+    let why = "unknown (no priced request of production's is on record)";
     assert!(last.sentence.contains(why), "{}", last.sentence);
     assert!(!is_told(&decision));
     let shown = &decision.minutes[34].guards["cost.ratio"];
@@ -296,9 +297,25 @@ fn without_anything_to_hold_it_against_a_cost_is_unknown_and_not_kept() {
         let guard = &mut case.deployment.terms.policy.guards[0];
         guard.consequence.on_breach = Action::Hold;
     });
-    let held = after(holds, 4, |_| (10_000, 0)).next.state;
-    assert_eq!(held.phase, Phase::Soaking);
-    assert!(held.reason.contains(why), "{}", held.reason);
+    let held = after(holds.clone(), 4, |_| (10_000, 0));
+    let state = &held.next.state;
+    assert_eq!(state.phase, Phase::Soaking);
+    assert!(state.reason.contains(why), "{}", state.reason);
+    // It would for ever, so a person may end it; not where the cost is known and too high.
+    let promoted = |held: &Decision| {
+        let (record, evidence) = (&held.next, &held.evidence);
+        let command = Command::Promote { full: false };
+        let at = now() + minutes(1);
+        apply(record, evidence, command, "operator", None, at).map(|done| done.next.state.phase)
+    };
+    assert_eq!(promoted(&held).ok(), Some(Phase::Finalizing));
+    let dear = holds.with(|case| {
+        case.deployment.terms.prices = Some(prices(3.2, 0.2));
+        case.evidence.production_spent = spent(0.2);
+    });
+    let refused = promoted(&after(dear, 4, |_| (10_000, 0)));
+    let is_refused = matches!(refused, Err(IllegalCommand::RedGuard(_)));
+    assert!(is_refused, "{refused:?}");
 }
 
 /// Completed and watched, with the same policy and what production cost before.
@@ -354,7 +371,7 @@ fn a_cost_that_can_not_be_told_in_the_watch_is_said_once_it_has_lasted() {
         (
             None,
             seen(finished()),
-            "production answered no priced request",
+            "no priced request of production's is on record",
         ),
         (
             spent(0.2),
