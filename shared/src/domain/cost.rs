@@ -16,8 +16,8 @@
 //! held against what production's requests cost in this rollout while it had some ([`Spent`]), each of them
 //! charged to the instances that the total traffic needs, so both are a whole fleet by all requests. The
 //! traffic is another one by then: at night the same instances answer a tenth of the requests, of either
-//! model. So production is taken to have kept as many instances as the canary has, up to those that it
-//! needed ([`Fleet::instead_of`]). The other way round, after stages at night, production's requests look
+//! model. So production is taken to have kept the part of its fleet that the canary has of its own
+//! ([`Fleet::instead_of`]): one instance of four times the size is a whole fleet as four are. The other way round, after stages at night, production's requests look
 //! dearer than they are by day, and a dear canary shows in the nights of the soak and of the watch.
 
 use std::collections::BTreeMap;
@@ -27,6 +27,7 @@ use serde::{Deserialize, Serialize};
 
 use super::deployment::{Deployment, State};
 use super::observation::{ArmMinute, Metrics, Series};
+use super::quantity::Weight;
 
 const MINUTES_AN_HOUR: f64 = 60.0;
 const MILLION: f64 = 1e6;
@@ -76,6 +77,8 @@ pub struct Fleet {
     prices: Prices,
     /// Production's instances that the total traffic needs.
     production: u32,
+    /// The canary's that all of it needs: one at the least.
+    needed: u32,
 }
 
 impl Fleet {
@@ -84,16 +87,18 @@ impl Fleet {
         Some(Self {
             prices: deployment.terms.prices?,
             production: deployment.state.production_instances,
+            needed: deployment.canary_instances_for(Weight::FULL),
         })
     }
 
     /// The dollars that production would have cost in a minute in which the canary has all requests: by what
-    /// its own cost before, and no less than as many instances as the canary has, up to those that it needed.
-    /// Absent while the one or the other is not known.
+    /// its own cost before, and no less than the part of its fleet that the canary has of the instances that all
+    /// traffic needs. Absent while the one or the other is not known.
     pub fn instead_of(self, canary: &ArmMinute, spent: Option<Spent>) -> Option<f64> {
         let by_requests = spent?.each()? * canary.invocations as f64;
         let instances = canary.cost? * MINUTES_AN_HOUR / self.prices.canary;
-        let kept = instances.min(f64::from(self.production));
+        let there = (instances / f64::from(self.needed)).min(1.0);
+        let kept = f64::from(self.production) * there;
         Some(by_requests.max(self.prices.production / MINUTES_AN_HOUR * kept))
     }
 }

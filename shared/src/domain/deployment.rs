@@ -219,7 +219,8 @@ pub struct State {
     /// What the model registry is still to be told, while it is.
     #[serde(default)]
     pub filing: Option<Filing>,
-    /// Whether the canary may have had requests: weights were on their way up at least once.
+    /// Whether the canary may have had requests: weights were on their way up at least once, or somebody else
+    /// had set some.
     #[serde(default)]
     pub had_traffic: bool,
     /// The last history entry's number.

@@ -283,6 +283,16 @@ pub struct Check {
     pub samples: u64,
     /// One plain sentence.
     pub sentence: String,
+    /// Whether it was held against what production's requests cost before, as a cost at 100 % is.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub recalled: bool,
+}
+
+impl Check {
+    /// Whether waiting never tells it: production has no requests any more, and what they cost is not on record.
+    fn stays_unknown(&self) -> bool {
+        self.recalled && self.finding == Finding::Unknown
+    }
 }
 
 /// More than two values: what can't be told is neither healthy nor broken, and what production does
@@ -377,23 +387,24 @@ impl Evidence {
     /// The guard that stands red: broken, though not often enough to act, or not to be told, and
     /// not kept since. One that only notifies stands in nobody's way.
     pub fn red_guard(&self, policy: &Policy) -> Option<&Check> {
-        self.guard_past(policy, |finding| finding != Finding::Kept)
+        self.guard_past(policy, |check| check.finding != Finding::Kept)
     }
 
-    /// The same, without those that only production breaks.
+    /// The same, without those that only production breaks, and without what can never be told: a person may
+    /// go past that, or there would be no way on.
     pub fn broken_guard(&self, policy: &Policy) -> Option<&Check> {
-        self.guard_past(policy, |finding| {
-            !matches!(finding, Finding::Kept | Finding::Incident)
+        self.guard_past(policy, |check| {
+            !matches!(check.finding, Finding::Kept | Finding::Incident) && !check.stays_unknown()
         })
     }
 
-    fn guard_past(&self, policy: &Policy, is_past: impl Fn(Finding) -> bool) -> Option<&Check> {
+    fn guard_past(&self, policy: &Policy, is_past: impl Fn(&Check) -> bool) -> Option<&Check> {
         policy
             .all_guards()
             .filter(|guard| guard.consequence.holds())
             .find_map(|guard| {
                 let check = self.guards.get(&guard.name)?.last.as_ref()?;
-                is_past(check.finding).then_some(check)
+                is_past(check).then_some(check)
             })
     }
 

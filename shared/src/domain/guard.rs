@@ -411,6 +411,7 @@ fn describe(guard: &Guard, state: &GuardState, window: &Window, finding: Finding
         limit,
         samples: canary.n,
         sentence,
+        recalled: window.recalled,
     }
 }
 
@@ -434,9 +435,7 @@ fn cost_beside(window: &Window) -> String {
     match (window.recalled, theirs.cost_each()) {
         (false, _) => cost(theirs),
         (true, Some(_)) => format!("{} (reckoned from this rollout's stages)", cost(theirs)),
-        (true, None) => {
-            "unknown (production answered no priced request in this rollout)".to_owned()
-        }
+        (true, None) => "unknown (no priced request of production's is on record)".to_owned(),
     }
 }
 

@@ -70,6 +70,7 @@ impl State {
                 before,
                 since: now,
             });
+            self.had_traffic |= self.share_in_force() > TrafficShare::NONE;
         }
     }
 

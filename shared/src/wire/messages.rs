@@ -263,8 +263,10 @@ fn share(entry: &Entry) -> String {
     match entry.confirmed_weight {
         Some(confirmed) if confirmed == entry.weight => share,
         Some(confirmed) => format!("{share} (intended), {confirmed} last confirmed"),
-        // Nothing is meant any more where the rollout has failed.
-        None if entry.status == Status::Failed => format!("{share} (last confirmed)"),
+        // Nothing is meant any more where the rollout has failed, from the cleanup on.
+        None if entry.status == Status::Failed || entry.phase == Phase::CleaningUp => {
+            format!("{share} (last confirmed)")
+        }
         None => format!("{share} (intended)"),
     }
 }

@@ -145,7 +145,8 @@ impl Oracle {
     }
 
     fn judge_raise(&self, before: &Seen, now: &Seen, by: Option<By>) -> Result<(), String> {
-        let raised = now.target > before.target
+        // Of what failed the share is the one last confirmed, be it above the one it was to go down to.
+        let raised = (now.target > before.target && now.status != Status::Failed)
             || (now.phase == Phase::Shifting && before.phase == Phase::Scaling);
         let saw_badly = by.is_some_and(|by| by.is_tick && by.saw_badly);
         let was_judged = before.status == Status::InProgress && !now.is_undo;

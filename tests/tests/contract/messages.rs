@@ -469,6 +469,26 @@ fn every_text_says_which_share_is_in_force() {
     }
 }
 
+/// Nothing is intended any more, from the cleanup of a failure on.
+#[test]
+fn a_failure_says_the_share_last_confirmed() {
+    for (status, phase) in [
+        (Status::RollingBack, Phase::CleaningUp),
+        (Status::Failed, Phase::Ended),
+    ] {
+        let entry = Entry {
+            status,
+            phase,
+            confirmed_weight: None,
+            ..held()
+        };
+        let event_id = event_id(ID, entry.seq);
+        let told = email(about(&event_id, &entry));
+        let said = "Canary      10 % of the traffic (last confirmed)";
+        assert!(told.lines().any(|line| line == said), "{told}");
+    }
+}
+
 /// What the e-mail tells in a column and the card has no other place for stands on the card in the same words.
 #[test]
 fn a_card_tells_what_the_e_mail_tells() {

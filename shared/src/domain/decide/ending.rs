@@ -7,7 +7,7 @@ use super::{Pass, ROLLBACK_BUDGET, Said, said};
 use crate::domain::deployment::Watch;
 use crate::domain::history::{Name, Severity};
 use crate::domain::observation::EndpointView;
-use crate::domain::quantity::{Span, Weight};
+use crate::domain::quantity::{Span, TrafficShare, Weight};
 use crate::domain::registry::Ending;
 use crate::domain::state::{Event, IllegalEvent, Outcome, Phase};
 
@@ -40,8 +40,11 @@ impl Pass {
         what: Said,
     ) -> Result<(), IllegalEvent> {
         let state = &mut self.next.state;
-        // Of a record that was written before it was kept, the share tells.
-        state.had_traffic |= state.weight > Weight::ZERO || state.phase == Phase::Shifting;
+        // Of a record that was written before it was kept, the share tells. Not a request that somebody made
+        // of the canary by name: nobody is sent there who did not ask for it.
+        state.had_traffic |= state.weight > Weight::ZERO
+            || state.phase == Phase::Shifting
+            || state.share_in_force() > TrafficShare::NONE;
         let incident = self.incident(outcome, &what);
         let state = &mut self.next.state;
         state.outcome = Some(outcome);
@@ -229,7 +232,12 @@ impl Pass {
             Outcome::Cancelled => (Name::Cancelled, Severity::Info, stays),
             Outcome::Failed => (Name::Failed, Severity::Critical, why),
         };
-        self.next.state.lease = None;
+        let state = &mut self.next.state;
+        state.lease = None;
+        if outcome == Outcome::Failed {
+            // A rollback that failed meant to reach 0 %, and did not.
+            state.target = state.weight;
+        }
         let value = format!("config {config}");
         self.go(
             Event::CleanedUp(outcome),

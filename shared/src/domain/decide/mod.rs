@@ -26,7 +26,7 @@ use super::history::{Entry, Name, Severity};
 use super::judge::{self, MinuteReport, Verdict};
 use super::observation::{AlarmReading, EndpointReading, EndpointView, Metrics, Observation};
 use super::policy::{Action, Grade};
-use super::quantity::{Span, TrafficShare, Weight};
+use super::quantity::{Span, Weight};
 use super::state::{self, Event, IllegalEvent, Outcome, Phase, Status};
 use super::truth;
 
@@ -288,6 +288,12 @@ impl Pass {
         let state = &mut self.next.state;
         state.last_seq += 1;
         let confirmed = truth::confirmed_weight(state);
+        // Nothing is intended any more after a failure: what was confirmed last is all that is known.
+        let weight = if state.outcome == Some(Outcome::Failed) {
+            state.weight
+        } else {
+            state.target
+        };
         self.entries.push(Entry {
             seq: state.last_seq,
             at: self.now,
@@ -298,7 +304,7 @@ impl Pass {
             limit: what.limit,
             status: state.status,
             phase: state.phase,
-            weight: state.target,
+            weight,
             confirmed_weight: confirmed.filter(|_| !self.has_moved_on),
             by: self.by.clone(),
             signal_severity: what.signal.as_ref().map(|(_, severity)| *severity),
@@ -335,7 +341,7 @@ impl Pass {
         }
         let (used, deadline) = (state.clock.used_at(self.now), self.next.terms.plan.deadline);
         if state.weight < Weight::FULL && used >= deadline {
-            let held = (state.phase == Phase::Holding).then(|| format!("; {}", state.reason));
+            let held = (state.phase == Phase::Holding).then(|| format!("; {}", self.held_by()));
             let reason = format!(
                 "the deadline of {deadline} passed with the canary at {}{}",
                 state.weight,
@@ -385,7 +391,8 @@ impl Pass {
                 ));
             }
             None if was_blind => {
-                let (reason, value) = if self.next.state.share_in_force() == TrafficShare::NONE {
+                let observed = self.next.state.observed_weight();
+                let (reason, value) = if observed.is_some_and(|percent| percent <= 0.0) {
                     (
                         "the canary has no traffic any more, so there is nothing of it to be seen",
                         "no traffic",

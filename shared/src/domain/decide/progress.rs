@@ -338,11 +338,24 @@ impl Pass {
         if warning.is_some() || self.next.terms.is_undo() {
             return warning;
         }
+        self.missing()
+    }
+
+    /// What is not shown yet, of what is asked of a stage.
+    fn missing(&self) -> Option<String> {
         let bench = Bench::of(&self.next);
         let unshown = bench.unshown(&self.evidence);
         let lacking = || Some(self.needs(&bench.lacking(&self.evidence)?));
         let missing = unshown.or_else(lacking)?;
         Some(format!("holding: {missing}"))
+    }
+
+    /// Why a stage was not left by its deadline: by the record and what was measured, and only where these
+    /// say nothing the last word, which may be of a reading that failed once.
+    pub(super) fn held_by(&self) -> String {
+        let missing = || self.missing().filter(|_| !self.next.terms.is_undo());
+        let lasting = self.lasting().or_else(missing);
+        lasting.unwrap_or_else(|| self.next.state.reason.clone())
     }
 
     /// What speaks against more traffic at any time, the amount of data apart.
@@ -372,6 +385,11 @@ impl Pass {
                 "holding: the policy's alarms could not be read: {reason}"
             ));
         }
+        self.lasting()
+    }
+
+    /// The same, as far as it is no matter of a single reading.
+    fn lasting(&self) -> Option<String> {
         if let Some(drift) = &self.next.state.drift {
             return Some(format!("holding: {drift}"));
         }

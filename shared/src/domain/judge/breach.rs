@@ -278,7 +278,7 @@ impl Bench<'_> {
     }
 
     /// What speaks against more traffic even when an operator asks for it: not that production
-    /// breaks a limit that the canary keeps.
+    /// breaks a limit that the canary keeps, nor a cost at 100 % that can never be told.
     pub fn objection_to_order(&self, evidence: &Evidence) -> Option<String> {
         if let Some(check) = evidence.broken_guard(self.policy) {
             return Some(check.sentence.clone());

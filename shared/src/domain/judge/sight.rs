@@ -3,7 +3,8 @@
 //! - **Blind**: the canary's query failed or was partial, or the canary has no points although its
 //!   share of production's traffic predicts ten requests or more. Of the traffic that goes by the
 //!   weights: a request that was asked of production by name says nothing of how many the canary gets.
-//!   And by the weights in force: to whom somebody else has left no traffic, none can be missing.
+//!   And by the weights in force: to whom somebody else has left no traffic, none can be missing, once
+//!   that is kept as a drift. While a raise is committed it is not, and what was missing stays missing.
 //! - **Silent**: no requests of either model in the last minute, on an endpoint that has ten a
 //!   minute. Either nobody asks or CloudWatch lags; nothing is raised until there are some again.
 //! - **Quiet**: little traffic, so few points. Nothing is wrong and nothing is proved.
@@ -22,7 +23,8 @@ use crate::domain::quantity::{Span, TrafficShare};
 pub const BLIND_FROM: f64 = 10.0;
 
 /// A minute of the present stage without canary requests: how many its share of production's would have
-/// been. Where it had no share, what was missing before is missed no longer.
+/// been. Where somebody else has left it no share, what was missing before is missed no longer. A share of 0
+/// in a phase that moves the weights excuses nothing: the raise under way would go past what was not seen.
 pub(super) fn expect(
     deployment: &Deployment,
     evidence: &mut Evidence,
@@ -31,7 +33,9 @@ pub(super) fn expect(
 ) {
     let share = deployment.state.least_share_at(minute);
     if share == TrafficShare::NONE {
-        evidence.expected_unseen = 0.0;
+        if deployment.state.drift.is_some() {
+            evidence.expected_unseen = 0.0;
+        }
     } else if share < TrafficShare::ALL {
         evidence.expected_unseen += predicted(deployment, minute, by_weight);
     }

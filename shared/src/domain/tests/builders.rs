@@ -339,6 +339,7 @@ impl Case {
             limit: "1%".to_owned(),
             samples: 500,
             sentence: "5XX errors of the canary: 3.00%, past the limit of 1%".to_owned(),
+            recalled: false,
         };
         self.with(|case| {
             case.evidence.guards.insert(

@@ -7,6 +7,7 @@ use rand::{Rng, SeedableRng};
 
 use super::builders::*;
 use crate::domain::audience::Audience;
+use crate::domain::command::{Command, IllegalCommand, apply};
 use crate::domain::cost::{self, Prices, Spent};
 use crate::domain::decide::after::look_after;
 use crate::domain::decide::{Decision, decide};
@@ -255,6 +256,22 @@ fn other_traffic_than_in_the_stages_makes_no_canary_dear_and_no_dear_one_cheap()
     assert!(is_told(&dear_and_grown), "{}", value(&dear_and_grown));
 }
 
+/// One instance, of four times the price and the size of each of production's four.
+#[test]
+fn a_fleet_of_fewer_and_larger_instances_is_a_whole_one_at_night_too() {
+    let soak = |instances, requests| {
+        let case = at_full(0.8, spent(0.2));
+        let case = case.with(|case| case.deployment.terms.capacity.instances = Some(1));
+        after(case, instances, |_| (requests, 0))
+    };
+    for requests in [10_000, 1000] {
+        let alike = soak(1, requests);
+        assert!(!is_told(&alike), "{requests}: {}", value(&alike));
+        let dear = soak(2, requests);
+        assert!(is_told(&dear), "{requests}: {}", value(&dear));
+    }
+}
+
 #[test]
 fn a_stray_request_of_production_s_is_no_arm_to_wait_for() {
     let decision = after(at_full(3.2, spent(0.2)), 4, |index| {
@@ -269,7 +286,7 @@ fn without_anything_to_hold_it_against_a_cost_is_unknown_and_not_kept() {
     let last = decision.evidence.guards["cost.ratio"].last.as_ref();
     let last = last.expect("a check was made");
     assert_eq!(last.finding, Finding::Unknown);
-    let why = "unknown (production answered no priced request in this rollout)";
+    let why = "unknown (no priced request of production's is on record)";
     assert!(last.sentence.contains(why), "{}", last.sentence);
     assert!(!is_told(&decision));
     let shown = &decision.minutes[34].guards["cost.ratio"];
@@ -280,9 +297,25 @@ fn without_anything_to_hold_it_against_a_cost_is_unknown_and_not_kept() {
         let guard = &mut case.deployment.terms.policy.guards[0];
         guard.consequence.on_breach = Action::Hold;
     });
-    let held = after(holds, 4, |_| (10_000, 0)).next.state;
-    assert_eq!(held.phase, Phase::Soaking);
-    assert!(held.reason.contains(why), "{}", held.reason);
+    let held = after(holds.clone(), 4, |_| (10_000, 0));
+    let state = &held.next.state;
+    assert_eq!(state.phase, Phase::Soaking);
+    assert!(state.reason.contains(why), "{}", state.reason);
+    // It would for ever, so a person may end it; not where the cost is known and too high.
+    let promoted = |held: &Decision| {
+        let (record, evidence) = (&held.next, &held.evidence);
+        let command = Command::Promote { full: false };
+        let at = now() + minutes(1);
+        apply(record, evidence, command, "operator", None, at).map(|done| done.next.state.phase)
+    };
+    assert_eq!(promoted(&held).ok(), Some(Phase::Finalizing));
+    let dear = holds.with(|case| {
+        case.deployment.terms.prices = Some(prices(3.2, 0.2));
+        case.evidence.production_spent = spent(0.2);
+    });
+    let refused = promoted(&after(dear, 4, |_| (10_000, 0)));
+    let is_refused = matches!(refused, Err(IllegalCommand::RedGuard(_)));
+    assert!(is_refused, "{refused:?}");
 }
 
 /// Completed and watched, with the same policy and what production cost before.
@@ -338,7 +371,7 @@ fn a_cost_that_can_not_be_told_in_the_watch_is_said_once_it_has_lasted() {
         (
             None,
             seen(finished()),
-            "production answered no priced request",
+            "no priced request of production's is on record",
         ),
         (
             spent(0.2),

@@ -488,6 +488,32 @@ fn which_of_its_configs_the_endpoint_may_be_on() {
     }
 }
 
+/// Half of the traffic was the canary's when it was last confirmed; the way down never got anywhere.
+#[test]
+fn a_failure_on_the_way_down_says_the_share_last_confirmed() {
+    for (case, meant) in [
+        (Case::reverting(50, Outcome::RolledBack), 0),
+        (Case::retreating(50, 10), 10),
+    ] {
+        let status = case.deployment.state.status;
+        let broken = reading(EndpointReading::Seen(split(50).is(EndpointStatus::Failed)));
+        let failed = becomes(status, Phase::CleaningUp).target(meant);
+        let begun = check(&case, &broken, &failed);
+        let tidied = Case {
+            deployment: begun.next.clone(),
+            evidence: begun.evidence.clone(),
+            now: case.now,
+        };
+        let tidied = tidied.with(|case| case.deployment.state.cleaned = true);
+        let ended = becomes(Status::Failed, Phase::Ended).weight(50).target(50);
+        let ended = check(&tidied, &broken, &ended.tells(&[Name::Failed]));
+        for entry in [begun.entries.last(), ended.entries.last()] {
+            let entry = entry.expect("told");
+            assert_eq!((entry.weight, entry.confirmed_weight), (weight(50), None));
+        }
+    }
+}
+
 #[test]
 fn a_failure_touches_nothing_but_what_was_made() {
     let failed = || Case::cleaning(Outcome::Failed);
@@ -575,6 +601,21 @@ fn the_deadline_rolls_back_below_full_traffic() {
         &used(Case::holding(30), 359),
         &reading(unread()),
         &rolls_back().says(says),
+    );
+    // A reading that failed in the last minute is not why it was held for hours.
+    let lacks = used(Case::holding(30), 358).with(|case| case.evidence.stage_samples = 0);
+    let held = goes_on(Phase::Holding).says("could not be read: ThrottlingException");
+    let held = check(&lacks, &reading(unread()), &held);
+    let late = lacks.with(|case| {
+        case.deployment = held.next;
+        case.now += minutes(1);
+    });
+    check(
+        &late,
+        &reading(unread()),
+        &rolls_back()
+            .says(says)
+            .says("; holding: needs about 500 more canary requests"),
     );
     check(
         &used(Case::retreating(30, 20), 400),

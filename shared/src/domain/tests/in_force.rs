@@ -1,15 +1,18 @@
 //! What is expected of the canary goes by the weights in force, whoever set them.
 
 use super::builders::*;
+use crate::domain::command::{Command, apply};
 use crate::domain::comparison::Split;
 use crate::domain::decide::decide;
+use crate::domain::due::due;
+use crate::domain::exposure::last_minute;
 use crate::domain::history::Name;
 use crate::domain::in_force::InForce;
 use crate::domain::invariants::violations;
 use crate::domain::observation::{ArmMinute, EndpointReading, EndpointStatus, EndpointView};
 use crate::domain::policy::OnDrift;
 use crate::domain::quantity::TrafficShare;
-use crate::domain::state::{Outcome, Phase, Status};
+use crate::domain::state::{Interrupted, Outcome, Phase, Status};
 
 /// So many passes, a minute apart: the endpoint as it shows itself meanwhile, and what was counted in each
 /// minute that is judged then. What was told.
@@ -88,6 +91,26 @@ fn what_was_missed_before_is_missed_no_longer_once_there_is_no_share() {
     assert_eq!(case.deployment.state.status, Status::InProgress);
 }
 
+/// Somebody takes the traffic from a canary that can't be seen, while its raise or its way back to a lower share
+/// is committed and the call is still to be made.
+#[test]
+fn a_share_of_0_set_by_hand_makes_no_way_for_a_raise_of_what_was_not_seen() {
+    let all = arm(900, 0);
+    let unasked = (None, &all);
+    for mut case in [Case::shifting(10, 20), Case::retreating(30, 20)] {
+        let phase = case.deployment.state.phase;
+        let at = case.deployment.state.weight.percent();
+        let told = pass(&mut case, 1, &split(at), unasked);
+        assert!(told.contains(&Name::Blind), "{phase}: {told:?}");
+        let told = pass(&mut case, 5, &split(0), unasked);
+        assert!(!told.contains(&Name::Sighted), "{phase}: {told:?}");
+        assert!(case.evidence.blind.is_some(), "{phase}");
+        let seen = EndpointReading::Seen(split(0));
+        let due = due(&case.deployment, &case.evidence, &seen, case.now);
+        assert_eq!(due, None, "{phase}: nobody raises it past that");
+    }
+}
+
 #[test]
 fn a_smaller_share_predicts_fewer_requests_and_is_blind_all_the_same() {
     let mut case = Case::holding(50);
@@ -100,6 +123,50 @@ fn a_smaller_share_predicts_fewer_requests_and_is_blind_all_the_same() {
     assert!((expected - 50.0).abs() < 1e-6, "{expected}");
     let told = pass(&mut case, 10, &taken, unasked);
     assert_eq!(told, [Name::RollingBack, Name::Incident]);
+}
+
+/// No share was ever confirmed, and users were served all the same.
+#[test]
+fn who_was_served_through_a_drift_before_the_first_share_is_in_an_incident() {
+    let (half, all) = (arm(500, 0), arm(1000, 0));
+    let drifted = || {
+        let mut case = Case::paused(Interrupted::Raise, 0, 10);
+        pass(&mut case, 1, &split(50), (Some(&half), &half));
+        case
+    };
+    let mut put_back = drifted();
+    pass(&mut put_back, 3, &split(0), (None, &all));
+    for case in [drifted(), put_back] {
+        let (record, evidence, cancel) = (&case.deployment, &case.evidence, Command::Cancel);
+        let done = apply(record, evidence, cancel, "operator", None, case.now).unwrap();
+        let told: Vec<Name> = done.entries.iter().map(|entry| entry.event).collect();
+        assert!(told.contains(&Name::Incident), "{told:?}");
+        let case = case.with(|case| case.deployment = done.next);
+        let back = becomes(Status::RollingBack, Phase::CleaningUp).weight(0);
+        let decision = check(&case, &seen(split(0)), &back);
+        assert!(
+            last_minute(&decision.next).is_some(),
+            "what they had is counted"
+        );
+    }
+}
+
+#[test]
+fn a_canary_that_never_had_a_share_has_not_lost_it_when_it_can_be_seen_again() {
+    let all = arm(1000, 0);
+    for (case, says) in [
+        (Case::scaling(0, 10), "the metrics can be read again"),
+        (Case::holding(10), "the canary has no traffic any more"),
+    ] {
+        let mut case = case.blind_for(1, false);
+        case.deployment.state.see_share(0.0, case.now);
+        let metrics = last_minutes(&mut case, 1, None, Some(&all));
+        let seen = seen(split(0)).metrics(metrics);
+        let decision = decide(&case.deployment, &case.evidence, &seen, case.now).unwrap();
+        let mut told = decision.entries.iter();
+        let sighted = told.find(|entry| entry.event == Name::Sighted).unwrap();
+        assert!(sighted.reason.contains(says), "{}", sighted.reason);
+    }
 }
 
 /// While the endpoint is changing nobody says that it drifted, and the share is another one all the same.
