@@ -100,7 +100,7 @@ async fn requests_full_of_markers() {
     for path in ["/inference", "/feedback"] {
         let path = format!("{path}?{MARKER}={MARKER}");
         let (status, answer) = world.post(&path, &json!({})).await;
-        assert_eq!(status, StatusCode::BAD_REQUEST);
+        assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY);
         assert!(!answer.to_string().contains(MARKER), "{answer}");
     }
     for query in [

@@ -27,6 +27,7 @@ const BEYOND_A_SCHEMA: &[&str] = &[
     "counts the values above low and up to high",
     "a number of instances from min to 1000",
     "at most 24h",
+    "every is from 5m to 24h",
     "the watch after a completion lasts",
     // Times of day and time zones.
     "not a change window",
