@@ -205,9 +205,6 @@ fn a_dear_challenger_is_told_and_takes_over() {
     // Before a raise the instances for it are there without their traffic, which costs twice as much again.
     let usual = ratios[ratios.len() / 2];
     assert!((1.7..2.3).contains(&usual), "{ratios:?}");
-    // Three times the trees take their time.
-    let (champion, challenger) = run.held_out("median_ms");
-    assert!(challenger > champion, "{champion} {challenger}");
 }
 
 #[test]
