@@ -34,6 +34,7 @@ struct Seen {
     endpoint: String,
     status: Status,
     phase: Phase,
+    weight: Weight,
     target: Weight,
     is_cleaned: bool,
     /// No proof is asked of what production had before.
@@ -73,6 +74,7 @@ impl Seen {
             endpoint: terms.endpoint.clone(),
             status: state.status,
             phase: state.phase,
+            weight: state.weight,
             target: state.target,
             is_cleaned: state.cleaned,
             is_undo: terms.is_undo(),
@@ -146,7 +148,8 @@ impl Oracle {
 
     fn judge_raise(&self, before: &Seen, now: &Seen, by: Option<By>) -> Result<(), String> {
         // Of what failed the share is the one last confirmed, be it above the one it was to go down to.
-        let raised = (now.target > before.target && now.status != Status::Failed)
+        let is_what_was_left = now.status == Status::Failed && now.target == now.weight;
+        let raised = (now.target > before.target && !is_what_was_left)
             || (now.phase == Phase::Shifting && before.phase == Phase::Scaling);
         let saw_badly = by.is_some_and(|by| by.is_tick && by.saw_badly);
         let was_judged = before.status == Status::InProgress && !now.is_undo;
