@@ -107,10 +107,9 @@ impl Fleet {
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct PriceList(BTreeMap<String, u64>);
 
-/// Whether this can be the price of an hour of an instance, in dollars: what rounds to no millionth of
-/// one would be a price of nothing.
+/// Whether this can be the price of an hour of an instance, in dollars: prices are kept in millionths.
 pub fn is_price(dollars: f64) -> bool {
-    dollars.is_finite() && (dollars * MILLION).round() >= 1.0 && dollars < 10_000.0
+    (1e-6..10_000.0).contains(&dollars)
 }
 
 impl PriceList {

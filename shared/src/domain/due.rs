@@ -141,6 +141,10 @@ fn due_at_endpoint(
     if deployment.is_leased(now) || !view.is_in_service() {
         return None;
     }
+    if truth::fatal(deployment, endpoint).is_some() {
+        // Who was woken late may see it before the pass that ends the deployment for it.
+        return None;
+    }
     if let Some(effect) = against_drift(deployment, view).or_else(|| keep_floor(deployment, view)) {
         return Some(effect);
     }

@@ -182,12 +182,12 @@ fn what_is_made_before_the_lease_outlives_the_deployment() {
 fn what_is_removed_before_the_lease_is_gone_after_the_end() {
     let rollout = Rollout {
         variant: Variant::PrepareFirst,
-        begins_in: Some(Phase::Finalizing),
+        begins_in: Some(Phase::Soaking),
         left: Left {
-            invocations: Some(8),
+            invocations: Some(6),
             crashes: Some(0),
         },
-        orders: vec![Command::Rollback],
+        orders: Vec::new(),
         ..Rollout::as_built()
     };
     is_broken("PrepareFirst", rollout, promise::SCALING);

@@ -135,6 +135,19 @@ fn everything_but_taking_back_waits_for_an_endpoint_in_service_and_for_leases() 
 }
 
 #[test]
+fn who_is_woken_late_touches_no_config_of_somebody_elses() {
+    let mut held = 0;
+    for (case, mut view, effect) in unsettled() {
+        view.config = "somebody-elses".to_owned();
+        let seen = EndpointReading::Seen(view);
+        let found = due(&case.deployment, &case.evidence, &seen, case.now);
+        assert_eq!(found, None, "{effect:?}");
+        held += 1;
+    }
+    assert!(held > 5, "{held}");
+}
+
+#[test]
 fn taking_back_waits_for_nothing() {
     let case = Case::reverting(30, Outcome::Cancelled).leased();
     for status in STATUSES {
