@@ -598,12 +598,17 @@ pub fn problems(kinds: &[&[Kind]]) -> Map<String, Value> {
     answers.collect()
 }
 
-/// A text of this shape.
+/// What `str::trim` takes off the ends of a quantity. ECMA-262 and Unicode mean different characters by
+/// `\s` (U+FEFF is one of them in the one, U+0085 in the other), so no client is left to choose.
+const SPACE: &str =
+    r"[\u0009-\u000d\u0020\u0085\u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]";
+
+/// A text of this shape, in which `\s` is [`SPACE`].
 fn text(description: &str, pattern: &str, examples: &[&str]) -> RefOr<Schema> {
     ObjectBuilder::new()
         .schema_type(Type::String)
         .description(Some(description))
-        .pattern(Some(pattern))
+        .pattern(Some(pattern.replace(r"\s", SPACE)))
         .examples(examples.iter().map(|example| json!(example)))
         .into()
 }

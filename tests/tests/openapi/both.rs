@@ -50,6 +50,7 @@ const BEYOND_A_SCHEMA: &[&str] = &[
     "is there twice; keep one",
     "longer than the deadline",
     "does not rise above",
+    "each below the one before",
     "a plan ends at 100",
     "bake is zero",
     "judges nothing",
@@ -488,6 +489,9 @@ fn written_quantities_are_read_alike() {
         "1e1%",
         "-1%",
         "1.2.3%",
+        "1\u{a0}%",
+        "\u{85}1%",
+        "1%\u{feff}",
         "NaN%",
         ".%",
     ];

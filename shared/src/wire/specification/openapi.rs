@@ -357,7 +357,7 @@ fn refine_model(all: &mut Schemas) {
         "CostGuard.for",
         json!({"pattern": "[1-9]", "default": "1h"}),
     );
-    let price = json!({"type": "number", "exclusiveMinimum": 0, "exclusiveMaximum": 10_000});
+    let price = json!({"type": "number", "minimum": 0.000_001, "exclusiveMaximum": 10_000});
     refine(
         all,
         "CostGuard.prices",

@@ -325,7 +325,7 @@ impl RawCost {
         if let Some((kind, _)) = self.prices.iter().find(|(_, price)| !is_price(**price)) {
             return Err(wrong(
                 format!("policy.cost.prices.{kind}"),
-                "the price of an instance is dollars an hour, above 0 and below 10000, like 0.102",
+                "the price of an instance is dollars an hour, from 0.000001 up and below 10000, like 0.102",
             ));
         }
         let sustained = self.sustained.unwrap_or(Self::FOR);
