@@ -151,9 +151,9 @@ impl Stand {
     const fn verdict(&self, by: By) -> Verdict {
         match (self.interval, by) {
             (Lies::Outside, _) => Verdict::Failed,
+            _ if !self.is_enough => Verdict::TooFew,
             (Lies::Inside, By::Interval) => Verdict::Passed,
             (Lies::Across, By::Interval) => Verdict::TooFew,
-            (_, By::Estimate) if !self.is_enough => Verdict::TooFew,
             (_, By::Estimate) if self.is_met => Verdict::Passed,
             (_, By::Estimate) => Verdict::Failed,
         }

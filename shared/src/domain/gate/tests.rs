@@ -236,6 +236,27 @@ fn too_few_rows_are_told_from_bad_ones() {
     );
 }
 
+/// A bootstrap of the few rows on which two models differ knows no others: its interval is too short.
+#[test]
+fn too_few_rows_that_differ_show_no_better_model_by_their_interval() {
+    let strict = Rules {
+        by: By::Interval,
+        leave_out: vec![Requirement::Recall, Requirement::Fpr, Requirement::Latency],
+        ..Rules::default()
+    };
+    let of = |differing| {
+        let positives = called(10, 0, differing, 1);
+        let negatives = called(0, 0, 0, 200);
+        let cells = Cells {
+            positives,
+            negatives,
+        };
+        verdicts(&results(cells), &strict)[0].1
+    };
+    assert_eq!(of(5), Verdict::TooFew);
+    assert_eq!(of(6), Verdict::Passed);
+}
+
 /// Few rows are let through where the gate says so; what they show to be missed is not, nor what
 /// nobody measured.
 #[test]

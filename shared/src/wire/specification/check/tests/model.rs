@@ -358,12 +358,12 @@ fn costs_stages_and_labels_that_make_no_sense_name_their_field() {
         (
             json!({"policy": {"cost": {"prices": {"ml.m5.large": 0.0}}}}),
             "policy.cost.prices.ml.m5.large",
-            "above 0",
+            "from 0.000001 up",
         ),
         (
             json!({"policy": {"cost": {"prices": {"ml.m5.large": 0.000_000_1}}}}),
             "policy.cost.prices.ml.m5.large",
-            "above 0",
+            "from 0.000001 up",
         ),
         (
             json!({"policy": {"cost": {"prices": {}, "ratio": 0.5}}}),
