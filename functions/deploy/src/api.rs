@@ -14,33 +14,23 @@ use shared::app::accept::{Accepted, Key, accept};
 use shared::app::announce::sweep_for;
 use shared::app::authority::Reader;
 use shared::app::health;
-use shared::app::order::order;
-use shared::app::ports::{Ambient, ListQuery, Loaded, Page, PortError, Store};
+use shared::app::ports::{Ambient, ListQuery, Loaded, PortError, Store};
 use shared::app::propose::plan as proposed;
-use shared::app::undo::undo as take_back;
 use shared::aws::Aws;
 use shared::aws::figures::prediction_line;
-use shared::domain::command::Command;
 use shared::domain::history::Entry;
-use shared::domain::judge::MinuteReport;
-use shared::domain::quantity::Weight;
-use shared::domain::replay::Recorded;
 use shared::domain::specification::is_name;
-use shared::domain::text::visible;
 use shared::gateway::{self, Asked};
-use shared::wire::api::{
-    CommandBody, DeploymentView, LONGEST_REASON, ListView, PlanView, WeightBody,
-};
-use shared::wire::digest;
-use shared::wire::items::{check_key, created_key, is_check_key, is_created_key};
+use shared::wire::api::{DeploymentView, ListView, PlanView};
+use shared::wire::items::{created_key, is_created_key};
 use shared::wire::problem::Problem;
 use shared::wire::specification;
 
 use crate::access;
 use crate::problems::{Answer, unknown};
 use crate::request::{
-    BODY_LIMIT, Body, Id, NoParameters, document, given_out, idempotency_key, optional, page_size,
-    parameters, status, typed, within_limit,
+    BODY_LIMIT, Body, Id, NoParameters, document, given_out, idempotency_key, page_size,
+    parameters, status,
 };
 use crate::site;
 
@@ -54,12 +44,11 @@ pub(crate) const MOST_DEPLOYMENTS: usize = 100;
 /// Minutes on a page, unless the caller says otherwise, and at the most.
 pub(crate) const CHECKS: usize = 60;
 pub(crate) const MOST_CHECKS: usize = 1000;
-/// An answer through API Gateway and Lambda has 6 MB.
-const ANSWER_LIMIT: usize = 5 * 1024 * 1024;
-
 mod approval;
+mod checks;
 mod description;
 mod freeze;
+mod orders;
 mod report;
 
 type Shared = State<Arc<Aws>>;
@@ -75,11 +64,11 @@ pub fn router(aws: Aws) -> Router {
         .route("/deployments", get(list))
         .route("/deployments/{id}", get(one))
         .route("/deployments/{id}/history", get(history))
-        .route("/deployments/{id}/checks", get(checks))
+        .route("/deployments/{id}/checks", get(checks::checks))
         .route("/deployments/{id}/report", get(report::report))
         .route("/deployments/{id}/approve", get(approval::page))
-        .route("/deployments/{id}/weight", put(weight))
-        .route("/deployments/{id}/undo", post(undo))
+        .route("/deployments/{id}/weight", put(orders::weight))
+        .route("/deployments/{id}/undo", post(orders::undo))
         .route(
             "/endpoints/{name}/freeze",
             get(freeze::see).put(freeze::freeze).delete(freeze::thaw),
@@ -88,7 +77,7 @@ pub fn router(aws: Aws) -> Router {
         router = router.route(
             &format!("/deployments/{{id}}/{name}"),
             post(move |aws, asked, id, query, headers, body| {
-                command(name, aws, asked, id, query, headers, body)
+                orders::command(name, aws, asked, id, query, headers, body)
             }),
         );
     }
@@ -247,187 +236,6 @@ async fn history(
     .into_response())
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct CheckParameters {
-    limit: Option<String>,
-    cursor: Option<String>,
-    format: Option<CheckFormat>,
-}
-
-#[derive(Deserialize, Clone, Copy, PartialEq, Eq)]
-#[serde(rename_all = "lowercase")]
-enum CheckFormat {
-    Json,
-    Csv,
-}
-
-async fn checks(
-    State(aws): Shared,
-    asked: Asked,
-    Id(id): Id,
-    query: RawQuery,
-) -> Result<Response, Answer> {
-    let parameters: CheckParameters = parameters(&query)?;
-    if parameters.format == Some(CheckFormat::Csv) {
-        return trace(&aws, &asked, &id, &parameters).await;
-    }
-    let limit = page_size(parameters.limit.as_deref(), CHECKS, MOST_CHECKS)?;
-    let cursor = given_out(parameters.cursor, is_check_key)?;
-    load(&aws, &asked, &id).await?;
-    let page = aws.minutes(&id, limit, cursor.as_deref()).await;
-    let page = told(&aws, Some(&id), page)?;
-    Ok(Json(within_size(page)).into_response())
-}
-
-/// The part of a page that an answer has room for; the next page begins after it.
-fn within_size(page: Page<MinuteReport>) -> ListView<MinuteReport> {
-    let (mut bytes, mut fitting) = (0, 0);
-    for item in &page.items {
-        bytes += serde_json::to_string(item).map_or(0, |text| text.len() + 1);
-        if bytes > ANSWER_LIMIT && fitting > 0 {
-            break;
-        }
-        fitting += 1;
-    }
-    let mut items = page.items;
-    let is_cut = fitting < items.len();
-    items.truncate(fitting);
-    let last = items.last().map(|report| check_key(report.minute));
-    ListView {
-        cursor: if is_cut { last } else { page.cursor },
-        items,
-    }
-}
-
-/// Everything that was judged, as a trace that `canary replay` reads: production's minutes before
-/// the rollout first.
-async fn trace(
-    aws: &Aws,
-    asked: &Asked,
-    id: &str,
-    parameters: &CheckParameters,
-) -> Result<Response, Answer> {
-    if parameters.limit.is_some() || parameters.cursor.is_some() {
-        let detail = "a trace is whole: leave limit and cursor out, or ask for JSON";
-        return Err(Problem::new(422, "invalid-parameter", detail)
-            .field("format")
-            .into());
-    }
-    load(aws, asked, id).await?;
-    let mut minutes = Vec::new();
-    let mut cursor = None;
-    loop {
-        let page = told(
-            aws,
-            Some(id),
-            aws.minutes(id, 1000, cursor.as_deref()).await,
-        )?;
-        minutes.extend(page.items.iter().map(Recorded::of));
-        cursor = page.cursor;
-        if cursor.is_none() {
-            break;
-        }
-    }
-    minutes.reverse();
-    let mut recorded = told(aws, Some(id), aws.past(id).await)?;
-    let begins = minutes.first().map_or(u64::MAX, |first| first.minute);
-    recorded.retain(|before| before.minute < begins);
-    recorded.extend(minutes);
-    let text = shared::wire::trace::write(recorded);
-    if text.len() > ANSWER_LIMIT {
-        let detail =
-            "the trace is larger than an answer may be; read the checks as JSON, page by page";
-        return Err(Problem::new(422, "trace-too-large", detail)
-            .field("format")
-            .into());
-    }
-    Ok(([("content-type", "text/csv; charset=utf-8")], text).into_response())
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct CommandParameters {
-    full: Option<String>,
-}
-
-async fn command(
-    name: &'static str,
-    State(aws): Shared,
-    asked: Asked,
-    Id(id): Id,
-    query: RawQuery,
-    headers: HeaderMap,
-    body: Body,
-) -> Result<Response, Answer> {
-    let parameters: CommandParameters = parameters(&query)?;
-    let full = match parameters.full.as_deref() {
-        None | Some("false") => false,
-        Some("true") if name == "promote" => true,
-        _ => {
-            return Err(Problem::new(
-                422,
-                "invalid-parameter",
-                "full is true or false, and belongs to promote alone",
-            )
-            .field("full")
-            .into());
-        }
-    };
-    if name == "approve" && approval::is_form(&headers) {
-        return approval::approve(&aws, &asked, &id, &within_limit(body)?).await;
-    }
-    let body: CommandBody = optional(body)?;
-    let command = match name {
-        "pause" => Command::Pause,
-        "resume" => Command::Resume,
-        "promote" => Command::Promote { full },
-        "rollback" => Command::Rollback,
-        "cancel" => Command::Cancel,
-        _ => Command::Approve,
-    };
-    follow(&aws, &asked, &id, command, body.reason).await
-}
-
-async fn weight(
-    State(aws): Shared,
-    asked: Asked,
-    Id(id): Id,
-    _: NoParameters,
-    body: Body,
-) -> Result<Response, Answer> {
-    let body: WeightBody = typed(&document(body)?.0)?;
-    let weight = Weight::new(body.weight).filter(|weight| *weight > Weight::ZERO);
-    let weight = weight.ok_or_else(|| {
-        Problem::new(
-            422,
-            "invalid-weight",
-            "weight is whole percent from 1 to 100; to take everything back, use rollback",
-        )
-        .field("weight")
-    })?;
-    follow(&aws, &asked, &id, Command::SetWeight(weight), body.reason).await
-}
-
-async fn undo(
-    State(aws): Shared,
-    asked: Asked,
-    Id(id): Id,
-    _: NoParameters,
-    headers: HeaderMap,
-    body: Body,
-) -> Result<Response, Answer> {
-    let body: CommandBody = optional(body)?;
-    let reason = optional_reason(body.reason.as_deref())?;
-    let why = reason.as_deref();
-    let caller = asked.caller.name();
-    let digest = digest(json!({"undo": id, "reason": why}).to_string().as_bytes());
-    let key = idempotency_key(&headers, caller)?.map(|key| Key { key, digest });
-    let completed = load(&aws, &asked, &id).await?;
-    let accepted = take_back(&*aws, &completed, caller, why, key.as_ref()).await?;
-    Ok(answered(&aws, &accepted).await)
-}
-
 /// What a new deployment is answered with, or one that the same request made before.
 async fn answered(aws: &Aws, accepted: &Accepted) -> Response {
     announce(aws, &accepted.loaded).await;
@@ -437,33 +245,6 @@ async fn answered(aws: &Aws, accepted: &Accepted) -> Response {
         StatusCode::ACCEPTED
     };
     (status, Json(view(aws, &accepted.loaded, &[]))).into_response()
-}
-
-async fn follow(
-    aws: &Aws,
-    asked: &Asked,
-    id: &str,
-    command: Command,
-    reason: Option<String>,
-) -> Result<Response, Answer> {
-    let reason = optional_reason(reason.as_deref())?;
-    load(aws, asked, id).await?;
-    let loaded = order(aws, id, command, asked.caller.name(), reason.as_deref()).await?;
-    announce(aws, &loaded).await;
-    Ok((StatusCode::ACCEPTED, Json(view(aws, &loaded, &[]))).into_response())
-}
-
-/// A reason that may be left out: what can be seen of it. Nothing but its length is refused, so that no word of it
-/// keeps a rollback waiting.
-fn optional_reason(reason: Option<&str>) -> Result<Option<String>, Answer> {
-    if reason.is_some_and(|reason| reason.chars().count() > LONGEST_REASON) {
-        let detail =
-            format!("reason has at most {LONGEST_REASON} characters; it may also be left out");
-        return Err(Problem::new(422, "invalid-reason", detail)
-            .field("reason")
-            .into());
-    }
-    Ok(reason.and_then(visible))
 }
 
 /// The record, for a caller who may do to it what was asked for.
@@ -507,35 +288,4 @@ fn view(aws: &Aws, loaded: &Loaded, history: &[Entry]) -> DeploymentView {
 /// Sends what was just written; what fails is swept by the next tick.
 async fn announce(aws: &Aws, loaded: &Loaded) {
     sweep_for(aws, &loaded.deployment.terms.id, ANNOUNCING).await;
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn minute(number: usize, bytes: usize) -> MinuteReport {
-        let row = json!({
-            "minute": format!("2026-03-02T10:{number:02}:00Z"), "weight": 10,
-            "canary": null, "production": null, "guards": {},
-            "verdict": "healthy", "sentence": "x".repeat(bytes),
-        });
-        serde_json::from_value(row).expect("a row of evidence")
-    }
-
-    #[test]
-    fn a_page_ends_where_the_answer_is_full() {
-        let page = |bytes| Page {
-            items: (0..5).map(|number| minute(number, bytes)).collect(),
-            cursor: None,
-        };
-        let whole = within_size(page(100));
-        assert_eq!((whole.items.len(), whole.cursor), (5, None));
-        let cut = within_size(page(2 * 1024 * 1024));
-        assert_eq!(cut.items.len(), 2);
-        let next = cut.cursor.expect("there is more");
-        assert_eq!(next, check_key(cut.items[1].minute));
-        assert!(is_check_key(&next));
-        // One row is given however large it is: nothing would ever come after it.
-        assert_eq!(within_size(page(9 * 1024 * 1024)).items.len(), 1);
-    }
 }

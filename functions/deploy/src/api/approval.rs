@@ -33,7 +33,8 @@ use shared::wire::html::{by_digest, escaped};
 use shared::wire::problem::{MEDIA_TYPE, Problem};
 use shared::wire::report::style;
 
-use super::{Shared, follow, load, looked_back, view};
+use super::orders::follow;
+use super::{Shared, load, looked_back, view};
 use crate::problems::Answer;
 use crate::request::{Id, NoParameters, no_text};
 

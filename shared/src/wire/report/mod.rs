@@ -187,6 +187,8 @@ fn ended_at(history: &[Entry]) -> Option<Timestamp> {
 fn ending(view: &DeploymentView) -> String {
     let (new, old, endpoint) = (&view.model, &view.former_model, &view.endpoint);
     let reason = view.reason.trim_end_matches('.');
+    // The phase says so already.
+    let reason = reason.strip_prefix("holding: ").unwrap_or(reason);
     match view.status {
         Status::Pending => format!("{new} is being set up beside {old} on {endpoint}: {reason}."),
         Status::InProgress => format!(
