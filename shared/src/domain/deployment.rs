@@ -194,6 +194,9 @@ pub struct State {
     /// What somebody else changed at the endpoint, while it stands.
     #[serde(default)]
     pub drift: Option<String>,
+    /// When a drift was first seen to leave the canary less than its confirmed share, until that is over.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lowered_since: Option<Timestamp>,
     /// The share in force, once it was seen to be another one than `weight` since that was confirmed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub in_force: Option<InForce>,
@@ -368,6 +371,7 @@ impl Deployment {
             cleaned: false,
             alarmed_at: None,
             drift: None,
+            lowered_since: None,
             in_force: None,
             short: None,
             busy: None,

@@ -151,16 +151,26 @@ fn due_at_endpoint(
     match (state.status, state.phase) {
         (Status::Pending, Phase::Provisioning) => deploy(view, &terms.canary_config),
         (_, Phase::Scaling) => scale(deployment, view),
-        // Committed, but nothing raises traffic on missing data, past a red guard or out of hours.
-        (_, Phase::Shifting) if bars_raises(deployment, evidence, now) => None,
+        // Committed, but nothing raises traffic past somebody else's hand (who was woken late may see that
+        // before a pass does), on missing data, past a red guard or out of hours.
+        (_, Phase::Shifting)
+            if truth::drift(deployment, view).is_some()
+                || bars_raises(deployment, evidence, now) =>
+        {
+            None
+        }
         // The way down is a way up from where somebody else has put less.
         (_, Phase::Retreating)
             if view.share(&terms.canary) < Some(state.target.fraction() - TOLERANCE)
-                && (state.descent.is_some() || bars_raises(deployment, evidence, now)) =>
+                && (state.descent.is_some()
+                    || truth::drift(deployment, view).is_some()
+                    || bars_raises(deployment, evidence, now)) =>
         {
             None
         }
         (_, Phase::Shifting | Phase::Retreating) => shift(deployment, view, state.target),
+        // Whoever has just used the way back keeps it.
+        (_, Phase::Finalizing) if truth::drift(deployment, view).is_some() => None,
         (_, Phase::Finalizing) => deploy(view, &terms.final_config),
         (_, Phase::Reverting) if view.variant(&terms.production).is_none() => {
             deploy(view, &terms.former_config())
@@ -179,10 +189,11 @@ fn bars_raises(deployment: &Deployment, evidence: &Evidence, now: Timestamp) -> 
 }
 
 /// What somebody else changed and is not respected: more on the canary never is; fewer instances
-/// are where the policy says so. Less on the canary always is.
+/// are where the policy says so. Less on the canary always is. What is over by now, as a raise that has
+/// landed since, is nothing to be put back.
 fn against_drift(deployment: &Deployment, view: &EndpointView) -> Option<Effect> {
     let (terms, state) = (&deployment.terms, &deployment.state);
-    if state.drift.is_none() || !truth::is_settled(deployment) {
+    if state.drift.is_none() || truth::drift(deployment, view).is_none() {
         return None;
     }
     if truth::drifted_up(deployment, view) {

@@ -447,7 +447,13 @@ impl Evidence {
 
     /// A stage begins: what is asked of a stage is counted anew.
     pub fn begin_stage(&mut self) {
-        (self.stage_samples, self.expected_unseen) = (0, 0.0);
+        self.expected_unseen = 0.0;
+        self.begin_stage_again();
+    }
+
+    /// The same of a stage that was interrupted: what was missing of the canary before is missing still.
+    pub fn begin_stage_again(&mut self) {
+        self.stage_samples = 0;
         self.split = Split::default();
         for signal in self.signals.values_mut() {
             signal.stage_samples = 0;

@@ -76,6 +76,6 @@ impl State {
 
     /// The endpoint has this share, and is to have it.
     pub fn confirm(&mut self, weight: Weight) {
-        (self.weight, self.in_force) = (weight, None);
+        (self.weight, self.in_force, self.lowered_since) = (weight, None, None);
     }
 }

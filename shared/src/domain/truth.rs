@@ -80,11 +80,11 @@ fn lost_a_variant(deployment: &Deployment, view: &EndpointView) -> bool {
         && (view.variant(&terms.production).is_none() || view.variant(&terms.canary).is_none())
 }
 
-/// Weights or instances that are not the ones committed, in a phase in which nothing should move
-/// them.
+/// Weights or instances that are not the ones committed, and that nothing of ours can have made.
 pub(super) fn drift(deployment: &Deployment, view: &EndpointView) -> Option<String> {
     let (terms, state) = (&deployment.terms, &deployment.state);
-    if !is_settled(deployment) || !view.is_in_service() {
+    let is_known = is_settled(deployment) || is_undercut(deployment, view);
+    if !is_known || !view.is_in_service() {
         return None;
     }
     if is_ours(deployment, view) {
@@ -97,32 +97,53 @@ pub(super) fn drift(deployment: &Deployment, view: &EndpointView) -> Option<Stri
         });
     }
     let share = view.share(&terms.canary).unwrap_or(0.0) * 100.0;
+    // On the way down it is the lower one that was committed.
+    let committed = state.weight.min(state.target);
     Some(format!(
-        "the canary's share is {share:.2} % at the endpoint, not the {} committed: somebody else changed the weights",
-        state.weight
+        "the canary's share is {share:.2} % at the endpoint, not the {committed} committed: somebody else changed the weights"
     ))
 }
 
-/// Whether the record is in a phase in which nothing should move the weights.
+/// Whether the record is in a phase in which it is known what weights the endpoint may have: nothing
+/// should move them, or a single call that moves them from one share to another.
 pub(super) fn is_settled(deployment: &Deployment) -> bool {
     deployment.state.rests_on_the_way_down()
         || matches!(
             deployment.state.phase,
             Phase::Scaling
+                | Phase::Shifting
                 | Phase::Baking
                 | Phase::Holding
                 | Phase::AwaitingApproval
                 | Phase::Soaking
+                | Phase::Finalizing
                 | Phase::Paused
         )
 }
 
-/// Whether the share is one that this deployment committed. A raise that a pause interrupted may
-/// have landed all the same.
+/// Whether the way down to a committed share would be a way up, because somebody else has put less on
+/// the canary since it was committed. Less that was there before is what an operator's order puts right;
+/// on a way down by steps it is the end of that.
+fn is_undercut(deployment: &Deployment, view: &EndpointView) -> bool {
+    let state = &deployment.state;
+    let Some(share) = view.share(&deployment.terms.canary) else {
+        return false;
+    };
+    let was_known = state.in_force.is_some_and(|it| {
+        it.since <= state.phase_since && share >= it.share.fraction() - TOLERANCE
+    });
+    state.phase == Phase::Retreating
+        && state.descent.is_none()
+        && share < state.target.fraction() - TOLERANCE
+        && !was_known
+}
+
+/// Whether the share is one that this deployment committed. A raise may just have landed, and one that a
+/// pause interrupted may have landed all the same.
 fn is_ours(deployment: &Deployment, view: &EndpointView) -> bool {
     let state = &deployment.state;
-    let raise_may_have_landed =
-        state.phase == Phase::Scaling || state.interrupted == Some(Interrupted::Raise);
+    let raise_may_have_landed = matches!(state.phase, Phase::Scaling | Phase::Shifting)
+        || state.interrupted == Some(Interrupted::Raise);
     let canary = &deployment.terms.canary;
     view.is_settled_at(canary, state.weight)
         || (raise_may_have_landed && view.is_settled_at(canary, state.target))
@@ -143,13 +164,21 @@ pub(super) fn confirmed_weight(state: &State) -> Option<Weight> {
 
 /// Whether the drift put more on the canary than was committed.
 pub(super) fn drifted_up(deployment: &Deployment, view: &EndpointView) -> bool {
-    view.share(&deployment.terms.canary)
-        .is_some_and(|share| share > deployment.state.weight.fraction() + TOLERANCE)
+    let confirmed = deployment.state.weight.fraction();
+    let share = view.share(&deployment.terms.canary);
+    !is_ours(deployment, view) && share.is_some_and(|share| share > confirmed + TOLERANCE)
 }
 
-/// Whether somebody took instances of the canary away. While they grow, ours are on their way.
+/// Whether the drift left the canary less than was confirmed.
+pub(super) fn drifted_down(deployment: &Deployment, view: &EndpointView) -> bool {
+    view.share(&deployment.terms.canary)
+        .is_some_and(|share| share < deployment.state.weight.fraction() - TOLERANCE)
+}
+
+/// Whether somebody took instances of the canary away. While they grow, ours are on their way; and the
+/// update that removes the old variant makes them what the last config says.
 pub(super) fn lost_instances(deployment: &Deployment, view: &EndpointView) -> bool {
-    deployment.state.phase != Phase::Scaling
+    !matches!(deployment.state.phase, Phase::Scaling | Phase::Finalizing)
         && view
             .variant(&deployment.terms.canary)
             .is_some_and(|canary| canary.desired_instances < deployment.state.canary_instances)

@@ -350,16 +350,18 @@ fn hold_drift(now: &Deployment, morning: &Morning) -> Result<(), String> {
     let rests = |phase| {
         matches!(
             phase,
-            Phase::Baking
+            Phase::Shifting
+                | Phase::Baking
                 | Phase::Holding
                 | Phase::AwaitingApproval
                 | Phase::Soaking
+                | Phase::Finalizing
                 | Phase::Paused
         )
     };
     let same = before.phase == state.phase && before.weight == state.weight;
-    let landed = state.interrupted == Some(Interrupted::Raise)
-        && view.is_settled_at(&terms.canary, state.target);
+    let raises = state.phase == Phase::Shifting || state.interrupted == Some(Interrupted::Raise);
+    let landed = raises && view.is_settled_at(&terms.canary, state.target);
     let differs = !view.is_settled_at(&terms.canary, state.weight) && !landed;
     if same && rests(state.phase) && differs && state.drift.is_none() {
         return Err(format!(

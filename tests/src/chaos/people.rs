@@ -158,6 +158,7 @@ impl Voyage {
                 "busy",
                 "stall_told",
                 "in_force",
+                "lowered_since",
             ];
             for new in new {
                 members.remove(new);

@@ -3,10 +3,13 @@
 use std::collections::BTreeSet;
 
 use super::{Pass, Said, said};
+use crate::domain::deployment::State;
 use crate::domain::history::{Name, Severity};
 use crate::domain::judge::bench::Bench;
 use crate::domain::judge::{Breach, Verdict};
+use crate::domain::observation::TOLERANCE;
 use crate::domain::policy::Grade;
+use crate::domain::quantity::Weight;
 use crate::domain::state::{Event, IllegalEvent, Interrupted, Outcome, Phase};
 
 /// The name under which a fault of routing is remembered.
@@ -24,8 +27,8 @@ impl Pass {
                 Some("the old variant is being removed".to_owned())
             }
             None => Some("there is no lower stage".to_owned()),
-            // Down to a stage could be up from what somebody made of it.
-            Some(_) if state.drift.is_some() => {
+            // Down to a stage could be up from what somebody made of it, be it told already or just seen.
+            Some(stage) if state.drift.is_some() || has_less_than(state, stage.weight) => {
                 Some("somebody else changed the weights".to_owned())
             }
             Some(_) if state.step_backs >= most => Some(spent(most)),
@@ -108,6 +111,11 @@ pub(super) fn about(breach: &Breach, name: Name, severity: Severity, end: &str) 
         signal: Some((breach.name.clone(), breach.severity)),
         ..what
     }
+}
+
+/// Whether the canary was last seen with less than this share.
+fn has_less_than(state: &State, weight: Weight) -> bool {
+    state.share_in_force().fraction() < weight.fraction() - TOLERANCE
 }
 
 /// Why there is no further step back.

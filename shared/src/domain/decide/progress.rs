@@ -186,6 +186,7 @@ impl Pass {
     fn confirm_weights(&mut self, view: &EndpointView) -> Result<(), IllegalEvent> {
         let target = self.next.state.target;
         if !view.is_settled_at(&self.next.terms.canary, target) {
+            self.say_drift();
             return Ok(());
         }
         // The raise that a retreat overtook may still land: wait until it can't.

@@ -77,10 +77,11 @@ impl Pass {
             return Ok(());
         }
         if view.config != self.next.terms.final_config {
-            return match self.came_back(view, &self.next.terms.final_config) {
-                Some(why) => self.fail(&why),
-                None => Ok(()),
-            };
+            if let Some(why) = self.came_back(view, &self.next.terms.final_config) {
+                return self.fail(&why);
+            }
+            self.say_drift();
+            return Ok(());
         }
         self.next.state.outcome = Some(Outcome::Completed);
         let reason = format!("the endpoint is on config {}", view.config);

@@ -71,6 +71,10 @@ impl Pass {
         }
         // Kept before it is told: while it stands, no line says that the share is in force.
         let known = std::mem::replace(&mut self.next.state.drift, found.clone());
+        if found.is_some() && truth::drifted_down(&self.next, view) {
+            let since = &mut self.next.state.lowered_since;
+            *since = since.or(Some(self.now));
+        }
         match (known, found) {
             (None, Some(what)) => {
                 let value = format!(
@@ -82,23 +86,59 @@ impl Pass {
                     Severity::Warning,
                     what,
                     value,
-                    self.next.state.weight.to_string(),
+                    self.next
+                        .state
+                        .weight
+                        .min(self.next.state.target)
+                        .to_string(),
                 ));
             }
-            // Where the weights are being moved, nothing can be said to be as committed again.
-            (Some(_), None) if truth::is_settled(&self.next) => {
-                let weight = self.next.state.weight.to_string();
-                self.tell(said(
-                    Name::DriftEnded,
-                    Severity::Info,
-                    "the endpoint is as committed again",
-                    weight.clone(),
-                    weight,
-                ));
-            }
+            // Where the weights are going down, nothing can be said to be as committed again.
+            (Some(_), None) if truth::is_settled(&self.next) => self.end_drift(),
             _ => {}
         }
         Ok(())
+    }
+
+    /// The endpoint is as committed again, on whatever way it came back. The time in which the canary had
+    /// less is none of its stage, which begins anew: what it shows at this share is still to be seen.
+    fn end_drift(&mut self) {
+        let state = &mut self.next.state;
+        let mut reason = "the endpoint is as committed again".to_owned();
+        let stays = matches!(
+            state.phase,
+            Phase::Baking
+                | Phase::Holding
+                | Phase::AwaitingApproval
+                | Phase::Soaking
+                | Phase::Paused
+        );
+        let was_lowered = state.lowered_since.take().is_some();
+        // A raise that is interrupted has its stage behind it, and asks for what is seen before it is made.
+        if was_lowered && stays && state.weight == state.target {
+            (state.stage_since, state.stall_told) = (self.now, false);
+            self.evidence.begin_stage_again();
+            reason.push_str("; the canary had less meanwhile, so its stage begins anew");
+        }
+        // What a pause or an approval waits for is still what it says.
+        if !matches!(state.phase, Phase::Paused | Phase::AwaitingApproval) {
+            state.reason.clone_from(&reason);
+        }
+        let weight = state.weight.to_string();
+        self.tell(said(
+            Name::DriftEnded,
+            Severity::Info,
+            reason,
+            weight.clone(),
+            weight,
+        ));
+    }
+
+    /// What is committed and not made waits for whoever moved the weights: said for as long as it does.
+    pub(super) fn say_drift(&mut self) {
+        if let Some(drift) = &self.next.state.drift {
+            self.next.state.reason = format!("holding: {drift}");
+        }
     }
 
     /// Production must be able to take everything back: where it could not, nothing is raised. A
@@ -211,7 +251,8 @@ impl Pass {
         if state.stall_told || lasted < LONG_PHASE {
             return;
         }
-        let why = state.refusal.as_deref().unwrap_or("AWS gives no reason");
+        let why = state.drift.as_deref().or(state.refusal.as_deref());
+        let why = why.unwrap_or("AWS gives no reason");
         let reason = format!("{} does not come to its end: {why}", state.phase);
         self.next.state.stall_told = true;
         let limit = LONG_PHASE.to_string();

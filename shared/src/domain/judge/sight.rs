@@ -4,7 +4,7 @@
 //!   share of production's traffic predicts ten requests or more. Of the traffic that goes by the
 //!   weights: a request that was asked of production by name says nothing of how many the canary gets.
 //!   And by the weights in force: to whom somebody else has left no traffic, none can be missing, once
-//!   that is kept as a drift. While a raise is committed it is not, and what was missing stays missing.
+//!   that is kept as a drift. While a raise or a way down is committed, what was missing stays missing.
 //! - **Silent**: no requests of either model in the last minute, on an endpoint that has ten a
 //!   minute. Either nobody asks or CloudWatch lags; nothing is raised until there are some again.
 //! - **Quiet**: little traffic, so few points. Nothing is wrong and nothing is proved.
@@ -18,22 +18,25 @@ use crate::domain::evidence::{Blind, Evidence};
 use crate::domain::model_signals::ROUTED;
 use crate::domain::observation::{ArmMinute, Metrics, Series};
 use crate::domain::quantity::{Span, TrafficShare};
+use crate::domain::state::Phase;
 
 /// Canary requests that production's traffic must predict before their absence is blindness.
 pub const BLIND_FROM: f64 = 10.0;
 
 /// A minute of the present stage without canary requests: how many its share of production's would have
-/// been. Where somebody else has left it no share, what was missing before is missed no longer. A share of 0
-/// in a phase that moves the weights excuses nothing: the raise under way would go past what was not seen.
+/// been. Where somebody else has left it no share, what was missing before is missed no longer. While another
+/// share is committed, that of 0 excuses nothing: the raise would go past what was not seen.
 pub(super) fn expect(
     deployment: &Deployment,
     evidence: &mut Evidence,
     minute: Timestamp,
     by_weight: u64,
 ) {
-    let share = deployment.state.least_share_at(minute);
+    let state = &deployment.state;
+    let share = state.least_share_at(minute);
     if share == TrafficShare::NONE {
-        if deployment.state.drift.is_some() {
+        let is_to_move = state.target > state.weight || state.phase == Phase::Retreating;
+        if state.drift.is_some() && !is_to_move {
             evidence.expected_unseen = 0.0;
         }
     } else if share < TrafficShare::ALL {

@@ -372,7 +372,11 @@ fn orders_read_as_they_are_written() {
 fn the_committed_share_is_put_back_after_somebody_else_moved_it() {
     for case in [Case::baking(30), Case::awaiting(30), Case::soaking()] {
         let weight = case.deployment.state.weight;
-        let case = case.with(|case| case.deployment.state.drift = Some("moved".to_owned()));
+        let case = case.with(|case| {
+            let state = &mut case.deployment.state;
+            state.drift = Some("moved".to_owned());
+            state.see_share(0.01, case.now - minutes(1));
+        });
         let order = Command::SetWeight(weight);
         let decision = apply(
             &case.deployment,

@@ -98,7 +98,9 @@ fn the_deadline_stands_still_while_frozen() {
 #[test]
 fn what_was_committed_before_waits_for_the_freeze() {
     let drifted = Case::retreating(40, 30).with(|case| {
-        case.deployment.state.drift = Some("the canary's share is 5.00 %".to_owned());
+        let state = &mut case.deployment.state;
+        state.drift = Some("the canary's share is 5.00 %".to_owned());
+        state.see_share(0.05, state.phase_since);
     });
     for (case, view) in [
         (Case::shifting(20, 30), split(20)),

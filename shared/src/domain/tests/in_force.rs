@@ -22,10 +22,20 @@ fn pass(
     view: &EndpointView,
     (canary, production): (Option<&ArmMinute>, &ArmMinute),
 ) -> Vec<Name> {
+    pass_with(case, count, view, (canary, Some(production)))
+}
+
+/// The same, where production need not be asked.
+fn pass_with(
+    case: &mut Case,
+    count: usize,
+    view: &EndpointView,
+    (canary, production): (Option<&ArmMinute>, Option<&ArmMinute>),
+) -> Vec<Name> {
     let mut told = Vec::new();
     for _ in 0..count {
         case.now += minutes(1);
-        let metrics = last_minutes(case, 1, canary, Some(production));
+        let metrics = last_minutes(case, 1, canary, production);
         let seen = seen(view.clone()).metrics(metrics);
         let decision = decide(&case.deployment, &case.evidence, &seen, case.now).unwrap();
         assert_eq!(violations(&decision.next), Vec::<String>::new());
@@ -92,12 +102,17 @@ fn what_was_missed_before_is_missed_no_longer_once_there_is_no_share() {
 }
 
 /// Somebody takes the traffic from a canary that can't be seen, while its raise or its way back to a lower share
-/// is committed and the call is still to be made.
+/// is committed and the call is still to be made, or the raise is interrupted.
 #[test]
 fn a_share_of_0_set_by_hand_makes_no_way_for_a_raise_of_what_was_not_seen() {
     let all = arm(900, 0);
     let unasked = (None, &all);
-    for mut case in [Case::shifting(10, 20), Case::retreating(30, 20)] {
+    for mut case in [
+        Case::scaling(10, 20),
+        Case::paused(Interrupted::Raise, 10, 20),
+        Case::shifting(10, 20),
+        Case::retreating(30, 20),
+    ] {
         let phase = case.deployment.state.phase;
         let at = case.deployment.state.weight.percent();
         let told = pass(&mut case, 1, &split(at), unasked);
@@ -108,6 +123,105 @@ fn a_share_of_0_set_by_hand_makes_no_way_for_a_raise_of_what_was_not_seen() {
         let seen = EndpointReading::Seen(split(0));
         let due = due(&case.deployment, &case.evidence, &seen, case.now);
         assert_eq!(due, None, "{phase}: nobody raises it past that");
+    }
+}
+
+/// It was not seen before somebody took its traffic, and was not seen since: by whatever way its share comes
+/// back, it is to be seen at that for a whole bake.
+#[test]
+fn a_share_that_somebody_lowered_comes_back_as_a_stage_that_begins_anew() {
+    let served = |requests| arm(requests, 0).taking(20.0).slower(100.0, 0);
+    let (tenth, rest, all) = (served(100), served(900), served(1000));
+    for way_back in [&[10][..], &[5, 10], &[40, 10]] {
+        let mut case = Case::holding(10);
+        let told = pass(&mut case, 3, &split(10), (None, &rest));
+        assert_eq!(told, [Name::Blind]);
+        let told = pass(&mut case, 3, &split(0), (None, &all));
+        assert_eq!(told, [Name::Drift, Name::Sighted]);
+        let before = case.deployment.state.stage_since;
+        let mut told = Vec::new();
+        for share in way_back {
+            assert_eq!(case.deployment.state.stage_since, before);
+            told = pass(&mut case, 1, &split(*share), (None, &all));
+        }
+        assert_eq!(told, [Name::DriftEnded], "{way_back:?}");
+        let state = &case.deployment.state;
+        assert_eq!(
+            (state.phase, state.stage_since, state.lowered_since),
+            (Phase::Holding, case.now, None),
+            "{way_back:?}"
+        );
+        assert!(
+            state.reason.contains("its stage begins anew"),
+            "{}",
+            state.reason
+        );
+        assert_eq!(case.evidence.stage_samples, 0);
+        let mut unseen = case.clone();
+        let told = pass(&mut unseen, 6, &split(10), (None, &rest));
+        assert_eq!(told, [Name::Blind], "{way_back:?}");
+        pass(&mut case, 60, &split(10), (Some(&tenth), &rest));
+        assert_eq!(case.deployment.state.target, weight(20), "{way_back:?}");
+    }
+}
+
+/// Less than it had is no 0: who was unseen before is unseen still when the share is back.
+#[test]
+fn a_canary_that_was_not_seen_is_not_seen_by_a_share_that_comes_back() {
+    let rest = arm(900, 0);
+    let mut case = Case::holding(10);
+    pass(&mut case, 2, &split(10), (None, &rest));
+    pass(&mut case, 2, &split(5), (None, &rest));
+    let told = pass(&mut case, 2, &split(10), (None, &rest));
+    assert_eq!(told, [Name::DriftEnded]);
+    assert!(case.evidence.blind.is_some());
+}
+
+/// All of it went back to production for a while, by somebody's hand: that while was no soak.
+#[test]
+fn a_soak_that_somebody_interrupted_begins_anew() {
+    let all = arm(1000, 0).taking(20.0).slower(100.0, 0);
+    let on_canary = (Some(&all), None);
+    let mut case = Case::soaking();
+    let told = pass(&mut case, 30, &split(0), (None, &all));
+    assert_eq!(told, [Name::Drift, Name::Held]);
+    let told = pass(&mut case, 1, &split(100), (None, &all));
+    assert_eq!(told, [Name::DriftEnded]);
+    let state = &case.deployment.state;
+    assert_eq!((state.stage_since, state.stall_told), (case.now, false));
+    let told = pass_with(&mut case, 19, &split(100), on_canary);
+    assert_eq!(told, Vec::<Name>::new());
+    assert_eq!(case.deployment.state.phase, Phase::Soaking);
+    let told = pass_with(&mut case, 5, &split(100), on_canary);
+    assert_eq!(told, [Name::Finalizing]);
+}
+
+#[test]
+fn whatever_waits_at_a_share_has_its_stage_anew_once_it_is_back() {
+    let all = arm(1000, 0);
+    for (case, is_new) in [
+        (Case::awaiting(30), true),
+        (Case::paused(Interrupted::Bake, 30, 30), true),
+        (Case::paused(Interrupted::Soak, 100, 100), true),
+        // Its stage is behind it.
+        (Case::paused(Interrupted::Raise, 30, 40), false),
+        (Case::scaling(30, 40), false),
+    ] {
+        let (phase, at) = (case.deployment.state.phase, case.deployment.state.weight);
+        let mut case = case.change_windows(&["Tue-Thu 09:00-17:00 UTC"]);
+        let (before, reason) = (
+            case.deployment.state.stage_since,
+            case.deployment.state.reason.clone(),
+        );
+        pass(&mut case, 2, &split(0), (None, &all));
+        let told = pass(&mut case, 1, &split(at.percent()), (None, &all));
+        assert_eq!(told, [Name::DriftEnded], "{phase}");
+        let state = &case.deployment.state;
+        let since = if is_new { case.now } else { before };
+        assert_eq!((state.phase, state.stage_since), (phase, since), "{phase}");
+        if is_new {
+            assert_eq!(state.reason, reason, "{phase}: what it waits for");
+        }
     }
 }
 

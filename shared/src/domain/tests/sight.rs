@@ -1,14 +1,15 @@
 //! Blind is not quiet is not inapplicable; and drift.
 
 use super::builders::*;
-use crate::domain::decide::decide;
-use crate::domain::due::Effect;
+use crate::domain::command::{Command, apply};
+use crate::domain::decide::{Decision, decide};
+use crate::domain::due::{self, Effect};
 use crate::domain::history::{Name, Severity};
 use crate::domain::judge::BLIND_FROM;
-use crate::domain::observation::{EndpointStatus, Metrics, Series};
+use crate::domain::observation::{EndpointReading, EndpointStatus, Metrics, Series};
 use crate::domain::policy::OnDrift;
 use crate::domain::quantity::Span;
-use crate::domain::state::{Interrupted, Outcome, Phase};
+use crate::domain::state::{Interrupted, Outcome, Phase, Status};
 
 fn one_minute(case: &mut Case, canary: Series, production: Series) -> Metrics {
     let metrics = last_minutes(case, 1, None, None);
@@ -512,9 +513,119 @@ fn drift_can_end_the_deployment() {
         &seen(split(45).is(EndpointStatus::Updating)),
         &goes_on(Phase::Scaling),
     );
-    check(
-        &abandon(Case::shifting(20, 30)),
-        &seen(split(25)),
-        &goes_on(Phase::Shifting),
+    for (case, share) in [
+        (Case::shifting(20, 30), 25),
+        (Case::shifting(20, 30), 0),
+        (Case::finalizing(), 0),
+    ] {
+        check(&abandon(case), &seen(split(share)), &failed);
+    }
+    for (case, share) in [(Case::shifting(20, 30), 20), (Case::finalizing(), 100)] {
+        let phase = case.deployment.state.phase;
+        check(&abandon(case), &seen(split(share)), &goes_on(phase));
+    }
+}
+
+/// The raise is committed and not made yet, and somebody has already taken the canary's traffic.
+#[test]
+fn a_raise_that_is_committed_stops_for_what_somebody_else_set() {
+    let after = |case: &Case, decision: Decision| {
+        case.clone()
+            .with(|case| (case.deployment, case.evidence) = (decision.next, decision.evidence))
+    };
+    let to = |percent: u8| Effect::Shift {
+        weight: weight(percent),
+    };
+    let case = Case::shifting(20, 30);
+    let waits = goes_on(Phase::Shifting).weight(20).target(30);
+    for (share, due) in [(0, None), (15, None), (25, Some(20)), (45, Some(20))] {
+        let told = waits.clone().tells(&[Name::Drift]).says("holding: the");
+        let told = match due {
+            None => told.nothing_due(),
+            Some(percent) => told.due(to(percent)),
+        };
+        let told = told.says("not the 20 % committed");
+        let held = after(&case, check(&case, &seen(split(share)), &told));
+        let still = waits.clone().quietly().says("holding: the");
+        check(&held, &seen(split(share)), &still);
+        // As it was before, the raise is made.
+        let ended = waits.clone().tells(&[Name::DriftEnded]).due(to(30));
+        let again = after(&held, check(&held, &seen(split(20)), &ended));
+        check(
+            &again,
+            &seen(split(20)),
+            &waits.clone().quietly().due(to(30)),
+        );
+        // One that has landed all the same is not undone by who is woken before the next pass.
+        let landed = EndpointReading::Seen(split(30));
+        let due = due::due(&held.deployment, &held.evidence, &landed, held.now);
+        assert_eq!(due, None, "{share}");
+        let baking = goes_on(Phase::Baking).weight(30);
+        let baking = baking.tells(&[Name::DriftEnded, Name::Shifted]);
+        check(&held, &seen(split(30)), &baking);
+    }
+    // Who is woken late sees it before a pass does.
+    let late = EndpointReading::Seen(split(0));
+    assert_eq!(
+        due::due(&case.deployment, &case.evidence, &late, case.now),
+        None
     );
+    // An order puts the share back, from where it was known to be.
+    let told = waits.tells(&[Name::Drift]);
+    let held = after(&case, check(&case, &seen(split(5)), &told));
+    let order = Command::SetWeight(weight(20));
+    let (deployment, evidence) = (&held.deployment, &held.evidence);
+    let ordered = apply(deployment, evidence, order, "anna", None, held.now).unwrap();
+    let ordered = after(&held, ordered);
+    let back = goes_on(Phase::Retreating).target(20).quietly();
+    check(&ordered, &seen(split(5)), &back.due(to(20)));
+}
+
+/// The update that removes the old variant waits for AWS, and somebody uses the way back meanwhile.
+#[test]
+fn the_way_back_is_not_removed_under_somebody_who_uses_it() {
+    let case = Case::finalizing();
+    let waits = goes_on(Phase::Finalizing);
+    let told = waits.clone().tells(&[Name::Drift]).nothing_due();
+    let told = told.says("holding: the canary's share is 0.00 %");
+    let decision = check(&case, &seen(split(0)), &told);
+    let late = EndpointReading::Seen(split(0));
+    assert_eq!(
+        due::due(&case.deployment, &case.evidence, &late, case.now),
+        None
+    );
+    let held =
+        case.with(|case| (case.deployment, case.evidence) = (decision.next, decision.evidence));
+    check(
+        &held,
+        &seen(split(0)),
+        &waits.clone().quietly().nothing_due(),
+    );
+    let lasting = held
+        .clone()
+        .with(|case| case.deployment.state.phase_since = case.now - minutes(30));
+    let stalled = waits.clone().tells(&[Name::Stalled]).nothing_due();
+    let stalled = check(&lasting, &seen(split(0)), &stalled);
+    let reason = &stalled.entries[0].reason;
+    assert!(reason.contains("the canary's share is 0.00 %"), "{reason}");
+    let deploys = Effect::Deploy {
+        config: FINAL.to_owned(),
+    };
+    let ended = waits
+        .clone()
+        .tells(&[Name::DriftEnded])
+        .due(deploys.clone());
+    check(&held, &seen(split(100)), &ended);
+    // Instances are the scaling's, and the last config's.
+    let fewer = Case::finalizing().with(|case| case.deployment.state.canary_instances = INSTANCES);
+    let one = split(100).canary_instances(1, 1);
+    check(&fewer, &seen(one), &waits.quietly().due(deploys));
+    let (deployment, evidence) = (&held.deployment, &held.evidence);
+    let order = Command::Rollback;
+    let taken = apply(deployment, evidence, order, "anna", None, held.now).unwrap();
+    let taken = held
+        .clone()
+        .with(|case| (case.deployment, case.evidence) = (taken.next, taken.evidence));
+    let back = becomes(Status::RollingBack, Phase::CleaningUp).weight(0);
+    check(&taken, &seen(split(0)), &back);
 }

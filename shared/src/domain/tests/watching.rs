@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 
 use super::builders::*;
 use crate::domain::deployment::{Busy, Floor, Short};
-use crate::domain::due::Effect;
+use crate::domain::due::{Effect, due};
 use crate::domain::history::{Name, Severity};
 use crate::domain::observation::EndpointStatus::{RollingBack, SystemUpdating, Updating};
-use crate::domain::observation::EndpointView;
-use crate::domain::policy::OnDrift;
+use crate::domain::observation::{EndpointReading, EndpointView};
+use crate::domain::policy::{Consequence, Grade, OnDrift};
 use crate::domain::quantity::{Span, Weight};
 use crate::domain::scaling::{ScalableTarget, Suspension};
 use crate::domain::state::{Outcome, Phase, Status};
@@ -402,12 +402,57 @@ fn weights_of_single_precision_are_no_drift_that_hides_another() {
 
 #[test]
 fn a_way_down_is_no_way_up_from_where_somebody_has_put_less() {
-    // Blind, a retreat to 20 % raises nothing that stands at 0 %.
-    let case = Case::retreating(30, 20).with(|case| case.evidence.silent = true);
-    let waits = goes_on(Phase::Retreating).quietly();
-    check(&case, &seen(split(0)), &waits.clone().nothing_due());
-    let down = Effect::Shift { weight: weight(20) };
-    check(&case, &seen(split(30)), &waits.due(down));
+    let waits = goes_on(Phase::Retreating).weight(30).target(20).quietly();
+    let to_20 = Effect::Shift { weight: weight(20) };
+    // Less that was there before is what the order puts right, if nothing bars a raise.
+    let ordered = Case::retreating(30, 20).with(|case| {
+        let state = &mut case.deployment.state;
+        state.see_share(0.05, state.phase_since);
+    });
+    let barred = ordered.clone().with(|case| case.evidence.silent = true);
+    check(&barred, &seen(split(5)), &waits.clone().nothing_due());
+    check(&barred, &seen(split(30)), &waits.clone().due(to_20.clone()));
+    check(&ordered, &seen(split(5)), &waits.clone().due(to_20.clone()));
+    // Less than was there then is somebody's doing since.
+    let told = waits.clone().tells(&[Name::Drift]).nothing_due();
+    let told = told.says("holding: the canary's share is");
+    check(&ordered, &seen(split(3)), &told);
+    let stepped_back = Case::retreating(30, 20);
+    let decision = check(
+        &stepped_back,
+        &seen(split(0)),
+        &told.says("0.00 % at the endpoint, not the 20 % committed"),
+    );
+    // And so it is for who is woken late, before a pass has seen it.
+    let (deployment, evidence) = (&stepped_back.deployment, &stepped_back.evidence);
+    let late = EndpointReading::Seen(split(0));
+    assert_eq!(due(deployment, evidence, &late, stepped_back.now), None);
+    let held = stepped_back
+        .with(|case| (case.deployment, case.evidence) = (decision.next, decision.evidence));
+    check(
+        &held,
+        &seen(split(0)),
+        &waits.clone().says("holding:").nothing_due(),
+    );
+    check(&held, &seen(split(25)), &waits.due(to_20));
+    let confirmed = goes_on(Phase::Baking).weight(20).tells(&[Name::Shifted]);
+    check(&held, &seen(split(20)), &confirmed);
+}
+
+/// The breach and the hand are seen by the same pass: a stage back would be up from there.
+#[test]
+fn a_breach_at_a_share_that_somebody_has_just_lowered_takes_everything_back() {
+    let often = |case: Case| {
+        case.red("error_rate.limit", 2).with(|case| {
+            for guard in &mut case.deployment.terms.policy.guards {
+                guard.consequence = Consequence::of(Grade::Medium);
+            }
+        })
+    };
+    let back = goes_on(Phase::Retreating).target(20);
+    check(&often(Case::baking(30)), &seen(split(30)), &back);
+    let taken = rolls_back().says("somebody else changed the weights");
+    check(&often(Case::baking(30)), &seen(split(5)), &taken);
 }
 
 #[test]

@@ -468,9 +468,23 @@ impl Toy {
         if let Effect::Shift { weight } = effect
             && state.phase == Phase::Shifting
         {
+            let share = self.share().unwrap_or(0.0);
+            // What somebody else put on the canary is taken back before the raise is made.
+            let takes_back = state.drift.is_some()
+                && *weight == state.weight
+                && weight.fraction() < share - TOLERANCE;
+            let raises =
+                state.drift.is_none() && *weight == state.target && self.evidence.blind.is_none();
             assert!(
-                *weight > state.weight && self.evidence.blind.is_none(),
-                "a raise while blind"
+                takes_back || raises,
+                "a raise while blind, or past a drift: {weight} from {share}"
+            );
+        }
+        if state.phase == Phase::Finalizing && matches!(effect, Effect::Deploy { .. }) {
+            let has_all = |share| share > 1.0 - TOLERANCE;
+            assert!(
+                self.share().is_some_and(has_all),
+                "somebody uses the way back"
             );
         }
         if let Effect::Shift { weight } = effect
