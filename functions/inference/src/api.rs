@@ -134,6 +134,10 @@ async fn answer(
     let bytes = whole(body, "a body has at most 6 MB")?;
     let mut body = InferenceBody::parse(&bytes)?;
     let endpoint = body.endpoint.clone();
+    // Its invocation would be denied, and each denial pages people.
+    if let Some(outside) = serving.aws.config().access.outside_endpoint(&endpoint) {
+        return Err(Box::new(gateway::outside(outside)));
+    }
     admit(serving, asked, &endpoint).await?;
     let payload = body.payload()?;
     let aws = &*serving.aws;

@@ -3,11 +3,12 @@
 use http::StatusCode;
 use jiff::SignedDuration;
 use serde_json::json;
-use shared::domain::authority::Action;
+use shared::domain::authority::{Action, Patterns};
 use simulator::FaultKind;
 use tests::ENDPOINT;
 
-use super::{Guarded, kind, role};
+use super::super::refusals::assert_problem;
+use super::{Guarded, TAGS, kind, role};
 
 fn reads(guarded: &Guarded) -> usize {
     guarded.world.count_calls("GetResources")
@@ -109,4 +110,23 @@ async fn a_missing_endpoint_is_told_to_those_whom_the_defaults_admit() {
             answer.1
         );
     }
+}
+
+/// IAM would refuse each invocation, and each refusal would page somebody.
+#[tokio::test]
+async fn an_endpoint_that_is_not_the_stacks_is_refused_before_any_call() {
+    let guarded = Guarded::with(|settings| settings.endpoints = Patterns::parse("beer-*")).await;
+    guarded.tag(ENDPOINT, &TAGS);
+    let before = guarded.world.simulator().calls().len();
+    for name in ["Shop", "Intern"] {
+        let answer = guarded.by(name, Action::Infer, "").await;
+        assert_problem(&answer, 422, "endpoint-not-allowed", Some("endpoint"));
+    }
+    assert_eq!(guarded.world.simulator().calls().len(), before);
+    // Neither asks the endpoint for anything: callers that ask it themselves still learn of a rollback.
+    for action in [Action::Route, Action::Feedback] {
+        let (status, answer) = guarded.by("Shop", action, "").await;
+        assert_eq!(status, StatusCode::OK, "{action}: {answer}");
+    }
+    assert_eq!(guarded.denied(), [""; 0]);
 }
