@@ -127,6 +127,13 @@ impl Guarded {
         calls.collect()
     }
 
+    /// How many failed calls were counted.
+    fn errors(&self) -> usize {
+        let figures = self.figures.lock().expect("no panic");
+        let counted = figures.iter().filter(|line| line["Errors"] == 1);
+        counted.count()
+    }
+
     /// How often a request was counted as not admitted.
     fn forbidden(&self) -> usize {
         let figures = self.figures.lock().expect("no panic");
