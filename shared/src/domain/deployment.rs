@@ -327,8 +327,20 @@ pub struct Floor {
     /// Whether the target was removed, for an update that removes the variant.
     #[serde(default)]
     pub released: bool,
-    /// What to put back; `None` when the variant does not scale by itself.
+    /// Whether its owner has removed the target since. The canary still scales by what was found, until
+    /// the rollout is over.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub withdrawn: bool,
+    /// The target; `None` when the variant does not scale by itself.
     pub found: Option<ScalableTarget>,
+}
+
+impl Floor {
+    /// Production's target, which is held and put back; `None` when the variant does not scale by
+    /// itself, or does so no more because its owner has removed the target.
+    pub fn target(&self) -> Option<&ScalableTarget> {
+        self.found.as_ref().filter(|_| !self.withdrawn)
+    }
 }
 
 impl State {
@@ -415,6 +427,14 @@ impl Deployment {
         let asked = self.terms.capacity.autoscaling.as_ref();
         let found = || self.state.floor.as_ref()?.found.clone();
         asked.map(Autoscaling::target).or_else(found)
+    }
+
+    /// How the canary scales by itself once the rollout is over: what it has from a target that was
+    /// removed from production meanwhile ends with the rollout.
+    pub fn lasting_target(&self) -> Option<ScalableTarget> {
+        let asked = self.terms.capacity.autoscaling.as_ref();
+        let left = || self.state.floor.as_ref()?.target().cloned();
+        asked.map(Autoscaling::target).or_else(left)
     }
 
     /// What the model registry is still to be told by now, in order; nothing where it was told.

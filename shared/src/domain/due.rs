@@ -152,7 +152,11 @@ fn due_at_endpoint(
         (Status::Pending, Phase::Provisioning) => deploy(view, &terms.canary_config),
         (_, Phase::Scaling) => scale(deployment, view),
         // Committed, but nothing raises traffic on missing data, past a red guard or out of hours.
-        (_, Phase::Shifting) if bars_raises(deployment, evidence, now) => None,
+        (_, Phase::Shifting)
+            if is_long_short(deployment) || bars_raises(deployment, evidence, now) =>
+        {
+            None
+        }
         // The way down is a way up from where somebody else has put less.
         (_, Phase::Retreating)
             if view.share(&terms.canary) < Some(state.target.fraction() - TOLERANCE)
@@ -206,12 +210,18 @@ fn keep_floor(deployment: &Deployment, view: &EndpointView) -> Option<Effect> {
         }
         Phase::Finalizing => false,
         Phase::Retreating if !state.rests_on_the_way_down() => false,
-        // Missing instances for long: somebody else may have put the floor down again.
-        _ => !floor_is_held(deployment) || state.short.is_some_and(|short| short.told),
+        // Missing instances for long: somebody else may have put the floor down again, if there is one.
+        _ => !floor_is_held(deployment) || (floor.target().is_some() && is_long_short(deployment)),
     };
     (is_there && is_due).then_some(Effect::HoldFloor {
         instances: state.production_instances,
     })
+}
+
+/// Whether production has had too few instances for so long that people were told: nothing is raised
+/// until it has them.
+fn is_long_short(deployment: &Deployment) -> bool {
+    deployment.state.short.is_some_and(|short| short.told)
 }
 
 /// Whether production is to have everything: while a rollback reverts, and for as long as the

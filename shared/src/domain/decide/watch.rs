@@ -24,14 +24,18 @@ const LONG_PHASE: Span = Span::from_mins(30);
 impl Pass {
     /// What the total traffic needs: the most instances production was seen with. Those that its
     /// scaling adds above the floor are for its own share, so the total needs more; one that a
-    /// person adds to a fleet that does not scale is one more and says nothing about the traffic.
+    /// person adds to a fleet that does not scale, or no more, is one more and says nothing about the
+    /// traffic.
     pub(super) fn count_production(&mut self, view: &EndpointView) {
         let (terms, state) = (&self.next.terms, &self.next.state);
         let Some(production) = view.variant(&terms.production) else {
             return;
         };
         let seen = production.current_instances;
-        let floor = state.floor.as_ref().filter(|floor| floor.found.is_some());
+        let floor = state
+            .floor
+            .as_ref()
+            .filter(|floor| floor.target().is_some());
         let held_at = floor.map_or(0, |floor| floor.held_at);
         let grew = held_at > 0 && seen > held_at && state.weight < Weight::FULL;
         let needs = if grew {
