@@ -207,6 +207,9 @@ pub struct State {
     /// can't be left.
     #[serde(default)]
     pub stall_told: bool,
+    /// Up to when this phase waited for what people know of, as a freeze; no stall counts before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waited_until: Option<Timestamp>,
     /// How often the share was taken back a stage.
     #[serde(default)]
     pub step_backs: u32,
@@ -384,6 +387,7 @@ impl Deployment {
             short: None,
             busy: None,
             stall_told: false,
+            waited_until: None,
             step_backs: 0,
             descent: None,
             watch: None,

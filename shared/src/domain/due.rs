@@ -176,10 +176,23 @@ fn due_at_endpoint(
 
 /// Whether a raise, though committed, may not be made now.
 fn bars_raises(deployment: &Deployment, evidence: &Evidence, now: Timestamp) -> bool {
-    evidence.blind.is_some()
-        || (evidence.silent && !deployment.terms.is_undo())
-        || Bench::of(deployment).objection_to_order(evidence).is_some()
-        || !deployment.terms.allows_raise_at(now)
+    bar(deployment, evidence).is_some() || !deployment.terms.allows_raise_at(now)
+}
+
+/// What is measured, or can't be, that keeps a committed raise from being made, in words.
+pub(super) fn bar(deployment: &Deployment, evidence: &Evidence) -> Option<String> {
+    if let Some(blind) = &evidence.blind {
+        return Some(format!("blind since {}: {}", blind.since, blind.reason));
+    }
+    if evidence.silent && !deployment.terms.is_undo() {
+        return Some("neither model has had a request in the last minute".to_owned());
+    }
+    let unread = || {
+        let reason = evidence.alarms_unread.as_ref()?;
+        Some(format!("the policy's alarms could not be read: {reason}"))
+    };
+    let objection = Bench::of(deployment).objection_to_order(evidence);
+    objection.or_else(unread)
 }
 
 /// What somebody else changed and is not respected: more on the canary never is; fewer instances
