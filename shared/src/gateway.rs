@@ -16,7 +16,7 @@ use lambda_http::request::RequestContext;
 
 use crate::app::health::{self, About};
 use crate::aws::Aws;
-use crate::domain::authority::{Action, Caller, Denial, Why};
+use crate::domain::authority::{Action, Caller, Denial, Outside, Why};
 use crate::wire::problem::{MEDIA_TYPE, Problem};
 
 /// Who asks for what. Nothing but [`admit`] makes one for a handler.
@@ -73,6 +73,11 @@ pub fn denied(denial: &Denial) -> Problem {
         Why::OwnRequest => "own-approval",
     };
     Problem::new(403, kind, denial.to_string())
+}
+
+/// A request for what the stack does not give, whoever asks.
+pub fn outside(outside: Outside) -> Problem {
+    Problem::new(422, outside.kind, outside.detail).field(outside.field)
 }
 
 /// Nobody's rights are known.

@@ -74,6 +74,7 @@ const COMMAND: &[Kind] = &[
     (409, "illegal-command"),
     (409, "metrics-blind"),
     (409, "red-guard"),
+    (422, "endpoint-not-allowed"),
     (422, "invalid-body"),
     (422, "invalid-reason"),
 ];
@@ -86,9 +87,12 @@ const UNDO: &[Kind] = &[
 const WEIGHT: &[Kind] = &[(409, "same-weight"), (422, "invalid-weight")];
 /// What a freeze may meet.
 const FREEZE: &[Kind] = &[(400, "unreadable-path")];
+/// And one that is lifted.
+const THAW: &[Kind] = &[(422, "endpoint-not-allowed")];
 /// And one that is ordered.
 const FREEZE_ORDER: &[Kind] = &[
     (404, "endpoint-not-found"),
+    (422, "endpoint-not-allowed"),
     (422, "invalid-body"),
     (422, "invalid-reason"),
 ];
@@ -503,7 +507,7 @@ fn freeze() -> Value {
             "Of the freeze that is named alone: an endpoint stays frozen while the whole stack is. Where one was lifted, who has subscribed to the stack's topic or listens to the bus is told.",
             json!({"parameters": parameters}),
             json!({"200": answer("What still stands.", "FreezeState")}),
-            &[BEFORE, QUERY, SITE, FREEZE, BEHIND],
+            &[BEFORE, QUERY, SITE, FREEZE, THAW, BEHIND],
         ),
     })
 }

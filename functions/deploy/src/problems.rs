@@ -93,6 +93,7 @@ impl From<Inadmissible> for Answer {
     fn from(why: Inadmissible) -> Self {
         match why {
             Inadmissible::Denied(denial) => gateway::denied(&denial).into(),
+            Inadmissible::Outside(outside) => gateway::outside(outside).into(),
             Inadmissible::Unread(_) => gateway::unread().into(),
         }
     }

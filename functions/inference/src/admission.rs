@@ -9,7 +9,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
-use shared::app::ports::{Access, Ambient, Class, PortError};
+use shared::app::health;
+use shared::app::ports::{Access, Ambient, Class, Meter, PortError};
 use shared::domain::authority::Grants;
 use tokio::sync::Mutex as Turn;
 
@@ -36,7 +37,8 @@ pub(crate) struct Admissions(Mutex<HashMap<String, Arc<Turn<Kept>>>>);
 
 impl Admissions {
     /// Who has which role on the endpoint, as read within the last minute, or last.
-    pub(crate) async fn grants<A: Access, T: Ambient>(
+    /// A read that fails is reported once, however many wait for it.
+    pub(crate) async fn grants<A: Access, T: Ambient + Meter>(
         &self,
         access: &A,
         ambient: &T,
@@ -64,7 +66,12 @@ impl Admissions {
                 (LIFETIME, Ok(Arc::new(grants)))
             }
             Err(error) => {
-                tracing::warn!(endpoint, %error, is_known = stale.is_some(), "the endpoint's tags can't be read");
+                health::report(ambient, None, &error);
+                tracing::warn!(
+                    endpoint,
+                    is_known = stale.is_some(),
+                    "the endpoint's tags can't be read"
+                );
                 match stale {
                     Some(grants) => (STALE_LIFETIME, Ok(grants)),
                     None => (FAILURE_LIFETIME, Err(error)),

@@ -20,7 +20,7 @@ use lambda_http::Context;
 use serde::Serialize;
 use serde_json::Value;
 use shared::app::health::{self, About};
-use shared::app::ports::{Ambient, Class};
+use shared::app::ports::Ambient;
 use shared::aws::runtime::{Answer, Invocation, InvokeError};
 use shared::aws::{Aws, Tagging};
 use shared::domain::authority::Caller;
@@ -33,6 +33,7 @@ use shared::wire::problem::Problem;
 use crate::admission::Admissions;
 use crate::feedback::{self, FeedbackBody, FeedbackView, Label};
 use crate::keys::SigningKeys;
+use crate::problems::unanswered;
 use crate::query::{NoQuery, Whose};
 use crate::reading;
 use crate::request::{InferenceBody, Payload, is_user, no_endpoint, no_user};
@@ -134,6 +135,10 @@ async fn answer(
     let bytes = whole(body, "a body has at most 6 MB")?;
     let mut body = InferenceBody::parse(&bytes)?;
     let endpoint = body.endpoint.clone();
+    // Its invocation would be denied, and each denial pages people.
+    if let Some(outside) = serving.aws.config().access.outside_endpoint(&endpoint) {
+        return Err(Box::new(gateway::outside(outside)));
+    }
     admit(serving, asked, &endpoint).await?;
     let payload = body.payload()?;
     let aws = &*serving.aws;
@@ -159,7 +164,7 @@ async fn answer(
         {
             tally(aws, &route, &made, &variant, BTreeMap::new());
         }
-        Box::new(problem(&made.endpoint, &error))
+        Box::new(unanswered(aws, &made.endpoint, &error))
     })?;
     let (predictions, encoding) = predictions(&answer);
     let prediction = counted(aws, &route, &made, &answer.variant, &predictions);
@@ -352,10 +357,7 @@ async fn admit(serving: &Serving, asked: &Asked, endpoint: &str) -> Result<(), B
     }
     let (aws, tagging) = (&*serving.aws, &serving.tagging);
     let known = serving.admissions.grants(tagging, aws, endpoint).await;
-    let grants = known.map_err(|error| {
-        health::report(aws, None, &error);
-        gateway::unread()
-    })?;
+    let grants = known.map_err(|_| gateway::unread())?;
     action.permit(caller, &grants, None).map_err(|denial| {
         let about = About {
             endpoint: Some(endpoint),
@@ -423,48 +425,6 @@ pub(crate) struct RouteView {
     is_canary: Option<bool>,
     /// The user's bucket, 0 to 99; null where users are not told apart.
     bucket: Option<u8>,
-}
-
-fn problem(endpoint: &str, error: &InvokeError) -> Problem {
-    match error {
-        InvokeError::Model { status, message } => {
-            // The model's own words may repeat the features: they go to the caller, not to the log.
-            tracing::warn!(endpoint, status, "the model answered with an error");
-            let shown = status.map_or_else(|| "an error".to_owned(), |status| status.to_string());
-            let detail = format!("the model answered {shown}: {message}");
-            Problem::new(424, "model-error", detail).model(*status, message)
-        }
-        InvokeError::Refused(why) => {
-            tracing::warn!(endpoint, "the endpoint refused a request");
-            Problem::new(
-                422,
-                "endpoint-refused",
-                format!("the endpoint can't be asked: {why}"),
-            )
-            .field("endpoint")
-        }
-        InvokeError::Late(waited) => {
-            tracing::warn!(endpoint, ?waited, "the model gave no answer in time");
-            Problem::new(
-                504,
-                "model-late",
-                "the model gave no answer while the request could wait; a model that needs more than 25 seconds is asked through SageMaker itself",
-            )
-        }
-        InvokeError::Port(error) => {
-            tracing::error!(endpoint, class = ?error.class, operation = error.operation, "the endpoint could not be asked");
-            let status = if error.class == Class::Retryable {
-                429
-            } else {
-                503
-            };
-            Problem::new(
-                status,
-                "temporarily-unavailable",
-                "the endpoint did not answer; repeat the request",
-            )
-        }
-    }
 }
 
 /// The `predictions` of a JSON answer, or the whole of it; any other answer as text. No byte is lost of one

@@ -14,6 +14,7 @@ use futures_util::{StreamExt as _, stream};
 use jiff::{SignedDuration, Timestamp};
 use serde::de::{self, Deserializer};
 use serde::{Deserialize, Serialize};
+use shared::app::health;
 use shared::app::ports::{Ambient, Class, PortError};
 use shared::aws::Aws;
 use shared::domain::model_signals::{Outcome, Tally};
@@ -339,7 +340,7 @@ async fn answer(
         Ok(true) => Answer::Counted,
         Ok(false) => Answer::Repeated,
         Err(error) => {
-            tracing::warn!(%error, "a label can't be kept");
+            health::report(aws, None, &error);
             Answer::Retry
         }
     }

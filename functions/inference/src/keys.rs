@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
+use shared::app::health;
 use shared::app::ports::{Ambient, Class, PortError};
 use shared::aws::Aws;
 use shared::wire::inference_id::Keys;
@@ -72,7 +73,11 @@ impl SigningKeys {
                 kept.until = now + LIFETIME;
             }
             Err(error) => {
-                tracing::warn!(%error, is_known = kept.keys.is_some(), "the keys of predictions' ids can't be read");
+                health::report(aws, None, &error);
+                tracing::warn!(
+                    is_known = kept.keys.is_some(),
+                    "the keys of predictions' ids can't be read"
+                );
                 kept.until = now + PAUSE;
             }
         }

@@ -18,6 +18,7 @@ mod feedback;
 mod keys;
 #[cfg(feature = "openapi")]
 pub mod openapi;
+mod problems;
 mod query;
 mod reading;
 mod request;

@@ -15,6 +15,7 @@ const USER: &str = r"^[^\u0000-\u001f\u007f-\u009f\ufffd]*$";
 const QUERY: &[Kind] = &[(400, "unreadable-query"), (422, "invalid-parameter")];
 /// What a request to a model may meet.
 const INFERENCE: &[Kind] = &[
+    (422, "endpoint-not-allowed"),
     (422, "endpoint-refused"),
     (422, "invalid-inference-request"),
     (424, "model-error"),

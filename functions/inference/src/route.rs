@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
+use shared::app::health;
 use shared::app::ports::{Ambient, Class, ListQuery, PortError, Store};
 use shared::aws::Aws;
 use shared::domain::deployment::Deployment;
@@ -112,7 +113,11 @@ impl Routes {
         let route = match read.unwrap_or_else(|| Err(late())) {
             Ok(route) => Arc::new(route),
             Err(error) => {
-                tracing::warn!(endpoint, %error, "the records can't be read: nobody is sent to the canary by name");
+                health::report(aws, None, &error);
+                tracing::warn!(
+                    endpoint,
+                    "the records can't be read: nobody is sent to the canary by name"
+                );
                 let kept = self.kept();
                 let known = kept.get(endpoint).map(|(_, route)| route.unread());
                 Arc::new(known.unwrap_or_default())

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::health::{self, About};
 use super::ports::{Access, Ambient, Class, Meter, PortError};
-use crate::domain::authority::{Action, Caller, Denial, Seen, in_force};
+use crate::domain::authority::{Action, Caller, Denial, Outside, Seen, in_force};
 use crate::domain::deployment::{Deployment, Terms};
 
 /// How long a request that can go on without the tags waits for them: an outage of SageMaker must
@@ -21,6 +21,9 @@ pub enum Inadmissible {
     /// The caller may not.
     #[error("{0}")]
     Denied(Denial),
+    /// The stack may not touch the endpoint, and this would.
+    #[error("{}", .0.detail)]
+    Outside(Outside),
     /// Nobody's rights are known at the moment, and this must not be done on a guess.
     #[error("the endpoint's tags can't be read")]
     Unread(#[source] PortError),
@@ -42,11 +45,11 @@ pub async fn admit<P: Access + Ambient + Meter>(
         deployment_id: terms.map(|terms| terms.id.as_str()),
         endpoint: Some(endpoint),
     };
-    let (seen, error) = look(ports, action, endpoint, about.deployment_id).await;
+    let (seen, unseen) = look(ports, action, endpoint, about.deployment_id).await;
     let kept = terms.and_then(|terms| terms.grants.as_ref());
     let Some(grants) = in_force(action, &seen, kept, &ports.settings().defaults) else {
         let unknown = || PortError::new(Class::Retryable, "tags", "not read");
-        return Err(Inadmissible::Unread(error.unwrap_or_else(unknown)));
+        return Err(unseen.unwrap_or_else(|| Inadmissible::Unread(unknown())));
     };
     let requester = terms.map(|terms| requester(terms, caller));
     let permitted = action.permit(caller, &grants, requester);
@@ -56,13 +59,17 @@ pub async fn admit<P: Access + Ambient + Meter>(
     })
 }
 
-/// One look at an endpoint's tags; a failed one is reported and handed on.
+/// One look at an endpoint's tags, and why there are none; a failed one is reported. Of an endpoint that
+/// the stack may not touch none are asked for: whoever names one would have IAM's refusal page people.
 async fn look<P: Access + Ambient + Meter>(
     ports: &P,
     action: Action,
     endpoint: &str,
     deployment_id: Option<&str>,
-) -> (Seen, Option<PortError>) {
+) -> (Seen, Option<Inadmissible>) {
+    if let Some(outside) = ports.settings().outside_endpoint(endpoint) {
+        return (Seen::Outside, Some(Inadmissible::Outside(outside)));
+    }
     let read = if action.rule().outlives_tags {
         let late = || PortError::new(Class::Retryable, "tags", "no answer in time");
         let within = ports.within(LOOK_LIMIT, ports.tags(endpoint)).await;
@@ -75,7 +82,7 @@ async fn look<P: Access + Ambient + Meter>(
         Ok(None) => (Seen::Gone, None),
         Err(error) => {
             health::report(ports, deployment_id, &error);
-            (Seen::Unread, Some(error))
+            (Seen::Unread, Some(Inadmissible::Unread(error)))
         }
     }
 }

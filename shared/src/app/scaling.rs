@@ -6,12 +6,13 @@
 //! itself has changed is put back: to a target that was never removed its floor, and nothing else.
 //! An update that removes a variant asks for its target to be removed first, policies, schedules and
 //! all; that one is read once more right before, so that what comes back, or goes on to the canary,
-//! is what was there last. What could not be put back is refused then as it is in the beginning: the
-//! update waits, with the canary at 100 % and the old variant beside it, until a person has decided.
+//! is what was there last, and what its owner has removed comes back nowhere. What could not be put back
+//! is refused then as it is in the beginning: the update waits, with the canary at 100 % and the old
+//! variant beside it, until a person has decided.
 
 use super::carry_out::still_fits;
 use super::ports::{PortError, Ports};
-use crate::domain::deployment::{Deployment, Lease};
+use crate::domain::deployment::{Deployment, Floor, Lease};
 use crate::domain::due::Effect;
 use crate::domain::observation::EndpointView;
 use crate::domain::protocol;
@@ -26,6 +27,14 @@ pub(super) async fn looked_up<P: Ports>(
     effect: &Effect,
 ) -> Result<Option<Deployment>, PortError> {
     let (terms, state) = (&deployment.terms, &deployment.state);
+    let is_held = |floor: &Floor| floor.target().is_some() && !floor.released;
+    if matches!(effect, Effect::HoldFloor { .. }) && state.floor.as_ref().is_some_and(is_held) {
+        // A floor alone registers no target, so without one it would be refused at every try.
+        let bounds = ports.bounds(&terms.endpoint, &terms.production).await?;
+        return Ok(bounds
+            .is_none()
+            .then(|| protocol::target_seen(deployment, None)));
+    }
     let is_due = match effect {
         Effect::HoldFloor { .. } => state.floor.is_none(),
         Effect::Deploy { config } => *config == terms.final_config,
@@ -45,14 +54,15 @@ pub(super) async fn looked_up<P: Ports>(
 pub(super) fn leaving<'a>(deployment: &'a Deployment, config: &str) -> Option<&'a str> {
     let (terms, floor) = (&deployment.terms, deployment.state.floor.as_ref());
     if *config == terms.final_config {
-        let scales = floor.is_some_and(|floor| floor.found.is_some());
+        let scales = floor.is_some_and(|floor| floor.target().is_some());
         return scales.then_some(&terms.production);
     }
     let leaves = terms.is_home(config) && deployment.canary_target().is_some();
     leaves.then_some(&terms.canary)
 }
 
-/// The floor at what the total traffic needs, as far as the target's own ceiling allows.
+/// The floor at what the total traffic needs, as far as the target's own ceiling allows; nothing where
+/// production does not scale, or no more.
 pub(super) async fn hold_floor<P: Ports>(
     ports: &P,
     deployment: &Deployment,
@@ -60,7 +70,7 @@ pub(super) async fn hold_floor<P: Ports>(
 ) -> Result<(), PortError> {
     let (endpoint, production) = (&deployment.terms.endpoint, &deployment.terms.production);
     let floor = deployment.state.floor.as_ref();
-    let Some((floor, target)) = floor.and_then(|floor| Some((floor, floor.found.as_ref()?))) else {
+    let Some((floor, target)) = floor.and_then(|floor| Some((floor, floor.target()?))) else {
         return Ok(());
     };
     let min = target.held_for(instances);
@@ -91,10 +101,11 @@ pub(super) async fn follow<P: Ports>(
 }
 
 /// Both variants' scaling as it is to be without the rollout. The canary has a target where it has
-/// traffic. One that is left without any goes on without scaling, so that whoever removes it next is
-/// not refused; and since a registration whose answer was lost is in no record, its target is removed
-/// whether it is known to be there or not. On an endpoint that somebody else has taken over there may
-/// be neither variant.
+/// traffic, unless it scaled as production did and production's target was removed meanwhile: who pins
+/// production's fleet pins the one that takes its place. A canary that is left without traffic goes on
+/// without scaling, so that whoever removes it next is not refused; and since a registration whose
+/// answer was lost is in no record, its target is removed whether it is known to be there or not. On an
+/// endpoint that somebody else has taken over there may be neither variant.
 pub(super) async fn put_back<P: Ports>(
     ports: &P,
     deployment: &Deployment,
@@ -105,16 +116,18 @@ pub(super) async fn put_back<P: Ports>(
     if view.variant(&terms.production).is_some() {
         put_back_production(ports, deployment, lease).await?;
     }
-    let Some(target) = deployment.canary_target() else {
+    if deployment.canary_target().is_none() {
         return Ok(());
-    };
+    }
     still_fits(ports, lease)?;
-    if view.share(&terms.canary).is_some_and(|share| share > 0.0) {
-        ports
-            .register(&terms.endpoint, &terms.canary, &target)
-            .await
-    } else {
-        ports.deregister(&terms.endpoint, &terms.canary).await
+    let has_traffic = view.share(&terms.canary).is_some_and(|share| share > 0.0);
+    match deployment.lasting_target().filter(|_| has_traffic) {
+        Some(target) => {
+            ports
+                .register(&terms.endpoint, &terms.canary, &target)
+                .await
+        }
+        None => ports.deregister(&terms.endpoint, &terms.canary).await,
     }
 }
 
@@ -127,7 +140,7 @@ async fn put_back_production<P: Ports>(
 ) -> Result<(), PortError> {
     let (endpoint, production) = (&deployment.terms.endpoint, &deployment.terms.production);
     let floor = deployment.state.floor.as_ref();
-    let Some((floor, target)) = floor.and_then(|floor| Some((floor, floor.found.as_ref()?))) else {
+    let Some((floor, target)) = floor.and_then(|floor| Some((floor, floor.target()?))) else {
         return Ok(());
     };
     still_fits(ports, lease)?;

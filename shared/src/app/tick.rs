@@ -21,6 +21,7 @@ use crate::domain::decide::after::{self, Successor, asks_what_follows, look_afte
 use crate::domain::decide::{Decision, effect_after, settle};
 use crate::domain::deployment::Deployment;
 use crate::domain::freeze::FreezeReading;
+use crate::domain::judge::last_judgeable;
 use crate::domain::observation::Observation;
 use crate::domain::quantity::Span;
 use crate::domain::state::{Phase, Status};
@@ -246,7 +247,8 @@ async fn pass_over<P: Ports>(
     time: &Time,
 ) -> (Vec<Result<Done, PortError>>, bool) {
     let looked_at = ports.now();
-    let seen = observe::observe(ports, records, time.now, time.deadline()).await;
+    // The minutes that are judgeable by then, and not when the tick began: it may have been another minute.
+    let seen = observe::observe(ports, records, looked_at, time.deadline()).await;
     let passes: Vec<_> = records
         .iter()
         .zip(&seen.observations)
@@ -356,7 +358,10 @@ async fn pass_or_again<P: Ports>(
     };
     let terms = &before.deployment.terms;
     let fresh = ports.load(&terms.id).await?.ok_or(error)?;
-    let looked_at = ports.now();
+    let now = ports.now();
+    // In another minute than the metrics were read in, one more would be missed: it is decided as of theirs.
+    let is_another = last_judgeable(now) > last_judgeable(looked_at);
+    let looked_at = if is_another { looked_at } else { now };
     let endpoint = observe::endpoint(ports, terms).await;
     let seen = Observation {
         endpoint,

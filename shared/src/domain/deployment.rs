@@ -210,6 +210,9 @@ pub struct State {
     /// can't be left.
     #[serde(default)]
     pub stall_told: bool,
+    /// Up to when this phase waited for what people know of, as a freeze; no stall counts before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waited_until: Option<Timestamp>,
     /// How often the share was taken back a stage.
     #[serde(default)]
     pub step_backs: u32,
@@ -330,8 +333,20 @@ pub struct Floor {
     /// Whether the target was removed, for an update that removes the variant.
     #[serde(default)]
     pub released: bool,
-    /// What to put back; `None` when the variant does not scale by itself.
+    /// Whether its owner has removed the target since. The canary still scales by what was found, until
+    /// the rollout is over.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub withdrawn: bool,
+    /// The target; `None` when the variant does not scale by itself.
     pub found: Option<ScalableTarget>,
+}
+
+impl Floor {
+    /// Production's target, which is held and put back; `None` when the variant does not scale by
+    /// itself, or does so no more because its owner has removed the target.
+    pub fn target(&self) -> Option<&ScalableTarget> {
+        self.found.as_ref().filter(|_| !self.withdrawn)
+    }
 }
 
 impl State {
@@ -376,6 +391,7 @@ impl Deployment {
             short: None,
             busy: None,
             stall_told: false,
+            waited_until: None,
             step_backs: 0,
             descent: None,
             watch: None,
@@ -419,6 +435,14 @@ impl Deployment {
         let asked = self.terms.capacity.autoscaling.as_ref();
         let found = || self.state.floor.as_ref()?.found.clone();
         asked.map(Autoscaling::target).or_else(found)
+    }
+
+    /// How the canary scales by itself once the rollout is over: what it has from a target that was
+    /// removed from production meanwhile ends with the rollout.
+    pub fn lasting_target(&self) -> Option<ScalableTarget> {
+        let asked = self.terms.capacity.autoscaling.as_ref();
+        let left = || self.state.floor.as_ref()?.target().cloned();
+        asked.map(Autoscaling::target).or_else(left)
     }
 
     /// What the model registry is still to be told by now, in order; nothing where it was told.

@@ -155,6 +155,7 @@ fn due_at_endpoint(
         // before a pass does), on missing data, past a red guard or out of hours.
         (_, Phase::Shifting)
             if truth::drift(deployment, view).is_some()
+                || is_long_short(deployment)
                 || bars_raises(deployment, evidence, now) =>
         {
             None
@@ -182,10 +183,23 @@ fn due_at_endpoint(
 
 /// Whether a raise, though committed, may not be made now.
 fn bars_raises(deployment: &Deployment, evidence: &Evidence, now: Timestamp) -> bool {
-    evidence.blind.is_some()
-        || (evidence.silent && !deployment.terms.is_undo())
-        || Bench::of(deployment).objection_to_order(evidence).is_some()
-        || !deployment.terms.allows_raise_at(now)
+    bar(deployment, evidence).is_some() || !deployment.terms.allows_raise_at(now)
+}
+
+/// What is measured, or can't be, that keeps a committed raise from being made, in words.
+pub(super) fn bar(deployment: &Deployment, evidence: &Evidence) -> Option<String> {
+    if let Some(blind) = &evidence.blind {
+        return Some(format!("blind since {}: {}", blind.since, blind.reason));
+    }
+    if evidence.silent && !deployment.terms.is_undo() {
+        return Some("neither model has had a request in the last minute".to_owned());
+    }
+    let unread = || {
+        let reason = evidence.alarms_unread.as_ref()?;
+        Some(format!("the policy's alarms could not be read: {reason}"))
+    };
+    let objection = Bench::of(deployment).objection_to_order(evidence);
+    objection.or_else(unread)
 }
 
 /// What somebody else changed and is not respected: more on the canary never is; fewer instances
@@ -217,12 +231,18 @@ fn keep_floor(deployment: &Deployment, view: &EndpointView) -> Option<Effect> {
         }
         Phase::Finalizing => false,
         Phase::Retreating if !state.rests_on_the_way_down() => false,
-        // Missing instances for long: somebody else may have put the floor down again.
-        _ => !floor_is_held(deployment) || state.short.is_some_and(|short| short.told),
+        // Missing instances for long: somebody else may have put the floor down again, if there is one.
+        _ => !floor_is_held(deployment) || (floor.target().is_some() && is_long_short(deployment)),
     };
     (is_there && is_due).then_some(Effect::HoldFloor {
         instances: state.production_instances,
     })
+}
+
+/// Whether production has had too few instances for so long that people were told: nothing is raised
+/// until it has them.
+fn is_long_short(deployment: &Deployment) -> bool {
+    deployment.state.short.is_some_and(|short| short.told)
 }
 
 /// Whether production is to have everything: while a rollback reverts, and for as long as the

@@ -63,6 +63,9 @@ pub struct Evidence {
     /// Further checks that could not be read at the last pass, with the reason.
     #[serde(default)]
     pub unread: BTreeMap<String, String>,
+    /// Why the policy's alarms could not be read at the last pass; absent where they could, or none are named.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub alarms_unread: Option<String>,
     /// The last minute in which a check's metrics counted what can't be, by the check.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub miscounted: BTreeMap<String, Miscounted>,
@@ -337,6 +340,7 @@ impl Evidence {
             gates: BTreeMap::new(),
             split: Split::default(),
             unread: BTreeMap::new(),
+            alarms_unread: None,
             miscounted: BTreeMap::new(),
             tallies: Tallies::default(),
             production_spent: None,

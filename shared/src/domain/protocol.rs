@@ -36,6 +36,7 @@ pub fn intend(before: &Deployment, effect: &Effect, lease: Lease) -> Deployment 
         // before it happens, so that a rollback can put it back.
         if *config == next.terms.final_config
             && let Some(floor) = &mut next.state.floor
+            && floor.target().is_some()
         {
             (floor.held_at, floor.released) = (0, true);
         }
@@ -109,28 +110,40 @@ pub fn registered(before: &Deployment, round: &Round, now: Timestamp) -> Option<
 
 /// The record with production's target as it is seen: for the first time, before its floor is raised,
 /// or once more, before it is removed. What its owner has changed in between is kept, but for the
-/// floor that this deployment holds. A target that is gone by then was removed by an earlier try, or
-/// by somebody else while the canary already scales as it did: it stays as it was.
+/// floor that this deployment holds. A target that is gone by then was removed by an update of this
+/// deployment, which puts it back, or else by its owner: then it stays removed. One that is there again
+/// after that is its owner's, floor and all.
 pub fn target_seen(before: &Deployment, now: Option<ScalableTarget>) -> Deployment {
     let mut next = before.clone();
-    let asked = next.state.production_instances;
+    let (asked, is_ours) = (next.state.production_instances, may_have_released(before));
     let Some(floor) = &mut next.state.floor else {
         next.state.floor = Some(Floor {
             held_at: 0,
             released: false,
+            withdrawn: false,
             found: now,
         });
         return next;
     };
-    floor.found = match (floor.found.take(), now) {
-        (found, None) => found,
-        (None, now) => now,
-        (Some(found), Some(now)) => Some(ScalableTarget {
-            min: found.own_floor(now.bounds(), asked),
-            ..now
-        }),
+    (floor.found, floor.withdrawn) = match (floor.found.take(), now) {
+        (Some(found), None) => (Some(found), floor.withdrawn || !is_ours),
+        (Some(found), Some(now)) if !floor.withdrawn => {
+            let min = found.own_floor(now.bounds(), asked);
+            (Some(ScalableTarget { min, ..now }), false)
+        }
+        (_, now) => (now, false),
     };
     next
+}
+
+/// Whether an update of this deployment may have removed production's target: the intent is written
+/// before the call, so whoever crashes in between has said so. A record of version 1 has no word for it
+/// but the update itself.
+fn may_have_released(deployment: &Deployment) -> bool {
+    let (terms, state) = (&deployment.terms, &deployment.state);
+    let update = state.update.as_ref();
+    state.floor.as_ref().is_some_and(|floor| floor.released)
+        || update.is_some_and(|update| update.config == terms.final_config)
 }
 
 /// The update as it is asked for, once more or for the first time.

@@ -64,6 +64,7 @@ mod schedule;
 mod second_look;
 mod shares;
 mod sight;
+mod stalls;
 mod table;
 mod verdicts;
 mod watching;

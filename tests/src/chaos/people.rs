@@ -165,7 +165,9 @@ impl Voyage {
             }
         }
         if let Some(floor) = state["floor"].as_object_mut() {
-            floor.remove("released");
+            for new in ["released", "withdrawn"] {
+                floor.remove(new);
+            }
         }
         state["schema_version"] = json!(1);
         loaded.deployment.state = serde_json::from_value(state).expect("version 1 is read");

@@ -6,7 +6,7 @@ use http::{Method, StatusCode};
 use jiff::SignedDuration;
 use serde_json::json;
 use shared::app::ports::Loaded;
-use simulator::{Backend, Distribution};
+use simulator::{Backend, Distribution, FaultKind, service};
 use tests::{ENDPOINT, NEW, OLD, World, specification_with};
 
 /// Set for the process whose output is read.
@@ -28,10 +28,12 @@ fn nothing_that_a_caller_sends_reaches_the_log() {
             String::from_utf8_lossy(&child.stderr)
         );
         assert!(child.status.success(), "{log}");
-        assert!(
-            log.contains("the model answered with an error"),
-            "the log was read: {log}"
-        );
+        for said in [
+            "the model answered with an error",
+            "InvokeEndpoint: endpoint wine-quality could not be asked",
+        ] {
+            assert!(log.contains(said), "the log was read: {log}");
+        }
         let leak = log.lines().find(|line| line.contains(MARKER));
         assert_eq!(leak, None, "at level {level}");
     }
@@ -114,6 +116,7 @@ async fn requests_full_of_markers() {
         assert!(!answer.to_string().contains(MARKER), "{answer}");
     }
     personal_signals(&world).await;
+    denied_with_its_words(&world).await;
     repeating_model(&world).await;
     world
         .post(
@@ -124,6 +127,19 @@ async fn requests_full_of_markers() {
     world
         .request(Method::POST, "/deploy", &[], MARKER.as_bytes().to_vec())
         .await;
+}
+
+/// SageMaker denies a request in words that repeat it.
+async fn denied_with_its_words(world: &World) {
+    let denied = FaultKind::Error {
+        status: 403,
+        code: "AccessDeniedException".to_owned(),
+        message: MARKER.to_owned(),
+    };
+    world.disturb(service::SAGEMAKER_RUNTIME, "InvokeEndpoint", 1, denied);
+    let body = json!({"endpoint": ENDPOINT, "features": [MARKER]});
+    let (status, _) = world.post("/inference", &body).await;
+    assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
 }
 
 /// A model that refuses what it was asked, and repeats it: what it says is its caller's.

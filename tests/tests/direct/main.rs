@@ -10,6 +10,7 @@ use shared::app::ports::{Class, Endpoints as _, FreezeTurn, PortError};
 use shared::app::refusal::Refusal;
 use shared::domain::command::Command;
 use shared::domain::freeze::{EVERY_ENDPOINT, Freeze};
+use shared::domain::history::Entry;
 use shared::domain::state::{Phase, Status};
 use tests::direct::chance::Chance;
 use tests::direct::gate::{Call, Passed, Role, Verdict};
@@ -155,6 +156,54 @@ fn an_invocation_that_the_clock_leaves_behind_is_ended() {
     let ended = world.ended().last().expect("an end");
     assert_eq!((ended.invocation, ended.answer.is_none()), (slow, true));
     assert_eq!(world.until_over(&id, 60), Status::Completed);
+}
+
+/// A rollout whose every tick begins in the last second of a minute, and goes on in the next one after the
+/// first call of this operation. The first write of each tick conflicts where `conflicts`.
+fn across_the_minute(operation: &str, conflicts: bool) -> (Status, Vec<String>) {
+    let (mut world, id) = deployed();
+    let mut refused = 0;
+    world.set_gate(move |call: &Call| {
+        let is_write = call.by == Role::Monitor && call.operation == "commit";
+        if !conflicts || !is_write || call.invocation == refused {
+            return Verdict::Go;
+        }
+        refused = call.invocation;
+        Verdict::Fail(PortError::new(Class::Conflict, "commit", "somebody else"))
+    });
+    let second = world.now().as_second().rem_euclid(60);
+    world.advance(SignedDuration::from_secs(59 - second));
+    for _ in 0..60 {
+        if world.load(&id).deployment.state.status.is_terminal() {
+            break;
+        }
+        let (from, tick) = (world.count_calls(), world.start(Job::Monitor));
+        let is_reached = |world: &Fast| {
+            let calls = world.calls();
+            let mut since = calls[from..].iter();
+            since.any(|one| one.call.operation == operation)
+        };
+        while world.live().contains(&tick) && !is_reached(&world) {
+            world.step(tick);
+        }
+        world.advance(SignedDuration::from_secs(2));
+        world.run();
+        world.advance(SignedDuration::from_secs(58));
+    }
+    let lines = world.store().lines(&id).into_iter();
+    let missed = |entry: &Entry| entry.reason.contains("are not judged yet");
+    let held = lines.filter(missed).map(|entry| entry.reason).collect();
+    (world.until_over(&id, 5), held)
+}
+
+/// The minutes that are asked for are those that are judgeable when it is decided, whenever the tick began.
+#[test]
+fn a_tick_that_crosses_the_minute_misses_none() {
+    for (operation, conflicts) in [("active", false), ("commit", true)] {
+        let (status, held) = across_the_minute(operation, conflicts);
+        assert_eq!(status, Status::Completed, "after {operation}: {held:?}");
+        assert_eq!(held, Vec::<String>::new(), "after {operation}");
+    }
 }
 
 #[test]

@@ -1,8 +1,11 @@
 //! Autoscaling beside a rollout: production keeps what the whole traffic needs, and whatever
 //! scaled before scales afterwards.
 
+mod removed;
+
 use std::collections::BTreeMap;
 
+use jiff::SignedDuration;
 use serde_json::{Value, json};
 use shared::app::ports::{Class, Loaded, Scaling};
 use shared::domain::history::Name;
@@ -35,9 +38,13 @@ async fn scaling(requests_per_instance: f64) -> World {
 
 /// What somebody else asks of production's scaling.
 fn by_hand(world: &World, operation: &str, more: Value) {
+    by_hand_at(world, PRODUCTION, operation, more);
+}
+
+fn by_hand_at(world: &World, variant: &str, operation: &str, more: Value) {
     let mut input = json!({
         "ServiceNamespace": "sagemaker",
-        "ResourceId": format!("endpoint/{ENDPOINT}/variant/{PRODUCTION}"),
+        "ResourceId": format!("endpoint/{ENDPOINT}/variant/{variant}"),
         "ScalableDimension": "sagemaker:variant:DesiredInstanceCount",
     });
     if let (Some(members), Value::Object(more)) = (input.as_object_mut(), more) {
@@ -46,7 +53,7 @@ fn by_hand(world: &World, operation: &str, more: Value) {
     let answer = world
         .simulator()
         .call(service::AUTOSCALING, operation, &input);
-    answer.expect("production's target is there");
+    answer.expect("the target is there");
 }
 
 /// A higher ceiling, and a policy beside the first.
@@ -283,7 +290,7 @@ async fn a_rollback_puts_the_floor_back() {
 #[tokio::test]
 async fn what_autoscaling_had_grown_stays_grown() {
     let world = scaling(250.0).await;
-    world.pass(jiff::SignedDuration::from_mins(30)).await;
+    world.pass(SignedDuration::from_mins(30)).await;
     let grown = world.endpoint().await.variants[0].current_instances;
     assert!(grown >= 4, "autoscaling has grown production: {grown}");
     let id = world.deploy(&specification()).await;
@@ -333,11 +340,11 @@ async fn a_final_update_that_comes_back_puts_the_scaling_back() {
 async fn a_rollback_after_the_old_variant_has_gone_puts_the_scaling_back() {
     let world = scaling(300.0).await;
     // Made with 2, grown to 4 by the traffic.
-    world.pass(jiff::SignedDuration::from_mins(10)).await;
+    world.pass(SignedDuration::from_mins(10)).await;
     let id = world.deploy(&specification()).await;
     let needed = world.until_phase(&id, Phase::Finalizing).await;
     let needed = needed.deployment.state.production_instances;
-    world.pass(jiff::SignedDuration::from_mins(5)).await;
+    world.pass(SignedDuration::from_mins(5)).await;
     world.order(&id, "rollback").await;
     let back = world
         .until(&id, 60, |loaded| {
@@ -558,7 +565,7 @@ async fn a_target_whose_registration_was_in_doubt_is_removed_after_a_failure() {
 #[tokio::test]
 async fn the_canary_keeps_to_the_ceiling_of_productions_scaling() {
     let world = scaling(110.0).await;
-    world.pass(jiff::SignedDuration::from_mins(30)).await;
+    world.pass(SignedDuration::from_mins(30)).await;
     let has = world.endpoint().await.variants[0].current_instances;
     assert_eq!(has, 10, "1000 requests, 110 for each instance");
     let id = world.deploy(&specification()).await;

@@ -1,11 +1,12 @@
 //! What the guards roll back, and with which words.
 
+use jiff::SignedDuration;
 use serde_json::json;
 use shared::domain::history::{Entry, Name, Severity};
-use shared::domain::state::Status;
+use shared::domain::state::{Phase, Status};
 use tests::{CONFIG, PRODUCTION, Setup, World, specification, specification_with};
 
-use simulator::Distribution;
+use simulator::{Distribution, FaultKind, service};
 
 /// Rolls out a challenger that must fail; returns the line that says why it was taken back.
 async fn rolled_back(setup: Setup, specification: &serde_json::Value) -> (World, String, Entry) {
@@ -216,6 +217,46 @@ async fn a_firing_alarm_rolls_back_at_once() {
             .reason
             .contains("checkout-down")
     );
+}
+
+/// The raise is committed and its function woken; before that looks, the alarms can't be read any more.
+#[tokio::test]
+async fn no_committed_raise_is_made_while_the_alarms_cannot_be_read() {
+    let world = World::new().await;
+    world.simulator().cloudwatch().set_alarm("pager", "OK");
+    let policy = json!({"policy": {"min_samples": 100, "alarms": ["pager"]}});
+    let id = world.deploy(&specification_with(policy)).await;
+    for _ in 0..60 {
+        world.pass(SignedDuration::from_mins(1)).await;
+        world.stack.tick().await.expect("the tick goes through");
+        if world.load(&id).await.deployment.state.phase == Phase::Shifting {
+            break;
+        }
+        world.stack.simulator.run_functions().await;
+    }
+    let call = "UpdateEndpointWeightsAndCapacities";
+    let calls = world.count_calls(call);
+    let denied = || FaultKind::Error {
+        status: 403,
+        code: "AccessDenied".to_owned(),
+        message: "not authorized".to_owned(),
+    };
+    // The tick and the wake after it in the same minute, and then three quarters of an hour.
+    for minutes in [0].into_iter().chain([1; 45]) {
+        world.disturb(service::CLOUDWATCH, "DescribeAlarms", 1, denied());
+        world.pass(SignedDuration::from_mins(minutes)).await;
+        world.tick().await;
+    }
+    let held = world.load(&id).await;
+    assert_eq!(held.deployment.state.phase, Phase::Shifting);
+    assert!(held.evidence.alarms_unread.is_some());
+    assert_eq!(world.count_calls(call), calls, "nobody even tries");
+    let told = world.history(&id).await;
+    let told = told.iter().filter(|entry| entry.event == Name::Stalled);
+    let told: Vec<&str> = told.map(|entry| entry.reason.as_str()).collect();
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert!(told[0].contains("alarms could not be read"), "{told:?}");
+    world.until_over(&id, Status::Completed).await;
 }
 
 #[tokio::test]

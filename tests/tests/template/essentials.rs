@@ -153,7 +153,7 @@ fn routes_are_throttled_by_parameters() {
         ("ApiRateLimit", 20),
         ("ApiBurstLimit", 40),
         ("InferenceRateLimit", 1000),
-        ("InferenceBurstLimit", 2000),
+        ("InferenceBurstLimit", 1000),
     ] {
         let parameter = &template["Parameters"][parameter];
         assert_eq!(parameter["Default"], default);
@@ -162,6 +162,25 @@ fn routes_are_throttled_by_parameters() {
 }
 
 /// What its fields may hold is held in `wiring`.
+/// Two asterisks beside each other are no `wildcard` of EventBridge: the stack would be refused while it is deployed.
+#[test]
+fn endpoints_are_named_by_a_pattern_that_a_rule_takes() {
+    let template = template();
+    let names = &template["Parameters"]["EndpointNames"];
+    let allowed = names["AllowedPattern"].as_str().expect("a pattern");
+    let schema = json!({"pattern": format!("^({allowed})$")});
+    for fits in ["*", "wine-*", "*-wine-*", "wine"] {
+        assert!(jsonschema::is_valid(&schema, &json!(fits)), "{fits}");
+    }
+    for unfit in ["**", "wine-**", "Wine", "wine?"] {
+        assert!(!jsonschema::is_valid(&schema, &json!(unfit)), "{unfit}");
+    }
+    assert_eq!(
+        (&names["MinLength"], &names["MaxLength"]),
+        (&json!(1), &json!(63))
+    );
+}
+
 #[test]
 fn requests_are_logged_by_route_caller_and_outcome_unless_logs_are_off() {
     let template = template();

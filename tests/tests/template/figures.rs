@@ -219,7 +219,7 @@ fn rates_on_the_dashboard_are_computed_of_fields_that_inference_logs() {
     let widgets = body["widgets"].as_array().expect("widgets").iter();
     let queries = widgets.filter_map(|widget| widget["properties"]["query"].as_str());
     let mut asked = BTreeSet::new();
-    for query in queries.filter(|query| query.contains("${InferenceLogs}")) {
+    for query in queries.filter(|query| is_of_models(query)) {
         let (_, query) = query.split_once('\n').expect("a line after the source's");
         let words = query.split(|c: char| !c.is_ascii_alphanumeric());
         let names = words.filter(|word| word.starts_with(|c: char| c.is_ascii_uppercase()));
@@ -234,6 +234,27 @@ fn rates_on_the_dashboard_are_computed_of_fields_that_inference_logs() {
     assert!((0..BINS).all(|bin| asked.contains(&format!("Score{bin}"))));
 }
 
+/// Whether a query is about what `inference` logs of models, and not about what goes wrong in functions.
+fn is_of_models(query: &str) -> bool {
+    query.starts_with("SOURCE '${InferenceLogs}'\n")
+}
+
+/// The alarm says that a call was denied, and the log of whichever function made it says which.
+#[test]
+fn what_goes_wrong_is_looked_for_in_every_functions_log() {
+    let body = dashboard();
+    let mut widgets = body["widgets"].as_array().expect("widgets").iter();
+    let title = "Warnings and errors of the control plane";
+    let found = widgets.find(|widget| widget["properties"]["title"] == title);
+    let query = found.and_then(|widget| widget["properties"]["query"].as_str());
+    let (sources, _) = query.and_then(|it| it.split_once('\n')).expect("a query");
+    for (id, function) in of_type("AWS::Serverless::Function") {
+        let log = &function["Properties"]["LoggingConfig"]["LogGroup"]["Ref"];
+        let log = log.as_str().expect("a log group");
+        assert!(sources.contains(&format!("SOURCE '${{{log}}}'")), "{id}");
+    }
+}
+
 #[test]
 fn the_logs_on_the_dashboard_are_asked_for_fields_that_are_logged() {
     let code = file("shared/src/app/health.rs");
@@ -242,7 +263,7 @@ fn the_logs_on_the_dashboard_are_asked_for_fields_that_are_logged() {
     let queries = widgets.filter_map(|widget| widget["properties"]["query"].as_str());
     let mut asked = 0;
     // What `inference` logs of models has no such prefix, and a test of its own.
-    for query in queries.filter(|query| !query.contains("${InferenceLogs}")) {
+    for query in queries.filter(|query| !is_of_models(query)) {
         for rest in query.split("fields.").skip(1) {
             let is_part = |c: char| c.is_ascii_alphanumeric() || c == '_';
             let field = rest.split(|c| !is_part(c)).next().expect("a name");

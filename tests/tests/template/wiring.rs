@@ -36,7 +36,6 @@ fn every_setting_that_is_read_is_set_on_the_functions_that_read_it() {
                 | "CANARY_APPROVERS"
                 | "CANARY_MODELS"
                 | "CANARY_TOPICS"
-                | "CANARY_ENDPOINTS"
                 | "CANARY_EXECUTION_ROLES"
                 | "CANARY_PACKAGE_GROUPS"
                 | "CANARY_PRECONDITIONS"
@@ -44,6 +43,7 @@ fn every_setting_that_is_read_is_set_on_the_functions_that_read_it() {
                 // Who announces: the page's address goes into the message about an approval.
                 "CANARY_APPROVAL_URL" => id == "DeployApi" || id == "Monitor",
                 "CANARY_INVOKERS" => id == "Inference",
+                "CANARY_ENDPOINTS" => id == "DeployApi" || id == "Inference",
                 "CANARY_CLOCK" => false,
                 _ => id != "Inference",
             };

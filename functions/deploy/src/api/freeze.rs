@@ -7,7 +7,7 @@ use axum::extract::State;
 use shared::app::authority::Inadmissible;
 use shared::app::freeze::{self, FreezeError};
 use shared::app::health;
-use shared::app::ports::{Ambient, Endpoints};
+use shared::app::ports::{Access, Ambient, Endpoints};
 use shared::aws::Aws;
 use shared::domain::freeze::{EVERY_ENDPOINT, Freeze};
 use shared::domain::specification::is_name;
@@ -95,9 +95,9 @@ fn check_reason(reason: &str) -> Result<(), Answer> {
 }
 
 /// A freeze of what is not there would hold nothing and say that it does. While SageMaker can't be
-/// asked it is set all the same: it only takes risk away.
+/// asked, or the stack may not ask about the endpoint, it is set all the same: it only takes risk away.
 async fn exists(aws: &Aws, name: &str) -> Result<(), Answer> {
-    if name == EVERY_ENDPOINT {
+    if name == EVERY_ENDPOINT || aws.settings().outside_endpoint(name).is_some() {
         return Ok(());
     }
     match aws.within(LOOK, aws.endpoint(name)).await {

@@ -150,7 +150,7 @@ pub struct Settings {
     pub prices: PriceList,
 }
 
-/// A specification that asks for what the stack does not give.
+/// A request for what the stack does not give.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Outside {
     /// A stable word for the kind of problem.
@@ -188,18 +188,8 @@ impl Settings {
         let Specification {
             endpoint, model, ..
         } = specification;
-        let no = |kind, field, detail| {
-            Some(Outside {
-                kind,
-                field,
-                detail,
-            })
-        };
-        if !self.endpoints.allow(&endpoint.to_ascii_lowercase()) {
-            let detail = format!(
-                "endpoint {endpoint} is not among those that this stack may touch; the stack's parameter EndpointNames says which"
-            );
-            return no("endpoint-not-allowed", "endpoint", detail);
+        if let Some(outside) = self.outside_endpoint(endpoint) {
+            return Some(outside);
         }
         if let Some(elsewhere) = specification
             .package_to_make()
@@ -212,6 +202,17 @@ impl Settings {
         }
         let mut topics = specification.topics.named();
         topics.find_map(|(field, topic)| self.outside_topic(field, topic))
+    }
+
+    /// Why the stack may not touch the endpoint of this name, whatever its capitals; `None` if it may.
+    pub fn outside_endpoint(&self, endpoint: &str) -> Option<Outside> {
+        (!self.endpoints.allow(&endpoint.to_ascii_lowercase())).then(|| Outside {
+            kind: "endpoint-not-allowed",
+            field: "endpoint",
+            detail: format!(
+                "endpoint {endpoint} is not among those that this stack may touch; the stack's parameter EndpointNames says which"
+            ),
+        })
     }
 
     /// Why the new model may not be deployed under this name; `None` if it may. The name of one that is

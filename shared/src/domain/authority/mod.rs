@@ -254,11 +254,14 @@ pub enum Seen {
     Tags(Tags),
     /// There is no such endpoint.
     Gone,
+    /// The endpoint is none that the stack may touch (`EndpointNames`), and was not asked about.
+    Outside,
     /// They can't be read at the moment.
     Unread,
 }
 
-/// The grants to decide an action by; `None` where it must wait until the tags can be read.
+/// The grants to decide an action by; `None` where it must wait until the tags can be read, and of
+/// an endpoint that the stack may not touch for good.
 /// `kept` is what was in force when the deployment was accepted; records of before that was kept
 /// have none, and the stack's defaults stand for it. What lowers risk is open to those of the tags
 /// and to those kept; for everything else tags that can be read override what was kept.
@@ -276,8 +279,8 @@ pub fn in_force(
                 None => now,
             })
         }
-        Seen::Unread if !action.rule().outlives_tags => None,
-        Seen::Gone | Seen::Unread => Some(kept.unwrap_or(defaults).clone()),
+        Seen::Outside | Seen::Unread if !action.rule().outlives_tags => None,
+        Seen::Gone | Seen::Outside | Seen::Unread => Some(kept.unwrap_or(defaults).clone()),
     }
 }
 

@@ -71,7 +71,7 @@ impl Pass {
         // Each step is a change of its own: how long it takes, and why, is told of it alone.
         let state = &mut self.next.state;
         (state.phase_since, state.stall_told) = (self.now, false);
-        state.refusal = None;
+        (state.refusal, state.waited_until) = (None, None);
         Ok(())
     }
 

@@ -88,6 +88,11 @@ pub fn decide(
     let mut pass = Pass::new(before, evidence, now);
     pass.frozen =
         matches!(seen.freeze, FreezeReading::Frozen(_)) && before.terms.clearance.hotfix.is_none();
+    // Kept, so that the call that a committed raise is due for is barred as the commit would be.
+    pass.evidence.alarms_unread = match &seen.alarms {
+        AlarmReading::Failed { reason } => Some(reason.clone()),
+        AlarmReading::NotAsked | AlarmReading::Firing(_) => None,
+    };
     if before.is_judged() {
         let was_blind = evidence.blind.is_some();
         let metrics = priced(before, seen);
@@ -213,8 +218,10 @@ impl Pass {
             (Status::Pending, _) => self.confirm_provisioned(view),
             _ => self.judge(view, seen, verdict),
         }?;
-        if !self.waits_for_freeze(seen) {
-            self.watch_stall();
+        if self.waits_for_freeze(seen) || self.waits_for_known(view) {
+            self.next.state.waited_until = Some(self.now);
+        } else {
+            self.watch_stall(seen, verdict);
         }
         Ok(())
     }
@@ -244,7 +251,7 @@ impl Pass {
         seen: &Observation,
         verdict: &Verdict,
     ) -> Result<(), IllegalEvent> {
-        if let Some(what) = self.reason_to_roll_back(&seen.alarms, verdict) {
+        if let Some(what) = self.reason_to_roll_back(seen, verdict) {
             return self.roll_back(Outcome::RolledBack, what);
         }
         if let Some(breach) = verdict.asks_for(Action::Rollback)
@@ -267,7 +274,7 @@ impl Pass {
         let (status, phase) = state::next(state.status, state.phase, event)?;
         if phase != state.phase {
             (state.phase_since, state.stall_told) = (self.now, false);
-            state.refusal = None;
+            (state.refusal, state.waited_until) = (None, None);
         }
         (state.status, state.phase) = (status, phase);
         if phase != Phase::Paused {
@@ -312,7 +319,7 @@ impl Pass {
         });
     }
 
-    fn reason_to_roll_back(&self, alarms: &AlarmReading, verdict: &Verdict) -> Option<Said> {
+    fn reason_to_roll_back(&self, seen: &Observation, verdict: &Verdict) -> Option<Said> {
         let state = &self.next.state;
         let critical = |reason: String, value: String, limit: String| {
             Some(said(
@@ -323,7 +330,7 @@ impl Pass {
                 limit,
             ))
         };
-        if let AlarmReading::Firing(names) = alarms
+        if let AlarmReading::Firing(names) = &seen.alarms
             && !names.is_empty()
         {
             let names = names.join(", ");
@@ -341,7 +348,7 @@ impl Pass {
         }
         let (used, deadline) = (state.clock.used_at(self.now), self.next.terms.plan.deadline);
         if state.weight < Weight::FULL && used >= deadline {
-            let held = (state.phase == Phase::Holding).then(|| format!("; {}", self.held_by()));
+            let held = self.kept_by(seen, verdict).map(|why| format!("; {why}"));
             let reason = format!(
                 "the deadline of {deadline} passed with the canary at {}{}",
                 state.weight,

@@ -154,11 +154,8 @@ impl Pass {
         let there = view
             .variant(&self.next.terms.canary)
             .map_or(0, |canary| canary.current_instances);
-        let ready = view.is_in_service()
-            && there >= needed
-            && floor_is_held(&self.next)
-            && canary_floor_is_held(&self.next);
-        if !ready || !self.next.terms.allows_raise_at(self.now) {
+        let is_ready = view.is_in_service() && self.lacks(view).is_none();
+        if !is_ready || !self.next.terms.allows_raise_at(self.now) {
             return Ok(());
         }
         if let Some(warning) = self.warning(seen, verdict) {
@@ -183,6 +180,19 @@ impl Pass {
         )
     }
 
+    /// What the canary's next share asks for and is not there, in words.
+    pub(super) fn lacks(&self, view: &EndpointView) -> Option<String> {
+        let needed = self.next.canary_instances_for(self.next.state.target);
+        let canary = view.variant(&self.next.terms.canary);
+        let there = canary.map_or(0, |canary| canary.current_instances);
+        if there < needed {
+            let needed = counted(needed, "instance");
+            return Some(format!("the canary has {there} of {needed}"));
+        }
+        let is_held = floor_is_held(&self.next) && canary_floor_is_held(&self.next);
+        (!is_held).then(|| "its scaling does not keep the instances yet".to_owned())
+    }
+
     fn confirm_weights(&mut self, view: &EndpointView) -> Result<(), IllegalEvent> {
         let target = self.next.state.target;
         if !view.is_settled_at(&self.next.terms.canary, target) {
@@ -200,11 +210,12 @@ impl Pass {
             self.evidence.forget_step_backs(&self.next.terms.policy);
         }
         self.evidence.begin_stage();
+        let was_paused = self.next.state.interrupted.is_some();
         if target == Weight::FULL {
             let soak = self.next.terms.plan.soak;
             let reason =
                 format!("all traffic is on the canary; the old variant stays for a soak of {soak}");
-            return self.go(
+            self.go(
                 Event::FullyShifted,
                 said(
                     Name::Soaking,
@@ -213,9 +224,9 @@ impl Pass {
                     target.to_string(),
                     format!("soak {soak}"),
                 ),
-            );
+            )?;
+            return self.stay_paused(was_paused, Interrupted::Soak);
         }
-        let stays_paused = self.next.state.interrupted.is_some();
         let bake = self.next.terms.plan.stage(target).bake;
         let reason =
             format!("the canary has {target} of the traffic, confirmed by DescribeEndpoint");
@@ -229,19 +240,27 @@ impl Pass {
                 format!("bake {bake}"),
             ),
         )?;
-        if stays_paused {
-            let why = "still paused, at the lower share";
-            let limit = "no raise until resumed";
-            let what = said(
-                Name::Paused,
-                Severity::Detail,
-                why,
-                target.to_string(),
-                limit,
-            );
-            self.go(Event::Pause, what)?;
-            self.next.state.interrupted = Some(Interrupted::Bake);
+        self.stay_paused(was_paused, Interrupted::Bake)
+    }
+
+    /// A rollout that was paused when its share was set stays paused at that share.
+    fn stay_paused(
+        &mut self,
+        was_paused: bool,
+        interrupted: Interrupted,
+    ) -> Result<(), IllegalEvent> {
+        if !was_paused {
+            return Ok(());
         }
+        let (why, limit) = if interrupted == Interrupted::Soak {
+            ("still paused, at 100 %", "no end until resumed")
+        } else {
+            ("still paused, at the lower share", "no raise until resumed")
+        };
+        let value = self.next.state.weight.to_string();
+        let what = said(Name::Paused, Severity::Detail, why, value, limit);
+        self.go(Event::Pause, what)?;
+        self.next.state.interrupted = Some(interrupted);
         Ok(())
     }
 
@@ -360,7 +379,7 @@ impl Pass {
     }
 
     /// What speaks against more traffic at any time, the amount of data apart.
-    fn warning(&self, seen: &Observation, verdict: &Verdict) -> Option<String> {
+    pub(super) fn warning(&self, seen: &Observation, verdict: &Verdict) -> Option<String> {
         if let Some(reason) = &verdict.unsure {
             return Some(format!("holding: {reason}"));
         }
@@ -390,7 +409,7 @@ impl Pass {
     }
 
     /// The same, as far as it is no matter of a single reading.
-    fn lasting(&self) -> Option<String> {
+    pub(super) fn lasting(&self) -> Option<String> {
         if let Some(drift) = &self.next.state.drift {
             return Some(format!("holding: {drift}"));
         }

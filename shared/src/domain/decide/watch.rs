@@ -6,7 +6,8 @@ use super::{Pass, said};
 use crate::domain::deployment::{Busy, CanaryCapacity, Short};
 use crate::domain::due;
 use crate::domain::history::{Name, Severity};
-use crate::domain::observation::{EndpointStatus, EndpointView};
+use crate::domain::judge::Verdict;
+use crate::domain::observation::{EndpointReading, EndpointStatus, EndpointView, Observation};
 use crate::domain::policy::OnDrift;
 use crate::domain::quantity::{Span, Weight, counted};
 use crate::domain::state::{IllegalEvent, Outcome, Phase};
@@ -24,14 +25,18 @@ const LONG_PHASE: Span = Span::from_mins(30);
 impl Pass {
     /// What the total traffic needs: the most instances production was seen with. Those that its
     /// scaling adds above the floor are for its own share, so the total needs more; one that a
-    /// person adds to a fleet that does not scale is one more and says nothing about the traffic.
+    /// person adds to a fleet that does not scale, or no more, is one more and says nothing about the
+    /// traffic.
     pub(super) fn count_production(&mut self, view: &EndpointView) {
         let (terms, state) = (&self.next.terms, &self.next.state);
         let Some(production) = view.variant(&terms.production) else {
             return;
         };
         let seen = production.current_instances;
-        let floor = state.floor.as_ref().filter(|floor| floor.found.is_some());
+        let floor = state
+            .floor
+            .as_ref()
+            .filter(|floor| floor.target().is_some());
         let held_at = floor.map_or(0, |floor| floor.held_at);
         let grew = held_at > 0 && seen > held_at && state.weight < Weight::FULL;
         let needs = if grew {
@@ -234,25 +239,40 @@ impl Pass {
         self.next.state.busy = Some(busy);
     }
 
-    /// A phase that waits for AWS alone and does not end is what somebody has to look at.
-    pub(super) fn watch_stall(&mut self) {
+    /// A phase that waits for AWS and does not end is what somebody has to look at, and so is a raise that
+    /// was committed and is not made, whatever holds it.
+    pub(super) fn watch_stall(&mut self, seen: &Observation, verdict: &Verdict) {
         let state = &self.next.state;
         let since = match (state.phase, state.outcome) {
             (Phase::CleaningUp, Some(Outcome::RolledBack | Outcome::Cancelled)) => {
                 due::removal_from(&self.next)
             }
             (Phase::Retreating, _) if state.rests_on_the_way_down() => return,
-            (Phase::CleaningUp | Phase::Finalizing | Phase::Retreating, _) => state.phase_since,
-            // These also wait for metrics, for people and for opening hours.
-            (Phase::Scaling | Phase::Shifting, _) if state.refusal.is_some() => state.phase_since,
+            (
+                Phase::CleaningUp
+                | Phase::Finalizing
+                | Phase::Retreating
+                | Phase::Scaling
+                | Phase::Shifting,
+                _,
+            ) => state.phase_since,
             _ => return,
         };
+        let since = since.max(state.waited_until.unwrap_or(since));
         let lasted = Span::between(since, self.now);
         if state.stall_told || lasted < LONG_PHASE {
             return;
         }
-        let why = state.drift.as_deref().or(state.refusal.as_deref());
-        let why = why.unwrap_or("AWS gives no reason");
+        let why = if matches!(state.phase, Phase::Scaling | Phase::Shifting) {
+            self.keeps_raise(seen, verdict)
+        } else {
+            let known = state.drift.as_ref().or(state.refusal.as_ref());
+            let known = known.map_or("AWS gives no reason", String::as_str);
+            Some(known.to_owned())
+        };
+        let Some(why) = why else {
+            return;
+        };
         let reason = format!("{} does not come to its end: {why}", state.phase);
         self.next.state.stall_told = true;
         let limit = LONG_PHASE.to_string();
@@ -263,6 +283,81 @@ impl Pass {
             lasted.to_string(),
             limit,
         ));
+    }
+
+    /// Whether a raise waits for what people know of, or are told by itself: closed hours, a freeze,
+    /// SageMaker's own maintenance.
+    pub(super) fn waits_for_known(&self, view: Option<&EndpointView>) -> bool {
+        let is_maintained = view.is_some_and(|view| view.status == EndpointStatus::SystemUpdating);
+        let is_closed = self.frozen || !self.next.terms.allows_raise_at(self.now);
+        // Instances come out of hours, too.
+        let lacks = || view.is_some_and(|view| self.lacks(view).is_some());
+        match self.next.state.phase {
+            Phase::Scaling => is_maintained || (is_closed && !lacks()),
+            Phase::Shifting => is_maintained || is_closed,
+            _ => false,
+        }
+    }
+
+    /// What keeps a raise that was committed from being made, in words; `None` where nothing does, and
+    /// while the endpoint is changing, which is told by itself.
+    fn keeps_raise(&self, seen: &Observation, verdict: &Verdict) -> Option<String> {
+        let state = &self.next.state;
+        if let Some(drift) = &state.drift {
+            return Some(format!("holding: {drift}"));
+        }
+        if let Some(refusal) = &state.refusal {
+            return Some(refusal.clone());
+        }
+        let is_scaling = state.phase == Phase::Scaling;
+        let barred = || {
+            if is_scaling {
+                return self.lasting();
+            }
+            let bar = due::bar(&self.next, &self.evidence)?;
+            Some(format!("holding: {bar}"))
+        };
+        let view = match &seen.endpoint {
+            EndpointReading::Seen(view) => view,
+            EndpointReading::Failed { reason } => {
+                let unread = format!("the endpoint could not be read: {reason}");
+                return barred().or(Some(unread));
+            }
+            EndpointReading::Missing => return None,
+        };
+        if !view.is_in_service() {
+            return None;
+        }
+        let by_aws = |shows: String| {
+            let why = view.failure.as_deref();
+            let why = why.unwrap_or("SageMaker gives no reason");
+            format!("the endpoint is in service, and {shows}: {why}")
+        };
+        if is_scaling {
+            let held = || barred().or_else(|| self.warning(seen, verdict));
+            return self.lacks(view).map(by_aws).or_else(held);
+        }
+        let (canary, target) = (&self.next.terms.canary, state.target);
+        let differs = || {
+            let share = view.share(canary).unwrap_or(0.0) * 100.0;
+            let is_there = view.is_settled_at(canary, target);
+            (!is_there).then(|| by_aws(format!("the canary has {share:.2} %, not {target}")))
+        };
+        barred().or_else(differs)
+    }
+
+    /// Why it stood where it stands at the deadline; `None` where it went on.
+    pub(super) fn kept_by(&self, seen: &Observation, verdict: &Verdict) -> Option<String> {
+        let busy = || {
+            let busy = self.next.state.busy?;
+            let words = busy.in_words();
+            Some(format!("the endpoint takes no updates: {words}"))
+        };
+        match self.next.state.phase {
+            Phase::Holding => Some(self.held_by()),
+            Phase::Scaling | Phase::Shifting => self.keeps_raise(seen, verdict).or_else(busy),
+            _ => None,
+        }
     }
 }
 

@@ -140,6 +140,7 @@ impl Case {
             state.floor = Some(Floor {
                 held_at: INSTANCES,
                 released: false,
+                withdrawn: false,
                 found: None,
             });
         }
@@ -158,6 +159,14 @@ impl Case {
         self.with(|case| {
             let floor = case.deployment.state.floor.as_mut();
             floor.expect("it is held").found = Some(Autoscaling::default().target());
+        })
+    }
+
+    /// Production's owner has removed the target that it was found with.
+    pub(super) fn withdrawn(self) -> Self {
+        self.scales().with(|case| {
+            let floor = case.deployment.state.floor.as_mut();
+            floor.expect("it is held").withdrawn = true;
         })
     }
 

@@ -214,6 +214,28 @@ fn a_resumed_raise_waits_for_the_guard() {
     check(&case, &seen(split(20)), &goes_on(Phase::Scaling).quietly());
 }
 
+/// Somebody moved the weights during a pause of the soak, and the same share once more puts them back.
+#[test]
+fn a_pause_at_100_percent_outlives_the_same_share_once_more() {
+    let paused = Case::paused(Interrupted::Soak, 100, 100);
+    let drifted = paused.with(|case| case.deployment.state.drift = Some("moved".to_owned()));
+    let ordered = order(&drifted, Command::SetWeight(Weight::FULL)).unwrap();
+    assert_eq!(ordered.next.state.phase, Phase::Retreating);
+    let retreating = drifted.with(|case| case.deployment = ordered.next);
+    let stays = goes_on(Phase::Paused).weight(100);
+    let told = stays.clone().tells(&[Name::Soaking, Name::Paused]);
+    let stayed = check(&retreating, &seen(split(100)), &told);
+    // However long: the old variant goes when somebody resumes, and not before.
+    let later = retreating.with(|case| {
+        case.deployment = stayed.next;
+        case.now += jiff::SignedDuration::from_hours(2);
+    });
+    let waits = stays.quietly().nothing_due();
+    check(&later, &seen(split(100)), &waits);
+    let resumed = order(&later, Command::Resume).unwrap().next.state;
+    assert_eq!(resumed.phase, Phase::Soaking);
+}
+
 #[test]
 fn a_pause_returns_to_where_it_was() {
     let rows = [

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::builders::*;
-use crate::domain::deployment::Lease;
+use crate::domain::deployment::{Deployment, Lease};
 use crate::domain::due::{Actor, Effect, due};
 use crate::domain::observation::{EndpointReading, EndpointStatus, EndpointView};
 use crate::domain::protocol::{self, Answer};
@@ -371,6 +371,7 @@ fn a_target_seen_once_more_keeps_what_was_changed_but_for_the_floor() {
         floor.found = found;
         let next = protocol::target_seen(&deployment, now).state.floor.unwrap();
         assert_eq!((next.held_at, next.released), (INSTANCES, false));
+        assert!(!next.withdrawn);
         next.found
     };
     let found = || Some(target(1, 10));
@@ -388,8 +389,6 @@ fn a_target_seen_once_more_keeps_what_was_changed_but_for_the_floor() {
         (found(), Some(target(0, 10)), found()),
         // A ceiling below the floor that was found.
         (Some(target(3, 10)), Some(target(2, 2)), Some(target(2, 2))),
-        // Removed by an earlier try.
-        (found(), None, found()),
         // Made during the rollout, or never.
         (None, Some(target(2, 5)), Some(target(2, 5))),
         (None, None, None),
@@ -401,4 +400,60 @@ fn a_target_seen_once_more_keeps_what_was_changed_but_for_the_floor() {
             "{found:?}, {now:?}"
         );
     }
+}
+
+/// The intent to remove it is written before the removal: gone after that, it was removed by this
+/// deployment, whoever crashed in between. Gone before, it was removed by its owner.
+#[test]
+fn a_target_that_is_gone_was_removed_by_its_owner_unless_an_update_may_have() {
+    let case = Case::finalizing().scales();
+    let floor = |deployment: &Deployment| deployment.state.floor.clone().unwrap();
+    let removes = |before: &Deployment| {
+        let lease = Lease {
+            until: case.now + minutes(1),
+            holder: "one".to_owned(),
+        };
+        let config = FINAL.to_owned();
+        protocol::intend(before, &Effect::Deploy { config }, lease)
+    };
+    // By an earlier try.
+    let tried = removes(&case.deployment);
+    assert!(floor(&tried).released);
+    assert_eq!(protocol::target_seen(&tried, None), tried);
+    assert_eq!(floor(&tried).target(), floor(&case.deployment).target());
+    assert_eq!(tried.lasting_target(), case.deployment.canary_target());
+    // The same, from a record of version 1.
+    let mut older = tried;
+    older.state.floor.as_mut().unwrap().released = false;
+    assert_eq!(protocol::target_seen(&older, None), older);
+    // By its owner: no update removes it, no rollback brings it back, and the canary keeps it only for
+    // the rollout.
+    let gone = protocol::target_seen(&case.deployment, None);
+    assert_eq!(floor(&gone).target(), None);
+    assert_eq!(gone.canary_target(), case.deployment.canary_target());
+    assert_eq!(gone.lasting_target(), None);
+    let tried = removes(&gone);
+    assert!(!floor(&tried).released);
+    assert_eq!(protocol::target_seen(&tried, None), tried);
+    // Made again by its owner, it is as it is, and no floor of the rollout's.
+    let mut again = Autoscaling::default().target();
+    again.min = INSTANCES;
+    let seen = protocol::target_seen(&tried, Some(again.clone()));
+    assert_eq!(floor(&seen).target(), Some(&again));
+    assert!(floor(&removes(&seen)).released);
+    // What never scaled has nothing to remove.
+    assert!(!floor(&removes(&Case::finalizing().deployment)).released);
+}
+
+/// What the specification asks for does not depend on production.
+#[test]
+fn a_canary_that_was_to_scale_goes_on_scaling_without_productions_target() {
+    let mut case = Case::finalizing().withdrawn();
+    assert_eq!(case.deployment.lasting_target(), None);
+    let asked = Autoscaling {
+        max: 4,
+        ..Autoscaling::default()
+    };
+    case.deployment.terms.capacity.autoscaling = Some(asked.clone());
+    assert_eq!(case.deployment.lasting_target(), Some(asked.target()));
 }

@@ -3,14 +3,15 @@
 use std::collections::BTreeMap;
 
 use super::builders::*;
-use crate::domain::deployment::{Busy, Floor, Short};
+use crate::domain::deployment::{Busy, Floor, Lease, Short};
 use crate::domain::due::{Effect, due};
 use crate::domain::history::{Name, Severity};
 use crate::domain::observation::EndpointStatus::{RollingBack, SystemUpdating, Updating};
 use crate::domain::observation::{EndpointReading, EndpointView};
 use crate::domain::policy::{Consequence, Grade, OnDrift};
+use crate::domain::protocol::{self, Answer};
 use crate::domain::quantity::{Span, Weight};
-use crate::domain::scaling::{ScalableTarget, Suspension};
+use crate::domain::scaling::{Autoscaling, ScalableTarget, Suspension};
 use crate::domain::state::{Outcome, Phase, Status};
 
 /// The endpoint with so many instances in production.
@@ -126,6 +127,7 @@ fn what_scaling_does_not_allow_is_not_missing() {
         state.floor = Some(Floor {
             held_at: 40,
             released: false,
+            withdrawn: false,
             found: Some(ScalableTarget {
                 min: 1,
                 max: INSTANCES,
@@ -167,6 +169,7 @@ fn the_floor_follows_what_the_total_traffic_needs() {
         state.floor = Some(Floor {
             held_at: 10,
             released: false,
+            withdrawn: false,
             found: None,
         });
     });
@@ -193,6 +196,8 @@ fn an_instance_that_somebody_gave_production_is_no_growth_of_the_traffic() {
         let fixed = Case::baking(percent);
         let view = || with_production(split(percent), given);
         assert_eq!(needs(&fixed, view()), given, "at {percent} %");
+        let no_more = Case::baking(percent).withdrawn();
+        assert_eq!(needs(&no_more, view()), given, "at {percent} %");
         let decision = check(&fixed, &seen(view()), &goes_on(Phase::Scaling));
         assert_eq!(decision.next.state.short, None, "at {percent} %");
     }
@@ -245,7 +250,8 @@ fn a_target_that_a_finalizing_update_had_removed_comes_back_with_a_rollback() {
             case.deployment.state.floor = Some(Floor {
                 held_at: 0,
                 released: true,
-                found: None,
+                withdrawn: false,
+                found: Some(Autoscaling::default().target()),
             });
         })
     };
@@ -369,12 +375,11 @@ fn a_phase_that_waits_for_aws_and_does_not_end_is_told_once() {
     let again =
         lasting(Case::finalizing(), 40, quota).with(|case| case.deployment.state.stall_told = true);
     check(&again, &seen(split(100)), &waits.quietly());
-    // A raise waits for much else: only what AWS refuses is a stall.
-    let scaling = |refusal| lasting(Case::scaling(30, 40), 60, refusal);
-    let few = || seen(split(30).canary_instances(1, 1));
+    let scaling = lasting(Case::scaling(30, 40), 60, quota);
+    let few = seen(split(30).canary_instances(1, 1));
     let waits = goes_on(Phase::Scaling).target(40);
-    check(&scaling(None), &few(), &waits.clone().quietly());
-    check(&scaling(quota), &few(), &waits.tells(&[Name::Stalled]));
+    let told = check(&scaling, &few, &waits.tells(&[Name::Stalled]));
+    assert!(told.entries[0].reason.contains("ResourceLimitExceeded"));
     // The hour of inspection is none.
     check(
         &lasting(Case::cleaning(Outcome::RolledBack), 89, None),
@@ -455,19 +460,53 @@ fn a_breach_at_a_share_that_somebody_has_just_lowered_takes_everything_back() {
     check(&often(Case::baking(30)), &seen(split(5)), &taken);
 }
 
-#[test]
-fn a_floor_that_somebody_put_down_is_held_again() {
-    let case = Case::holding(30).with(|case| {
+/// Production has had too few instances for so long that people were told.
+fn long_short(case: Case) -> Case {
+    case.with(|case| {
         case.deployment.state.short = Some(Short {
             since: case.now - minutes(6),
             told: true,
         });
-    });
+    })
+}
+
+#[test]
+fn a_floor_that_somebody_put_down_is_held_again() {
     check(
-        &case,
+        &long_short(Case::holding(30).scales()),
         &seen(with_production(split(30), 1)),
         &goes_on(Phase::Holding).due(Effect::HoldFloor {
             instances: INSTANCES,
         }),
     );
+}
+
+/// Where the traffic has grown it is due once, and noted. Missing instances make it due nowhere: there is
+/// no floor that could bring them.
+#[test]
+fn no_floor_is_held_where_nothing_scales() {
+    let fewer = || seen(with_production(split(30), 1));
+    for case in [Case::holding(30), Case::holding(30).withdrawn()] {
+        let waits = goes_on(Phase::Holding).nothing_due();
+        check(&long_short(case.clone()), &fewer(), &waits);
+        let grown = case.with(|case| case.deployment.state.production_instances = 5);
+        let hold = Effect::HoldFloor { instances: 5 };
+        check(&grown, &fewer(), &waits.due(hold.clone()));
+        let lease = Lease {
+            until: grown.now + minutes(1),
+            holder: "one".to_owned(),
+        };
+        let intended = protocol::intend(&grown.deployment, &hold, lease);
+        let held = protocol::answered(&intended, &hold, "one", &Answer::Accepted, grown.now);
+        let held = Case {
+            deployment: held.expect("an answer to write"),
+            ..grown
+        };
+        check(&held, &fewer(), &goes_on(Phase::Holding).nothing_due());
+    }
+    // And no raise that was committed before goes past it.
+    for case in [Case::shifting(30, 40), Case::shifting(30, 40).withdrawn()] {
+        let waits = goes_on(Phase::Shifting).target(40).nothing_due();
+        check(&long_short(case), &fewer(), &waits);
+    }
 }

@@ -3,11 +3,12 @@
 use http::StatusCode;
 use jiff::SignedDuration;
 use serde_json::json;
-use shared::domain::authority::Action;
-use simulator::FaultKind;
+use shared::domain::authority::{Action, Patterns};
+use simulator::{FaultKind, service};
 use tests::ENDPOINT;
 
-use super::{Guarded, kind, role};
+use super::super::refusals::assert_problem;
+use super::{Guarded, TAGS, kind, role};
 
 fn reads(guarded: &Guarded) -> usize {
     guarded.world.count_calls("GetResources")
@@ -108,5 +109,75 @@ async fn a_missing_endpoint_is_told_to_those_whom_the_defaults_admit() {
             "{}",
             answer.1
         );
+    }
+}
+
+/// IAM would refuse each invocation, and each refusal would page somebody.
+#[tokio::test]
+async fn an_endpoint_that_is_not_the_stacks_is_refused_before_any_call() {
+    let guarded = Guarded::with(|settings| settings.endpoints = Patterns::parse("beer-*")).await;
+    guarded.tag(ENDPOINT, &TAGS);
+    let before = guarded.world.simulator().calls().len();
+    for name in ["Shop", "Intern"] {
+        let answer = guarded.by(name, Action::Infer, "").await;
+        assert_problem(&answer, 422, "endpoint-not-allowed", Some("endpoint"));
+    }
+    assert_eq!(guarded.world.simulator().calls().len(), before);
+    // Neither asks the endpoint for anything: callers that ask it themselves still learn of a rollback.
+    for action in [Action::Route, Action::Feedback] {
+        let (status, answer) = guarded.by("Shop", action, "").await;
+        assert_eq!(status, StatusCode::OK, "{action}: {answer}");
+    }
+    assert_eq!(guarded.denied(), [""; 0]);
+}
+
+fn denied() -> FaultKind {
+    FaultKind::Error {
+        status: 400,
+        code: "AccessDeniedException".to_owned(),
+        message: "not by this role".to_owned(),
+    }
+}
+
+/// Nothing but the alarm tells of them where requests are answered all the same.
+#[tokio::test]
+async fn reads_that_are_denied_are_counted_once_for_as_long_as_they_are_kept() {
+    let guarded = Guarded::new().await;
+    let world = &guarded.world;
+    world.disturb(service::DYNAMODB, "GetItem", 10_000, denied());
+    for _ in 0..3 {
+        assert_eq!(status(&guarded, "Shop").await, StatusCode::OK);
+    }
+    // The route and the keys, side by side.
+    assert_eq!(guarded.denied(), ["GetItem"; 2]);
+    world.pass(SignedDuration::from_secs(6)).await;
+    assert_eq!(status(&guarded, "Shop").await, StatusCode::OK);
+    assert_eq!(guarded.denied(), ["GetItem"; 4]);
+}
+
+#[tokio::test]
+async fn tags_that_may_not_be_read_are_counted_while_the_last_ones_decide() {
+    let guarded = Guarded::new().await;
+    assert_eq!(status(&guarded, "Shop").await, StatusCode::OK);
+    guarded.cut_off_tags();
+    guarded.world.pass(SignedDuration::from_secs(61)).await;
+    for _ in 0..3 {
+        assert_eq!(status(&guarded, "Shop").await, StatusCode::OK);
+    }
+    assert_eq!(guarded.denied(), ["GetResources"]);
+}
+
+#[tokio::test]
+async fn invocations_are_counted_where_a_permission_is_missing_and_not_where_they_are_throttled() {
+    let guarded = Guarded::new().await;
+    for (fault, answered, counted) in [
+        (FaultKind::Throttle, StatusCode::TOO_MANY_REQUESTS, 0),
+        (denied(), StatusCode::SERVICE_UNAVAILABLE, 1),
+    ] {
+        let world = &guarded.world;
+        world.disturb(service::SAGEMAKER_RUNTIME, "InvokeEndpoint", 1, fault);
+        assert_eq!(status(&guarded, "Shop").await, answered);
+        assert_eq!(guarded.denied(), vec!["InvokeEndpoint"; counted]);
+        assert_eq!(guarded.errors(), counted);
     }
 }

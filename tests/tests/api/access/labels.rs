@@ -4,6 +4,7 @@ use http::StatusCode;
 use serde_json::{Value, json};
 use shared::domain::authority::Names;
 use shared::domain::model_signals::Prediction;
+use simulator::{FaultKind, service};
 use tests::ENDPOINT;
 
 use super::super::refusals::{assert_problem, effects};
@@ -86,5 +87,26 @@ async fn whom_the_defaults_admit_may_label_what_a_deleted_endpoint_predicted() {
         let (status, answer) = send(&guarded, "Shop", &label).await;
         assert_eq!(status, StatusCode::OK, "{answer}");
         assert_eq!(answer["answers"], json!([outcome]));
+    }
+}
+
+/// A label that may not be written is its caller's to send again, and somebody's to mend.
+#[tokio::test]
+async fn labels_that_may_not_be_kept_are_counted_as_denied() {
+    let guarded = Guarded::new().await;
+    let label = label(&guarded, ENDPOINT).await;
+    let refused = FaultKind::Error {
+        status: 400,
+        code: "AccessDeniedException".to_owned(),
+        message: "not by this role".to_owned(),
+    };
+    guarded
+        .world
+        .disturb(service::DYNAMODB, "PutItem", 1, refused);
+    for (outcome, denied) in [("retry", 1), ("counted", 1)] {
+        let (status, answer) = send(&guarded, "Shop", &label).await;
+        assert_eq!(status, StatusCode::OK, "{answer}");
+        assert_eq!(answer["answers"], json!([outcome]));
+        assert_eq!(guarded.denied(), vec!["PutItem"; denied]);
     }
 }

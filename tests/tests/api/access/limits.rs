@@ -3,7 +3,7 @@
 use http::StatusCode;
 use jiff::SignedDuration;
 use serde_json::{Value, json};
-use shared::domain::authority::Patterns;
+use shared::domain::authority::{Action, Names, Patterns};
 use simulator::service;
 use tests::{ENDPOINT, NEW, specification_with};
 
@@ -111,6 +111,65 @@ async fn what_is_not_on_the_stacks_lists_is_refused_with_the_parameter() {
         }
         assert_eq!(effects(&guarded.world), before);
     }
+}
+
+/// IAM would refuse each question about it, and each refusal would page somebody.
+#[tokio::test]
+async fn an_endpoint_that_is_not_the_stacks_is_not_asked_about() {
+    let guarded = Guarded::with(|settings| {
+        settings.defaults.approvers = Names::parse("Chief");
+    })
+    .await;
+    guarded.tag(ENDPOINT, &TAGS);
+    let id = guarded.deployed_by("Release").await;
+    let guarded = guarded.narrowed_to("beer-*");
+    guarded.cut_off_tags();
+    let questions = || {
+        let calls = ["ListTags", "DescribeEndpoint", "ListEndpoints"];
+        calls.map(|call| guarded.world.count_calls(call))
+    };
+    let (before, written) = (questions(), effects(&guarded.world));
+    for action in [
+        Action::Deploy,
+        Action::Plan,
+        Action::Undo,
+        Action::Promote,
+        Action::SetWeight,
+        Action::Resume,
+        Action::Cancel,
+        Action::Approve,
+        Action::Thaw,
+    ] {
+        for name in ["Release", "Everyone", "Chief", "Intern"] {
+            let answer = guarded.by(name, action, &id).await;
+            assert_problem(&answer, 422, "endpoint-not-allowed", Some("endpoint"));
+        }
+    }
+    assert_eq!(effects(&guarded.world), written);
+    // By the grants that the record keeps, and where there is no record by the defaults.
+    for (actions, admitted, denied) in [
+        (
+            [Action::Get, Action::History, Action::Checks].as_slice(),
+            "OnCall",
+            "Chief",
+        ),
+        (
+            [Action::SeeFreeze, Action::Freeze].as_slice(),
+            "Chief",
+            "OnCall",
+        ),
+    ] {
+        for action in actions {
+            let (status, answer) = guarded.by(admitted, *action, &id).await;
+            assert_eq!(status, StatusCode::OK, "{action}: {answer}");
+            let (status, answer) = guarded.by(denied, *action, &id).await;
+            assert_eq!(status, StatusCode::FORBIDDEN, "{action}: {answer}");
+        }
+    }
+    assert_eq!(questions(), before);
+    let (status, answer) = guarded.by("OnCall", Action::Rollback, &id).await;
+    assert_eq!(status, StatusCode::ACCEPTED, "{answer}");
+    assert_eq!(guarded.denied(), [""; 0]);
 }
 
 #[tokio::test]

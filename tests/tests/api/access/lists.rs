@@ -94,6 +94,25 @@ async fn each_endpoint_is_asked_about_once_and_not_all_in_one_request() {
     assert_eq!(looks() - before, 1);
 }
 
+/// One that is not the stack's own any longer is decided by what was kept, and it alone.
+#[tokio::test]
+async fn an_endpoint_that_is_not_the_stacks_leaves_the_others_to_their_tags() {
+    let (guarded, wine, beer) = two_teams(4).await;
+    // The newest, which a page begins with.
+    let guarded = guarded.narrowed_to("endpoint-0 endpoint-1 endpoint-2");
+    for endpoint in ["endpoint-2", "endpoint-3"] {
+        guarded.tag(endpoint, &[("canary:deployers", "Night")]);
+    }
+    let before = guarded.world.count_calls("ListTags");
+    for (name, shown) in [("Wine", wine.len() - 1), ("Beer", beer.len()), ("Night", 1)] {
+        let (_, list) = guarded.by(name, Action::List, "").await;
+        let items = list["items"].as_array().map(Vec::len);
+        assert_eq!(items, Some(shown), "{name}: {list}");
+    }
+    assert_eq!(guarded.world.count_calls("ListTags") - before, 3 * 3);
+    assert_eq!(guarded.denied(), [""; 0]);
+}
+
 #[tokio::test]
 async fn a_page_that_would_ask_about_too_many_endpoints_ends_early() {
     let (guarded, wine, beer) = two_teams(60).await;

@@ -20,7 +20,7 @@ use jiff::SignedDuration;
 use lambda_http::request::RequestContext;
 use serde_json::{Value, json};
 use shared::app::ports::Ambient;
-use shared::domain::authority::{Action, Settings};
+use shared::domain::authority::{Action, Patterns, Settings};
 use shared::domain::model_signals::Prediction;
 use shared::wire::inference_id::InferenceId;
 use simulator::{FaultKind, service};
@@ -108,6 +108,30 @@ impl Guarded {
             .disturb("sagemaker", "ListTags", 10_000, refused());
         self.world
             .disturb("tagging", "GetResources", 10_000, refused());
+    }
+
+    /// The same world after `EndpointNames` was narrowed.
+    fn narrowed_to(mut self, endpoints: &str) -> Self {
+        let mut access = self.world.stack.aws.config().access.clone();
+        access.endpoints = Patterns::parse(endpoints);
+        self.world.stack = self.world.stack.with_access(access);
+        self.router = self.world.stack.guarded_router();
+        self
+    }
+
+    /// The calls that were counted as denied by AWS, in order: each pages people.
+    fn denied(&self) -> Vec<String> {
+        let figures = self.figures.lock().expect("no panic");
+        let denied = figures.iter().filter(|line| line["Class"] == "Denied");
+        let calls = denied.map(|line| line["operation"].as_str().expect("a call").to_owned());
+        calls.collect()
+    }
+
+    /// How many failed calls were counted.
+    fn errors(&self) -> usize {
+        let figures = self.figures.lock().expect("no panic");
+        let counted = figures.iter().filter(|line| line["Errors"] == 1);
+        counted.count()
     }
 
     /// How often a request was counted as not admitted.
