@@ -481,7 +481,7 @@ impl Toy {
             );
         }
         if state.phase == Phase::Finalizing && matches!(effect, Effect::Deploy { .. }) {
-            let has_all = |share| share > 1.0 - TOLERANCE;
+            let has_all = |share: f64| share > 1.0 - TOLERANCE;
             assert!(
                 self.share().is_some_and(has_all),
                 "somebody uses the way back"
