@@ -159,6 +159,7 @@ impl Voyage {
                 "stall_told",
                 "in_force",
                 "lowered_since",
+                "waited_until",
             ];
             for new in new {
                 members.remove(new);

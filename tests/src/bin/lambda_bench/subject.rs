@@ -92,7 +92,7 @@ pub(crate) fn subjects(options: &Options, world: &World) -> Vec<Subject> {
             variables: vec![
                 ("LAMBDA_TASK_ROOT", options.handlers.display().to_string()),
                 ("PYTHONPATH", options.handlers.display().to_string()),
-                // The checkout stays clean; boto3's own bytecode is there from its installation.
+                // The checkout stays clean; the packages' bytecode is there from before.
                 ("PYTHONDONTWRITEBYTECODE", "1".to_owned()),
             ],
             event: event.clone(),
