@@ -90,7 +90,7 @@ fn load(root: &Path) -> Outcome {
 
 /// The environment's interpreter, once the packages beside it are bytecode, as Lambda's own are: parsing them anew
 /// would double each of Python's starts.
-fn compiled(programs: PathBuf) -> Result<PathBuf, Outcome> {
+fn compiled(programs: &Path) -> Result<PathBuf, Outcome> {
     let python = programs.join("python");
     let packages = programs.with_file_name("lib");
     let mut compile = Command::new(&python);
@@ -103,10 +103,11 @@ fn compiled(programs: PathBuf) -> Result<PathBuf, Outcome> {
 }
 
 fn measure(root: &Path) -> Outcome {
-    let python = match python::programs_of(root, "lambda-bench").and_then(compiled) {
-        Ok(python) => python.display().to_string(),
-        Err(outcome) => return outcome,
-    };
+    let python =
+        match python::programs_of(root, "lambda-bench").and_then(|programs| compiled(&programs)) {
+            Ok(python) => python.display().to_string(),
+            Err(outcome) => return outcome,
+        };
     let functions = lambda::folder(root).display().to_string();
     let mut arguments = MEASURE.to_vec();
     arguments.extend(["--", "--rust", &functions, "--python", &python]);

@@ -28,7 +28,7 @@ impl Pass {
             }
             None => Some("there is no lower stage".to_owned()),
             // Down to a stage could be up from what somebody made of it, be it told already or just seen.
-            Some(stage) if state.drift.is_some() || has_less_than(state, stage.weight) => {
+            Some(to) if state.drift.is_some() || has_less_than(state, to.weight) => {
                 Some("somebody else changed the weights".to_owned())
             }
             Some(_) if state.step_backs >= most => Some(spent(most)),

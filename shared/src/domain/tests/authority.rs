@@ -239,13 +239,14 @@ fn without_the_tags_only_what_is_safe_goes_on_and_by_what_was_kept() {
             ..Grants::default()
         },
     );
+    let unknowns = [Seen::Unread, Seen::Outside];
     for action in Action::ALL {
         let force = |seen, kept| in_force(action, seen, kept, &defaults);
         let safe = action.rule().outlives_tags;
-        for unknown in [Seen::Unread, Seen::Outside] {
-            let by_kept = force(&unknown, Some(&kept));
+        for unknown in &unknowns {
+            let by_kept = force(unknown, Some(&kept));
             assert_eq!(by_kept, safe.then(|| kept.clone()), "{action}");
-            let by_defaults = force(&unknown, None);
+            let by_defaults = force(unknown, None);
             assert_eq!(by_defaults, safe.then(|| defaults.clone()), "{action}");
         }
         assert_eq!(force(&Seen::Gone, Some(&kept)), Some(kept.clone()));

@@ -490,16 +490,16 @@ fn no_floor_is_held_where_nothing_scales() {
         let waits = goes_on(Phase::Holding).nothing_due();
         check(&long_short(case.clone()), &fewer(), &waits);
         let grown = case.with(|case| case.deployment.state.production_instances = 5);
-        let hold = Effect::HoldFloor { instances: 5 };
-        check(&grown, &fewer(), &waits.due(hold.clone()));
+        let effect = Effect::HoldFloor { instances: 5 };
+        check(&grown, &fewer(), &waits.due(effect.clone()));
         let lease = Lease {
             until: grown.now + minutes(1),
             holder: "one".to_owned(),
         };
-        let intended = protocol::intend(&grown.deployment, &hold, lease);
-        let held = protocol::answered(&intended, &hold, "one", &Answer::Accepted, grown.now);
+        let intended = protocol::intend(&grown.deployment, &effect, lease);
+        let noted = protocol::answered(&intended, &effect, "one", &Answer::Accepted, grown.now);
         let held = Case {
-            deployment: held.expect("an answer to write"),
+            deployment: noted.expect("an answer to write"),
             ..grown
         };
         check(&held, &fewer(), &goes_on(Phase::Holding).nothing_due());
