@@ -113,7 +113,7 @@ pub(crate) fn tidy(world: &mut World) -> Answer {
             let is_used =
                 endpoint.config == config || endpoint.pending == Some(Change::Deploy(config));
             if is_used {
-                world.broken = Some(Broken::DeletedInUse);
+                world.broken.insert(Broken::DeletedInUse);
             }
         }
     }

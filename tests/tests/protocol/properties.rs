@@ -74,14 +74,14 @@ impl Model for Rollout {
     fn properties(&self) -> Vec<Property<Self>> {
         vec![
             Property::always(SOUND, |_, world: &World| {
-                world.broken != Some(Broken::Unsound)
+                !world.broken.contains(&Broken::Unsound)
                     && invariants::violations(&world.stored.deployment).is_empty()
             }),
             Property::always(NO_RAISE, |_, world: &World| {
-                world.broken != Some(Broken::RaiseAfterRollback)
+                !world.broken.contains(&Broken::RaiseAfterRollback)
             }),
             Property::always(NOT_UNDONE, |_, world: &World| {
-                world.broken != Some(Broken::Undone)
+                !world.broken.contains(&Broken::Undone)
             }),
             Property::always(COMPLETED, |_, world: &World| is_completed_for_good(world)),
             Property::always(RESTORED, |_, world: &World| is_restored_for_good(world)),
@@ -98,17 +98,17 @@ impl Model for Rollout {
                 world.is_locked != world.status().is_terminal()
             }),
             Property::always(TOLD, |_, world: &World| {
-                world.broken != Some(Broken::Untold)
+                !world.broken.contains(&Broken::Untold)
             }),
             Property::always(IN_USE, |_, world: &World| {
-                world.broken != Some(Broken::DeletedInUse)
+                !world.broken.contains(&Broken::DeletedInUse)
             }),
             Property::always(NO_CONFIG_LEFT, |_, world: &World| leaves_no_config(world)),
             Property::always(SCALING, |_, world: &World| {
                 !world.status().is_terminal() || world.scaling == Scaling::AsFound
             }),
             Property::always(EVIDENCE, |_, world: &World| {
-                world.broken != Some(Broken::PastEvidence)
+                !world.broken.contains(&Broken::PastEvidence)
             }),
             Property::always(ENDS, fair::ends),
             Property::sometimes(REACHED[0], |_, world: &World| {

@@ -298,7 +298,7 @@ impl Rollout {
         let seen = observation(self.variant.sight(sight), reading, &before.deployment);
         let asked = self.variant.before_deciding(&before.deployment);
         let Ok(mut decision) = settle(&asked, &before.evidence, &seen, now) else {
-            world.broken = Some(Broken::Unsound);
+            world.broken.insert(Broken::Unsound);
             return;
         };
         forget_what_is_only_told(&mut decision.next);
@@ -515,7 +515,7 @@ impl Rollout {
         let (deployment, evidence) = (&stored.deployment, &stored.evidence);
         let ordered = apply(deployment, evidence, command, "operator", None, world.now());
         if matches!(ordered, Err(IllegalCommand::Event(_))) {
-            world.broken = Some(Broken::Unsound);
+            world.broken.insert(Broken::Unsound);
             return Some(());
         }
         let decision = ordered.ok()?;
@@ -558,7 +558,7 @@ impl Rollout {
             entries,
         };
         let Ok(transaction) = Transaction::of(&commit, world.now()) else {
-            world.broken = Some(Broken::Unsound);
+            world.broken.insert(Broken::Unsound);
             return Err(Conflict);
         };
         let stored = Arc::clone(&world.stored);
@@ -627,19 +627,19 @@ fn hold_steps(
     if old.status == Status::RollingBack && !goes_back
         || old.status.is_terminal() && old.status != new.status
     {
-        world.broken = Some(Broken::Undone);
+        world.broken.insert(Broken::Undone);
     }
     let numbers: Vec<u64> = entries.iter().map(|entry| entry.seq).collect();
     let expected: Vec<u64> = (old.last_seq + 1..=new.last_seq).collect();
     let has_moved = (old.status, old.phase) != (new.status, new.phase);
     if numbers != expected || (has_moved && entries.is_empty()) {
-        world.broken = Some(Broken::Untold);
+        world.broken.insert(Broken::Untold);
     }
     let raises = matches!(new.phase, Phase::Scaling | Phase::Shifting) && new.phase != old.phase;
     let objection = Bench::of(&stored.deployment).objection(known);
     let is_rewound = known.judged_through < stored.evidence.judged_through;
     if is_rewound || (raises && objection.is_some()) {
-        world.broken = Some(Broken::PastEvidence);
+        world.broken.insert(Broken::PastEvidence);
     }
 }
 
@@ -649,6 +649,6 @@ fn start_call(world: &mut World, read: &Loaded, effect: &Effect) {
     let status = read.deployment.state.status;
     let goes_up = change.raises() || matches!(change, Change::Deploy(Config::Both | Config::Last));
     if goes_up && (status == Status::RollingBack || status.is_terminal()) {
-        world.broken = Some(Broken::RaiseAfterRollback);
+        world.broken.insert(Broken::RaiseAfterRollback);
     }
 }

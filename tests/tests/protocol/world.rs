@@ -17,6 +17,7 @@
 //! What is thereby left out: waits of hours (the limit on provisioning, the deadline) and the
 //! reminder every five minutes that a rollback waits.
 
+use std::collections::BTreeSet;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
@@ -277,7 +278,8 @@ pub(crate) struct World {
     /// Calls whose caller is gone.
     pub(crate) orphans: Vec<Call>,
     pub(crate) workers: Vec<Worker>,
-    pub(crate) broken: Option<Broken>,
+    /// All of them: one would hide another, and a longer way to it would be looked for.
+    pub(crate) broken: BTreeSet<Broken>,
     pub(crate) left: Left,
 }
 
@@ -392,7 +394,7 @@ impl World {
             configs: [false; 3],
             orphans: Vec::new(),
             workers: Vec::new(),
-            broken: None,
+            broken: BTreeSet::new(),
             left: Left::default(),
         }
     }
@@ -455,7 +457,7 @@ impl World {
             configs: self.configs,
             orphans,
             workers,
-            broken: self.broken,
+            broken: self.broken.clone(),
             left: self.left,
         }
     }
@@ -472,7 +474,7 @@ pub(crate) struct Key {
     configs: [bool; 3],
     orphans: Vec<(Change, i64)>,
     workers: Vec<WorkerKey>,
-    broken: Option<Broken>,
+    broken: BTreeSet<Broken>,
     left: Left,
 }
 
