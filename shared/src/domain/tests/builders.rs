@@ -14,7 +14,7 @@ use crate::domain::decide::{self, Decision};
 use crate::domain::deployment::{CanaryCapacity, Cleanup, Deployment, Floor, Lease, Terms, Update};
 use crate::domain::due::{self, Effect};
 use crate::domain::evidence::{Blind, Check, Evidence, Finding, GuardState};
-use crate::domain::freeze::FreezeReading;
+use crate::domain::freeze::{Freeze, FreezeReading};
 use crate::domain::history::{Name, Topics};
 use crate::domain::invariants;
 use crate::domain::judge::last_judgeable;
@@ -52,6 +52,17 @@ pub(super) fn now() -> Timestamp {
 
 pub(super) fn minutes(count: i64) -> SignedDuration {
     SignedDuration::from_mins(count)
+}
+
+/// Somebody froze the endpoint an hour ago, for good.
+pub(super) fn frozen() -> FreezeReading {
+    FreezeReading::Frozen(Freeze {
+        reason: "a sale".to_owned(),
+        by: "anna".to_owned(),
+        at: now() - minutes(60),
+        until: None,
+        prolonged: None,
+    })
 }
 
 pub(super) fn weight(percent: u8) -> Weight {

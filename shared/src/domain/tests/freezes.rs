@@ -10,16 +10,6 @@ use crate::domain::history::Name;
 use crate::domain::observation::Observation;
 use crate::domain::state::{Phase, Status};
 
-fn frozen() -> FreezeReading {
-    FreezeReading::Frozen(Freeze {
-        reason: "a sale".to_owned(),
-        by: "anna".to_owned(),
-        at: now() - minutes(60),
-        until: None,
-        prolonged: None,
-    })
-}
-
 fn unread() -> FreezeReading {
     FreezeReading::Failed {
         reason: "GetItem: throttled".to_owned(),

@@ -4,7 +4,6 @@
 use super::builders::*;
 use crate::domain::deployment::{Busy, Clock};
 use crate::domain::due::{Effect, due};
-use crate::domain::freeze::{Freeze, FreezeReading};
 use crate::domain::history::Name;
 use crate::domain::observation::EndpointStatus::{SystemUpdating, Updating};
 use crate::domain::observation::{AlarmReading, Observation};
@@ -27,16 +26,6 @@ fn denied() -> AlarmReading {
     AlarmReading::Failed {
         reason: "AccessDenied".to_owned(),
     }
-}
-
-fn frozen() -> FreezeReading {
-    FreezeReading::Frozen(Freeze {
-        reason: "a sale".to_owned(),
-        by: "anna".to_owned(),
-        at: now() - minutes(60),
-        until: None,
-        prolonged: None,
-    })
 }
 
 #[test]
